@@ -1,0 +1,34 @@
+"""Estimators that inject, detect and survive label noise.
+
+The public names load on first use, so ``import sknoisy`` imports no torch.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AUMDetector": "sknoisy.detection",
+    "DynaCorDetector": "sknoisy.detection",
+    "DynamicsClassifier": "sknoisy.detection",
+    "DynamicsDisplay": "sknoisy.inspection",
+    "InstanceNoiseInjector": "sknoisy.noise",
+    "NetClassifier": "sknoisy.nets",
+    "SymmetricNoiseInjector": "sknoisy.noise",
+    "TransitionNoiseInjector": "sknoisy.noise",
+    "pair_flip_matrix": "sknoisy.noise",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'sknoisy' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,245 @@
+"""What enters the estimators: parameters, X, y and random states.
+
+The only module that touches private scikit-learn API.
+"""
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_random_state
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "Options",
+    "StrOptions",
+    "check_parameters",
+    "check_rows",
+    "check_rows_and_labels",
+    "check_weights",
+    "encode_labels",
+    "random_generator",
+]
+
+
+def check_parameters(estimator):
+    """Check an estimator's own parameters against ``_parameter_constraints``.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError and TypeError that names the parameter, what it must be and what
+        was given.
+    """
+    constraints = estimator._parameter_constraints
+    validate_parameter_constraints(
+        constraints,
+        {name: getattr(estimator, name) for name in constraints},
+        caller_name=type(estimator).__name__,
+    )
+
+
+def random_generator(random_state):
+    """Return a numpy Generator that leaves every global generator alone.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        The same int gives the same stream. A RandomState instance is drawn from once.
+        None takes fresh entropy from the operating system, not from ``np.random``.
+
+    Returns
+    -------
+    generator : numpy.random.Generator
+    """
+    if random_state is None:
+        return np.random.default_rng()
+    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+    return np.random.default_rng(seed)
+
+
+def check_rows(estimator, X, *, reset=False, min_samples=1):
+    """Check X and return it as float32, or as uint8 if it holds uint8 images.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``n_features_in_`` and ``feature_names_in_`` if ``reset``, else X is held
+        against them.
+    X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+    reset : bool, default=False
+        True in ``fit``.
+    min_samples : int, default=1
+
+    Returns
+    -------
+    X : ndarray, dtype float32 or uint8
+
+    Raises
+    ------
+    ValueError
+        If X has NaN or infinite values, too few rows, another number of features than
+        in ``fit``, or is channels-last.
+    TypeError
+        If X is sparse.
+    """
+    X = _refuse_sparse(X)
+    is_image = getattr(X, "ndim", 2) == 4
+    keep = is_image and getattr(X, "dtype", None) == np.uint8
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=np.uint8 if keep else np.float32,
+        allow_nd=True,
+        ensure_min_samples=min_samples,
+    )
+    if X.ndim == 4 and X.shape[-1] in (1, 3, 4) and X.shape[1] not in (1, 3, 4):
+        raise ValueError(
+            f"X looks channels-last, shape {X.shape}; pass X.transpose(0, 3, 1, 2)."
+        )
+    return X
+
+
+def check_rows_and_labels(
+    estimator, X, y, *, classes=None, min_samples=2, min_per_class=1
+):
+    """Check the X and y given to ``fit``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``n_features_in_`` and ``feature_names_in_``.
+    X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+    y : array-like of shape (n_samples,)
+    classes : array-like of shape (n_classes,), default=None
+        All labels, if some may be absent from y.
+    min_samples, min_per_class : int
+        Fewer rows, in all or of one class, are refused.
+
+    Returns
+    -------
+    X : ndarray, dtype float32 or uint8
+    classes : ndarray of shape (n_classes,)
+        The sorted distinct labels.
+    codes : ndarray of shape (n_samples,), dtype int64
+        Position of each label in ``classes``.
+
+    Raises
+    ------
+    ValueError
+        As `check_rows`; and if y is missing, continuous, has NaN, another length than
+        X, fewer than two classes, or a class with fewer than ``min_per_class`` rows.
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
+    X = check_rows(estimator, X, reset=True, min_samples=min_samples)
+    classes, codes = encode_labels(y, None if classes is None else np.unique(classes))
+    check_consistent_length(X, codes)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has one class only, {classes[0]!r}; {type(estimator).__name__} needs "
+            "at least two classes."
+        )
+    counts = np.bincount(codes)
+    if counts.min() < min_per_class:
+        smallest = classes[counts.argmin()]
+        raise ValueError(
+            f"class {smallest!r} has {counts.min()} row(s); "
+            f"{type(estimator).__name__} needs at least {min_per_class} rows of every "
+            "class. Drop the class or merge it with another."
+        )
+    return X, classes, codes
+
+
+def encode_labels(y, classes=None):
+    """Turn labels into codes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels: integers, strings, booleans or whole-numbered floats.
+    classes : ndarray of shape (n_classes,), default=None
+        Sorted labels to encode with; None takes those that occur in y.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+    codes : ndarray of shape (n_samples,), dtype int64
+
+    Raises
+    ------
+    ValueError
+        If y is continuous or multi-label, has missing values, or has a label outside
+        ``classes``.
+    """
+    y = column_or_1d(y, warn=True)
+    _refuse_missing(y)
+    check_classification_targets(y)
+    if classes is None:
+        classes, codes = np.unique(y, return_inverse=True)
+        return classes, codes.astype(np.int64, copy=False)
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(
+            f"y has labels that were not there before: {unknown.tolist()}; known are "
+            f"{classes.tolist()}."
+        )
+    return classes, np.searchsorted(classes, y).astype(np.int64, copy=False)
+
+
+def check_weights(sample_weight, X):
+    """Return sample weights as float32, or None if there are none.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, if all are zero, or if there is not
+        exactly one for each row of X.
+    """
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(
+        sample_weight, X, dtype=np.float32, ensure_non_negative=True
+    )
+    if not weights.any():
+        raise ValueError("sample_weight must have at least one positive weight.")
+    return weights
+
+
+def _refuse_missing(y):
+    if y.dtype != object:
+        assert_all_finite(y, input_name="y")
+        return
+    missing = [v is None or is_scalar_nan(v) or is_pandas_na(v) for v in y]
+    if any(missing):
+        raise ValueError(
+            f"y has {sum(missing)} missing label(s) (NaN or None), the first in row "
+            f"{missing.index(True)}; drop those rows."
+        )
+
+
+def _refuse_sparse(X):
+    if hasattr(X, "toarray") and not hasattr(X, "to_numpy"):
+        raise TypeError(
+            f"Sparse data was passed for X ({type(X).__name__}), but dense data is "
+            "required. Use X.toarray() if it fits in memory, or put "
+            "sklearn.decomposition.TruncatedSVD before this estimator."
+        )
+    return X

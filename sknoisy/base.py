@@ -1,0 +1,260 @@
+"""The contracts that detectors, robust classifiers and injectors share."""
+
+import hashlib
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from sknoisy._validation import check_parameters, encode_labels, random_generator
+
+__all__ = ["NoiseDetectorMixin", "NoiseInjectorMixin", "NoiseScoresMixin"]
+
+
+class NoiseScoresMixin:
+    """What every estimator says that judges the labels given to ``fit``.
+
+    Attributes
+    ----------
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        Estimated probability in [0, 1] that the given label is wrong: larger = more
+        suspicious.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        True where the label is judged wrong.
+    noise_rate_ : float
+        Estimated share of wrong labels.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        What the label should be, in the values of y.
+    classes_ : ndarray of shape (n_classes,)
+    """
+
+    def predict_noisy(self):
+        """Return which of the labels given to ``fit`` are judged wrong.
+
+        Returns
+        -------
+        mask : ndarray of shape (n_samples,), dtype bool
+            In the order of the rows given to ``fit``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self, "noise_mask_")
+        return self.noise_mask_.copy()
+
+    def fit_predict_noisy(self, X, y, **fit_params):
+        """Fit, then return which labels are judged wrong.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+        y : array-like of shape (n_samples,)
+        **fit_params : dict
+            Passed to ``fit``.
+
+        Returns
+        -------
+        mask : ndarray of shape (n_samples,), dtype bool
+        """
+        return self.fit(X, y, **fit_params).predict_noisy()
+
+    def ranking(self):
+        """Return the row numbers, the most suspicious label first.
+
+        Returns
+        -------
+        index : ndarray of shape (n_samples,), dtype int64
+            Equal scores keep the order of the rows.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self, "noise_scores_")
+        return np.argsort(-self.noise_scores_, kind="stable")
+
+
+class NoiseDetectorMixin(NoiseScoresMixin):
+    """A detector: noise scores, and a sampler that drops the flagged rows."""
+
+    def fit_resample(self, X, y, **fit_params):
+        """Fit, then return the rows whose label is not judged wrong.
+
+        This makes a detector a step of an imbalanced-learn pipeline.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+        y : array-like of shape (n_samples,)
+        **fit_params : dict
+            Passed to ``fit``.
+
+        Returns
+        -------
+        X_kept, y_kept : same types as X and y
+            The kept rows in their order. Sets ``sample_indices_``, their row numbers.
+
+        Raises
+        ------
+        ValueError
+            If every row of a class is flagged: a classifier that is fitted on the
+            rest would never see that class.
+        """
+        self.fit(X, y, **fit_params)
+        self.sample_indices_ = np.flatnonzero(~self.noise_mask_)
+        y_kept = _safe_indexing(y, self.sample_indices_)
+        lost = np.setdiff1d(self.classes_, np.unique(np.asarray(y_kept)))
+        if len(lost):
+            raise ValueError(
+                f"every row of class {lost.tolist()} was flagged as wrongly labelled; "
+                "look at noise_scores_ and drop rows yourself, or merge the class."
+            )
+        return _safe_indexing(X, self.sample_indices_), y_kept
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+class NoiseInjectorMixin:
+    """An injector: ``fit`` draws the noise model, ``corrupt`` draws labels from it.
+
+    A subclass implements three steps: ``_check_data(X, y)`` for ``fit`` and
+    ``_check_rows(X)`` for ``corrupt``; ``_fit_model(X)``, which may use ``_seed``; and
+    ``_draw(X, codes) -> noisy codes``, which takes its numbers from ``_generator``.
+
+    Attributes
+    ----------
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        True where `fit_resample` changed the label.
+    noise_rate_ : float
+        Share of labels that `fit_resample` changed.
+    transition_matrix_ : ndarray of shape (n_classes, n_classes)
+        Rows = true class, columns = given class; rows sum to 1.
+    classes_ : ndarray of shape (n_classes,)
+        The sorted labels given to ``fit``.
+    """
+
+    def fit(self, X, y):
+        """Draw the noise model.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+        y : array-like of shape (n_samples,)
+            Clean labels, at least two classes.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or y is not what it must be.
+        """
+        self._fit(X, y)
+        return self
+
+    def corrupt(self, X, y):
+        """Draw noisy labels from the fitted noise model, for any rows.
+
+        Nothing is stored. The numbers behind the draw depend on the fitted model and
+        on the rows: the same rows get the same labels again, other rows get a draw of
+        their own.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+        y : array-like of shape (n_samples,)
+            Clean labels, all of them among ``classes_``.
+
+        Returns
+        -------
+        y_noisy : ndarray or Series of shape (n_samples,)
+            A Series if y is one.
+
+        Raises
+        ------
+        ValueError
+            If y has a label that ``fit`` did not see, or X does not match it.
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self, "classes_")
+        rows = self._check_rows(X)
+        _, codes = encode_labels(y, self.classes_)
+        check_consistent_length(rows, codes)
+        return _in_kind_of(y, self.classes_[self._draw(rows, codes)])
+
+    def fit_resample(self, X, y):
+        """Fit, then return X and the noisy labels.
+
+        This makes an injector a step of an imbalanced-learn pipeline: training folds
+        get noise, validation folds stay clean.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+        y : array-like of shape (n_samples,)
+            Clean labels, at least two classes.
+
+        Returns
+        -------
+        X : the object that was passed
+        y_noisy : ndarray or Series of shape (n_samples,)
+            What ``corrupt`` gives for the same rows. A Series if y is one.
+
+        Raises
+        ------
+        ValueError
+            As ``fit``.
+        """
+        rows, codes = self._fit(X, y)
+        noisy = self._draw(rows, codes)
+        self._record(codes, noisy)
+        return X, _in_kind_of(y, self.classes_[noisy])
+
+    def _fit(self, X, y):
+        check_parameters(self)
+        rows, classes, codes = self._check_data(X, y)
+        for name in ("noise_mask_", "noise_rate_", "transition_matrix_"):
+            vars(self).pop(name, None)  # of an earlier fit_resample, on other rows
+        self.classes_ = classes
+        self._seed = int(random_generator(self.random_state).integers(2**63))
+        self._fit_model(rows)
+        return rows, codes
+
+    def _record(self, codes, noisy):
+        self.noise_mask_ = noisy != codes
+        self.noise_rate_ = float(self.noise_mask_.mean())
+
+    def _generator(self, *arrays):
+        """Return a generator that depends on the fitted model and on the arrays.
+
+        With the seed alone, row i of a test set would share its numbers with row i of
+        the training set.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for array in arrays:
+            digest.update(array.tobytes())
+        key = int.from_bytes(digest.digest(), "little")
+        return np.random.default_rng([self._seed, key])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+def _in_kind_of(y, labels):
+    """Return labels as a pandas or polars Series if y is one, else as they are."""
+    if hasattr(y, "iloc") and y.ndim == 1:
+        return type(y)(labels, index=y.index, name=y.name, dtype=y.dtype)
+    if hasattr(y, "to_frame"):
+        return type(y)(y.name, labels, dtype=y.dtype)
+    return labels

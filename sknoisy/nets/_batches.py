@@ -1,0 +1,274 @@
+"""Batches that know which rows they hold, and the iterators that yield them."""
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+
+__all__ = ["ArrayDataset", "Batch", "LoaderBatches", "TensorBatches"]
+
+
+class Batch(tuple):
+    """A pair (X, y) that also carries the row numbers of its samples.
+
+    It unpacks as a plain 2-tuple, so skorch and its callbacks take it as one.
+
+    Parameters
+    ----------
+    X : Tensor of shape (batch, ...)
+    y : Tensor of shape (batch,) or None
+    index : Tensor of shape (batch,), dtype int64
+        Row numbers in the X given to ``fit``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.nets import Batch
+    >>> batch = Batch(torch.zeros(2, 3), torch.tensor([0, 1]), torch.tensor([7, 4]))
+    >>> X, y = batch
+    >>> batch.index.tolist()
+    [7, 4]
+    """
+
+    def __new__(cls, X, y, index):
+        """Make the pair and attach the row numbers."""
+        batch = super().__new__(cls, (X, y))
+        batch.index = index
+        return batch
+
+    def __reduce__(self):
+        return type(self), (*self, self.index)
+
+
+class ArrayDataset(Dataset):
+    """Checked rows and label codes, as the net's iterators read them.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_samples, ...) or torch Dataset
+        Rows as float32 or uint8. A torch Dataset yields a row, or a pair whose first
+        part is the row.
+    codes : ndarray of shape (n_samples,), dtype int64, default=None
+        Encoded labels; None for prediction.
+
+    Raises
+    ------
+    ValueError
+        If the two lengths differ.
+    """
+
+    # The names are not X and y on purpose: skorch scores what has an X and a y as
+    # arrays, and would compare decoded labels with codes.
+    def __init__(self, features, codes=None):
+        self.features = features
+        self.codes = codes
+        if codes is not None and len(codes) != len(features):
+            raise ValueError(f"{len(features)} rows but {len(codes)} labels.")
+
+    def __len__(self):
+        return len(self.features)
+
+    def __getitem__(self, row):
+        X, y, _ = self.fetch([row])
+        return X[0], 0 if y is None else y[0]
+
+    def fetch(self, rows):
+        """Return X, y and row numbers of some rows, as tensors on the CPU."""
+        rows = np.asarray(rows)
+        if isinstance(self.features, Dataset):
+            X = default_collate([_first(self.features[int(row)]) for row in rows])
+        else:
+            X = torch.from_numpy(np.ascontiguousarray(self.features[rows]))
+        y = None if self.codes is None else torch.from_numpy(self.codes[rows])
+        return X, y, torch.from_numpy(rows)
+
+
+class TensorBatches:
+    """Slice whole tensors that lie on the device into batches.
+
+    Parameters
+    ----------
+    dataset : ArrayDataset or Subset of one
+        Its rows must fit in the device's memory, else take `LoaderBatches`.
+    batch_size : int, default=128
+        A last batch of a single row joins the one before it: batch normalisation
+        fails on one row.
+    shuffle : bool, default=False
+        Draw a new order at each pass, from torch's generator of the CPU.
+    drop_last : bool, default=False
+        Drop a last batch that is not full, unless it is the only one.
+    device : str or torch.device, default=None
+        Where the tensors are put, once; None leaves them on the CPU.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy.nets import ArrayDataset, TensorBatches
+    >>> data = ArrayDataset(np.zeros((5, 2), np.float32), np.array([0, 1, 0, 1, 0]))
+    >>> [batch.index.tolist() for batch in TensorBatches(data, batch_size=2)]
+    [[0, 1], [2, 3, 4]]
+    """
+
+    def __init__(
+        self, dataset, batch_size=128, shuffle=False, drop_last=False, device=None
+    ):
+        base, rows = _resolve_subset(dataset)
+        if not isinstance(base, ArrayDataset) or isinstance(base.features, Dataset):
+            raise TypeError(
+                "TensorBatches needs rows that are in memory as an array; for "
+                f"{type(getattr(base, 'features', base)).__name__} set "
+                "iterator_train=LoaderBatches and iterator_valid=LoaderBatches."
+            )
+        device = device or "cpu"
+        self.X = _as_tensor(base.features).to(device)
+        self.y = None if base.codes is None else _as_tensor(base.codes).to(device)
+        # None stands for all rows: batches in order are then views, not copies.
+        self.rows = None if rows is None else torch.from_numpy(rows).to(device)
+        self.n_rows = len(base) if rows is None else len(rows)
+        self.bounds = _batch_bounds(self.n_rows, batch_size, drop_last)
+        self.shuffle = shuffle
+
+    def __len__(self):
+        return len(self.bounds)
+
+    def __iter__(self):
+        if self.rows is None and not self.shuffle:
+            yield from self._slices()
+            return
+        device = self.X.device
+        if self.shuffle:
+            order = torch.randperm(self.n_rows).to(device)
+            order = order if self.rows is None else self.rows[order]
+        else:
+            order = self.rows
+        for start, stop in self.bounds:
+            index = order[start:stop]
+            y = None if self.y is None else self.y[index]
+            yield Batch(_to_float(self.X[index]), y, index)
+
+    def _slices(self):
+        index = torch.arange(self.n_rows, device=self.X.device)
+        for start, stop in self.bounds:
+            y = None if self.y is None else self.y[start:stop]
+            yield Batch(_to_float(self.X[start:stop]), y, index[start:stop])
+
+
+class LoaderBatches:
+    """The batches of `TensorBatches` for data that do not fit in memory.
+
+    Drives a torch DataLoader that fetches a whole batch at a time: from an array on
+    disk (``np.memmap``) or from a torch Dataset.
+
+    Parameters
+    ----------
+    dataset : ArrayDataset or Subset of one
+    batch_size, shuffle, drop_last, device
+        As for `TensorBatches`.
+    **loader_params : dict
+        Passed to `torch.utils.data.DataLoader`, for example ``num_workers=4``.
+    """
+
+    def __init__(
+        self,
+        dataset,
+        batch_size=128,
+        shuffle=False,
+        drop_last=False,
+        device=None,
+        **loader_params,
+    ):
+        base, rows = _resolve_subset(dataset)
+        self.device = device or "cpu"
+        self.bounds = _batch_bounds(len(dataset), batch_size, drop_last)
+        order = _BatchOrder(
+            np.arange(len(base)) if rows is None else rows, self.bounds, shuffle
+        )
+        self.loader = DataLoader(
+            _Fetcher(base),
+            sampler=order,
+            batch_size=None,
+            collate_fn=_identity,
+            **loader_params,
+        )
+
+    def __len__(self):
+        return len(self.bounds)
+
+    def __iter__(self):
+        for X, y, index in self.loader:
+            X = X.to(self.device, non_blocking=True)
+            y = None if y is None else y.to(self.device, non_blocking=True)
+            yield Batch(_to_float(X), y, index.to(self.device, non_blocking=True))
+
+
+class _Fetcher(Dataset):
+    """Takes the row numbers of a whole batch as one item."""
+
+    def __init__(self, base):
+        self.base = base
+
+    def __len__(self):
+        return len(self.base)
+
+    def __getitem__(self, rows):
+        return self.base.fetch(rows)
+
+
+class _BatchOrder:
+    """Yields the row numbers of one batch after the other."""
+
+    def __init__(self, rows, bounds, shuffle):
+        self.rows = rows
+        self.bounds = bounds
+        self.shuffle = shuffle
+
+    def __len__(self):
+        return len(self.bounds)
+
+    def __iter__(self):
+        rows = self.rows
+        if self.shuffle:
+            rows = rows[torch.randperm(len(rows)).numpy()]
+        for start, stop in self.bounds:
+            yield rows[start:stop]
+
+
+def _identity(batch):
+    return batch
+
+
+def _first(item):
+    return torch.as_tensor(item[0] if isinstance(item, tuple | list) else item)
+
+
+def _batch_bounds(n_rows, batch_size, drop_last):
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
+    starts = list(range(0, n_rows, batch_size))
+    is_full = n_rows % batch_size == 0
+    if len(starts) > 1 and not is_full:
+        if drop_last:
+            n_rows = starts.pop()
+        elif n_rows % batch_size == 1:
+            starts.pop()
+    return list(zip(starts, [*starts[1:], n_rows], strict=True))
+
+
+def _resolve_subset(dataset):
+    """Return the dataset under any nested Subsets, and the row numbers in it."""
+    rows = None
+    while isinstance(dataset, Subset):
+        indices = np.asarray(dataset.indices, dtype=np.int64)
+        rows = indices if rows is None else indices[rows]
+        dataset = dataset.dataset
+    return dataset, rows
+
+
+def _as_tensor(array):
+    array = np.asarray(array)
+    # torch refuses no read-only array, but warns that writing to it is undefined.
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def _to_float(X):
+    """Scale uint8 images to [0, 1]; they stay uint8 until here to save memory."""
+    return X.float().div_(255) if X.dtype == torch.uint8 else X

@@ -1,0 +1,169 @@
+"""Observers of a training: they look, and never change it."""
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+from torch import nn
+
+from sknoisy.nets._batches import Batch
+from sknoisy.nets._modules import embed
+from sknoisy.nets._signals import SIGNALS, alignment
+
+__all__ = ["DynamicsRecorder"]
+
+
+class DynamicsRecorder(Callback):
+    """Record a training signal of every sample in every epoch.
+
+    Works on any skorch classifier whose iterators yield `nets.Batch`. Each epoch's
+    logits are kept in one table by row number, and the signal is computed on the
+    whole table, so that a batch costs a single copy.
+
+    Parameters
+    ----------
+    signal : {"logit_diff", "loss", "probability", "prob_diff", "alignment"}, \
+            default="logit_diff"
+        Table 6 of [1]_. "alignment" always reads the features at the end of the epoch.
+    when : {"online", "epoch_end"}, default="online"
+        "online" takes the logits that training computes anyway, in training mode,
+        before the step of their batch. "epoch_end" scores all samples in evaluation
+        mode after each epoch, which costs a pass.
+
+    Attributes
+    ----------
+    trajectories_ : ndarray of shape (n_samples, n_epochs), dtype float32
+        One column for each completed epoch; NaN where a sample took no part.
+    mean_proba_ : ndarray of shape (n_samples, n_classes), dtype float32
+        Softmax of the recorded logits, averaged over the epochs.
+
+    References
+    ----------
+    .. [1] S. Kim et al., "Learning Discriminative Dynamics with Label Corruption for
+       Noisy Label Detection", CVPR 2024.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sknoisy.nets import DynamicsRecorder, NetClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> recorder = DynamicsRecorder()
+    >>> net = NetClassifier(max_epochs=5, callbacks=[recorder], random_state=0)
+    >>> net.fit(X, y).callbacks_[-1][0]
+    'print_log'
+    >>> recorder.trajectories_.shape, recorder.mean_proba_.shape
+    ((150, 5), (150, 3))
+    """
+
+    def __init__(self, signal="logit_diff", when="online"):
+        self.signal = signal
+        self.when = when
+
+    def initialize(self):
+        """Forget what was recorded."""
+        if self.signal not in {*SIGNALS, "alignment"}:
+            raise ValueError(
+                f"signal must be one of {[*SIGNALS, 'alignment']}; got {self.signal!r}."
+            )
+        if self.when not in ("online", "epoch_end"):
+            raise ValueError(
+                f"when must be 'online' or 'epoch_end'; got {self.when!r}."
+            )
+        self.signals_ = None
+        self.logits_ = None
+        self.proba_sum_ = None
+        self.n_recorded_ = 0
+        return self
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Make room for the epochs to come."""
+        n_samples = len(X)
+        room = torch.full((net.max_epochs, n_samples), torch.nan)
+        if self.signals_ is None:
+            self.signals_ = room
+        elif self.signals_.shape[1] != n_samples:
+            raise ValueError(
+                f"the recorder holds {self.signals_.shape[1]} samples and was given "
+                f"{n_samples}; go on with the same rows, or fit anew."
+            )
+        else:
+            self.signals_ = torch.cat([self.signals_[: self.n_recorded_], room])
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Mark all samples as not yet seen."""
+        if self.logits_ is not None:
+            self.logits_.fill_(torch.nan)
+
+    def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
+        """Keep the logits of a training batch."""
+        if training and self.when == "online" and isinstance(batch, Batch):
+            self._keep(batch.index, y_pred)
+
+    def on_epoch_end(self, net, dataset_train=None, **kwargs):
+        """Turn the epoch's logits into its column of signals."""
+        if self.when == "epoch_end" or self.signal == "alignment":
+            features = self._score(net, dataset_train)
+        logits = self._log_proba(net) if _takes_proba(net) else self.logits_
+        if logits is None:
+            raise TypeError(
+                "DynamicsRecorder saw no batch with row numbers; set "
+                "iterator_train=sknoisy.nets.TensorBatches."
+            )
+        codes = _codes(dataset_train).to(logits.device)
+        if self.signal == "alignment":
+            values = alignment(features, codes)
+        else:
+            values = SIGNALS[self.signal](logits, codes)
+        self.signals_[self.n_recorded_] = values.cpu()
+        proba = logits.softmax(1)
+        self.proba_sum_ = proba if self.proba_sum_ is None else self.proba_sum_ + proba
+        self.n_recorded_ += 1
+
+    @property
+    def trajectories_(self):
+        """Signals of the completed epochs, shape (n_samples, n_epochs)."""
+        return self.signals_[: self.n_recorded_].numpy().T
+
+    @property
+    def mean_proba_(self):
+        """Mean softmax of the completed epochs, shape (n_samples, n_classes)."""
+        return (self.proba_sum_ / self.n_recorded_).cpu().numpy()
+
+    def _keep(self, index, y_pred):
+        logits = (y_pred[0] if isinstance(y_pred, tuple) else y_pred).detach()
+        if self.logits_ is None:
+            shape = self.signals_.shape[1], logits.shape[1]
+            self.logits_ = torch.full(shape, torch.nan, device=logits.device)
+        self.logits_[index] = logits.float()
+
+    def _score(self, net, dataset):
+        """Refill the table of logits in evaluation mode; return the features."""
+        features = None
+        training = net.module_.training
+        net.module_.eval()
+        with torch.no_grad():
+            for batch in net.get_iterator(dataset, training=False):
+                if self.when == "epoch_end":
+                    self._keep(batch.index, net.infer(batch[0]))
+                if self.signal == "alignment":
+                    v = embed(net.module_, batch[0]).float()
+                    if features is None:
+                        shape = self.signals_.shape[1], v.shape[1]
+                        features = v.new_zeros(shape)
+                    features[batch.index] = v
+        net.module_.train(training)
+        return features
+
+    def _log_proba(self, net):
+        return None if self.logits_ is None else self.logits_.clamp_min(1e-38).log()
+
+
+def _takes_proba(net):
+    # skorch's convention: under NLLLoss the module returns probabilities.
+    return isinstance(getattr(net, "criterion_", None), nn.NLLLoss)
+
+
+def _codes(dataset):
+    """Return the codes of all rows of the dataset at the bottom of any Subsets."""
+    while hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    return torch.from_numpy(np.asarray(dataset.codes))

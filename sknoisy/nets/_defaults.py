@@ -1,0 +1,53 @@
+"""What a net takes where the user says nothing."""
+
+from functools import partial
+
+import torch
+
+from sknoisy.nets._modules import MLP
+
+__all__ = ["default_module", "default_optimizer_params"]
+
+# One entry per number of dimensions of a row.
+_MODULES = {1: MLP}
+
+
+def default_module(input_shape):
+    """Return the network class for rows of this shape.
+
+    Raises
+    ------
+    ValueError
+        If there is no default for it.
+    """
+    if len(input_shape) not in _MODULES:
+        raise ValueError(
+            f"there is no default network for X with {len(input_shape) + 1} "
+            "dimensions; set module= to a torch module class that takes it."
+        )
+    return _MODULES[len(input_shape)]
+
+
+def default_optimizer_params(optimizer, params, device):
+    """Complete the parameters of an optimizer.
+
+    Parameters
+    ----------
+    optimizer : callable
+    params : dict
+        What the user gave.
+    device : torch.device
+
+    Returns
+    -------
+    params : dict
+    """
+    plain = optimizer.func if isinstance(optimizer, partial) else optimizer
+    if plain is torch.optim.SGD:
+        params = {"momentum": 0.9, "weight_decay": 2e-3, **params}
+    fusible = plain in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+    other_kernel = {"fused", "foreach", "differentiable"} & params.keys()
+    # The fused kernels save 20-40 % of an Adam step on a CPU, and launches on a GPU.
+    if fusible and not other_kernel and device.type in ("cpu", "cuda"):
+        params = {**params, "fused": True}
+    return params

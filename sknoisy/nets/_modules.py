@@ -1,0 +1,93 @@
+"""Default networks: logits = head(embed(X))."""
+
+import math
+
+import torch
+from torch import nn
+
+__all__ = ["MLP", "embed"]
+
+
+class MLP(nn.Module):
+    """Multi-layer perceptron with ReLU and dropout for tables and embeddings.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one row. Higher-dimensional rows are flattened.
+    n_classes : int
+    hidden : int or tuple of int, default=512
+        Width of each hidden layer; ``()`` makes a linear model.
+    dropout : float in [0, 1), default=0.3
+        Dropped share of each hidden layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.nets import MLP
+    >>> net = MLP(input_shape=(4,), n_classes=3, hidden=(16, 8))
+    >>> net(torch.zeros(5, 4)).shape, net.embed(torch.zeros(5, 4)).shape
+    (torch.Size([5, 3]), torch.Size([5, 8]))
+    """
+
+    def __init__(self, input_shape, n_classes, hidden=512, dropout=0.3):
+        super().__init__()
+        widths = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+        if any(width < 1 for width in widths):
+            raise ValueError(f"hidden must hold widths of at least 1; got {hidden!r}.")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1); got {dropout!r}.")
+        layers = []
+        n_in = math.prod(input_shape)
+        for width in widths:
+            layers += [nn.Linear(n_in, width), nn.ReLU()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            n_in = width
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(n_in, n_classes)
+
+    def embed(self, X):
+        """Return the penultimate features, shape (batch, n_features_out)."""
+        return self.body(X.flatten(1))
+
+    def forward(self, X):
+        """Return the logits, shape (batch, n_classes)."""
+        return self.head(self.embed(X))
+
+
+def embed(module, X):
+    """Return the penultimate features of any classification module.
+
+    Parameters
+    ----------
+    module : torch module
+        Its own ``embed`` is used if it has one, else what enters its last Linear layer.
+    X : Tensor of shape (batch, ...)
+
+    Returns
+    -------
+    features : Tensor of shape (batch, n_features_out)
+
+    Raises
+    ------
+    TypeError
+        If the module has neither.
+    """
+    module = getattr(module, "_orig_mod", module)
+    if hasattr(module, "embed"):
+        return module.embed(X)
+    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    if not linear:
+        raise TypeError(
+            f"{type(module).__name__} has no method `embed` and no Linear layer; give "
+            "it `embed(X)`, the features before the last layer."
+        )
+    seen = []
+    hook = linear[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        with torch.no_grad():
+            module(X)
+    finally:
+        hook.remove()
+    return seen[-1].flatten(1)
