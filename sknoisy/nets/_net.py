@@ -11,8 +11,8 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from skorch import NeuralNetClassifier
-from skorch.callbacks import LRScheduler
+from skorch import NeuralNet, NeuralNetClassifier
+from skorch.callbacks import Callback, LRScheduler
 from skorch.utils import TeeGenerator, is_dataset, to_device
 from torch import nn
 from torch.nn import functional as F
@@ -139,6 +139,7 @@ class NetClassifier(
     _criteria = ["criterion"]
     _optimizers = ["optimizer"]
     sample_weight_ = None
+    hooks_ = None
 
     _parameter_constraints = {
         "lr": [Interval(Real, 0, None, closed="left")],
@@ -617,12 +618,13 @@ class NetClassifier(
         # skorch hands every optimizer a closure; without one a step is shorter.
         self._zero_grad_optimizer()
         step = self.train_step_single(batch, **fit_params)
-        self.notify(
-            "on_grad_computed",
-            named_parameters=TeeGenerator(self.get_all_learnable_params()),
-            batch=batch,
-            training=True,
-        )
+        if self._hooks("on_grad_computed"):
+            self.notify(
+                "on_grad_computed",
+                named_parameters=TeeGenerator(self.get_all_learnable_params()),
+                batch=batch,
+                training=True,
+            )
         self._step_optimizer(None)
         return step
 
@@ -638,20 +640,59 @@ class NetClassifier(
         with self._autocast():
             loss, logits = self.training_loss(X, y, batch.index)
         loss.backward()
-        return {"loss": loss.detach(), "y_pred": logits.detach()}
+        return {"loss": loss, "y_pred": logits.detach()}
 
-    def on_batch_end(self, net, batch=None, training=False, **kwargs):
-        """Stop a training that diverges."""
-        super().on_batch_end(net, batch=batch, training=training, **kwargs)
-        if training:
-            row = self.history[-1]
-            loss = row["batches"][-1]["train_loss"]
-            if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"training diverged: the loss is {loss} in epoch {row['epoch']}. "
-                    f"Lower lr (now {self.lr}), standardise X, or clip gradients with "
-                    "skorch.callbacks.GradientNormClipping."
-                )
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run an epoch as skorch does, without its look-ups at every batch."""
+        if iterator is None:
+            return
+        batches = self.history[-1]["batches"]
+        loss_key, size_key = prefix + "_loss", prefix + "_batch_size"
+        for batch in iterator:
+            row = {}
+            batches.append(row)
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            row[loss_key] = step["loss"].item()
+            row[size_key] = len(batch[0])
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+            # Two live batches would take turns in the cache.
+            del batch
+        self.history.record(prefix + "_batch_count", len(iterator))
+        losses = [row[loss_key] for row in batches if loss_key in row]
+        if training and not np.isfinite(losses).all():
+            raise FloatingPointError(
+                f"training diverged in epoch {len(self.history)}: the loss is "
+                f"{losses[-1]}. Lower lr (now {self.lr}), standardise X, or clip "
+                "gradients with skorch.callbacks.GradientNormClipping."
+            )
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        """Leave the history's row to `run_single_epoch`, which has made it."""
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call a hook of the net, then of the callbacks that have it."""
+        for hook in self._hooks(method_name):
+            hook(self, **cb_kwargs)
+
+    def _hooks(self, method_name):
+        """Return the bound hooks that do something, so that idle ones cost nothing."""
+        if self.hooks_ is None:
+            self.hooks_ = {}
+        if method_name not in self.hooks_:
+            idle = {
+                getattr(Callback, method_name),
+                NeuralNet.on_batch_end,
+                NeuralNet.on_grad_computed,
+                NetClassifier.on_batch_begin,
+            }
+            owners = [self, *(callback for _, callback in self.callbacks_)]
+            self.hooks_[method_name] = [
+                getattr(owner, method_name)
+                for owner in owners
+                if getattr(type(owner), method_name) not in idle
+            ]
+        return self.hooks_[method_name]
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Score a validation batch by plain cross-entropy."""
@@ -677,9 +718,12 @@ class NetClassifier(
         groups = self._param_groups()
         self.base_lrs_ = [group["lr"] for group in groups] if scheduled else None
         self.epochs_before_ = len(self.history)
+        # The callbacks may have changed since the last call.
+        self.hooks_ = None
         try:
             super().partial_fit(dataset, None)
         finally:
+            self.hooks_ = None
             if scheduled:
                 for group, lr in zip(groups, self.base_lrs_, strict=True):
                     group["lr"] = lr

@@ -31,8 +31,8 @@ class _AnyRowsMixin(NoiseInjectorMixin):
         check_consistent_length(X, codes)
         if len(classes) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs at least two classes in y; got "
-                f"{classes.tolist()}."
+                f"y has {len(classes)} class(es), {classes.tolist()}; "
+                f"{type(self).__name__} needs at least two."
             )
         return validate_data(self, X, skip_check_array=True), classes, codes
 
@@ -43,9 +43,8 @@ class _AnyRowsMixin(NoiseInjectorMixin):
         tags = super().__sklearn_tags__()
         # As in scikit-learn's DummyClassifier, which does not look at X either.
         tags.no_validation = True
-        for kind in ("one_d_array", "three_d_array", "sparse", "categorical", "string"):
+        for kind in ("sparse", "categorical", "string", "allow_nan"):
             setattr(tags.input_tags, kind, True)
-        tags.input_tags.allow_nan = True
         return tags
 
 

@@ -17,9 +17,12 @@ from sknoisy.noise._transition import (
 
 __all__ = ["InstanceNoiseInjector", "instance_noise_probabilities"]
 
-# Rows are projected in pieces of this many numbers: 1 MiB of float32, which stays in
-# the processor's cache between the steps and needs next to no memory.
-_CHUNK_SIZE = 2**18
+# Rows are copied and projected in pieces of this many numbers, 2 MiB of float32, which
+# stays in the processor's cache between the two and needs next to no memory.
+_CHUNK_SIZE = 2**19
+# OpenBLAS multiplies matrices with a product of sizes up to this by a kernel without
+# packing, which is 1.6 times as fast when there are few columns.
+_SMALL_PRODUCT = 10**6
 
 
 def instance_noise_probabilities(X, codes, projections, flip_rates):
@@ -146,7 +149,7 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
     Notes
     -----
     The expected share of wrong labels is the mean of the truncated distribution. For
-    the default ``noise_rate_std`` it is ``noise_rate`` between 0.3 and 0.7, but 0.204
+    the default ``noise_rate_std`` it is ``noise_rate`` between 0.3 and 0.7, but 0.206
     for 0.2, 0.129 for 0.1 and 0.080 for 0: near the borders the truncation shows.
 
     A logit has variance ``(x ** 2).sum()``. For raw images of 3,072 pixels it is so
@@ -177,7 +180,7 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
     >>> from sknoisy import InstanceNoiseInjector
     >>> X, y = load_digits(return_X_y=True)
     >>> injector = InstanceNoiseInjector(0.4, feature_scaling="unit", random_state=0)
-    >>> X, y_noisy = injector.fit_resample(X[:1500], y[:1500])
+    >>> X_train, y_noisy = injector.fit_resample(X[:1500], y[:1500])
     >>> bool(0.35 < injector.noise_rate_ < 0.45)
     True
     >>> y_noisy_test = injector.corrupt(X[1500:], y[1500:])
@@ -235,12 +238,18 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
         for c, members in enumerate(rows_by_class(codes[flipped], len(self.classes_))):
             if len(members) == 0:
                 continue
-            projection = self._projection(c)
-            for part in _chunks(members, len(projection)):
-                rows = flipped[part]
-                weights = _softmax_of_others(self._scaled(X[rows]), projection, c)
-                noisy[rows] = inverse_cdf(weights, uniforms[part])
+            rows = flipped[members]
+            weights = _softmax_of_others(self._project(X, rows, c), c)
+            noisy[rows] = inverse_cdf(weights, uniforms[members])
         return noisy
+
+    def _project(self, X, rows, c):
+        """Return the (n_rows, n_classes) logits of rows of true class c."""
+        projection = self._projection(c)
+        logits = np.empty((len(rows), projection.shape[1]), dtype=np.float32)
+        for part in _pieces(len(rows), *projection.shape):
+            np.matmul(self._scaled(X[rows[part]]), projection, out=logits[part])
+        return logits
 
     def _projection(self, c):
         """Return the (n_features, n_classes) projection of true class c."""
@@ -267,9 +276,8 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
         )
 
 
-def _softmax_of_others(rows, projection, own):
-    """Return the softmax of rows @ projection over all classes but their own."""
-    logits = rows @ projection
+def _softmax_of_others(logits, own):
+    """Turn logits, in place, into their softmax over all classes but one."""
     logits[:, own] = -np.inf
     logits -= logits.max(axis=1, keepdims=True)
     weights = np.exp(logits, out=logits)
@@ -299,8 +307,8 @@ def _column_moments(X):
     origin = X[:1].reshape(1, -1).astype(np.float64)
     total = np.zeros(origin.shape[1])
     total_square = np.zeros(origin.shape[1])
-    for part in _chunks(np.arange(len(X)), origin.shape[1]):
-        rows = X[part[0] : part[-1] + 1].reshape(len(part), -1) - origin
+    for part in _pieces(len(X), origin.shape[1]):
+        rows = X[part].reshape(-1, origin.shape[1]) - origin
         total += rows.sum(axis=0)
         total_square += np.einsum("ij,ij->j", rows, rows)
     mean = total / len(X)
@@ -309,7 +317,14 @@ def _column_moments(X):
     return (mean + origin[0]).astype(np.float32), std.astype(np.float32)
 
 
-def _chunks(index, row_size):
-    """Split row numbers so that each piece has about `_CHUNK_SIZE` numbers."""
-    n_rows = max(1, _CHUNK_SIZE // row_size)
-    return [index[start : start + n_rows] for start in range(0, len(index), n_rows)]
+def _pieces(n_rows, n_features, n_columns=None):
+    """Return slices that cut rows into pieces of a good size.
+
+    ``n_columns`` are those of the matrix that the rows are multiplied by, if they are.
+    """
+    size = max(1, _CHUNK_SIZE // n_features)
+    if n_columns is not None:
+        small = _SMALL_PRODUCT // (n_features * n_columns)
+        # With fewer rows the cost of the calls outweighs the better kernel.
+        size = min(size, small) if small >= 16 else size
+    return [slice(start, start + size) for start in range(0, n_rows, size)]

@@ -1,0 +1,125 @@
+"""Cost of the training engine: NetClassifier, a raw torch loop and stock skorch.
+
+One process, one thread, in turns; each figure is the median of paired ratios of CPU
+time. Default: 20,000 rows, 3 rounds of 2 epochs; ``--full``: 50,000 rows, 7 rounds.
+
+    python benchmarks/speed/engine.py
+"""
+
+import argparse
+import time
+
+import numpy as np
+import torch
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from sknoisy import NetClassifier
+from sknoisy.nets import MLP, DynamicsRecorder
+
+SHAPES = {
+    "512-512-512-10": (512, (512, 512)),
+    "512-64-10": (512, (64,)),
+    "32-32-10": (32, (32,)),
+}
+SGD = {"momentum": 0.9, "weight_decay": 2e-3, "fused": True}
+
+
+def cpu_seconds(function):
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def raw_loop(X, y, hidden, epochs):
+    module = MLP((X.shape[1],), 10, hidden, dropout=0.0)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.05, **SGD)
+    criterion = nn.CrossEntropyLoss()
+    X, y = torch.from_numpy(X), torch.from_numpy(y)
+    module.train()
+    for _ in range(epochs):
+        order = torch.randperm(len(X))
+        total = 0.0
+        for index in order.split(128):
+            optimizer.zero_grad()
+            loss = criterion(module(X[index]), y[index])
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+
+
+def ours(X, y, hidden, epochs, **params):
+    net = NetClassifier(
+        module__hidden=hidden, module__dropout=0.0, max_epochs=epochs, **params
+    )
+    return net.fit(X, y)
+
+
+def stock(X, y, hidden, epochs):
+    net = NeuralNetClassifier(
+        MLP,
+        module__input_shape=(X.shape[1],),
+        module__n_classes=10,
+        module__hidden=hidden,
+        module__dropout=0.0,
+        criterion=nn.CrossEntropyLoss,
+        lr=0.05,
+        optimizer__momentum=0.9,
+        optimizer__weight_decay=2e-3,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+        max_epochs=epochs,
+    )
+    return net.fit(X, y)
+
+
+def median_ratio(pairs):
+    return np.median([a / b for a, b in pairs])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    n_rows, rounds, epochs = (50_000, 7, 2) if args.full else (20_000, 3, 2)
+    print(f"{n_rows} rows, {rounds} rounds of {epochs} epochs, one thread")
+    print(
+        "net             ours/raw  stock/raw  stock/ours  recorder/plain  "
+        "predict_proba stock/ours"
+    )
+    rng = np.random.default_rng(0)
+    for name, (width, hidden) in SHAPES.items():
+        X = rng.standard_normal((n_rows, width), dtype=np.float32)
+        y = rng.integers(0, 10, n_rows)
+        data = X, y, hidden, epochs
+        fitted = ours(X[:1000], y[:1000], hidden, 1), stock(X[:1000], y[:1000], hidden, 1)
+        raw_loop(X[:1000], y[:1000], hidden, 1)
+        times = []
+        for _ in range(rounds):
+            times.append(
+                {
+                    "raw": cpu_seconds(lambda: raw_loop(*data)),
+                    "ours": cpu_seconds(lambda: ours(*data)),
+                    "recorder": cpu_seconds(
+                        lambda: ours(*data, callbacks=[DynamicsRecorder()])
+                    ),
+                    "stock": cpu_seconds(lambda: stock(*data)),
+                    "predict": cpu_seconds(lambda: fitted[0].predict_proba(X)),
+                    "stock_predict": cpu_seconds(lambda: fitted[1].predict_proba(X)),
+                }
+            )
+
+        def ratio(top, bottom, times=times):
+            return median_ratio([(t[top], t[bottom]) for t in times])
+
+        print(
+            f"{name:15s} {ratio('ours', 'raw'):8.2f} {ratio('stock', 'raw'):10.2f} "
+            f"{ratio('stock', 'ours'):11.2f} {ratio('recorder', 'ours'):15.2f} "
+            f"{ratio('stock_predict', 'predict'):20.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
