@@ -221,10 +221,10 @@ class NoiseInjectorMixin:
 
     def _fit(self, X, y):
         check_parameters(self)
-        rows, classes, codes = self._check_data(X, y)
-        for name in ("noise_mask_", "noise_rate_", "transition_matrix_"):
-            vars(self).pop(name, None)  # of an earlier fit_resample, on other rows
-        self.classes_ = classes
+        # An earlier fit leaves nothing behind, not even where this one sets nothing.
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+        rows, self.classes_, codes = self._check_data(X, y)
         self._seed = int(random_generator(self.random_state).integers(2**63))
         self._fit_model(rows)
         return rows, codes
@@ -255,6 +255,6 @@ def _in_kind_of(y, labels):
     """Return labels as a pandas or polars Series if y is one, else as they are."""
     if hasattr(y, "iloc") and y.ndim == 1:
         return type(y)(labels, index=y.index, name=y.name, dtype=y.dtype)
-    if hasattr(y, "to_frame"):
+    if type(y).__module__.startswith("polars"):
         return type(y)(y.name, labels, dtype=y.dtype)
     return labels

@@ -66,11 +66,11 @@ class NetClassifier(
         Epochs that one call of ``fit`` or ``partial_fit`` runs.
     batch_size : int >= 1 or -1, default=128
         -1 takes all rows at once.
-    lr_schedule : "cosine", callable or None, default="cosine"
+    lr_schedule : "cosine", float in (0, 1], callable or None, default="cosine"
         Factor on the learning rate, set before each epoch: "cosine" falls from 1
-        towards 0 over the epochs of the call, a callable is given (epochs done,
-        max_epochs), None keeps it constant. A skorch LRScheduler among the callbacks
-        takes its place.
+        towards 0 over the epochs of the call, a float is multiplied once more at each
+        epoch, a callable is given (epochs done, max_epochs), None keeps it constant.
+        A skorch LRScheduler among the callbacks takes its place.
     amp : "auto" or bool, default="auto"
         Mixed precision in bfloat16. "auto" uses it on CUDA devices that have it.
     random_state : int, RandomState instance or None, default=None
@@ -148,7 +148,12 @@ class NetClassifier(
             Interval(Integral, 1, None, closed="left"),
             Options(Integral, {-1}),
         ],
-        "lr_schedule": [StrOptions({"cosine"}), callable, None],
+        "lr_schedule": [
+            StrOptions({"cosine"}),
+            Interval(Real, 0, 1, closed="right"),
+            callable,
+            None,
+        ],
         "amp": [StrOptions({"auto"}), "boolean"],
         "random_state": ["random_state"],
         "callbacks": [list, StrOptions({"disable"}), None],
@@ -227,7 +232,7 @@ class NetClassifier(
         component = getattr(self, name)
         params = self.get_params_for(name)
         if name == "module" and component is None:
-            component = default_module(self._facts()["input_shape"])
+            component = self._default_module(self._facts()["input_shape"])
         if isinstance(component, nn.Module):
             if not params:
                 return copy.deepcopy(component).to(self.device_)
@@ -510,7 +515,9 @@ class NetClassifier(
             classes = self.classes_
         elif y is None and classes is None:
             classes = np.arange(codes.max() + 1)
-        classes, codes = encode_labels(codes, classes)
+        classes, codes = encode_labels(
+            codes, None if classes is None else np.unique(classes)
+        )
         if len(classes) < 2:
             raise ValueError("y has one class only; at least two classes are needed.")
         rows = X.features if isinstance(X, ArrayDataset) else X
@@ -747,6 +754,9 @@ class NetClassifier(
             "n_samples": self.rows_fitted_[0],
         }
 
+    def _default_module(self, input_shape):
+        return default_module(input_shape)
+
     def _autocast(self):
         is_cuda = self.device_.type == "cuda"
         if self.amp == "auto":
@@ -813,7 +823,7 @@ def seed_torch(device, *entropy):
 def _lr_factor(schedule, done, max_epochs):
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * done / max_epochs))
-    return schedule(done, max_epochs)
+    return schedule(done, max_epochs) if callable(schedule) else schedule**done
 
 
 def _signature(component):

@@ -1,15 +1,22 @@
 """Flat net parameters on estimators that build their own net."""
 
+import inspect
+
+from sklearn.base import clone
+from skorch import NeuralNet
+
+from sknoisy.nets._net import NetClassifier
+
 __all__ = ["NetParamsMixin"]
 
 
 class NetParamsMixin:
     """Let an estimator take ``module__hidden=64`` and hand it to its net.
 
-    The estimator's ``__init__`` ends with ``**net_params`` and passes them to
-    `_store_net_params`; `_net_params` returns them for the net's constructor. They are
-    parameters like any other: ``clone``, ``get_params``, ``set_params`` and a grid
-    search see them.
+    The estimator has a parameter ``estimator``, names the net's commonest parameters
+    in its signature, ends it with ``**net_params`` and passes these to
+    `_store_net_params`. They are parameters like any other: ``clone``,
+    ``get_params``, ``set_params`` and a grid search see them.
     """
 
     _net_slots = (
@@ -49,18 +56,56 @@ class NetParamsMixin:
         self._store_net_params({k: v for k, v in params.items() if k not in own})
         return super().set_params(**own)
 
+    def _make_net(self, **defaults):
+        """Return an unfitted net: a clone of ``estimator``, or one of our own.
+
+        Parameters
+        ----------
+        **defaults : dict
+            What the method sets on its own net unless the user says otherwise.
+
+        Raises
+        ------
+        TypeError
+            If ``estimator`` is not a skorch net.
+        ValueError
+            If ``estimator`` is given, and parameters for a net of our own as well; or
+            if a parameter names no part of a net.
+        """
+        unknown = [name for name in self._net_params() if not self._is_net(name)]
+        if unknown:
+            slots = ", ".join(f"{slot}__…" for slot in self._net_slots)
+            raise ValueError(
+                f"{type(self).__name__} takes no {', '.join(unknown)}; parameters of "
+                f"its network are named {slots}."
+            )
+        names = ("module", "max_epochs", "batch_size", "lr", "device", "callbacks")
+        if self.estimator is None:
+            own = {name: getattr(self, name) for name in (*names, "verbose")}
+            return NetClassifier(**{**defaults, **own, **self._net_params()})
+        signature = inspect.signature(type(self)).parameters
+        given = [n for n in names if getattr(self, n) is not signature[n].default]
+        given += self._net_params()
+        if given:
+            raise ValueError(
+                f"{', '.join(given)}: set on the estimator that you give, for example "
+                f"estimator__{given[0]}; here they describe the network that "
+                f"{type(self).__name__} builds when there is no estimator."
+            )
+        if not isinstance(self.estimator, NeuralNet):
+            raise TypeError(
+                "estimator must be a skorch net, for example NetClassifier(); got "
+                f"{type(self.estimator).__name__}."
+            )
+        return clone(self.estimator)
+
     def _store_net_params(self, net_params):
-        for key, value in net_params.items():
-            if not self._is_net(key):
-                slots = ", ".join(f"{slot}__…" for slot in self._net_slots)
-                raise TypeError(
-                    f"{type(self).__name__} got an unexpected argument {key!r}; "
-                    f"parameters of its network are named {slots}."
-                )
-            setattr(self, key, value)
+        # Names are judged at fit, like all parameters.
+        self._net_param_names = {*vars(self).get("_net_param_names", ()), *net_params}
+        vars(self).update(net_params)
 
     def _net_params(self):
-        return {key: value for key, value in vars(self).items() if self._is_net(key)}
+        return {name: getattr(self, name) for name in sorted(self._net_param_names)}
 
     def _is_net(self, key):
         slot, found, _ = key.partition("__")

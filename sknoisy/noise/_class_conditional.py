@@ -52,7 +52,7 @@ class SymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
     """Symmetric label noise: some rows get a random label, all classes alike.
 
     A step of an imbalanced-learn pipeline, or on its own. X is only counted: it may be
-    a table with strings or missing values, sparse, images, or a list of texts.
+    a table with strings or missing values, sparse, images, a list of texts, or None.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class SymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
     def _draw(self, X, codes):
         rng = self._generator(codes)
         n_classes = len(self.classes_)
-        rows = _select_rows(codes, self.noise_rate, self.selection, rng)
+        rows = _select_rows(codes, n_classes, self.noise_rate, self.selection, rng)
         noisy = codes.copy()
         if self.convention == "include":
             noisy[rows] = rng.integers(n_classes, size=len(rows))
@@ -162,7 +162,8 @@ class TransitionNoiseInjector(_AnyRowsMixin, BaseEstimator):
     """Class-conditional label noise with a transition matrix of your own.
 
     Each row gets a label drawn from the matrix row of its class. X is only counted: it
-    may be a table with strings or missing values, sparse, images, or a list of texts.
+    may be a table with strings or missing values, sparse, images, a list of texts, or
+    None.
 
     Parameters
     ----------
@@ -236,7 +237,7 @@ class TransitionNoiseInjector(_AnyRowsMixin, BaseEstimator):
         return sample_labels(codes, self.transition_matrix_, self._generator(codes))
 
 
-def _select_rows(codes, noise_rate, selection, rng):
+def _select_rows(codes, n_classes, noise_rate, selection, rng):
     """Return the numbers of the rows that are given a random label."""
     n_samples = len(codes)
     if selection == "bernoulli":
@@ -246,11 +247,11 @@ def _select_rows(codes, noise_rate, selection, rng):
     if selection == "exact":
         n_rows = int(np.floor(np.round(noise_rate * n_samples, 9)))
         return rng.choice(n_samples, n_rows, replace=False)
-    groups = [rows for rows in rows_by_class(codes, codes.max() + 1) if len(rows)]
-    sizes = [int(np.ceil(np.round(noise_rate * len(rows), 9))) for rows in groups]
     return np.concatenate(
         [
-            rng.choice(rows, size, replace=False)
-            for rows, size in zip(groups, sizes, strict=True)
+            rng.choice(
+                rows, int(np.ceil(np.round(noise_rate * len(rows), 9))), replace=False
+            )
+            for rows in rows_by_class(codes, n_classes)
         ]
     )

@@ -90,9 +90,8 @@ def instance_noise_probabilities(X, codes, projections, flip_rates):
         )
     P = np.empty((len(X), n_classes))
     for c, rows in enumerate(rows_by_class(codes, n_classes)):
-        P[rows] = flip_rates[rows, None] * _softmax_of_others(
-            X[rows], projections[c], c
-        )
+        logits = (X[rows] @ projections[c]).astype(np.float64)
+        P[rows] = flip_rates[rows, None] * _softmax_of_others(logits, c)
         P[rows, c] = 1 - flip_rates[rows]
     return P
 
@@ -247,8 +246,14 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
         """Return the (n_rows, n_classes) logits of rows of true class c."""
         projection = self._projection(c)
         logits = np.empty((len(rows), projection.shape[1]), dtype=np.float32)
-        for part in _pieces(len(rows), *projection.shape):
-            np.matmul(self._scaled(X[rows[part]]), projection, out=logits[part])
+        with np.errstate(over="ignore", invalid="ignore"):
+            for part in _pieces(len(rows), *projection.shape):
+                np.matmul(self._scaled(X[rows[part]]), projection, out=logits[part])
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                "X has values too large to be projected in float32, up to "
+                f"{np.abs(X[rows]).max():.3g}; scale X, or set feature_scaling='unit'."
+            )
         return logits
 
     def _projection(self, c):
@@ -263,8 +268,10 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
         if self.feature_scaling == "standard":
             return (rows - self._center) / self._scale
         if self.feature_scaling == "unit":
-            length = np.linalg.norm(rows, axis=1, keepdims=True)
-            return rows / np.where(length > 0, length, 1)
+            # In float64, where no square of a float32 overflows or vanishes.
+            squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+            length = np.sqrt(np.where(squares > 0, squares, 1)).astype(np.float32)
+            return rows / length[:, None]
         if self.feature_scaling == "sqrt_d":
             return rows / np.float32(np.sqrt(rows.shape[1]))
         return rows
@@ -279,7 +286,8 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
 def _softmax_of_others(logits, own):
     """Turn logits, in place, into their softmax over all classes but one."""
     logits[:, own] = -np.inf
-    logits -= logits.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # a difference of -inf is a weight of 0
+        logits -= logits.max(axis=1, keepdims=True)
     weights = np.exp(logits, out=logits)
     weights /= weights.sum(axis=1, keepdims=True)
     return weights

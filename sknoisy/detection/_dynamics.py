@@ -1,0 +1,130 @@
+"""Training dynamics of any skorch net: record them, scale them, read labels off."""
+
+import numpy as np
+
+from sknoisy.nets import LoaderBatches, NetClassifier, TensorBatches
+from sknoisy.nets._batches import ArrayDataset
+from sknoisy.nets._callbacks import DynamicsRecorder
+from sknoisy.nets._net import isolated_rng, resolve_device, seed_torch
+
+__all__ = ["normalize_trajectories", "record_dynamics", "suggest_labels"]
+
+NORMALIZATIONS = ("l2_time", "sign", "zscore")
+
+_OUR_ITERATORS = (TensorBatches, LoaderBatches)
+
+
+def record_dynamics(net, X, codes, *, signal="logit_diff", when="online", seed=0):
+    """Fit a net on all rows and record a signal of each row in each epoch.
+
+    Parameters
+    ----------
+    net : skorch NeuralNet, not fitted
+        Changed and fitted: hand in a clone. A net that is not a `NetClassifier` gets
+        our iterators and no validation split.
+    X : ndarray of shape (n_samples, ...)
+    codes : ndarray of shape (n_samples,), dtype int64
+    signal, when
+        Of `DynamicsRecorder`.
+    seed : int
+
+    Returns
+    -------
+    recorder : DynamicsRecorder
+
+    Raises
+    ------
+    RuntimeError
+        If the training was interrupted in its first epoch.
+    """
+    recorder = DynamicsRecorder(signal, when)
+    changes = {"train_split": None}
+    if net.callbacks == "disable":
+        # The user's choice holds for skorch's callbacks; the recorder must run.
+        names = [name for name, _ in net.get_default_callbacks()]
+        changes.update({f"callbacks__{name}": None for name in names})
+        changes["callbacks"] = [recorder]
+    else:
+        changes["callbacks"] = [*(net.callbacks or []), recorder]
+    if isinstance(net, NetClassifier):
+        net.set_params(**changes, random_state=seed)
+        net.fit(ArrayDataset(X, codes))
+    else:
+        changes.update(_iterators(net))
+        net.set_params(**changes)
+        device = resolve_device(net.device or "cpu")
+        with isolated_rng(device):
+            seed_torch(device, seed)
+            net.fit(ArrayDataset(X, codes), None)
+    if not recorder.n_recorded_:
+        raise RuntimeError("training was interrupted before its first epoch ended.")
+    return recorder
+
+
+def normalize_trajectories(trajectories, how):
+    """Scale trajectories for the encoder.
+
+    Parameters
+    ----------
+    trajectories : ndarray of shape (n_samples, n_epochs)
+    how : {"l2_time", "sign", "zscore"} or None
+        "l2_time" divides each by its norm over the epochs. "sign" keeps only the sign,
+        which is what the authors' code does in effect: it normalises over an axis of
+        length 1. "zscore" standardises each epoch over the samples.
+
+    Returns
+    -------
+    scaled : ndarray of shape (n_samples, n_epochs), dtype float32
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy.detection._dynamics import normalize_trajectories
+    >>> normalize_trajectories(np.array([[3.0, -4.0]]), "l2_time").tolist()
+    [[0.6000000238418579, -0.800000011920929]]
+    """
+    t = np.ascontiguousarray(trajectories, dtype=np.float32)
+    tiny = np.finfo(np.float32).tiny
+    if how == "l2_time":
+        return t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), tiny)
+    if how == "sign":
+        return np.sign(t)
+    if how == "zscore":
+        return (t - t.mean(0)) / np.maximum(t.std(0), tiny)
+    return t
+
+
+def suggest_labels(mean_proba, codes, mask):
+    """Return the label code that each row should have.
+
+    Parameters
+    ----------
+    mean_proba : ndarray of shape (n_samples, n_classes)
+        Class probabilities, averaged over training.
+    codes : ndarray of shape (n_samples,), dtype int64
+        The given labels.
+    mask : ndarray of shape (n_samples,), dtype bool
+        Judged wrong.
+
+    Returns
+    -------
+    suggested : ndarray of shape (n_samples,), dtype int64
+        The most probable other label where the given one is judged wrong, else the
+        given one.
+    """
+    suggested = codes.copy()
+    proba = mean_proba[mask]
+    proba[np.arange(len(proba)), codes[mask]] = -np.inf
+    suggested[mask] = proba.argmax(1)
+    return suggested
+
+
+def _iterators(net):
+    """Return the parameters that make a plain skorch net yield our batches."""
+    params = {}
+    for slot in ("iterator_train", "iterator_valid"):
+        if getattr(net, slot) not in _OUR_ITERATORS:
+            params[slot] = TensorBatches
+        params[f"{slot}__device"] = net.device
+    params["iterator_train__shuffle"] = True
+    return params

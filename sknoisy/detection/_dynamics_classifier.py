@@ -1,0 +1,199 @@
+"""A supervised classifier of trajectories into clean and noisy."""
+
+import copy
+from numbers import Real
+
+import torch
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedShuffleSplit
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import Subset
+
+from sknoisy._validation import Interval
+from sknoisy.detection._encoder import TrajectoryCNN
+from sknoisy.nets import NetClassifier
+
+__all__ = ["DynamicsClassifier"]
+
+
+class TrajectoryClassifier(nn.Module):
+    """Convolutional trunk of the DynaCor encoder with a classification head."""
+
+    def __init__(self, input_shape, n_classes, n_out=512, dropout=0.5):
+        super().__init__()
+        self.cnn = TrajectoryCNN(input_shape[0], n_out)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(n_out, n_classes)
+
+    def embed(self, X):
+        """Return the features before the head."""
+        return self.dropout(F.relu(self.cnn(X)))
+
+    def forward(self, X):
+        """Return the logits, shape (batch, n_classes)."""
+        return self.head(self.embed(X))
+
+
+class MeanClassifier(nn.Module):
+    """Perceptron on the mean of a trajectory, with two hidden layers."""
+
+    def __init__(self, input_shape, n_classes, hidden=128):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(1, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
+        )
+        self.head = nn.Linear(hidden, n_classes)
+
+    def embed(self, X):
+        """Return the features before the head."""
+        return self.body(X.mean(1, keepdim=True))
+
+    def forward(self, X):
+        """Return the logits, shape (batch, n_classes)."""
+        return self.head(self.embed(X))
+
+
+class DynamicsClassifier(NetClassifier):
+    """Supervised classifier of training dynamics into clean and noisy.
+
+    Measures how much a training signal tells of wrong labels when the truth is known
+    for some rows, as Appendix B of [1]_ does, or flags the rest of a data set of which
+    a part was checked by hand. X holds trajectories, one column an epoch; y says which
+    labels are wrong.
+
+    Parameters
+    ----------
+    module : torch module class, default=None
+        None takes the encoder of DynaCor with a head (``module__n_out=512``,
+        ``module__dropout=0.5``).
+    summarize : bool, default=False
+        True takes a perceptron on the mean over the epochs instead
+        (``module__hidden=128``): what their order tells is the difference.
+    optimizer : torch optimizer class, default=torch.optim.Adadelta
+    lr : float >= 0, default=1.0
+    max_epochs : int >= 1, default=20
+    batch_size : int >= 1, default=128
+    lr_schedule : "cosine", float, callable or None, default=0.99
+        One per cent less at each epoch.
+    validation_fraction : float in [0, 1), default=0.25
+        Share of the rows on which the F1 of each epoch is measured; the epoch with the
+        highest is kept. 0 trains on every row and keeps the last. Rows are split by
+        class; without two rows of each class on both sides the last epoch is kept.
+    **kwargs : dict
+        Further parameters of `NetClassifier`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        The second one is what F1 is measured for: True, or 1, for noisy.
+    best_epoch_ : int
+        Number of the kept epoch, from 1.
+    validation_scores_ : list of float
+        F1 of each epoch; empty without validation rows.
+
+    See Also
+    --------
+    DynaCorDetector : Needs no truth; its ``trajectories_`` are what to give as X.
+
+    References
+    ----------
+    .. [1] S. Kim et al., "Learning Discriminative Dynamics with Label Corruption for
+       Noisy Label Detection", CVPR 2024, Appendix B.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy import DynamicsClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> is_noisy = rng.random(200) < 0.3
+    >>> trajectories = rng.normal(np.where(is_noisy, -1, 1)[:, None], 1.0, (200, 10))
+    >>> clf = DynamicsClassifier(random_state=0).fit(trajectories, is_noisy)
+    >>> bool(clf.score(trajectories, is_noisy) > 0.95)
+    True
+    """
+
+    _parameter_constraints = {
+        **NetClassifier._parameter_constraints,
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        module=None,
+        *,
+        summarize=False,
+        optimizer=torch.optim.Adadelta,
+        lr=1.0,
+        max_epochs=20,
+        batch_size=128,
+        lr_schedule=0.99,
+        validation_fraction=0.25,
+        **kwargs,
+    ):
+        super().__init__(
+            module,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr_schedule=lr_schedule,
+            **kwargs,
+        )
+        self.summarize = summarize
+        self.validation_fraction = validation_fraction
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Split off the rows on which each epoch's F1 is measured."""
+        if self.train_split or not self.validation_fraction:
+            return super().get_split_datasets(X, y, **fit_params)
+        splitter = StratifiedShuffleSplit(
+            1, test_size=self.validation_fraction, random_state=self.seed_ % 2**32
+        )
+        try:
+            train, valid = next(splitter.split(X.codes, X.codes))
+        except ValueError:  # too few rows of a class to be on both sides
+            return X, None
+        return Subset(X, train), Subset(X, valid)
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Forget the epochs of an earlier training."""
+        super().on_train_begin(net, X, y, **kwargs)
+        self.validation_scores_ = []
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Keep the epoch if its F1 is the highest so far."""
+        super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
+        if dataset_valid is not None:
+            _, codes, logits = self.eval_pass(dataset_valid)
+            predicted = logits["module"].argmax(1)
+            score = f1_score(codes.cpu(), predicted.cpu(), zero_division=0.0)
+            is_best = score > max(self.validation_scores_, default=-1.0)
+            self.validation_scores_.append(float(score))
+            if not is_best:
+                return
+            self.best_state_ = copy.deepcopy(self.module_.state_dict())
+        self.best_epoch_ = len(self.history)
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        """Go back to the kept epoch."""
+        super().on_train_end(net, X, y, **kwargs)
+        if self.validation_scores_:
+            self.module_.load_state_dict(self.best_state_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def _check_input(self, X, y, fresh, classes):
+        dataset, classes = super()._check_input(X, y, fresh, classes)
+        if len(classes) > 2:
+            raise ValueError(
+                "Only binary classification is supported. The type of the target is "
+                "multiclass: say of each row whether its label is wrong."
+            )
+        return dataset, classes
+
+    def _default_module(self, input_shape):
+        return MeanClassifier if self.summarize else TrajectoryClassifier

@@ -1,0 +1,5 @@
+"""Plots of what the estimators saw."""
+
+from sknoisy.inspection._dynamics import DynamicsDisplay
+
+__all__ = ["DynamicsDisplay"]

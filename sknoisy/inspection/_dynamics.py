@@ -1,0 +1,116 @@
+"""Plot of training dynamics."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+__all__ = ["DynamicsDisplay"]
+
+
+class DynamicsDisplay:
+    """Median and quartiles of the trajectories, flagged and not flagged.
+
+    Parameters
+    ----------
+    trajectories : ndarray of shape (n_samples, n_epochs)
+    noise_mask : ndarray of shape (n_samples,), dtype bool
+        True = flagged.
+    signal_name : str, default="logit_diff"
+        Label of the vertical axis.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib Line2D
+        The medians: flagged, not flagged; a group without rows has none.
+
+    See Also
+    --------
+    sknoisy.DynaCorDetector : Detector with trajectories.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import numpy as np
+    >>> from sknoisy import DynamicsDisplay
+    >>> trajectories = np.array([[1.0, 2.0, 3.0], [-1.0, -1.0, 1.0]])
+    >>> display = DynamicsDisplay(trajectories, np.array([False, True])).plot()
+    >>> len(display.lines_)
+    2
+    """
+
+    def __init__(self, trajectories, noise_mask, *, signal_name="logit_diff"):
+        self.trajectories = trajectories
+        self.noise_mask = noise_mask
+        self.signal_name = signal_name
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Plot the trajectories of a fitted detector.
+
+        Parameters
+        ----------
+        estimator : detector with ``trajectories_`` and ``noise_mask_``
+            Fitted; the last step is taken of a Pipeline.
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        display : DynamicsDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+        """
+        if hasattr(estimator, "steps"):
+            estimator = estimator[-1]
+        check_is_fitted(estimator, ["trajectories_", "noise_mask_"])
+        name = getattr(estimator, "signal", "logit_diff")
+        display = cls(
+            estimator.trajectories_, estimator.noise_mask_, signal_name=name
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw into an axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+
+        Returns
+        -------
+        display : DynamicsDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError as error:
+            raise ImportError(
+                "DynamicsDisplay needs matplotlib: pip install 'sknoisy[plot]'."
+            ) from error
+        if ax is None:
+            _, ax = plt.subplots()
+        self.ax_, self.figure_ = ax, ax.figure
+        groups = (("flagged", self.noise_mask), ("not flagged", ~self.noise_mask))
+        epochs = np.arange(1, self.trajectories.shape[1] + 1)
+        self.lines_ = []
+        for color, (name, rows) in zip(("C1", "C0"), groups, strict=True):
+            if not rows.any():
+                continue
+            low, middle, high = np.nanpercentile(
+                self.trajectories[rows], [25, 50, 75], axis=0
+            )
+            label = f"{name} ({rows.sum()} rows)"
+            self.lines_ += ax.plot(epochs, middle, color=color, label=label)
+            ax.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0)
+        ax.set(xlabel="Epoch", ylabel=self.signal_name)
+        ax.legend(loc="best")
+        return self

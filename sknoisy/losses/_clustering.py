@@ -1,0 +1,132 @@
+"""Clustering of training dynamics into clean and noisy, as DynaCor trains it.
+
+Column 0 of every (batch, 2) tensor is the clean cluster, column 1 the noisy one, so
+that the noisy cluster has the code that corrupted copies have.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = [
+    "ClusterAlignmentLoss",
+    "alignment_loss",
+    "cluster_loss",
+    "cosine_distances",
+    "soft_assignment",
+    "squared_distances",
+    "target_distribution",
+]
+
+# The floor of a norm in torch's cosine similarity, as the authors' code has it.
+COSINE_EPS = 1e-6
+
+
+def cosine_distances(z: Tensor, centers: Tensor) -> Tensor:
+    """Return d_k = 1 − cos(z, μ_k) in [0, 2], shape (batch, n_centers)."""
+    unit_z, unit_centers = (F.normalize(v, eps=COSINE_EPS) for v in (z, centers))
+    return 1 - unit_z @ unit_centers.T
+
+
+def squared_distances(z: Tensor, centers: Tensor) -> Tensor:
+    """Return d_k = ‖z − μ_k‖², shape (batch, n_centers)."""
+    return (z[:, None] - centers[None]).square().sum(2)
+
+
+def soft_assignment(distances: Tensor) -> Tensor:
+    """Return Student-t assignments q_k ∝ 1 / (1 + d_k), shape (batch, n_centers)."""
+    return F.normalize(1 / (1 + distances), p=1, dim=1)
+
+
+@torch.no_grad()
+def target_distribution(q: Tensor) -> Tensor:
+    """Return the sharpened target p_k ∝ q_k² / Σ_batch q_k, without a gradient."""
+    return F.normalize(q.square() / q.sum(0), p=1, dim=1)
+
+
+def cluster_loss(q: Tensor) -> Tensor:
+    """Return the batch mean of KL(p ‖ q) with p the target distribution of q."""
+    return F.kl_div(q.log(), target_distribution(q), reduction="batchmean")
+
+
+def alignment_loss(z: Tensor, is_noisy: Tensor, is_copy: Tensor) -> Tensor:
+    """Pull together what originals and copies of the same cluster look like.
+
+    Parameters
+    ----------
+    z : Tensor of shape (batch, n_out)
+        Encodings; group means are taken on them as they are, not on unit vectors.
+    is_noisy, is_copy : Tensor of shape (batch,), dtype bool
+        Hard assignment, and origin.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        In [0, 2]. The mean of 1 − cos between original and copy over both clusters if
+        all four groups have members, of the noisy cluster only if that one has both,
+        else 0.
+    """
+    parts = []
+    # The noisy pair decides: without it the clean pair says nothing of corruption.
+    for in_cluster in (is_noisy, ~is_noisy):
+        original, copy = z[in_cluster & ~is_copy], z[in_cluster & is_copy]
+        if not len(original) or not len(copy):
+            break
+        cosine = F.cosine_similarity(
+            original.mean(0), copy.mean(0), dim=0, eps=COSINE_EPS
+        )
+        parts.append(1 - cosine)
+    return torch.stack(parts).mean() if parts else z.new_zeros(())
+
+
+class ClusterAlignmentLoss(nn.Module):
+    """Cluster loss plus weighted alignment loss on a batch of encodings.
+
+    Parameters
+    ----------
+    weight : float >= 0, default=0.5
+        Weight α of the alignment; [1]_ takes 0.5 for CLIP features and Clothing1M,
+        0.05 for ResNet-34 and PreAct-ResNet-18.
+
+    References
+    ----------
+    .. [1] S. Kim, D. Lee, S. Kang, S. Chae, S. Jang and H. Yu, "Learning
+       Discriminative Dynamics with Label Corruption for Noisy Label Detection", CVPR
+       2024, Table 5.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.losses import ClusterAlignmentLoss
+    >>> z, centers = torch.eye(4), torch.eye(4)[:2]
+    >>> is_copy = torch.tensor([False, False, False, True])
+    >>> loss, q = ClusterAlignmentLoss()(z, centers, is_copy)
+    >>> q[0].tolist()
+    [0.6666666865348816, 0.3333333432674408]
+    """
+
+    def __init__(self, weight: float = 0.5) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(
+        self, z: Tensor, centers: Tensor, is_copy: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss and the assignments q.
+
+        Parameters
+        ----------
+        z : Tensor of shape (batch, n_out)
+        centers : Tensor of shape (2, n_out)
+            Of the clean and of the noisy cluster.
+        is_copy : Tensor of shape (batch,), dtype bool
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+        q : Tensor of shape (batch, 2)
+        """
+        q = soft_assignment(cosine_distances(z, centers))
+        is_noisy = q[:, 1].detach() > 0.5
+        loss = cluster_loss(q) + self.weight * alignment_loss(z, is_noisy, is_copy)
+        return loss, q
