@@ -4,6 +4,7 @@ The only module that touches private scikit-learn API.
 """
 
 import numpy as np
+from sklearn import get_config
 from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import (
@@ -105,6 +106,7 @@ def check_rows(estimator, X, *, reset=False, min_samples=1):
         reset=reset,
         dtype=np.uint8 if keep else np.float32,
         allow_nd=True,
+        ensure_all_finite=not _is_surely_finite(X),
         ensure_min_samples=min_samples,
     )
     if X.ndim == 4 and X.shape[-1] in (1, 3, 4) and X.shape[1] not in (1, 3, 4):
@@ -221,6 +223,20 @@ def check_weights(sample_weight, X):
     if not weights.any():
         raise ValueError("sample_weight must have at least one positive weight.")
     return weights
+
+
+def _is_surely_finite(X):
+    """Whether one fast pass shows that a float32 array has no NaN or infinity.
+
+    The product of a vector with itself is NaN or infinite if an entry is; it takes
+    two thirds of the time of scikit-learn's own test, which still decides otherwise.
+    """
+    if not isinstance(X, np.ndarray) or X.dtype != np.float32:
+        return False
+    if not X.flags.c_contiguous or get_config()["assume_finite"]:
+        return False
+    flat = X.ravel()
+    return bool(np.isfinite(np.dot(flat, flat)))
 
 
 def _refuse_missing(y):
