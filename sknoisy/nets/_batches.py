@@ -264,9 +264,8 @@ def _resolve_subset(dataset):
 
 
 def _as_tensor(array):
-    array = np.asarray(array)
-    # torch refuses no read-only array, but warns that writing to it is undefined.
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    # torch takes no negative strides and warns of read-only memory; both are copied.
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
 def _to_float(X):

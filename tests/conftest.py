@@ -1,0 +1,45 @@
+"""What every test can count on: one torch thread, data to look for, loud skips."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _load(folder, name):
+    path = SHARED / folder / name
+    if not path.exists():
+        pytest.skip(f"{folder}/{name} is not there; this test needs it")
+    with np.load(path) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+@pytest.fixture
+def reference():
+    """Load a file of independently computed numbers; skip if it is absent."""
+    return lambda name: _load("reference", name)
+
+
+@pytest.fixture
+def real_data():
+    """Load a real data set; skip if it is absent."""
+    return lambda name: _load("data", name)
+
+
+@pytest.fixture
+def blobs():
+    """Three Gaussian blobs with a fifth of wrong labels: X, y_noisy, is_noisy."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 60)
+    centers = np.array([[4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 0]])
+    X = centers[y] + rng.normal(size=(180, 4))
+    is_noisy = np.zeros(180, dtype=bool)
+    is_noisy[rng.choice(180, 36, replace=False)] = True
+    y_noisy = np.where(is_noisy, (y + rng.integers(1, 3, 180)) % 3, y)
+    order = rng.permutation(180)
+    return X[order].astype(np.float32), y_noisy[order], is_noisy[order]

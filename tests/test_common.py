@@ -1,0 +1,319 @@
+"""Contracts of scikit-learn and of ours, on every public estimator."""
+
+import inspect
+import pickle
+import warnings
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import sknoisy
+from sknoisy import (
+    AUMDetector,
+    DynaCorDetector,
+    DynamicsClassifier,
+    InstanceNoiseInjector,
+    NetClassifier,
+    SymmetricNoiseInjector,
+    TransitionNoiseInjector,
+    pair_flip_matrix,
+)
+from sknoisy.base import NoiseDetectorMixin, NoiseInjectorMixin, NoiseScoresMixin
+
+WEIGHTS = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "batches of a stochastic float32 net differ; "
+        "test_integer_weights_equal_repeated_rows stands in"
+    )
+}
+
+# One entry for each public estimator, quick enough to be fitted dozens of times:
+# instance, and the expected failures of scikit-learn's checks with their reason.
+ESTIMATORS = [
+    (NetClassifier(max_epochs=10, random_state=0), WEIGHTS),
+    (DynamicsClassifier(max_epochs=3, random_state=0), WEIGHTS),
+    (DynamicsClassifier(summarize=True, random_state=0), WEIGHTS),
+    (DynaCorDetector(max_epochs=2, encoder_epochs=1, random_state=0), {}),
+    (AUMDetector(max_epochs=2, random_state=0), {}),
+    (SymmetricNoiseInjector(random_state=0), {}),
+    (TransitionNoiseInjector(partial(pair_flip_matrix, noise_rate=0.3)), {}),
+    (InstanceNoiseInjector(random_state=0), {}),
+    (InstanceNoiseInjector(feature_scaling="standard", random_state=0), {}),
+]
+DETECTORS = [
+    DynaCorDetector(max_epochs=8, module__hidden=32, random_state=0),
+    DynaCorDetector(
+        NetClassifier(max_epochs=8, module__hidden=32), random_state=0, when="epoch_end"
+    ),
+    AUMDetector(max_epochs=8, module__hidden=32, random_state=0),
+]
+INJECTORS = [
+    SymmetricNoiseInjector(0.3, random_state=0),
+    SymmetricNoiseInjector(0.3, selection="exact", random_state=0),
+    TransitionNoiseInjector(
+        partial(pair_flip_matrix, noise_rate=0.3), random_state=0
+    ),
+    InstanceNoiseInjector(0.3, random_state=0),
+]
+
+
+def label(estimator):
+    return type(estimator).__name__
+
+
+def test_every_public_estimator_is_in_the_table():
+    public = [getattr(sknoisy, name) for name in sknoisy.__all__]
+    classes = {c for c in public if inspect.isclass(c) and issubclass(c, BaseEstimator)}
+    assert classes == {type(estimator) for estimator, _ in ESTIMATORS}
+    scorers = {c for c in classes if issubclass(c, NoiseScoresMixin)}
+    assert scorers == {type(estimator) for estimator in DETECTORS}
+    injectors = {c for c in classes if issubclass(c, NoiseInjectorMixin)}
+    assert injectors == {type(estimator) for estimator in INJECTORS}
+
+
+@pytest.mark.parametrize(("estimator", "expected"), ESTIMATORS, ids=str)
+def test_scikit_learn_contract(estimator, expected, monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    with warnings.catch_warnings():
+        # scikit-learn's data for its own checks overflow float32 on purpose.
+        warnings.filterwarnings("ignore", message=".*encountered in cast")
+        results = check_estimator(
+            clone(estimator), expected_failed_checks=expected, on_skip=None
+        )
+    by_status = {}
+    for result in results:
+        by_status.setdefault(result["status"], []).append(result["check_name"])
+    assert by_status.get("xfail", []) == list(expected)
+    assert set(by_status) <= {"passed", "xfail"}, by_status
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=label)
+class TestDetectorContract:
+    def test_fitted_attributes(self, detector, blobs):
+        X, y, _ = blobs
+        fitted = clone(detector)
+        assert fitted.fit(X, y) is fitted
+        n_samples = len(y)
+        scores = fitted.noise_scores_
+        assert scores.shape == (n_samples,) and scores.dtype == np.float64
+        assert ((scores >= 0) & (scores <= 1)).all()
+        assert fitted.noise_mask_.dtype == bool
+        np.testing.assert_array_equal(fitted.noise_mask_, scores > 0.5)
+        assert isinstance(fitted.noise_rate_, float)
+        assert fitted.suggested_labels_.shape == (n_samples,)
+        assert set(fitted.suggested_labels_) <= set(fitted.classes_)
+        np.testing.assert_array_equal(
+            fitted.suggested_labels_ != y, fitted.noise_mask_
+        )
+        np.testing.assert_array_equal(fitted.predict_noisy(), fitted.noise_mask_)
+        ranking = fitted.ranking()
+        assert sorted(ranking) == list(range(n_samples))
+        assert (np.diff(scores[ranking]) <= 0).all()
+
+    def test_it_finds_the_wrong_labels_of_three_blobs(self, detector, blobs):
+        from sklearn.metrics import roc_auc_score
+
+        X, y, is_noisy = blobs
+        fitted = clone(detector).fit(X, y)
+        # A broken orientation gives below 0.1, random scores 0.5.
+        assert roc_auc_score(is_noisy, fitted.noise_scores_) > 0.9
+        flagged = fitted.noise_mask_
+        assert (flagged & is_noisy).sum() / is_noisy.sum() > 0.7
+        assert (flagged & ~is_noisy).sum() / (~is_noisy).sum() < 0.2
+
+    def test_the_same_seed_gives_the_same_bits(self, detector, blobs):
+        X, y, _ = blobs
+        a, b = clone(detector).fit(X, y), clone(detector).fit(X, y)
+        np.testing.assert_array_equal(a.noise_scores_, b.noise_scores_)
+        other = clone(detector).set_params(random_state=1).fit(X, y)
+        assert (a.noise_scores_ != other.noise_scores_).any()
+
+    def test_a_second_fit_forgets_the_first(self, detector, blobs):
+        X, y, _ = blobs
+        once = clone(detector).fit(X, y)
+        twice = clone(detector).fit(X[::-1], y[::-1]).fit(X, y)
+        np.testing.assert_array_equal(once.noise_scores_, twice.noise_scores_)
+
+    def test_renaming_the_classes_changes_no_flag(self, detector, blobs):
+        X, y, _ = blobs
+        names = np.array(["ant", "bee", "cat"])
+        plain, named = clone(detector).fit(X, y), clone(detector).fit(X, names[y])
+        np.testing.assert_array_equal(plain.noise_scores_, named.noise_scores_)
+        np.testing.assert_array_equal(
+            names[plain.suggested_labels_], named.suggested_labels_
+        )
+        assert named.classes_.tolist() == names.tolist()
+
+    @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+    def test_frames(self, detector, blobs, frame):
+        X, y, _ = blobs
+        columns = ["a", "b", "c", "d"]
+        named = frame(dict(zip(columns, X.T, strict=True)))
+        fitted = clone(detector).fit(named, y)
+        assert fitted.feature_names_in_.tolist() == columns
+        plain = clone(detector).fit(X, y)
+        np.testing.assert_array_equal(fitted.noise_scores_, plain.noise_scores_)
+
+    def test_last_step_of_a_pipeline(self, detector, blobs):
+        X, y, _ = blobs
+        names = np.array(["ant", "bee", "cat"])[y]
+        table = pd.DataFrame(X.astype(np.float64), columns=list("abcd"))
+        pipe = make_pipeline(StandardScaler(), clone(detector)).fit(table, names)
+        assert pipe[-1].predict_noisy().shape == (len(y),)
+
+    def test_step_of_an_imbalanced_learn_pipeline(self, detector, blobs):
+        from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
+
+        X, y, is_noisy = blobs
+        pipe = make_imblearn_pipeline(clone(detector), LogisticRegression()).fit(X, y)
+        mask = pipe[0].noise_mask_
+        np.testing.assert_array_equal(pipe[0].sample_indices_, np.flatnonzero(~mask))
+        plain = LogisticRegression().fit(X[~mask], y[~mask])
+        np.testing.assert_allclose(pipe[-1].coef_, plain.coef_, rtol=1e-6)
+
+    def test_nothing_global_changes(self, detector, blobs):
+        X, y, _ = blobs
+        X_before, y_before = X.copy(), y.copy()
+        state = (
+            np.random.get_state()[1].copy(),
+            torch.random.get_rng_state(),
+            torch.get_num_threads(),
+            torch.get_default_dtype(),
+            list(warnings.filters),
+        )
+        clone(detector).fit(X, y)
+        np.testing.assert_array_equal(np.random.get_state()[1], state[0])
+        assert torch.equal(torch.random.get_rng_state(), state[1])
+        assert (torch.get_num_threads(), torch.get_default_dtype()) == state[2:4]
+        assert warnings.filters == state[4]
+        np.testing.assert_array_equal(X, X_before)
+        np.testing.assert_array_equal(y, y_before)
+
+    def test_pickle(self, detector, blobs):
+        X, y, _ = blobs
+        fitted = clone(detector).fit(X, y)
+        again = pickle.loads(pickle.dumps(fitted))
+        np.testing.assert_array_equal(again.predict_noisy(), fitted.predict_noisy())
+
+    def test_not_fitted(self, detector):
+        for method in ("predict_noisy", "ranking"):
+            with pytest.raises(NotFittedError, match="not fitted"):
+                getattr(clone(detector), method)()
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda X, y: (np.where(X == X[0, 0], np.nan, X), y), "NaN"),
+            (lambda X, y: (np.where(X == X[0, 0], np.inf, X), y), "infinity"),
+            (lambda X, y: (X, np.zeros(len(y))), "one class only"),
+            (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
+            (lambda X, y: (X, y + 0.5), "Unknown label type"),
+            (lambda X, y: (X, None), "requires y"),
+            (lambda X, y: (X[:, 0], y), "2D array"),
+            (lambda X, y: (X[:3], y[:3] % 2), "n_samples = 3"),
+            (lambda X, y: (np.zeros((180, 8, 8, 3)), y), r"X.transpose\(0, 3, 1, 2\)"),
+            (lambda X, y: (np.zeros((180, 3, 8, 8)), y), "module="),
+        ],
+    )
+    def test_bad_input_is_refused(self, detector, blobs, change, message):
+        X, y, _ = blobs
+        X, y = change(X, np.sort(y) if "n_samples" in message else y)
+        if "n_samples" in message:
+            y = np.array([0, 1, 1])
+        with pytest.raises(ValueError, match=message):
+            clone(detector).fit(X, y)
+
+    def test_sparse_input_is_refused_with_advice(self, detector, blobs):
+        from scipy.sparse import csr_array
+
+        X, y, _ = blobs
+        with pytest.raises(TypeError, match="TruncatedSVD"):
+            clone(detector).fit(csr_array(X), y)
+
+    def test_typos_are_named_at_fit(self, detector, blobs):
+        X, y, _ = blobs
+        nested = "estimator__module__hiden" if detector.estimator else "module__hiden"
+        broken = clone(detector).set_params(**{nested: 3})
+        with pytest.raises(ValueError, match="module__hiden.*hidden"):
+            broken.fit(X, y)
+
+
+@pytest.mark.parametrize("injector", INJECTORS, ids=label)
+class TestInjectorContract:
+    def test_fitted_attributes(self, injector, blobs):
+        X, y, _ = blobs
+        fitted = clone(injector)
+        X_same, y_noisy = fitted.fit_resample(X, y)
+        assert X_same is X
+        changed = y_noisy != y
+        np.testing.assert_array_equal(fitted.noise_mask_, changed)
+        assert fitted.noise_rate_ == pytest.approx(changed.mean())
+        assert 0.1 < fitted.noise_rate_ < 0.5
+        T = fitted.transition_matrix_
+        assert T.shape == (3, 3)
+        np.testing.assert_allclose(T.sum(1), 1, rtol=1e-12)
+        assert fitted.classes_.tolist() == [0, 1, 2]
+
+    def test_corrupt_agrees_and_sets_nothing(self, injector, blobs):
+        X, y, _ = blobs
+        fitted = clone(injector)
+        _, y_noisy = fitted.fit_resample(X, y)
+        before = pickle.dumps(vars(fitted))
+        np.testing.assert_array_equal(fitted.corrupt(X, y), y_noisy)
+        assert pickle.dumps(vars(fitted)) == before
+
+    def test_labels_keep_their_values(self, injector, blobs):
+        X, y, _ = blobs
+        names = pd.Series(np.array(["ant", "bee", "cat"])[y], name="kind")
+        _, noisy = clone(injector).fit_resample(X, names)
+        assert isinstance(noisy, pd.Series) and noisy.name == "kind"
+        assert set(noisy) == {"ant", "bee", "cat"}
+        _, codes = clone(injector).fit_resample(X, y)
+        np.testing.assert_array_equal(np.unique(noisy, return_inverse=True)[1], codes)
+
+    def test_scikit_learn_pipelines_refuse_it(self, injector, blobs):
+        X, y, _ = blobs
+        with pytest.raises(TypeError, match="should be transformers"):
+            make_pipeline(clone(injector), LogisticRegression()).fit(X, y)
+
+    def test_no_global_generator_moves(self, injector, blobs):
+        X, y, _ = blobs
+        before = np.random.get_state()[1].copy()
+        clone(injector).fit_resample(X, y)
+        clone(injector).set_params(random_state=None).fit_resample(X, y)
+        np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_import_loads_no_torch():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, sknoisy, sknoisy.noise; sknoisy.SymmetricNoiseInjector; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_public_names_resolve_and_unknown_ones_do_not():
+    for name in sknoisy.__all__:
+        assert getattr(sknoisy, name).__name__ == name
+    assert set(sknoisy.__all__) <= set(dir(sknoisy))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        sknoisy.nothing  # noqa: B018
+
+
+def test_detectors_are_no_injectors_and_tags_require_y():
+    for estimator, _ in ESTIMATORS:
+        if isinstance(estimator, NoiseDetectorMixin | NoiseInjectorMixin):
+            assert estimator.__sklearn_tags__().target_tags.required
