@@ -236,7 +236,8 @@ def _is_surely_finite(X):
     if not X.flags.c_contiguous or get_config()["assume_finite"]:
         return False
     flat = X.ravel()
-    return bool(np.isfinite(np.dot(flat, flat)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.dot(flat, flat)))
 
 
 def _refuse_missing(y):

@@ -60,9 +60,7 @@ DETECTORS = [
 INJECTORS = [
     SymmetricNoiseInjector(0.3, random_state=0),
     SymmetricNoiseInjector(0.3, selection="exact", random_state=0),
-    TransitionNoiseInjector(
-        partial(pair_flip_matrix, noise_rate=0.3), random_state=0
-    ),
+    TransitionNoiseInjector(partial(pair_flip_matrix, noise_rate=0.3), random_state=0),
     InstanceNoiseInjector(0.3, random_state=0),
 ]
 
@@ -112,9 +110,7 @@ class TestDetectorContract:
         assert isinstance(fitted.noise_rate_, float)
         assert fitted.suggested_labels_.shape == (n_samples,)
         assert set(fitted.suggested_labels_) <= set(fitted.classes_)
-        np.testing.assert_array_equal(
-            fitted.suggested_labels_ != y, fitted.noise_mask_
-        )
+        np.testing.assert_array_equal(fitted.suggested_labels_ != y, fitted.noise_mask_)
         np.testing.assert_array_equal(fitted.predict_noisy(), fitted.noise_mask_)
         ranking = fitted.ranking()
         assert sorted(ranking) == list(range(n_samples))
@@ -174,7 +170,7 @@ class TestDetectorContract:
     def test_step_of_an_imbalanced_learn_pipeline(self, detector, blobs):
         from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
 
-        X, y, is_noisy = blobs
+        X, y, _ = blobs
         pipe = make_imblearn_pipeline(clone(detector), LogisticRegression()).fit(X, y)
         mask = pipe[0].noise_mask_
         np.testing.assert_array_equal(pipe[0].sample_indices_, np.flatnonzero(~mask))
@@ -244,7 +240,7 @@ class TestDetectorContract:
         X, y, _ = blobs
         nested = "estimator__module__hiden" if detector.estimator else "module__hiden"
         broken = clone(detector).set_params(**{nested: 3})
-        with pytest.raises(ValueError, match="module__hiden.*hidden"):
+        with pytest.raises(ValueError, match=r"module__hiden.*hidden"):
             broken.fit(X, y)
 
 

@@ -1,7 +1,7 @@
 """Cost of the training engine: NetClassifier, a raw torch loop and stock skorch.
 
 One process, one thread, in turns; each figure is the median of paired ratios of CPU
-time. Default: 20,000 rows, 3 rounds of 2 epochs; ``--full``: 50,000 rows, 7 rounds.
+time. Default: 20,000 rows, 5 rounds of 4 epochs; ``--full``: 50,000 rows, 9 rounds.
 
     python benchmarks/speed/engine.py
 """
@@ -74,51 +74,47 @@ def stock(X, y, hidden, epochs):
     return net.fit(X, y)
 
 
-def median_ratio(pairs):
-    return np.median([a / b for a, b in pairs])
+def one_round(X, y, hidden, epochs, fitted):
+    """Return CPU seconds of each side, taken one after the other."""
+    data = X, y, hidden, epochs
+    return {
+        "raw": cpu_seconds(lambda: raw_loop(*data)),
+        "ours": cpu_seconds(lambda: ours(*data)),
+        "recorder": cpu_seconds(lambda: ours(*data, callbacks=[DynamicsRecorder()])),
+        "stock": cpu_seconds(lambda: stock(*data)),
+        "predict": cpu_seconds(lambda: fitted[0].predict_proba(X)),
+        "stock predict": cpu_seconds(lambda: fitted[1].predict_proba(X)),
+    }
+
+
+COLUMNS = (
+    ("ours", "raw"),
+    ("stock", "raw"),
+    ("stock", "ours"),
+    ("recorder", "ours"),
+    ("stock predict", "predict"),
+)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--full", action="store_true", help="50,000 rows, 9 rounds")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    n_rows, rounds, epochs = (50_000, 7, 2) if args.full else (20_000, 3, 2)
+    n_rows, rounds, epochs = (50_000, 9, 4) if args.full else (20_000, 5, 4)
     print(f"{n_rows} rows, {rounds} rounds of {epochs} epochs, one thread")
-    print(
-        "net             ours/raw  stock/raw  stock/ours  recorder/plain  "
-        "predict_proba stock/ours"
-    )
+    titles = [f"{top}/{bottom}" for top, bottom in COLUMNS]
+    print(f"{'net':15s}" + "".join(f"{title:>23s}" for title in titles))
     rng = np.random.default_rng(0)
     for name, (width, hidden) in SHAPES.items():
         X = rng.standard_normal((n_rows, width), dtype=np.float32)
         y = rng.integers(0, 10, n_rows)
-        data = X, y, hidden, epochs
-        fitted = ours(X[:1000], y[:1000], hidden, 1), stock(X[:1000], y[:1000], hidden, 1)
-        raw_loop(X[:1000], y[:1000], hidden, 1)
-        times = []
-        for _ in range(rounds):
-            times.append(
-                {
-                    "raw": cpu_seconds(lambda: raw_loop(*data)),
-                    "ours": cpu_seconds(lambda: ours(*data)),
-                    "recorder": cpu_seconds(
-                        lambda: ours(*data, callbacks=[DynamicsRecorder()])
-                    ),
-                    "stock": cpu_seconds(lambda: stock(*data)),
-                    "predict": cpu_seconds(lambda: fitted[0].predict_proba(X)),
-                    "stock_predict": cpu_seconds(lambda: fitted[1].predict_proba(X)),
-                }
-            )
-
-        def ratio(top, bottom, times=times):
-            return median_ratio([(t[top], t[bottom]) for t in times])
-
-        print(
-            f"{name:15s} {ratio('ours', 'raw'):8.2f} {ratio('stock', 'raw'):10.2f} "
-            f"{ratio('stock', 'ours'):11.2f} {ratio('recorder', 'ours'):15.2f} "
-            f"{ratio('stock_predict', 'predict'):20.2f}"
-        )
+        few = X[:1000], y[:1000], hidden, 1
+        fitted = ours(*few), stock(*few)
+        raw_loop(*few)
+        times = [one_round(X, y, hidden, epochs, fitted) for _ in range(rounds)]
+        ratios = [np.median([t[a] / t[b] for t in times]) for a, b in COLUMNS]
+        print(f"{name:15s}" + "".join(f"{ratio:23.2f}" for ratio in ratios))
 
 
 if __name__ == "__main__":

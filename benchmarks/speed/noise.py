@@ -1,10 +1,11 @@
 """Time instance-dependent noise against the loop over rows that Algorithm 1 spells out.
 
 All run in one process, in turns; ratios are medians of the paired ratios of processor
-time. The loop is measured in numpy and with torch's products and softmax, as published
-scripts for this noise have it. Memory is the peak that is allocated beyond X and y, from tracemalloc, in a run of
-its own. The loop does not look for NaN in X, so the like-for-like row is "unchecked":
-the injector under ``sklearn.config_context(assume_finite=True)``.
+time. The loop is measured in numpy, and with torch's products and softmax as published
+scripts for this noise have it. Memory is the peak that is allocated beyond X and y,
+from tracemalloc, in a run of its own. The loops do not look for NaN in X, so the
+like-for-like row is "unchecked": the injector under
+``sklearn.config_context(assume_finite=True)``.
 
     OMP_NUM_THREADS=1 python benchmarks/speed/noise.py [--full]
 """

@@ -187,7 +187,9 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             )
         order = rng.permutation(n_samples)
         starts = np.arange(self.n_runs) * n_extra
-        return [np.take(order, start + np.arange(n_extra), mode="wrap") for start in starts]
+        return [
+            np.take(order, start + np.arange(n_extra), mode="wrap") for start in starts
+        ]
 
     def _run(self, X, codes, extra, n_classes, rng):
         """Train once with some rows in the extra class."""

@@ -5,7 +5,12 @@ import numpy as np
 from sknoisy.nets import LoaderBatches, NetClassifier, TensorBatches
 from sknoisy.nets._batches import ArrayDataset
 from sknoisy.nets._callbacks import DynamicsRecorder
-from sknoisy.nets._net import isolated_rng, resolve_device, seed_torch
+from sknoisy.nets._net import (
+    check_outputs,
+    isolated_rng,
+    resolve_device,
+    seed_torch,
+)
 
 __all__ = ["normalize_trajectories", "record_dynamics", "suggest_labels"]
 
@@ -36,26 +41,23 @@ def record_dynamics(net, X, codes, *, signal="logit_diff", when="online", seed=0
     ------
     RuntimeError
         If the training was interrupted in its first epoch.
+    ValueError
+        If the network has not one output for each class.
     """
     recorder = DynamicsRecorder(signal, when)
-    changes = {"train_split": None}
-    if net.callbacks == "disable":
-        # The user's choice holds for skorch's callbacks; the recorder must run.
+    dataset = ArrayDataset(X, codes)
+    is_disabled = net.callbacks == "disable"
+    # Assigned, since skorch's set_params stumbles over a net without callbacks.
+    net.callbacks = [*([] if is_disabled else net.callbacks or []), recorder]
+    if is_disabled:
+        # The user's choice holds for skorch's own callbacks; the recorder must run.
         names = [name for name, _ in net.get_default_callbacks()]
-        changes.update({f"callbacks__{name}": None for name in names})
-        changes["callbacks"] = [recorder]
-    else:
-        changes["callbacks"] = [*(net.callbacks or []), recorder]
+        net.set_params(**{f"callbacks__{name}": None for name in names})
+    net.set_params(train_split=None)
     if isinstance(net, NetClassifier):
-        net.set_params(**changes, random_state=seed)
-        net.fit(ArrayDataset(X, codes))
+        net.set_params(random_state=seed).fit(dataset)
     else:
-        changes.update(_iterators(net))
-        net.set_params(**changes)
-        device = resolve_device(net.device or "cpu")
-        with isolated_rng(device):
-            seed_torch(device, seed)
-            net.fit(ArrayDataset(X, codes), None)
+        _fit_plain(net.set_params(**_iterators(net)), dataset, seed)
     if not recorder.n_recorded_:
         raise RuntimeError("training was interrupted before its first epoch ended.")
     return recorder
@@ -117,6 +119,18 @@ def suggest_labels(mean_proba, codes, mask):
     proba[np.arange(len(proba)), codes[mask]] = -np.inf
     suggested[mask] = proba.argmax(1)
     return suggested
+
+
+def _fit_plain(net, dataset, seed):
+    """Fit a skorch net that is not ours, without a trace on global generators."""
+    device = resolve_device(net.device or "cpu")
+    with isolated_rng(device):
+        seed_torch(device, seed)
+        net.initialize()
+        row = dataset.fetch([0])[0].to(device)
+        check_outputs(net.module_, row, int(dataset.codes.max()) + 1)
+        seed_torch(device, seed)
+        net.fit(dataset, None)
 
 
 def _iterators(net):

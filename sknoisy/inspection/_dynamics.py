@@ -69,9 +69,7 @@ class DynamicsDisplay:
             estimator = estimator[-1]
         check_is_fitted(estimator, ["trajectories_", "noise_mask_"])
         name = getattr(estimator, "signal", "logit_diff")
-        display = cls(
-            estimator.trajectories_, estimator.noise_mask_, signal_name=name
-        )
+        display = cls(estimator.trajectories_, estimator.noise_mask_, signal_name=name)
         return display.plot(ax=ax)
 
     def plot(self, *, ax=None):

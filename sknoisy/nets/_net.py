@@ -33,7 +33,13 @@ from sknoisy.nets._batches import ArrayDataset, Batch, LoaderBatches, TensorBatc
 from sknoisy.nets._defaults import default_module, default_optimizer_params
 from sknoisy.nets._modules import embed
 
-__all__ = ["NetClassifier", "isolated_rng", "resolve_device", "seed_torch"]
+__all__ = [
+    "NetClassifier",
+    "check_outputs",
+    "isolated_rng",
+    "resolve_device",
+    "seed_torch",
+]
 
 # Scoring needs no gradient memory, and large batches spare calls.
 EVAL_BATCH_SIZE = 1024
@@ -491,6 +497,8 @@ class NetClassifier(
             with isolated_rng(self.device_):
                 if fresh:
                     self.initialize()
+                    row = dataset.fetch([0])[0].to(self.device_)
+                    check_outputs(self.module_, row, len(classes))
                 self._train(dataset)
         finally:
             self.sample_weight_ = None
@@ -818,6 +826,33 @@ def seed_torch(device, *entropy):
     if device.type == "cuda":
         with torch.cuda.device(device):
             torch.cuda.manual_seed(seed)
+
+
+@torch.no_grad()
+def check_outputs(module, row, n_classes):
+    """Refuse a network that has not one logit for each class.
+
+    Parameters
+    ----------
+    module : torch module
+    row : Tensor of shape (1, ...)
+    n_classes : int
+
+    Raises
+    ------
+    ValueError
+        If the shape of the output is not (1, n_classes).
+    """
+    was_training = module.training
+    logits = module.eval()(row / 255 if row.dtype == torch.uint8 else row)
+    module.train(was_training)
+    logits = logits[0] if isinstance(logits, tuple) else logits
+    if logits.shape != (1, n_classes):
+        raise ValueError(
+            f"{type(module).__name__} must return logits of shape (batch, n_classes): "
+            f"it has {logits[0].numel()} outputs for a row, but {n_classes} are "
+            "needed."
+        )
 
 
 def _lr_factor(schedule, done, max_epochs):
