@@ -30,7 +30,8 @@ def cosine_distances(z: Tensor, centers: Tensor) -> Tensor:
 
 def squared_distances(z: Tensor, centers: Tensor) -> Tensor:
     """Return d_k = ‖z − μ_k‖², shape (batch, n_centers)."""
-    return (z[:, None] - centers[None]).square().sum(2)
+    # One centre at a time: the (batch, n_centers, n_out) differences leave the cache.
+    return torch.stack([(z - center).square().sum(1) for center in centers], dim=1)
 
 
 def soft_assignment(distances: Tensor) -> Tensor:
@@ -66,17 +67,22 @@ def alignment_loss(z: Tensor, is_noisy: Tensor, is_copy: Tensor) -> Tensor:
         all four groups have members, of the noisy cluster only if that one has both,
         else 0.
     """
-    parts = []
+    # As a product with the memberships: selecting rows costs more, above all backwards.
+    groups = torch.stack(
+        [
+            is_noisy & ~is_copy,
+            is_noisy & is_copy,
+            ~is_noisy & ~is_copy,
+            ~is_noisy & is_copy,
+        ]
+    ).to(z)
+    sizes = groups.sum(1)
+    means = groups @ z / sizes.clamp_min(1)[:, None]
+    similarity = F.cosine_similarity(means[::2], means[1::2], dim=1, eps=COSINE_EPS)
+    both_there = (sizes > 0).view(2, 2).all(1)
     # The noisy pair decides: without it the clean pair says nothing of corruption.
-    for in_cluster in (is_noisy, ~is_noisy):
-        original, copy = z[in_cluster & ~is_copy], z[in_cluster & is_copy]
-        if not len(original) or not len(copy):
-            break
-        cosine = F.cosine_similarity(
-            original.mean(0), copy.mean(0), dim=0, eps=COSINE_EPS
-        )
-        parts.append(1 - cosine)
-    return torch.stack(parts).mean() if parts else z.new_zeros(())
+    counted = torch.stack([both_there[0], both_there.all()]).to(z)
+    return ((1 - similarity) * counted).sum() / counted.sum().clamp_min(1)
 
 
 class ClusterAlignmentLoss(nn.Module):

@@ -146,6 +146,7 @@ class NetClassifier(
     _optimizers = ["optimizer"]
     sample_weight_ = None
     hooks_ = None
+    autocast_ = None
 
     _parameter_constraints = {
         "lr": [Interval(Real, 0, None, closed="left")],
@@ -650,9 +651,10 @@ class NetClassifier(
                 f"iterator_train yields {type(batch).__name__}, not Batch; take "
                 "sknoisy.nets.TensorBatches or LoaderBatches."
             )
-        self._set_training(True)
+        if not self.module_.training:
+            self._set_training(True)
         X, y = batch
-        with self._autocast():
+        with self.autocast_:
             loss, logits = self.training_loss(X, y, batch.index)
         loss.backward()
         return {"loss": loss, "y_pred": logits.detach()}
@@ -663,14 +665,17 @@ class NetClassifier(
             return
         batches = self.history[-1]["batches"]
         loss_key, size_key = prefix + "_loss", prefix + "_batch_size"
+        before, after = self._hooks("on_batch_begin"), self._hooks("on_batch_end")
         for batch in iterator:
             row = {}
             batches.append(row)
-            self.notify("on_batch_begin", batch=batch, training=training)
+            for hook in before:
+                hook(self, batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             row[loss_key] = step["loss"].item()
             row[size_key] = len(batch[0])
-            self.notify("on_batch_end", batch=batch, training=training, **step)
+            for hook in after:
+                hook(self, batch=batch, training=training, **step)
             # Two live batches would take turns in the cache.
             del batch
         self.history.record(prefix + "_batch_count", len(iterator))
@@ -735,10 +740,11 @@ class NetClassifier(
         self.epochs_before_ = len(self.history)
         # The callbacks may have changed since the last call.
         self.hooks_ = None
+        self.autocast_ = self._autocast()
         try:
             super().partial_fit(dataset, None)
         finally:
-            self.hooks_ = None
+            self.hooks_ = self.autocast_ = None
             if scheduled:
                 for group, lr in zip(groups, self.base_lrs_, strict=True):
                     group["lr"] = lr
