@@ -46,9 +46,8 @@ class TrajectoryCNN(nn.Module):
         # As images of height 1 in channels-last order: the same numbers, 10 % sooner.
         out = X[:, None, None].contiguous(memory_format=torch.channels_last)
         for conv in (self.conv1, self.conv2, self.conv3):
-            out = F.relu(
-                F.conv2d(out, conv.weight[:, :, None], conv.bias, padding=(0, 1))
-            )
+            out = F.conv2d(out, conv.weight[:, :, None], conv.bias, padding=(0, 1))
+            out = F.relu_(out)
         return self.fc(out.flatten(1))
 
 
@@ -105,9 +104,13 @@ class DynamicsClustering(NetClassifier):
     """
 
     def __init__(self, module=DynamicsEncoder, *, copied_rows=None, **kwargs):
-        super().__init__(
-            module, **{"criterion": ClusterAlignmentLoss, "lr_schedule": None, **kwargs}
-        )
+        defaults = {
+            "criterion": ClusterAlignmentLoss,
+            "lr_schedule": None,
+            # What the convolutions of 512 rows need stays in the processor's cache.
+            "iterator_valid__batch_size": 512,
+        }
+        super().__init__(module, **{**defaults, **kwargs})
         self.copied_rows = copied_rows
 
     def training_loss(self, X, y, index):
