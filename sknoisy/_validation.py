@@ -98,13 +98,12 @@ def check_rows(estimator, X, *, reset=False, min_samples=1):
         If X is sparse.
     """
     X = _refuse_sparse(X)
-    is_image = getattr(X, "ndim", 2) == 4
-    keep = is_image and getattr(X, "dtype", None) == np.uint8
+    is_uint8 = getattr(X, "ndim", 2) == 4 and np.asarray(X).dtype == np.uint8
     X = validate_data(
         estimator,
         X,
         reset=reset,
-        dtype=np.uint8 if keep else np.float32,
+        dtype=np.uint8 if is_uint8 else np.float32,
         allow_nd=True,
         ensure_all_finite=not _is_surely_finite(X),
         ensure_min_samples=min_samples,
@@ -156,12 +155,12 @@ def check_rows_and_labels(
     check_consistent_length(X, codes)
     if len(classes) < 2:
         raise ValueError(
-            f"y has one class only, {classes[0]!r}; {type(estimator).__name__} needs "
-            "at least two classes."
+            f"y has one class only, {classes.tolist()[0]!r}; "
+            f"{type(estimator).__name__} needs at least two classes."
         )
-    counts = np.bincount(codes)
+    present, counts = np.unique(codes, return_counts=True)
     if counts.min() < min_per_class:
-        smallest = classes[counts.argmin()]
+        smallest = classes[present].tolist()[counts.argmin()]
         raise ValueError(
             f"class {smallest!r} has {counts.min()} row(s); "
             f"{type(estimator).__name__} needs at least {min_per_class} rows of every "

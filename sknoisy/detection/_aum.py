@@ -196,8 +196,9 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         given = codes.copy()
         given[extra] = n_classes
         self.net_ = self._make_net(lr_schedule=None, optimizer__weight_decay=1e-4)
-        recorder = record_dynamics(self.net_, X, given, seed=int(rng.integers(2**31)))
-        trajectories = recorder.trajectories_
+        trajectories, mean_proba = record_dynamics(
+            self.net_, X, given, seed=int(rng.integers(2**31))
+        )
         margins = trajectories[:, 1:] if trajectories.shape[1] > 1 else trajectories
         margins = margins.mean(1, dtype=np.float64)
         low, high, threshold = np.percentile(margins[extra], [25, 75, self.percentile])
@@ -210,7 +211,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             "scores": scores,
             "margins": margins,
             "trajectories": trajectories,
-            "mean_proba": recorder.mean_proba_[:, :n_classes],
+            "mean_proba": mean_proba[:, :n_classes],
         }
 
 

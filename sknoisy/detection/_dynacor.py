@@ -237,17 +237,14 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 "leaves no row to corrupt; raise it or give more rows."
             )
         n_samples = len(X)
-        recorder = self._record(X, codes, source, copy_codes, rng)
-        trajectories = recorder.trajectories_
+        trajectories, mean_proba = self._record(X, codes, source, copy_codes, rng)
         self.encoder_ = self._encode(trajectories, n_samples, source, rng)
         self.copy_indices_ = source
         self.trajectories_ = trajectories[:n_samples]
         self.noise_scores_ = self.encoder_.scores_[:n_samples]
         self.noise_mask_ = self.noise_scores_ > 0.5
         self.noise_rate_ = float(self.noise_mask_.mean())
-        suggested = suggest_labels(
-            recorder.mean_proba_[:n_samples], codes, self.noise_mask_
-        )
+        suggested = suggest_labels(mean_proba[:n_samples], codes, self.noise_mask_)
         self.suggested_labels_ = self.classes_[suggested]
         return self
 

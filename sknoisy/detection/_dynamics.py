@@ -12,7 +12,12 @@ from sknoisy.nets._net import (
     seed_torch,
 )
 
-__all__ = ["normalize_trajectories", "record_dynamics", "suggest_labels"]
+__all__ = [
+    "fill_gaps",
+    "normalize_trajectories",
+    "record_dynamics",
+    "suggest_labels",
+]
 
 NORMALIZATIONS = ("l2_time", "sign", "zscore")
 
@@ -35,7 +40,9 @@ def record_dynamics(net, X, codes, *, signal="logit_diff", when="online", seed=0
 
     Returns
     -------
-    recorder : DynamicsRecorder
+    trajectories : ndarray of shape (n_samples, n_epochs), dtype float32
+        Without gaps: see `fill_gaps`.
+    mean_proba : ndarray of shape (n_samples, n_classes), dtype float32
 
     Raises
     ------
@@ -60,7 +67,27 @@ def record_dynamics(net, X, codes, *, signal="logit_diff", when="online", seed=0
         _fit_plain(net.set_params(**_iterators(net)), dataset, seed)
     if not recorder.n_recorded_:
         raise RuntimeError("training was interrupted before its first epoch ended.")
-    return recorder
+    return fill_gaps(recorder.trajectories_), np.nan_to_num(recorder.mean_proba_)
+
+
+def fill_gaps(trajectories):
+    """Give a row that took no part in an epoch its mean over the other epochs.
+
+    Happens where the user drops incomplete batches; 0 for a row that was never seen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy.detection._dynamics import fill_gaps
+    >>> fill_gaps(np.array([[1.0, np.nan, 3.0], [np.nan] * 3])).tolist()
+    [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]
+    """
+    gaps = np.isnan(trajectories)
+    if not gaps.any():
+        return trajectories
+    total = np.where(gaps, 0, trajectories).sum(1, keepdims=True)
+    mean = total / np.maximum((~gaps).sum(1, keepdims=True), 1)
+    return np.where(gaps, mean, trajectories).astype(trajectories.dtype)
 
 
 def normalize_trajectories(trajectories, how):

@@ -121,7 +121,7 @@ class TensorBatches:
         device = device or "cpu"
         self.X = _as_tensor(base.features).to(device)
         self.y = None if base.codes is None else _as_tensor(base.codes).to(device)
-        # None stands for all rows: batches in order are then views, not copies.
+        # None stands for all rows: batches in order are then slices.
         self.rows = None if rows is None else torch.from_numpy(rows).to(device)
         self.n_rows = len(base) if rows is None else len(rows)
         self.bounds = _batch_bounds(self.n_rows, batch_size, drop_last)
@@ -149,7 +149,8 @@ class TensorBatches:
         index = torch.arange(self.n_rows, device=self.X.device)
         for start, stop in self.bounds:
             y = None if self.y is None else self.y[start:stop]
-            yield Batch(_to_float(self.X[start:stop]), y, index[start:stop])
+            # A copy: a module that works in place would write into the user's X.
+            yield Batch(_to_float(self.X[start:stop].clone()), y, index[start:stop])
 
 
 class LoaderBatches:
@@ -187,6 +188,9 @@ class LoaderBatches:
             sampler=order,
             batch_size=None,
             collate_fn=_identity,
+            # The loader draws a seed for its workers at each pass: not from torch's
+            # generator, where it would shift the order of the rows.
+            generator=torch.Generator(),
             **loader_params,
         )
 

@@ -1,9 +1,9 @@
 """Observers of a training: they look, and never change it."""
 
-import numpy as np
 import torch
 from skorch.callbacks import Callback
 from torch import nn
+from torch.utils.data import Subset
 
 from sknoisy.nets._batches import Batch
 from sknoisy.nets._modules import embed
@@ -76,7 +76,7 @@ class DynamicsRecorder(Callback):
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Make room for the epochs to come."""
-        n_samples = len(X)
+        n_samples = len(_base(X))
         room = torch.full((net.max_epochs, n_samples), torch.nan)
         if self.signals_ is None:
             self.signals_ = room
@@ -108,14 +108,20 @@ class DynamicsRecorder(Callback):
                 "DynamicsRecorder saw no batch with row numbers; set "
                 "iterator_train=sknoisy.nets.TensorBatches."
             )
-        codes = _codes(dataset_train).to(logits.device)
+        codes = torch.from_numpy(_base(dataset_train).codes).to(logits.device)
+        values = torch.full_like(logits[:, 0], torch.nan)
         if self.signal == "alignment":
-            values = alignment(features, codes)
+            seen = features.isfinite().all(1)
+            values[seen] = alignment(features[seen], codes[seen])
         else:
-            values = SIGNALS[self.signal](logits, codes)
+            seen = logits.isfinite().all(1)
+            values[seen] = SIGNALS[self.signal](logits[seen], codes[seen])
         self.signals_[self.n_recorded_] = values.cpu()
         proba = logits.softmax(1)
-        self.proba_sum_ = proba if self.proba_sum_ is None else self.proba_sum_ + proba
+        if self.proba_sum_ is None:
+            self.proba_sum_ = torch.zeros_like(proba)
+        # Rows that took no part in this epoch add nothing.
+        self.proba_sum_ += proba.nan_to_num(0.0)
         self.n_recorded_ += 1
 
     @property
@@ -126,7 +132,9 @@ class DynamicsRecorder(Callback):
     @property
     def mean_proba_(self):
         """Mean softmax of the completed epochs, shape (n_samples, n_classes)."""
-        return (self.proba_sum_ / self.n_recorded_).cpu().numpy()
+        # Each epoch that saw the row added a distribution, so the sum counts them.
+        total = self.proba_sum_ / self.proba_sum_.sum(1, keepdim=True)
+        return total.cpu().numpy()
 
     def _keep(self, index, y_pred):
         logits = (y_pred[0] if isinstance(y_pred, tuple) else y_pred).detach()
@@ -148,7 +156,7 @@ class DynamicsRecorder(Callback):
                     v = embed(net.module_, batch[0]).float()
                     if features is None:
                         shape = self.signals_.shape[1], v.shape[1]
-                        features = v.new_zeros(shape)
+                        features = v.new_full(shape, torch.nan)
                     features[batch.index] = v
         net.module_.train(training)
         return features
@@ -162,8 +170,8 @@ def _takes_proba(net):
     return isinstance(getattr(net, "criterion_", None), nn.NLLLoss)
 
 
-def _codes(dataset):
-    """Return the codes of all rows of the dataset at the bottom of any Subsets."""
-    while hasattr(dataset, "dataset"):
+def _base(dataset):
+    """Return the dataset at the bottom of any Subsets, to which row numbers refer."""
+    while isinstance(dataset, Subset):
         dataset = dataset.dataset
-    return torch.from_numpy(np.asarray(dataset.codes))
+    return dataset

@@ -42,12 +42,16 @@ def default_optimizer_params(optimizer, params, device):
     -------
     params : dict
     """
-    plain = optimizer.func if isinstance(optimizer, partial) else optimizer
-    if plain is torch.optim.SGD:
-        params = {"momentum": 0.9, "weight_decay": 2e-3, **params}
-    fusible = plain in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
-    other_kernel = {"fused", "foreach", "differentiable"} & params.keys()
+    bound = {}
+    if isinstance(optimizer, partial):
+        optimizer, bound = optimizer.func, optimizer.keywords
+    given = {*params, *bound}
+    defaults = {}
+    if optimizer is torch.optim.SGD:
+        defaults = {"momentum": 0.9, "weight_decay": 2e-3}
+    fusible = optimizer in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+    other_kernel = {"fused", "foreach", "differentiable"} & given
     # The fused kernels save 20-40 % of an Adam step on a CPU, and launches on a GPU.
     if fusible and not other_kernel and device.type in ("cpu", "cuda"):
-        params = {**params, "fused": True}
-    return params
+        defaults["fused"] = True
+    return {**{k: v for k, v in defaults.items() if k not in given}, **params}

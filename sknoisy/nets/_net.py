@@ -380,8 +380,9 @@ class NetClassifier(
         -------
         self : NetClassifier
         """
-        fresh = not self.initialized_
-        return self._fit(X, y, sample_weight, fresh, classes)
+        if classes is None:
+            classes = getattr(self, "classes", None)
+        return self._fit(X, y, sample_weight, not self.initialized_, classes)
 
     def predict(self, X):
         """Return the most probable label of each row.
@@ -393,10 +394,14 @@ class NetClassifier(
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Label codes if X is a torch Dataset, as skorch's scoring callbacks need.
+            Label codes if X is a torch Dataset, and if a callback hands in the tensor
+            of a batch: skorch's scoring callbacks compare them with codes.
         """
         codes = self.predict_proba(X).argmax(axis=1)
-        return codes if is_dataset(X) else self.classes_[codes]
+        is_training = self.autocast_ is not None
+        if is_dataset(X) or (is_training and isinstance(X, torch.Tensor)):
+            return codes
+        return self.classes_[codes]
 
     def predict_proba(self, X):
         """Return the softmax of the logits.
@@ -465,14 +470,25 @@ class NetClassifier(
         -------
         self : NetClassifier
         """
-        if self.initialized_:
-            return super().set_params(**params)
-        # skorch would build the callbacks at once; before fit nothing is built.
-        of_callbacks = {k: v for k, v in params.items() if k.startswith("callbacks")}
-        vars(self).update(of_callbacks)
-        self._params_to_validate.update(of_callbacks)
-        rest = {k: v for k, v in params.items() if k not in of_callbacks}
-        return super().set_params(**rest)
+        # Stored here, since skorch would build callbacks at once, and refuses the
+        # iterators' parameters of a fitted net.
+        slots = ("callbacks", "iterator_train__", "iterator_valid__", "optimizer__")
+        stored = {k: v for k, v in params.items() if k.startswith(slots)}
+        vars(self).update(stored)
+        self._params_to_validate.update(stored)
+        rest = {k: v for k, v in params.items() if k not in stored}
+        if not self.initialized_:
+            return super().set_params(**rest)
+        live = {k: v for k, v in stored.items() if k.startswith("optimizer__")}
+        if live:
+            self.get_params_for_optimizer("optimizer", [])
+        # As in skorch, a fitted net takes them at once: a new module__hidden starts it
+        # anew, a new optimizer__momentum does not.
+        with isolated_rng(self.device_):
+            seed_torch(self.device_, self.seed_, 0)
+            if any(name.startswith("callbacks") for name in stored):
+                self._initialize_callbacks()
+            return super().set_params(**rest, **live)
 
     def _fit(self, X, y, sample_weight, fresh, classes):
         check_parameters(self)
@@ -533,8 +549,10 @@ class NetClassifier(
         return ArrayDataset(rows, codes), classes
 
     def _has_row_state(self):
-        criterion = getattr(self.criterion, "__init__", self.criterion)
-        return "n_samples" in inspect.signature(criterion).parameters
+        criterion = self.criterion
+        if isinstance(criterion, nn.Module):
+            criterion = type(criterion)
+        return "n_samples" in _signature(criterion)[0]
 
     # -------------------------------------------------------------- skorch's training
 
@@ -609,20 +627,10 @@ class NetClassifier(
     def get_iterator(self, dataset, training=False):
         """Make the iterator over batches of a dataset."""
         slot = "iterator_train" if training else "iterator_valid"
-        iterator = getattr(self, slot)
-        params = self.get_params_for(slot)
-        size = self.batch_size
-        if not training and size != -1:
-            size = max(size, EVAL_BATCH_SIZE)
-        params.setdefault("batch_size", size)
+        params = self._iterator_params(slot)
         if params["batch_size"] == -1:
             params["batch_size"] = len(dataset)
-        if iterator in (TensorBatches, LoaderBatches):
-            params = {"device": self.device_, "shuffle": training, **params}
-        known, takes_any = _signature(iterator)
-        if not takes_any:
-            _refuse_unknown(slot, iterator, params, known, {"dataset": None})
-        return iterator(dataset, **params)
+        return getattr(self, slot)(dataset, **params)
 
     def check_data(self, X, y):
         """Leave the checks to ``fit``, which has done them."""
@@ -749,6 +757,34 @@ class NetClassifier(
                 for group, lr in zip(groups, self.base_lrs_, strict=True):
                     group["lr"] = lr
 
+    def _iterator_params(self, slot):
+        iterator = getattr(self, slot)
+        size = self.batch_size
+        if slot == "iterator_valid" and size != -1:
+            size = max(size, EVAL_BATCH_SIZE)
+        params = {"batch_size": size, **self.get_params_for(slot)}
+        if iterator in (TensorBatches, LoaderBatches):
+            shuffle = slot == "iterator_train"
+            params = {"device": self.device_, "shuffle": shuffle, **params}
+        known, takes_any = _signature(iterator)
+        if not takes_any:
+            _refuse_unknown(slot, iterator, params, known, {"dataset": None})
+        return params
+
+    def _validate_params(self):
+        """Refuse names that skorch would leave unread."""
+        super()._validate_params()
+        for slot in ("iterator_train", "iterator_valid"):
+            self._iterator_params(slot)
+        unread = [f"dataset__{name}" for name in self.get_params_for("dataset")]
+        if self.callbacks == "disable":
+            unread += [f"callbacks__{key}" for key in self.get_params_for("callbacks")]
+        if unread:
+            raise ValueError(
+                f"{', '.join(unread)} would have no effect: {type(self).__name__} makes "
+                "its own datasets, and disabled callbacks take no parameters."
+            )
+
     def _param_groups(self):
         return [
             group
@@ -798,8 +834,13 @@ class NetClassifier(
 
     # ------------------------------------------------------------------------ pickling
 
+    def _check_device(self, requested_device, map_device):
+        if requested_device is None:
+            return None  # skorch would warn, and write what it finds into the parameter
+        return super()._check_device(requested_device, map_device)
+
     def __setstate__(self, state):
-        # skorch would write the device it finds into the parameter.
+        # skorch would load to the CPU.
         requested = state["device"]
         if requested is None:
             state = {**state, "device": str(resolve_device(None))}

@@ -84,7 +84,7 @@ class NetParamsMixin:
             own = {name: getattr(self, name) for name in (*names, "verbose")}
             return NetClassifier(**{**defaults, **own, **self._net_params()})
         signature = inspect.signature(type(self)).parameters
-        given = [n for n in names if getattr(self, n) is not signature[n].default]
+        given = [n for n in names if getattr(self, n) != signature[n].default]
         given += self._net_params()
         if given:
             raise ValueError(
