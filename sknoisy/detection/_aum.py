@@ -82,7 +82,10 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     Notes
     -----
     The extra class gets ⌊N / (C + 1)⌋ rows, as [1]_ writes; the authors' code takes
-    ⌊N / C⌋. The first epoch is left out of the mean, as in the authors' code.
+    ⌊N / C⌋. The first epoch is left out of the mean, as in the authors' code. With few
+    classes the extra class is a large part of the rows, the network learns it, and
+    most rows are flagged: look at ``noise_rate_``, and lower ``percentile`` if it is
+    implausible. The order of the scores suffers less.
 
     References
     ----------

@@ -122,8 +122,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     has weight decay 1e-4, 15 encoder epochs, learning rate 0.02 and 20 epochs instead.
     Batch sizes below 1024 and keeping the last batch of small data are ours.
     On a table, a row and its identical copy carry different labels, and a network that
-    can memorise ends with flagging such pairs; a lower ``lr``, fewer ``max_epochs`` or
-    ``module__dropout`` help.
+    can memorise ends with flagging such pairs. A lower ``lr``, fewer ``max_epochs`` or
+    ``module__dropout`` help on some tables and cost on others; the user guide has
+    figures.
 
     References
     ----------

@@ -241,7 +241,8 @@ def _identity(batch):
 
 
 def _first(item):
-    return torch.as_tensor(item[0] if isinstance(item, tuple | list) else item)
+    row = torch.as_tensor(item[0] if isinstance(item, tuple | list) else item)
+    return row if row.dtype == torch.uint8 else row.float()
 
 
 def _batch_bounds(n_rows, batch_size, drop_last):

@@ -167,7 +167,8 @@ class DynamicsRecorder(Callback):
 
 def _takes_proba(net):
     # skorch's convention: under NLLLoss the module returns probabilities.
-    return isinstance(getattr(net, "criterion_", None), nn.NLLLoss)
+    criterion = getattr(net, "criterion_", None)
+    return isinstance(getattr(criterion, "_orig_mod", criterion), nn.NLLLoss)
 
 
 def _base(dataset):

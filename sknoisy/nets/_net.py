@@ -246,8 +246,6 @@ class NetClassifier(
             component = type(component)
         known, takes_any = _signature(component)
         facts = self._facts()
-        if name == "criterion" and self.sample_weight_ is not None:
-            facts["reduction"] = "none"
         facts = {key: value for key, value in facts.items() if key in known}
         if not takes_any:
             _refuse_unknown(name, component, params, known, facts)
@@ -516,6 +514,8 @@ class NetClassifier(
                     self.initialize()
                     row = dataset.fetch([0])[0].to(self.device_)
                     check_outputs(self.module_, row, len(classes))
+                if weights is not None and self._may_set_reduction():
+                    self.criterion_.reduction = "none"
                 self._train(dataset)
         finally:
             self.sample_weight_ = None
@@ -547,6 +547,12 @@ class NetClassifier(
             raise ValueError("y has one class only; at least two classes are needed.")
         rows = X.features if isinstance(X, ArrayDataset) else X
         return ArrayDataset(rows, codes), classes
+
+    def _may_set_reduction(self):
+        """Whether torch's way to ask for one loss a row is open to us."""
+        by_user = isinstance(self.criterion, nn.Module)
+        by_user = by_user or hasattr(self, "criterion__reduction")
+        return not by_user and getattr(self.criterion_, "reduction", None) == "mean"
 
     def _has_row_state(self):
         criterion = self.criterion
@@ -686,8 +692,8 @@ class NetClassifier(
                 hook(self, batch=batch, training=training, **step)
             # Two live batches would take turns in the cache.
             del batch
-        self.history.record(prefix + "_batch_count", len(iterator))
         losses = [row[loss_key] for row in batches if loss_key in row]
+        self.history.record(prefix + "_batch_count", len(losses))
         if training and not np.isfinite(losses).all():
             raise FloatingPointError(
                 f"training diverged in epoch {len(self.history)}: the loss is "
@@ -836,7 +842,8 @@ class NetClassifier(
 
     def _check_device(self, requested_device, map_device):
         if requested_device is None:
-            return None  # skorch would warn, and write what it finds into the parameter
+            # skorch would warn, and write what it finds into the parameter.
+            return None
         return super()._check_device(requested_device, map_device)
 
     def __setstate__(self, state):
