@@ -787,8 +787,8 @@ class NetClassifier(
             unread += [f"callbacks__{key}" for key in self.get_params_for("callbacks")]
         if unread:
             raise ValueError(
-                f"{', '.join(unread)} would have no effect: {type(self).__name__} makes "
-                "its own datasets, and disabled callbacks take no parameters."
+                f"{', '.join(unread)} would have no effect: the net makes its own "
+                "datasets, and disabled callbacks take no parameters."
             )
 
     def _param_groups(self):
