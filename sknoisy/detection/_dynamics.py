@@ -5,12 +5,8 @@ import numpy as np
 from sknoisy.nets import LoaderBatches, NetClassifier, TensorBatches
 from sknoisy.nets._batches import ArrayDataset
 from sknoisy.nets._callbacks import DynamicsRecorder
-from sknoisy.nets._net import (
-    check_outputs,
-    isolated_rng,
-    resolve_device,
-    seed_torch,
-)
+from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
+from sknoisy.nets._slots import check_outputs
 
 __all__ = [
     "fill_gaps",

@@ -1,21 +1,15 @@
 """The one net class: scikit-learn's contract around skorch's training loop."""
 
-import copy
-import inspect
-import math
 import zlib
-from contextlib import contextmanager, nullcontext
 from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from skorch import NeuralNet, NeuralNetClassifier
-from skorch.callbacks import Callback, LRScheduler
-from skorch.utils import TeeGenerator, is_dataset, to_device
+from skorch import NeuralNetClassifier
+from skorch.utils import is_dataset
 from torch import nn
-from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset
 
 from sknoisy._validation import (
@@ -29,24 +23,21 @@ from sknoisy._validation import (
     encode_labels,
     random_generator,
 )
-from sknoisy.nets._batches import ArrayDataset, Batch, LoaderBatches, TensorBatches
-from sknoisy.nets._defaults import default_module, default_optimizer_params
+from sknoisy.nets._batches import ArrayDataset, TensorBatches
+from sknoisy.nets._device import isolated_rng, resolve_device
+from sknoisy.nets._loop import TrainingLoopMixin
 from sknoisy.nets._modules import embed
+from sknoisy.nets._slots import SlotsMixin, check_outputs, signature_of
 
-__all__ = [
-    "NetClassifier",
-    "check_outputs",
-    "isolated_rng",
-    "resolve_device",
-    "seed_torch",
-]
-
-# Scoring needs no gradient memory, and large batches spare calls.
-EVAL_BATCH_SIZE = 1024
+__all__ = ["NetClassifier"]
 
 
 class NetClassifier(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralNetClassifier
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    SlotsMixin,
+    TrainingLoopMixin,
+    NeuralNetClassifier,
 ):
     """Cross-entropy network classifier, and transformer to its last features.
 
@@ -145,8 +136,6 @@ class NetClassifier(
     _criteria = ["criterion"]
     _optimizers = ["optimizer"]
     sample_weight_ = None
-    hooks_ = None
-    autocast_ = None
 
     _parameter_constraints = {
         "lr": [Interval(Real, 0, None, closed="left")],
@@ -214,43 +203,6 @@ class NetClassifier(
         for name in ("history_", "initialized_", "virtual_params_"):
             vars(self).pop(name)
 
-    # ------------------------------------------------------------------ the seams
-
-    def build(self, name):
-        """Make a component from its slot.
-
-        Parameters
-        ----------
-        name : str
-            "module", "criterion" or a slot that a method adds.
-
-        Returns
-        -------
-        component : torch module
-            On the net's device. Given ``input_shape``, ``n_classes`` and
-            ``n_samples`` if its signature asks for them and the user did not set
-            them.
-
-        Raises
-        ------
-        ValueError
-            If a ``name__…`` parameter is not in the signature.
-        """
-        component = getattr(self, name)
-        params = self.get_params_for(name)
-        if name == "module" and component is None:
-            component = self._default_module(self._facts()["input_shape"])
-        if isinstance(component, nn.Module):
-            if not params:
-                return copy.deepcopy(component).to(self.device_)
-            component = type(component)
-        known, takes_any = _signature(component)
-        facts = self._facts()
-        facts = {key: value for key, value in facts.items() if key in known}
-        if not takes_any:
-            _refuse_unknown(name, component, params, known, facts)
-        return component(**{**facts, **params}).to(self.device_)
-
     def training_loss(self, X, y, index):
         """Return the loss of a batch and its logits.
 
@@ -270,33 +222,6 @@ class NetClassifier(
         """
         logits = self.module_(X)
         return self.weighted_mean(self.criterion_(logits, y), index), logits
-
-    def eval_pass(self, dataset):
-        """Score a dataset with every module in evaluation mode.
-
-        Parameters
-        ----------
-        dataset : ArrayDataset or Subset of one
-
-        Returns
-        -------
-        rows : Tensor of shape (n_samples,), dtype int64
-        codes : Tensor of shape (n_samples,), dtype int64
-        logits : dict of str to Tensor of shape (n_samples, n_classes)
-            One entry for each module, by name.
-        """
-        rows, codes = [], []
-        logits = {name: [] for name in self._modules}
-        self._set_training(False)
-        with torch.no_grad(), self._autocast():
-            for batch in self.get_iterator(dataset, training=False):
-                X, y = batch
-                rows.append(batch.index)
-                codes.append(y)
-                for name, parts in logits.items():
-                    parts.append(getattr(self, name + "_")(X).float())
-        logits = {name: torch.cat(parts) for name, parts in logits.items()}
-        return torch.cat(rows), torch.cat(codes), logits
 
     def weighted_mean(self, loss, index):
         """Return Σ w l / Σ w over a batch; the mean without sample weights.
@@ -323,18 +248,6 @@ class NetClassifier(
         weight = self.sample_weight_[index]
         # A batch may hold rows of weight zero only; it then teaches nothing.
         return (weight * loss).sum() / weight.sum().clamp_min(1e-12)
-
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Seed the epoch and set its learning rate."""
-        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        seed_torch(self.device_, self.seed_, len(self.history))
-        if self.base_lrs_ is not None:
-            done = len(self.history) - 1 - self.epochs_before_
-            factor = _lr_factor(self.lr_schedule, done, self.max_epochs)
-            for group, lr in zip(self._param_groups(), self.base_lrs_, strict=True):
-                group["lr"] = lr * factor
-
-    # -------------------------------------------------------- scikit-learn's boundary
 
     def fit(self, X, y=None, sample_weight=None):
         """Train the network.
@@ -457,37 +370,6 @@ class NetClassifier(
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def set_params(self, **params):
-        """Set parameters, those of the parts included.
-
-        Parameters
-        ----------
-        **params : dict
-
-        Returns
-        -------
-        self : NetClassifier
-        """
-        # Stored here, since skorch would build callbacks at once, and refuses the
-        # iterators' parameters of a fitted net.
-        slots = ("callbacks", "iterator_train__", "iterator_valid__", "optimizer__")
-        stored = {k: v for k, v in params.items() if k.startswith(slots)}
-        vars(self).update(stored)
-        self._params_to_validate.update(stored)
-        rest = {k: v for k, v in params.items() if k not in stored}
-        if not self.initialized_:
-            return super().set_params(**rest)
-        live = {k: v for k, v in stored.items() if k.startswith("optimizer__")}
-        if live:
-            self.get_params_for_optimizer("optimizer", [])
-        # As in skorch, a fitted net takes them at once: a new module__hidden starts it
-        # anew, a new optimizer__momentum does not.
-        with isolated_rng(self.device_):
-            seed_torch(self.device_, self.seed_, 0)
-            if any(name.startswith("callbacks") for name in stored):
-                self._initialize_callbacks()
-            return super().set_params(**rest, **live)
-
     def _fit(self, X, y, sample_weight, fresh, classes):
         check_parameters(self)
         dataset, classes = self._check_input(X, y, fresh, classes)
@@ -558,62 +440,7 @@ class NetClassifier(
         criterion = self.criterion
         if isinstance(criterion, nn.Module):
             criterion = type(criterion)
-        return "n_samples" in _signature(criterion)[0]
-
-    # -------------------------------------------------------------- skorch's training
-
-    def initialize(self):
-        """Build callbacks, module, criterion and optimizer, seeded.
-
-        Returns
-        -------
-        self : NetClassifier
-        """
-        if not hasattr(self, "device_"):
-            self.device_ = resolve_device(self.device)
-            self.seed_ = int(random_generator(self.random_state).integers(2**63))
-        with isolated_rng(self.device_):
-            seed_torch(self.device_, self.seed_, 0)
-            return super().initialize()
-
-    def initialize_module(self):
-        """Build the module."""
-        self.module_ = self.build("module")
-        return self
-
-    def initialize_criterion(self):
-        """Build the criterion."""
-        self.criterion_ = self.build("criterion")
-        return self
-
-    def initialize_optimizer(self, triggered_directly=None):
-        """Build the optimizer."""
-        super().initialize_optimizer(triggered_directly)
-        step = inspect.signature(self.optimizer_.step).parameters
-        closure = step.get("closure")
-        self.step_needs_closure_ = (
-            closure is not None and closure.default is inspect.Parameter.empty
-        )
-        return self
-
-    def initialize_callbacks(self):
-        """Build the callbacks; refuse parameters of callbacks that do not exist."""
-        known = {name for name, _ in self._uniquely_named_callbacks()}
-        for key in self.get_params_for("callbacks"):
-            if key.split("__")[0] not in known:
-                raise ValueError(
-                    f"callbacks__{key} names no callback; there are {sorted(known)}."
-                )
-        return super().initialize_callbacks()
-
-    def get_params_for_optimizer(self, prefix, named_parameters):
-        """Collect the optimizer's arguments, completed by our defaults."""
-        args, params = super().get_params_for_optimizer(prefix, named_parameters)
-        optimizer = getattr(self, prefix)
-        known, takes_any = _signature(optimizer)
-        if not takes_any:
-            _refuse_unknown(prefix, optimizer, params, known, {"params": None})
-        return args, default_optimizer_params(optimizer, params, self.device_)
+        return "n_samples" in signature_of(criterion)[0]
 
     def get_dataset(self, X, y=None):
         """Wrap checked rows; a Dataset passes through."""
@@ -630,215 +457,14 @@ class NetClassifier(
             return X, None
         return self.train_split(X, X.codes, **fit_params)
 
-    def get_iterator(self, dataset, training=False):
-        """Make the iterator over batches of a dataset."""
-        slot = "iterator_train" if training else "iterator_valid"
-        params = self._iterator_params(slot)
-        if params["batch_size"] == -1:
-            params["batch_size"] = len(dataset)
-        return getattr(self, slot)(dataset, **params)
-
     def check_data(self, X, y):
         """Leave the checks to ``fit``, which has done them."""
-
-    def train_step(self, batch, **fit_params):
-        """Take one step of the optimizer."""
-        if self.step_needs_closure_:
-            return super().train_step(batch, **fit_params)
-        # skorch hands every optimizer a closure; without one a step is shorter.
-        self._zero_grad_optimizer()
-        step = self.train_step_single(batch, **fit_params)
-        if self._hooks("on_grad_computed"):
-            self.notify(
-                "on_grad_computed",
-                named_parameters=TeeGenerator(self.get_all_learnable_params()),
-                batch=batch,
-                training=True,
-            )
-        self._step_optimizer(None)
-        return step
-
-    def train_step_single(self, batch, **fit_params):
-        """Compute loss, logits and gradients of a batch."""
-        if not isinstance(batch, Batch):
-            raise TypeError(
-                f"iterator_train yields {type(batch).__name__}, not Batch; take "
-                "sknoisy.nets.TensorBatches or LoaderBatches."
-            )
-        if not self.module_.training:
-            self._set_training(True)
-        X, y = batch
-        with self.autocast_:
-            loss, logits = self.training_loss(X, y, batch.index)
-        loss.backward()
-        return {"loss": loss, "y_pred": logits.detach()}
-
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Run an epoch as skorch does, without its look-ups at every batch."""
-        if iterator is None:
-            return
-        batches = self.history[-1]["batches"]
-        loss_key, size_key = prefix + "_loss", prefix + "_batch_size"
-        before, after = self._hooks("on_batch_begin"), self._hooks("on_batch_end")
-        for batch in iterator:
-            row = {}
-            batches.append(row)
-            for hook in before:
-                hook(self, batch=batch, training=training)
-            step = step_fn(batch, **fit_params)
-            row[loss_key] = step["loss"].item()
-            row[size_key] = len(batch[0])
-            for hook in after:
-                hook(self, batch=batch, training=training, **step)
-            # Two live batches would take turns in the cache.
-            del batch
-        losses = [row[loss_key] for row in batches if loss_key in row]
-        self.history.record(prefix + "_batch_count", len(losses))
-        if training and not np.isfinite(losses).all():
-            raise FloatingPointError(
-                f"training diverged in epoch {len(self.history)}: the loss is "
-                f"{losses[-1]}. Lower lr (now {self.lr}), standardise X, or clip "
-                "gradients with skorch.callbacks.GradientNormClipping."
-            )
-
-    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        """Leave the history's row to `run_single_epoch`, which has made it."""
-
-    def notify(self, method_name, **cb_kwargs):
-        """Call a hook of the net, then of the callbacks that have it."""
-        for hook in self._hooks(method_name):
-            hook(self, **cb_kwargs)
-
-    def _hooks(self, method_name):
-        """Return the bound hooks that do something, so that idle ones cost nothing."""
-        if self.hooks_ is None:
-            self.hooks_ = {}
-        if method_name not in self.hooks_:
-            idle = {
-                getattr(Callback, method_name),
-                NeuralNet.on_batch_end,
-                NeuralNet.on_grad_computed,
-                NetClassifier.on_batch_begin,
-            }
-            owners = [self, *(callback for _, callback in self.callbacks_)]
-            self.hooks_[method_name] = [
-                getattr(owner, method_name)
-                for owner in owners
-                if getattr(type(owner), method_name) not in idle
-            ]
-        return self.hooks_[method_name]
-
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Score a validation batch by plain cross-entropy."""
-        return F.cross_entropy(y_pred, y_true)
-
-    def evaluation_step(self, batch, training=False):
-        """Return the logits of a batch."""
-        X, _ = batch
-        self._set_training(training)
-        with torch.set_grad_enabled(training), self._autocast():
-            return self.infer(X).float()
-
-    def forward_iter(self, X, training=False, device="cpu"):
-        """Yield the logits of each batch, in the order of the rows."""
-        self.check_is_fitted()
-        # The training iterator would shuffle the rows.
-        for batch in self.get_iterator(self.get_dataset(X), training=False):
-            yield to_device(self.evaluation_step(batch, training), device=device)
-
-    def _train(self, dataset):
-        has_scheduler = any(isinstance(cb, LRScheduler) for _, cb in self.callbacks_)
-        scheduled = self.lr_schedule is not None and not has_scheduler
-        groups = self._param_groups()
-        self.base_lrs_ = [group["lr"] for group in groups] if scheduled else None
-        self.epochs_before_ = len(self.history)
-        # The callbacks may have changed since the last call.
-        self.hooks_ = None
-        self.autocast_ = self._autocast()
-        try:
-            super().partial_fit(dataset, None)
-        finally:
-            self.hooks_ = self.autocast_ = None
-            if scheduled:
-                for group, lr in zip(groups, self.base_lrs_, strict=True):
-                    group["lr"] = lr
-
-    def _iterator_params(self, slot):
-        iterator = getattr(self, slot)
-        size = self.batch_size
-        if slot == "iterator_valid" and size != -1:
-            size = max(size, EVAL_BATCH_SIZE)
-        params = {"batch_size": size, **self.get_params_for(slot)}
-        if iterator in (TensorBatches, LoaderBatches):
-            shuffle = slot == "iterator_train"
-            params = {"device": self.device_, "shuffle": shuffle, **params}
-        known, takes_any = _signature(iterator)
-        if not takes_any:
-            _refuse_unknown(slot, iterator, params, known, {"dataset": None})
-        return params
-
-    def _validate_params(self):
-        """Refuse names that skorch would leave unread."""
-        super()._validate_params()
-        for slot in ("iterator_train", "iterator_valid"):
-            self._iterator_params(slot)
-        unread = [f"dataset__{name}" for name in self.get_params_for("dataset")]
-        if self.callbacks == "disable":
-            unread += [f"callbacks__{key}" for key in self.get_params_for("callbacks")]
-        if unread:
-            raise ValueError(
-                f"{', '.join(unread)} would have no effect: the net makes its own "
-                "datasets, and disabled callbacks take no parameters."
-            )
-
-    def _param_groups(self):
-        return [
-            group
-            for name in self._optimizers
-            for group in getattr(self, name + "_").param_groups
-        ]
-
-    def _facts(self):
-        if not hasattr(self, "input_shape_"):
-            raise ValueError(
-                f"{type(self).__name__} builds its network from the data: call fit or "
-                "partial_fit instead of initialize."
-            )
-        return {
-            "input_shape": self.input_shape_,
-            "n_classes": len(self.classes_),
-            "n_samples": self.rows_fitted_[0],
-        }
-
-    def _default_module(self, input_shape):
-        return default_module(input_shape)
-
-    def _autocast(self):
-        is_cuda = self.device_.type == "cuda"
-        if self.amp == "auto":
-            enabled = is_cuda and torch.cuda.is_bf16_supported()
-        else:
-            enabled = self.amp
-        if not enabled:
-            return nullcontext()
-        return torch.autocast(self.device_.type, dtype=torch.bfloat16)
-
-    def _set_training(self, training=True):
-        for name in self._modules + self._criteria:
-            module = getattr(self, name + "_")
-            if isinstance(module, nn.Module) and module.training != training:
-                module.train(training)
 
     def _get_predict_nonlinearity(self):
         self.check_is_fitted()
         if self.predict_nonlinearity == "auto":
             return partial(torch.softmax, dim=-1)
         return super()._get_predict_nonlinearity()
-
-    def _get_param_names(self):
-        return [name for name in super()._get_param_names() if name[0] != "_"]
-
-    # ------------------------------------------------------------------------ pickling
 
     def _check_device(self, requested_device, map_device):
         if requested_device is None:
@@ -856,75 +482,3 @@ class NetClassifier(
             self.device_ = resolve_device(self.device)
         if requested is None:
             self.device = None
-
-
-def resolve_device(device):
-    """Return the torch device; None stands for CUDA if there is one."""
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
-
-
-@contextmanager
-def isolated_rng(device):
-    """Let torch be seeded and drawn from without a trace outside the block."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
-
-
-def seed_torch(device, *entropy):
-    """Seed torch's generators from a tuple of ints; only inside `isolated_rng`."""
-    seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
-    # torch's global seeding call would also touch devices that are not ours.
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-
-
-@torch.no_grad()
-def check_outputs(module, row, n_classes):
-    """Refuse a network that has not one logit for each class.
-
-    Parameters
-    ----------
-    module : torch module
-    row : Tensor of shape (1, ...)
-    n_classes : int
-
-    Raises
-    ------
-    ValueError
-        If the shape of the output is not (1, n_classes).
-    """
-    was_training = module.training
-    logits = module.eval()(row / 255 if row.dtype == torch.uint8 else row)
-    module.train(was_training)
-    logits = logits[0] if isinstance(logits, tuple) else logits
-    if logits.shape != (1, n_classes):
-        raise ValueError(
-            f"{type(module).__name__} must return logits of shape (batch, n_classes): "
-            f"it has {logits[0].numel()} outputs for a row, but {n_classes} are "
-            "needed."
-        )
-
-
-def _lr_factor(schedule, done, max_epochs):
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * done / max_epochs))
-    return schedule(done, max_epochs) if callable(schedule) else schedule**done
-
-
-def _signature(component):
-    """Return the parameter names of a callable, and whether it takes any."""
-    parameters = inspect.signature(component).parameters.values()
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return [p.name for p in parameters], takes_any
-
-
-def _refuse_unknown(slot, component, params, known, facts):
-    unknown = [f"{slot}__{name}" for name in params if name not in known]
-    if unknown:
-        name = getattr(component, "__name__", component)
-        takes = ", ".join(key for key in known if key not in facts)
-        raise ValueError(f"{name} takes no {', '.join(unknown)}; it takes {takes}.")

@@ -14,7 +14,7 @@ from torch import nn
 
 from sknoisy import NetClassifier
 from sknoisy.nets import LoaderBatches
-from sknoisy.nets._net import isolated_rng, resolve_device, seed_torch
+from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 
 # One batch, no dropout: training is then a function of the multiset of rows.
 ONE_BATCH = {"batch_size": -1, "module__dropout": 0.0, "max_epochs": 8}

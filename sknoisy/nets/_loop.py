@@ -1,0 +1,251 @@
+"""skorch's training loop: seeded by epoch, no copy and no look-up too many."""
+
+import inspect
+import math
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, LRScheduler
+from skorch.utils import TeeGenerator, to_device
+from torch import nn
+from torch.nn import functional as F
+
+from sknoisy._validation import random_generator
+from sknoisy.nets._batches import Batch
+from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
+
+__all__ = ["TrainingLoopMixin"]
+
+
+class TrainingLoopMixin:
+    """The part of `NetClassifier` that specialises skorch's loop.
+
+    It expects ``training_loss``, the parameters ``lr_schedule``, ``amp`` and
+    ``random_state``, and the checked names of `SlotsMixin`. skorch drives: what is
+    overridden here does the same as there, sooner, or says more when it fails.
+    """
+
+    hooks_ = None
+    autocast_ = None
+
+    def initialize(self):
+        """Build callbacks, module, criterion and optimizer, seeded.
+
+        Returns
+        -------
+        self : NetClassifier
+        """
+        if not hasattr(self, "device_"):
+            self.device_ = resolve_device(self.device)
+            self.seed_ = int(random_generator(self.random_state).integers(2**63))
+        with isolated_rng(self.device_):
+            seed_torch(self.device_, self.seed_, 0)
+            return super().initialize()
+
+    def initialize_optimizer(self, triggered_directly=None):
+        """Build the optimizer."""
+        super().initialize_optimizer(triggered_directly)
+        step = inspect.signature(self.optimizer_.step).parameters
+        closure = step.get("closure")
+        self.step_needs_closure_ = (
+            closure is not None and closure.default is inspect.Parameter.empty
+        )
+        return self
+
+    def get_iterator(self, dataset, training=False):
+        """Make the iterator over batches of a dataset."""
+        slot = "iterator_train" if training else "iterator_valid"
+        params = self._iterator_params(slot)
+        if params["batch_size"] == -1:
+            params["batch_size"] = len(dataset)
+        return getattr(self, slot)(dataset, **params)
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Yield the logits of each batch, in the order of the rows."""
+        self.check_is_fitted()
+        # The training iterator would shuffle the rows.
+        for batch in self.get_iterator(self.get_dataset(X), training=False):
+            yield to_device(self.evaluation_step(batch, training), device=device)
+
+    def eval_pass(self, dataset):
+        """Score a dataset with every module in evaluation mode.
+
+        Parameters
+        ----------
+        dataset : ArrayDataset or Subset of one
+
+        Returns
+        -------
+        rows : Tensor of shape (n_samples,), dtype int64
+        codes : Tensor of shape (n_samples,), dtype int64
+        logits : dict of str to Tensor of shape (n_samples, n_classes)
+            One entry for each module, by name.
+        """
+        rows, codes = [], []
+        logits = {name: [] for name in self._modules}
+        self._set_training(False)
+        with torch.no_grad(), self._autocast():
+            for batch in self.get_iterator(dataset, training=False):
+                X, y = batch
+                rows.append(batch.index)
+                codes.append(y)
+                for name, parts in logits.items():
+                    parts.append(getattr(self, name + "_")(X).float())
+        logits = {name: torch.cat(parts) for name, parts in logits.items()}
+        return torch.cat(rows), torch.cat(codes), logits
+
+    def evaluation_step(self, batch, training=False):
+        """Return the logits of a batch."""
+        X, _ = batch
+        self._set_training(training)
+        with torch.set_grad_enabled(training), self._autocast():
+            return self.infer(X).float()
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Score a validation batch by plain cross-entropy."""
+        return F.cross_entropy(y_pred, y_true)
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Seed the epoch and set its learning rate."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        seed_torch(self.device_, self.seed_, len(self.history))
+        if self.base_lrs_ is not None:
+            done = len(self.history) - 1 - self.epochs_before_
+            factor = _lr_factor(self.lr_schedule, done, self.max_epochs)
+            for group, lr in zip(self._param_groups(), self.base_lrs_, strict=True):
+                group["lr"] = lr * factor
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        """Leave the history's row to `run_single_epoch`, which has made it."""
+
+    def train_step(self, batch, **fit_params):
+        """Take one step of the optimizer."""
+        if self.step_needs_closure_:
+            return super().train_step(batch, **fit_params)
+        # skorch hands every optimizer a closure; without one a step is shorter.
+        self._zero_grad_optimizer()
+        step = self.train_step_single(batch, **fit_params)
+        if self._hooks("on_grad_computed"):
+            self.notify(
+                "on_grad_computed",
+                named_parameters=TeeGenerator(self.get_all_learnable_params()),
+                batch=batch,
+                training=True,
+            )
+        self._step_optimizer(None)
+        return step
+
+    def train_step_single(self, batch, **fit_params):
+        """Compute loss, logits and gradients of a batch."""
+        if not isinstance(batch, Batch):
+            raise TypeError(
+                f"iterator_train yields {type(batch).__name__}, not Batch; take "
+                "sknoisy.nets.TensorBatches or LoaderBatches."
+            )
+        if not self.module_.training:
+            self._set_training(True)
+        X, y = batch
+        with self.autocast_:
+            loss, logits = self.training_loss(X, y, batch.index)
+        loss.backward()
+        return {"loss": loss, "y_pred": logits.detach()}
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run an epoch as skorch does, without its look-ups at every batch."""
+        if iterator is None:
+            return
+        batches = self.history[-1]["batches"]
+        loss_key, size_key = prefix + "_loss", prefix + "_batch_size"
+        before, after = self._hooks("on_batch_begin"), self._hooks("on_batch_end")
+        for batch in iterator:
+            row = {}
+            batches.append(row)
+            for hook in before:
+                hook(self, batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            row[loss_key] = step["loss"].item()
+            row[size_key] = len(batch[0])
+            for hook in after:
+                hook(self, batch=batch, training=training, **step)
+            # Two live batches would take turns in the cache.
+            del batch
+        losses = [row[loss_key] for row in batches if loss_key in row]
+        self.history.record(prefix + "_batch_count", len(losses))
+        if training and not np.isfinite(losses).all():
+            raise FloatingPointError(
+                f"training diverged in epoch {len(self.history)}: the loss is "
+                f"{losses[-1]}. Lower lr (now {self.lr}), standardise X, or clip "
+                "gradients with skorch.callbacks.GradientNormClipping."
+            )
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call a hook of the net, then of the callbacks that have it."""
+        for hook in self._hooks(method_name):
+            hook(self, **cb_kwargs)
+
+    def _hooks(self, method_name):
+        """Return the bound hooks that do something, so that idle ones cost nothing."""
+        if self.hooks_ is None:
+            self.hooks_ = {}
+        if method_name not in self.hooks_:
+            idle = {
+                getattr(Callback, method_name),
+                NeuralNet.on_batch_end,
+                NeuralNet.on_grad_computed,
+                TrainingLoopMixin.on_batch_begin,
+            }
+            owners = [self, *(callback for _, callback in self.callbacks_)]
+            self.hooks_[method_name] = [
+                getattr(owner, method_name)
+                for owner in owners
+                if getattr(type(owner), method_name) not in idle
+            ]
+        return self.hooks_[method_name]
+
+    def _train(self, dataset):
+        has_scheduler = any(isinstance(cb, LRScheduler) for _, cb in self.callbacks_)
+        scheduled = self.lr_schedule is not None and not has_scheduler
+        groups = self._param_groups()
+        self.base_lrs_ = [group["lr"] for group in groups] if scheduled else None
+        self.epochs_before_ = len(self.history)
+        # The callbacks may have changed since the last call.
+        self.hooks_ = None
+        self.autocast_ = self._autocast()
+        try:
+            super().partial_fit(dataset, None)
+        finally:
+            self.hooks_ = self.autocast_ = None
+            if scheduled:
+                for group, lr in zip(groups, self.base_lrs_, strict=True):
+                    group["lr"] = lr
+
+    def _param_groups(self):
+        return [
+            group
+            for name in self._optimizers
+            for group in getattr(self, name + "_").param_groups
+        ]
+
+    def _autocast(self):
+        is_cuda = self.device_.type == "cuda"
+        if self.amp == "auto":
+            enabled = is_cuda and torch.cuda.is_bf16_supported()
+        else:
+            enabled = self.amp
+        if not enabled:
+            return nullcontext()
+        return torch.autocast(self.device_.type, dtype=torch.bfloat16)
+
+    def _set_training(self, training=True):
+        for name in self._modules + self._criteria:
+            module = getattr(self, name + "_")
+            if isinstance(module, nn.Module) and module.training != training:
+                module.train(training)
+
+
+def _lr_factor(schedule, done, max_epochs):
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done / max_epochs))
+    return schedule(done, max_epochs) if callable(schedule) else schedule**done

@@ -1,0 +1,208 @@
+"""The parts of a net: made from its slots, their parameters checked by name."""
+
+import copy
+import inspect
+
+import torch
+from torch import nn
+
+from sknoisy.nets._batches import LoaderBatches, TensorBatches
+from sknoisy.nets._defaults import default_module, default_optimizer_params
+from sknoisy.nets._device import isolated_rng, seed_torch
+
+__all__ = ["SlotsMixin", "check_outputs", "signature_of"]
+
+# Scoring needs no gradient memory, and large batches spare calls.
+EVAL_BATCH_SIZE = 1024
+
+
+class SlotsMixin:
+    """The part of `NetClassifier` that builds module, criterion and the rest.
+
+    A slot is a constructor parameter such as ``module``, its parameters are named
+    ``module__…``. skorch passes them on; here the data's facts are added, and a name
+    that nobody takes is an error.
+    """
+
+    def build(self, name):
+        """Make a component from its slot.
+
+        Parameters
+        ----------
+        name : str
+            "module", "criterion" or a slot that a method adds.
+
+        Returns
+        -------
+        component : torch module
+            On the net's device. Given ``input_shape``, ``n_classes`` and
+            ``n_samples`` if its signature asks for them and the user did not set
+            them.
+
+        Raises
+        ------
+        ValueError
+            If a ``name__…`` parameter is not in the signature.
+        """
+        component = getattr(self, name)
+        params = self.get_params_for(name)
+        if name == "module" and component is None:
+            component = self._default_module(self._facts()["input_shape"])
+        if isinstance(component, nn.Module):
+            if not params:
+                return copy.deepcopy(component).to(self.device_)
+            component = type(component)
+        known, takes_any = signature_of(component)
+        facts = self._facts()
+        facts = {key: value for key, value in facts.items() if key in known}
+        if not takes_any:
+            _refuse_unknown(name, component, params, known, facts)
+        return component(**{**facts, **params}).to(self.device_)
+
+    def initialize_module(self):
+        """Build the module."""
+        self.module_ = self.build("module")
+        return self
+
+    def initialize_criterion(self):
+        """Build the criterion."""
+        self.criterion_ = self.build("criterion")
+        return self
+
+    def initialize_callbacks(self):
+        """Build the callbacks; refuse parameters of callbacks that do not exist."""
+        known = {name for name, _ in self._uniquely_named_callbacks()}
+        for key in self.get_params_for("callbacks"):
+            if key.split("__")[0] not in known:
+                raise ValueError(
+                    f"callbacks__{key} names no callback; there are {sorted(known)}."
+                )
+        return super().initialize_callbacks()
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        """Collect the optimizer's arguments, completed by our defaults."""
+        args, params = super().get_params_for_optimizer(prefix, named_parameters)
+        optimizer = getattr(self, prefix)
+        known, takes_any = signature_of(optimizer)
+        if not takes_any:
+            _refuse_unknown(prefix, optimizer, params, known, {"params": None})
+        return args, default_optimizer_params(optimizer, params, self.device_)
+
+    def set_params(self, **params):
+        """Set parameters, those of the parts included.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self : NetClassifier
+        """
+        # Stored here, since skorch would build callbacks at once, and refuses the
+        # iterators' parameters of a fitted net.
+        slots = ("callbacks", "iterator_train__", "iterator_valid__", "optimizer__")
+        stored = {k: v for k, v in params.items() if k.startswith(slots)}
+        vars(self).update(stored)
+        self._params_to_validate.update(stored)
+        rest = {k: v for k, v in params.items() if k not in stored}
+        if not self.initialized_:
+            return super().set_params(**rest)
+        live = {k: v for k, v in stored.items() if k.startswith("optimizer__")}
+        if live:
+            self.get_params_for_optimizer("optimizer", [])
+        # As in skorch, a fitted net takes them at once: a new module__hidden starts it
+        # anew, a new optimizer__momentum does not.
+        with isolated_rng(self.device_):
+            seed_torch(self.device_, self.seed_, 0)
+            if any(name.startswith("callbacks") for name in stored):
+                self._initialize_callbacks()
+            return super().set_params(**rest, **live)
+
+    def _get_param_names(self):
+        return [name for name in super()._get_param_names() if name[0] != "_"]
+
+    def _validate_params(self):
+        """Refuse names that skorch would leave unread."""
+        super()._validate_params()
+        for slot in ("iterator_train", "iterator_valid"):
+            self._iterator_params(slot)
+        unread = [f"dataset__{name}" for name in self.get_params_for("dataset")]
+        if self.callbacks == "disable":
+            unread += [f"callbacks__{key}" for key in self.get_params_for("callbacks")]
+        if unread:
+            raise ValueError(
+                f"{', '.join(unread)} would have no effect: the net makes its own "
+                "datasets, and disabled callbacks take no parameters."
+            )
+
+    def _iterator_params(self, slot):
+        iterator = getattr(self, slot)
+        size = self.batch_size
+        if slot == "iterator_valid" and size != -1:
+            size = max(size, EVAL_BATCH_SIZE)
+        params = {"batch_size": size, **self.get_params_for(slot)}
+        if iterator in (TensorBatches, LoaderBatches):
+            shuffle = slot == "iterator_train"
+            params = {"device": self.device_, "shuffle": shuffle, **params}
+        known, takes_any = signature_of(iterator)
+        if not takes_any:
+            _refuse_unknown(slot, iterator, params, known, {"dataset": None})
+        return params
+
+    def _facts(self):
+        if not hasattr(self, "input_shape_"):
+            raise ValueError(
+                f"{type(self).__name__} builds its network from the data: call fit or "
+                "partial_fit instead of initialize."
+            )
+        return {
+            "input_shape": self.input_shape_,
+            "n_classes": len(self.classes_),
+            "n_samples": self.rows_fitted_[0],
+        }
+
+    def _default_module(self, input_shape):
+        return default_module(input_shape)
+
+
+@torch.no_grad()
+def check_outputs(module, row, n_classes):
+    """Refuse a network that has not one logit for each class.
+
+    Parameters
+    ----------
+    module : torch module
+    row : Tensor of shape (1, ...)
+    n_classes : int
+
+    Raises
+    ------
+    ValueError
+        If the shape of the output is not (1, n_classes).
+    """
+    was_training = module.training
+    logits = module.eval()(row / 255 if row.dtype == torch.uint8 else row)
+    module.train(was_training)
+    logits = logits[0] if isinstance(logits, tuple) else logits
+    if logits.shape != (1, n_classes):
+        raise ValueError(
+            f"{type(module).__name__} must return logits of shape (batch, n_classes): "
+            f"it has {logits[0].numel()} outputs for a row, but {n_classes} are "
+            "needed."
+        )
+
+
+def signature_of(component):
+    """Return the parameter names of a callable, and whether it takes any."""
+    parameters = inspect.signature(component).parameters.values()
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return [p.name for p in parameters], takes_any
+
+
+def _refuse_unknown(slot, component, params, known, facts):
+    unknown = [f"{slot}__{name}" for name in params if name not in known]
+    if unknown:
+        name = getattr(component, "__name__", component)
+        takes = ", ".join(key for key in known if key not in facts)
+        raise ValueError(f"{name} takes no {', '.join(unknown)}; it takes {takes}.")
