@@ -24,8 +24,9 @@ COSINE_EPS = 1e-6
 
 def cosine_distances(z: Tensor, centers: Tensor) -> Tensor:
     """Return d_k = 1 − cos(z, μ_k) in [0, 2], shape (batch, n_centers)."""
-    unit_z, unit_centers = (F.normalize(v, eps=COSINE_EPS) for v in (z, centers))
-    return 1 - unit_z @ unit_centers.T
+    unit_centers = F.normalize(centers, eps=COSINE_EPS)
+    norms = torch.linalg.vector_norm(z, dim=1, keepdim=True)
+    return 1 - z @ unit_centers.T / norms.clamp_min(COSINE_EPS)
 
 
 def squared_distances(z: Tensor, centers: Tensor) -> Tensor:

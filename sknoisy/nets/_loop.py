@@ -3,28 +3,30 @@
 import inspect
 import math
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
-from skorch.utils import TeeGenerator, to_device
+from skorch.utils import to_device
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import Dataset, Subset
 
-from sknoisy._validation import random_generator
-from sknoisy.nets._batches import Batch
+from sknoisy._validation import check_rows, random_generator
+from sknoisy.nets._batches import ArrayDataset
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 
 __all__ = ["TrainingLoopMixin"]
 
 
 class TrainingLoopMixin:
-    """The part of `NetClassifier` that specialises skorch's loop.
+    """The part of `NetClassifier` that faces skorch: epochs, evaluation, pickling.
 
-    It expects ``training_loss``, the parameters ``lr_schedule``, ``amp`` and
-    ``random_state``, and the checked names of `SlotsMixin`. skorch drives: what is
-    overridden here does the same as there, sooner, or says more when it fails.
+    It expects the parameters ``lr_schedule``, ``amp`` and ``random_state``, and the
+    checked names of `SlotsMixin`. skorch drives: what is overridden here does the same
+    as there, sooner, or says more when it fails. The step itself is the net's.
     """
 
     hooks_ = None
@@ -53,6 +55,24 @@ class TrainingLoopMixin:
             closure is not None and closure.default is inspect.Parameter.empty
         )
         return self
+
+    def get_dataset(self, X, y=None):
+        """Wrap checked rows; a Dataset passes through."""
+        base = X
+        while isinstance(base, Subset):
+            base = base.dataset
+        if isinstance(base, ArrayDataset):
+            return X
+        return ArrayDataset(X if isinstance(X, Dataset) else check_rows(self, X))
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Split off a validation set if ``train_split`` says so."""
+        if not self.train_split:
+            return X, None
+        return self.train_split(X, X.codes, **fit_params)
+
+    def check_data(self, X, y):
+        """Leave the checks to ``fit``, which has done them."""
 
     def get_iterator(self, dataset, training=False):
         """Make the iterator over batches of a dataset."""
@@ -120,38 +140,6 @@ class TrainingLoopMixin:
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Leave the history's row to `run_single_epoch`, which has made it."""
 
-    def train_step(self, batch, **fit_params):
-        """Take one step of the optimizer."""
-        if self.step_needs_closure_:
-            return super().train_step(batch, **fit_params)
-        # skorch hands every optimizer a closure; without one a step is shorter.
-        self._zero_grad_optimizer()
-        step = self.train_step_single(batch, **fit_params)
-        if self._hooks("on_grad_computed"):
-            self.notify(
-                "on_grad_computed",
-                named_parameters=TeeGenerator(self.get_all_learnable_params()),
-                batch=batch,
-                training=True,
-            )
-        self._step_optimizer(None)
-        return step
-
-    def train_step_single(self, batch, **fit_params):
-        """Compute loss, logits and gradients of a batch."""
-        if not isinstance(batch, Batch):
-            raise TypeError(
-                f"iterator_train yields {type(batch).__name__}, not Batch; take "
-                "sknoisy.nets.TensorBatches or LoaderBatches."
-            )
-        if not self.module_.training:
-            self._set_training(True)
-        X, y = batch
-        with self.autocast_:
-            loss, logits = self.training_loss(X, y, batch.index)
-        loss.backward()
-        return {"loss": loss, "y_pred": logits.detach()}
-
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run an epoch as skorch does, without its look-ups at every batch."""
         if iterator is None:
@@ -197,10 +185,9 @@ class TrainingLoopMixin:
                 TrainingLoopMixin.on_batch_begin,
             }
             owners = [self, *(callback for _, callback in self.callbacks_)]
+            hooks = [getattr(owner, method_name) for owner in owners]
             self.hooks_[method_name] = [
-                getattr(owner, method_name)
-                for owner in owners
-                if getattr(type(owner), method_name) not in idle
+                hook for hook in hooks if getattr(hook, "__func__", hook) not in idle
             ]
         return self.hooks_[method_name]
 
@@ -243,6 +230,29 @@ class TrainingLoopMixin:
             module = getattr(self, name + "_")
             if isinstance(module, nn.Module) and module.training != training:
                 module.train(training)
+
+    def _get_predict_nonlinearity(self):
+        self.check_is_fitted()
+        if self.predict_nonlinearity == "auto":
+            return partial(torch.softmax, dim=-1)
+        return super()._get_predict_nonlinearity()
+
+    def _check_device(self, requested_device, map_device):
+        if requested_device is None:
+            # skorch would warn, and write what it finds into the parameter.
+            return None
+        return super()._check_device(requested_device, map_device)
+
+    def __setstate__(self, state):
+        # skorch would load to the CPU.
+        requested = state["device"]
+        if requested is None:
+            state = {**state, "device": str(resolve_device(None))}
+        super().__setstate__(state)
+        if "device_" in state:
+            self.device_ = resolve_device(self.device)
+        if requested is None:
+            self.device = None
 
 
 def _lr_factor(schedule, done, max_epochs):

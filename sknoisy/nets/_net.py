@@ -1,16 +1,14 @@
 """The one net class: scikit-learn's contract around skorch's training loop."""
 
 import zlib
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from skorch import NeuralNetClassifier
-from skorch.utils import is_dataset
+from skorch.utils import TeeGenerator, is_dataset
 from torch import nn
-from torch.utils.data import Dataset, Subset
 
 from sknoisy._validation import (
     Interval,
@@ -23,7 +21,7 @@ from sknoisy._validation import (
     encode_labels,
     random_generator,
 )
-from sknoisy.nets._batches import ArrayDataset, TensorBatches
+from sknoisy.nets._batches import ArrayDataset, Batch, TensorBatches
 from sknoisy.nets._device import isolated_rng, resolve_device
 from sknoisy.nets._loop import TrainingLoopMixin
 from sknoisy.nets._modules import embed
@@ -222,6 +220,38 @@ class NetClassifier(
         """
         logits = self.module_(X)
         return self.weighted_mean(self.criterion_(logits, y), index), logits
+
+    def train_step_single(self, batch, **fit_params):
+        """Compute loss, logits and gradients of a batch."""
+        if not isinstance(batch, Batch):
+            raise TypeError(
+                f"iterator_train yields {type(batch).__name__}, not Batch; take "
+                "sknoisy.nets.TensorBatches or LoaderBatches."
+            )
+        if not self.module_.training:
+            self._set_training(True)
+        X, y = batch
+        with self.autocast_:
+            loss, logits = self.training_loss(X, y, batch.index)
+        loss.backward()
+        return {"loss": loss, "y_pred": logits.detach()}
+
+    def train_step(self, batch, **fit_params):
+        """Take one step of the optimizer."""
+        if self.step_needs_closure_:
+            return super().train_step(batch, **fit_params)
+        # skorch hands every optimizer a closure; without one a step is shorter.
+        self._zero_grad_optimizer()
+        step = self.train_step_single(batch, **fit_params)
+        if self._hooks("on_grad_computed"):
+            self.notify(
+                "on_grad_computed",
+                named_parameters=TeeGenerator(self.get_all_learnable_params()),
+                batch=batch,
+                training=True,
+            )
+        self._step_optimizer(None)
+        return step
 
     def weighted_mean(self, loss, index):
         """Return Σ w l / Σ w over a batch; the mean without sample weights.
@@ -441,44 +471,3 @@ class NetClassifier(
         if isinstance(criterion, nn.Module):
             criterion = type(criterion)
         return "n_samples" in signature_of(criterion)[0]
-
-    def get_dataset(self, X, y=None):
-        """Wrap checked rows; a Dataset passes through."""
-        base = X
-        while isinstance(base, Subset):
-            base = base.dataset
-        if isinstance(base, ArrayDataset):
-            return X
-        return ArrayDataset(X if isinstance(X, Dataset) else check_rows(self, X))
-
-    def get_split_datasets(self, X, y=None, **fit_params):
-        """Split off a validation set if ``train_split`` says so."""
-        if not self.train_split:
-            return X, None
-        return self.train_split(X, X.codes, **fit_params)
-
-    def check_data(self, X, y):
-        """Leave the checks to ``fit``, which has done them."""
-
-    def _get_predict_nonlinearity(self):
-        self.check_is_fitted()
-        if self.predict_nonlinearity == "auto":
-            return partial(torch.softmax, dim=-1)
-        return super()._get_predict_nonlinearity()
-
-    def _check_device(self, requested_device, map_device):
-        if requested_device is None:
-            # skorch would warn, and write what it finds into the parameter.
-            return None
-        return super()._check_device(requested_device, map_device)
-
-    def __setstate__(self, state):
-        # skorch would load to the CPU.
-        requested = state["device"]
-        if requested is None:
-            state = {**state, "device": str(resolve_device(None))}
-        super().__setstate__(state)
-        if "device_" in state:
-            self.device_ = resolve_device(self.device)
-        if requested is None:
-            self.device = None
