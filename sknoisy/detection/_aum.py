@@ -156,11 +156,12 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, X or y is not as described, or there are too few rows for
-            the extra class.
+            If a parameter, X or y is not as described, if a class has one row only
+            (nothing could speak for or against its label), or if there are too few
+            rows for the extra class.
         """
         check_parameters(self)
-        X, self.classes_, codes = check_rows_and_labels(self, X, y)
+        X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
         rng = random_generator(self.random_state)
         n_samples, n_classes = len(X), len(self.classes_)
         extra = self._extra_rows(n_samples, n_classes, rng)

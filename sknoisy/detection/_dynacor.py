@@ -223,11 +223,12 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, X or y is not as described, or there are too few rows for
-            a single copy.
+            If a parameter, X or y is not as described, if a class has one row only
+            (nothing could speak for or against its label), or if there are too few
+            rows for a single copy.
         """
         check_parameters(self)
-        X, self.classes_, codes = check_rows_and_labels(self, X, y)
+        X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
         rng = random_generator(self.random_state)
         source, copy_codes = corrupted_copies(
             codes, len(self.classes_), self.corruption_rate, rng

@@ -74,7 +74,7 @@ def test_one_epoch_is_enough(blobs):
 
 
 def test_too_few_rows_for_the_extra_class_are_refused():
-    X, y = np.zeros((5, 2)), np.array([0, 1, 2, 0, 1])
+    X, y = np.zeros((6, 2)), np.array([0, 1, 2, 0, 1, 2])
     with pytest.raises(ValueError, match="needs at least 8"):
         AUMDetector().fit(X, y)
 
