@@ -296,7 +296,7 @@ class TestSearches:
     @pytest.fixture
     def pipe(self):
         net = NetClassifier(
-            max_epochs=8, batch_size=16, random_state=0, module__hidden=4
+            max_epochs=15, batch_size=16, random_state=0, module__dropout=0.0
         )
         return make_pipeline(StandardScaler(), net)
 
@@ -305,7 +305,7 @@ class TestSearches:
         X, y = table
         names = np.array(["ant", "bee", "cat"])[y]
         grid = {
-            "netclassifier__module__hidden": [2, (4, 4)],
+            "netclassifier__module__hidden": [8, (8, 8)],
             "netclassifier__optimizer__lr": [1e-9, 0.1],
         }
         search = GridSearchCV(pipe, grid, cv=2, n_jobs=n_jobs).fit(X, names)

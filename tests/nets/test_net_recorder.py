@@ -348,7 +348,7 @@ class TestPlainSkorch:
         assert np.abs(recorder.trajectories_).max() > 50
 
     @pytest.mark.slow
-    @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+    @pytest.mark.filterwarnings("default")  # the compiler warns of itself
     def test_compiled_nets_record_the_same(self, table):
         given = []
         for params in ({}, {"compile": True, "compile__backend": "eager"}):
