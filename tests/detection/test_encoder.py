@@ -113,6 +113,11 @@ def test_the_selected_epoch_has_the_largest_metric_and_its_weights_are_kept():
     assert metric == pytest.approx(max(net.metrics_), rel=1e-2)
 
 
+def test_it_trains_in_full_precision_unless_asked():
+    assert DynamicsClustering().amp is False
+    assert DynamicsClustering(amp=True).amp is True
+
+
 def test_a_collapsing_training_falls_back_to_epoch_0():
     data, is_noisy, copied = clustering_data()
     net = DynamicsClustering(
