@@ -107,7 +107,7 @@ class DynamicsClustering(NetClassifier):
         defaults = {
             "criterion": ClusterAlignmentLoss,
             "lr_schedule": None,
-            # The cosines of training are a product, and bfloat16 keeps two digits of it.
+            # bfloat16 would keep two digits of the cosines that it trains on.
             "amp": False,
             # What the convolutions of 512 rows need stays in the processor's cache.
             "iterator_valid__batch_size": 512,
