@@ -95,7 +95,7 @@ class NoiseDetectorMixin(NoiseScoresMixin):
         Returns
         -------
         X_kept, y_kept : same types as X and y
-            The kept rows in their order. Sets ``sample_indices_``, their row numbers.
+            The kept rows in their order; ``sample_indices_`` are their row numbers.
 
         Raises
         ------
@@ -104,7 +104,6 @@ class NoiseDetectorMixin(NoiseScoresMixin):
             rest would never see that class.
         """
         self.fit(X, y, **fit_params)
-        self.sample_indices_ = np.flatnonzero(~self.noise_mask_)
         y_kept = _safe_indexing(y, self.sample_indices_)
         lost = np.setdiff1d(self.classes_, np.unique(np.asarray(y_kept)))
         if len(lost):
@@ -113,6 +112,11 @@ class NoiseDetectorMixin(NoiseScoresMixin):
                 "look at noise_scores_ and drop rows yourself, or merge the class."
             )
         return _safe_indexing(X, self.sample_indices_), y_kept
+
+    @property
+    def sample_indices_(self):
+        """Numbers of the rows that are not flagged, ndarray of dtype int64."""
+        return np.flatnonzero(~self.noise_mask_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

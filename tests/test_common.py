@@ -177,6 +177,15 @@ class TestDetectorContract:
         plain = LogisticRegression().fit(X[~mask], y[~mask])
         np.testing.assert_allclose(pipe[-1].coef_, plain.coef_, rtol=1e-6)
 
+    def test_a_later_fit_leaves_no_stale_sample(self, detector, blobs):
+        X, y, _ = blobs
+        fitted = clone(detector)
+        assert not hasattr(fitted, "sample_indices_")
+        fitted.fit_resample(X, y)
+        fitted.fit(X[:90], y[:90])
+        kept = np.flatnonzero(~fitted.noise_mask_)
+        np.testing.assert_array_equal(fitted.sample_indices_, kept)
+
     def test_nothing_global_changes(self, detector, blobs):
         X, y, _ = blobs
         X_before, y_before = X.copy(), y.copy()

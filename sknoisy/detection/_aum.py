@@ -155,6 +155,8 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
         Raises
         ------
+        RuntimeError
+            If it is interrupted before there is an epoch to keep.
         ValueError
             If a parameter, X or y is not as described, if a class has one row only
             (nothing could speak for or against its label), or if there are too few

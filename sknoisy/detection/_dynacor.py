@@ -222,6 +222,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
         Raises
         ------
+        RuntimeError
+            If it is interrupted before there is an epoch to keep.
         ValueError
             If a parameter, X or y is not as described, if a class has one row only
             (nothing could speak for or against its label), or if there are too few
@@ -266,11 +268,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         )
 
     def _net_defaults(self):
-        defaults = {}
+        defaults = {"optimizer__weight_decay": 5e-4}
         if self.module is None:
             defaults.update(module__hidden=(512, 512), module__dropout=0.0)
-        if "optimizer__weight_decay" not in self._net_params():
-            defaults.update(optimizer__weight_decay=5e-4)
         return defaults
 
     def _encode(self, trajectories, n_samples, source, rng):
@@ -296,4 +296,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             random_state=int(rng.integers(2**31)),
         )
         is_copy = (np.arange(n_rows) >= n_samples).astype(np.int64)
-        return encoder.partial_fit(ArrayDataset(rows, is_copy), classes=[0, 1])
+        encoder.partial_fit(ArrayDataset(rows, is_copy), classes=[0, 1])
+        if not encoder.metrics_:
+            raise RuntimeError("fit was interrupted before the encoder could judge.")
+        return encoder

@@ -121,12 +121,17 @@ class DynamicsClustering(NetClassifier):
         loss, q = self.criterion_(z, self.module_.centers, y == 1)
         return loss, q.log()
 
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Forget the epochs of an earlier fit."""
+        super().on_train_begin(net, X, y, **kwargs)
+        if not self.history:
+            self.metrics_ = []
+
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Set the centres before the first epoch, and judge that state too."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         if len(self.history) == 1:
             self._set_centers(dataset_train)
-            self.metrics_ = []
             self._judge(dataset_train)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
@@ -137,7 +142,8 @@ class DynamicsClustering(NetClassifier):
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Go back to the selected epoch."""
         super().on_train_end(net, X, y, **kwargs)
-        self.module_.load_state_dict(self.best_state_)
+        if self.metrics_:
+            self.module_.load_state_dict(self.best_state_)
 
     @torch.no_grad()
     def _set_centers(self, dataset):

@@ -190,8 +190,7 @@ class LoaderBatches:
             collate_fn=_identity,
             # The loader draws a seed for its workers at each pass: not from torch's
             # generator, where it would shift the order of the rows.
-            generator=torch.Generator(),
-            **loader_params,
+            **{"generator": torch.Generator(), **loader_params},
         )
 
     def __len__(self):

@@ -183,6 +183,31 @@ def test_an_interrupted_training_keeps_its_epochs(blobs):
         DynaCorDetector(callbacks=[early], **QUICK).fit(X, y)
 
 
+def test_an_interrupted_encoder_says_so(blobs, monkeypatch):
+    from sknoisy.detection._encoder import DynamicsClustering
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    X, y, _ = blobs
+    monkeypatch.setattr(DynamicsClustering, "_set_centers", interrupt)
+    with pytest.raises(RuntimeError, match="before the encoder"):
+        DynaCorDetector(**QUICK).fit(X, y)
+
+
+def test_an_encoder_interrupted_later_keeps_its_best_epoch(blobs, monkeypatch):
+    from sknoisy.detection._encoder import DynamicsClustering
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    X, y, _ = blobs
+    monkeypatch.setattr(DynamicsClustering, "training_loss", interrupt)
+    detector = DynaCorDetector(**QUICK).fit(X, y)
+    assert detector.encoder_.best_epoch_ == 0
+    assert detector.noise_scores_.shape == (180,)
+
+
 def test_flat_parameters_reach_the_network(blobs):
     X, y, _ = blobs
     detector = DynaCorDetector(

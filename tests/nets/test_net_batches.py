@@ -240,6 +240,9 @@ class TestIterators:
 
     def test_loader_hands_its_parameters_to_torch(self, data):
         assert LoaderBatches(data, timeout=0, pin_memory=False).loader.timeout == 0
+        generator = torch.Generator()
+        loader = LoaderBatches(data, generator=generator).loader
+        assert loader.generator is generator
         with pytest.raises(TypeError, match="num_wokers"):
             LoaderBatches(data, num_wokers=1)
 
