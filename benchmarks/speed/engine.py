@@ -1,7 +1,7 @@
 """Cost of the training engine: NetClassifier, a raw torch loop and stock skorch.
 
 One process, one thread, in turns; each figure is the median of paired ratios of CPU
-time. Default: 20,000 rows, 5 rounds of 4 epochs; ``--full``: 50,000 rows, 9 rounds.
+time. Default: 20,000 rows, 11 rounds of 4 epochs; ``--full``: 50,000 rows, 11 rounds.
 
     python benchmarks/speed/engine.py
 """
@@ -98,10 +98,10 @@ COLUMNS = (
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--full", action="store_true", help="50,000 rows, 9 rounds")
+    parser.add_argument("--full", action="store_true", help="50,000 rows")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    n_rows, rounds, epochs = (50_000, 9, 4) if args.full else (20_000, 5, 4)
+    n_rows, rounds, epochs = (50_000, 11, 4) if args.full else (20_000, 11, 4)
     print(f"{n_rows} rows, {rounds} rounds of {epochs} epochs, one thread")
     titles = [f"{top}/{bottom}" for top, bottom in COLUMNS]
     print(f"{'net':15s}" + "".join(f"{title:>23s}" for title in titles))
