@@ -203,7 +203,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         given[extra] = n_classes
         self.net_ = self._make_net(lr_schedule=None, optimizer__weight_decay=1e-4)
         trajectories, mean_proba = record_dynamics(
-            self.net_, X, given, seed=int(rng.integers(2**31))
+            self.net_, X, given, n_classes + 1, seed=int(rng.integers(2**31))
         )
         margins = trajectories[:, 1:] if trajectories.shape[1] > 1 else trajectories
         margins = margins.mean(1, dtype=np.float64)

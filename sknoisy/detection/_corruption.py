@@ -1,9 +1,9 @@
-"""Corrupted copies: rows whose label is known to be wrong more often than not."""
+"""Planted labels: corrupted copies of rows, or other labels in the rows' own place."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["copy_noise_rate", "corrupted_copies"]
+__all__ = ["copy_noise_rate", "corrupted_copies", "corrupted_labels"]
 
 
 def corrupted_copies(
@@ -39,11 +39,56 @@ def corrupted_copies(
     >>> len(source), bool((other != codes[source]).all())
     (3, True)
     """
-    # The small term keeps γN that is a whole number from falling below it.
-    n_copies = int(corruption_rate * len(codes) + 1e-9)
+    n_copies = _count(corruption_rate, len(codes))
     source = np.sort(rng.choice(len(codes), n_copies, replace=False))
-    shift = rng.integers(1, n_classes, n_copies)
-    return source, (codes[source] + shift) % n_classes
+    return source, _other_labels(codes[source], n_classes, rng)
+
+
+def corrupted_labels(
+    codes: NDArray[np.int64],
+    n_classes: int,
+    corruption_rate: float,
+    n_runs: int,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Give ⌊γN⌋ rows another label in each of several runs, in turn.
+
+    The rows are dealt out in a random order, so that the runs corrupt different rows
+    until all have had their turn, and no row is corrupted in every run while
+    γ ≤ 1 - 1 / n_runs.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,), dtype int64
+        The given labels.
+    n_classes : int
+    corruption_rate : float in (0, 0.5]
+        γ, the share of rows in each run; at least one row.
+    n_runs : int >= 2
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    run_codes : ndarray of shape (n_runs, n_samples), dtype int64
+        The labels that each run trains on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy.detection._corruption import corrupted_labels
+    >>> codes = np.array([0, 1, 2, 0, 1, 2])
+    >>> runs = corrupted_labels(codes, 3, 1 / 3, 3, np.random.default_rng(0))
+    >>> (runs != codes).sum(0).tolist()  # each row once
+    [1, 1, 1, 1, 1, 1]
+    """
+    n_samples = len(codes)
+    n_rows = max(1, _count(corruption_rate, n_samples))
+    order = rng.permutation(n_samples)
+    run_codes = np.tile(codes, (n_runs, 1))
+    for run in range(n_runs):
+        rows = order[np.arange(run * n_rows, (run + 1) * n_rows) % n_samples]
+        run_codes[run, rows] = _other_labels(codes[rows], n_classes, rng)
+    return run_codes
 
 
 def copy_noise_rate(noise_rate: float, n_classes: int) -> float:
@@ -59,3 +104,15 @@ def copy_noise_rate(noise_rate: float, n_classes: int) -> float:
        Noisy Label Detection", CVPR 2024.
     """
     return 1 - noise_rate / (n_classes - 1)
+
+
+def _count(share: float, n_samples: int) -> int:
+    # The small term keeps a product that is a whole number from falling below it.
+    return int(share * n_samples + 1e-9)
+
+
+def _other_labels(
+    codes: NDArray[np.int64], n_classes: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw a label for each row, uniform over the others."""
+    return (codes + rng.integers(1, n_classes, len(codes))) % n_classes

@@ -14,14 +14,18 @@ from sknoisy._validation import (
     random_generator,
 )
 from sknoisy.base import NoiseDetectorMixin
-from sknoisy.detection._corruption import corrupted_copies
+from sknoisy.detection._confident_joint import confident_joint
+from sknoisy.detection._corruption import corrupted_copies, corrupted_labels
 from sknoisy.detection._dynamics import (
     NORMALIZATIONS,
+    TrainingInterrupted,
     normalize_trajectories,
     record_dynamics,
     suggest_labels,
 )
 from sknoisy.detection._encoder import DynamicsClustering
+from sknoisy.detection._race import DynamicsRuns, choose, race
+from sknoisy.detection._settings import AUTO, OWN_MODULE, PAPER
 from sknoisy.nets import ArrayDataset, NetParamsMixin
 from sknoisy.nets._signals import SIGNALS
 
@@ -29,12 +33,16 @@ __all__ = ["DynaCorDetector"]
 
 
 class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
-    """Wrong-label detector by label corruption and clustered training dynamics.
+    """Wrong-label detector by planted wrong labels and training dynamics.
 
-    A tenth of the rows is added a second time with a label that is surely or almost
-    surely wrong. A network trains on all of them, and a signal of each row is recorded
-    in each epoch. A 1-D convolutional encoder then clusters these trajectories into
-    clean and noisy, and the planted copies say which is which [1]_.
+    Labels that are surely or almost surely wrong are planted among the given ones, a
+    network trains on all of them, and a signal of each row is recorded in each epoch.
+    What planted labels look like then tells which of the given ones are wrong [1]_.
+
+    By default a tenth of the rows trains on another label in each of five runs, in
+    turn, and a row is judged by the runs that kept its label. How to train is chosen
+    among four settings by how well the planted labels are found. The procedure of [1]_
+    is ``DynaCorDetector(settings="paper", corruption="copy", decision="cluster")``.
 
     Standardise a table first, in a Pipeline. Embeddings can be taken as they are.
 
@@ -44,9 +52,24 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Classifier whose training is watched: `NetClassifier` or any skorch net whose
         module returns logits (or probabilities, under skorch's NLLLoss). It is cloned.
         None builds a `NetClassifier` with the parameters named below.
+    settings : {"auto", "paper"} or list of dict, default="auto"
+        Net parameters to choose among, simplest first, like
+        ``[{"lr": 0.1}, {"lr": 0.01, "max_epochs": 50}]``. "paper" is the network of
+        [1]_ alone; "auto" tries it beside a linear one and two with one hidden layer.
+        With an ``estimator`` or a ``module``, "auto" takes that as it is.
+    corruption : {"relabel", "copy"}, default="relabel"
+        Where labels are planted: in the place of given ones, or on copies of the rows,
+        as in [1]_. A network that can memorise learns neither a row nor its copy.
     corruption_rate : float in [0, 1], default=0.1
-        Share γ of rows that get a corrupted copy. 0 clusters without copies, by
-        2-means, and calls the cluster with the lower signal noisy.
+        Share γ of rows whose label is planted, in each run. At most 0.5 for "relabel".
+        0 needs ``decision="cluster"``: it clusters by 2-means, and calls the cluster
+        with the lower signal noisy.
+    n_runs : int >= 2, default=5
+        Trainings with different planted labels; "copy" has one.
+    decision : {"calibrated", "cluster"}, default="calibrated"
+        "calibrated" takes the mean signal and turns it into the probability of a wrong
+        label, by the distribution of the planted ones. "cluster" trains the 1-D
+        convolutional encoder of [1]_, which clusters the trajectories.
     copy_view : callable, default=None
         Maps the copied rows, an ndarray, to what the network sees of the copies, for
         example flipped images. None copies the rows as they are.
@@ -56,7 +79,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     when : {"online", "epoch_end"}, default="online"
         When it is recorded; see `nets.DynamicsRecorder`.
     normalize : {"l2_time", "sign", "zscore"} or None, default="l2_time"
-        Scaling of the trajectories. "sign" is what the authors' code does in effect.
+        Scaling of the trajectories for the encoder. "sign" is what the authors' code
+        does in effect.
     alignment_weight : float >= 0, default=0.5
         Weight α of the alignment loss; [1]_ takes 0.05 when whole ResNets are trained.
     encoder_epochs : int >= 1, default=10
@@ -66,48 +90,65 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     encoder_dim : int >= 1, default=512
         Width of an encoding.
     eval_distance : {"euclidean", "cosine"}, default="euclidean"
-        Distance behind the scores; training of the encoder always uses the cosine.
+        Distance behind the cluster scores; training always uses the cosine.
     module : torch module class, default=None
-        Network to train; None takes an `nets.MLP` with two hidden layers of 512.
-    max_epochs : int >= 1, default=30
+        Network to train; None takes an `nets.MLP`.
+    max_epochs : int >= 1, default=None
+        None leaves it to the setting, as for ``lr``; 30 with a ``module``.
     batch_size : int >= 1, default=128
-    lr : float >= 0, default=0.1
-        With SGD, momentum 0.9, weight decay 5e-4 and a cosine schedule: the setting of
-        [1]_ for CLIP features.
+    lr : float >= 0, default=None
+        With SGD, momentum 0.9 and a cosine schedule; 0.1 with a ``module``.
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     verbose : int, default=0
-        1 prints a row for each epoch of both networks.
+        1 prints a row for each training, 2 also one for each epoch.
     callbacks : list of skorch callbacks, "disable" or None, default=None
-        For the classifier's training.
+        For the classifier's trainings.
     random_state : int, RandomState instance or None, default=None
         The same int gives the same bits on the CPU.
     **net_params : dict
         Parameters of the classifier's parts: ``module__hidden=64``,
-        ``optimizer__weight_decay=0``, ``iterator_train__drop_last=True``.
+        ``optimizer__weight_decay=0``, ``iterator_train__drop_last=True``. Like
+        ``max_epochs`` and ``lr``, they hold for all settings.
 
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        Assignment to the noisy cluster, in [0, 1]: larger = more suspicious. Read it
-        as an order; issue a probability only after checking it on your data.
+        In [0, 1], larger = more suspicious. "calibrated": the probability that the
+        label is wrong, if wrong labels are as easy to see as planted ones; where
+        people or rules err in a systematic way it is too low. "cluster": assignment
+        to the noisy cluster, which is an order and no probability.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        "calibrated": as many rows as the network, on average over its training, would
+        give another label, those with the highest scores. "cluster":
         ``noise_scores_ > 0.5``.
     noise_rate_ : float
-        Share of flagged rows.
+        Estimated share of wrong labels. "calibrated": the larger one of what the
+        planted labels and the confident joint say; too low for systematic mistakes.
+        "cluster": the share of flagged rows.
     suggested_labels_ : ndarray of shape (n_samples,)
         The most probable other label of flagged rows, averaged over training, and the
         given label of all others.
     classes_ : ndarray of shape (n_classes,)
     trajectories_ : ndarray of shape (n_samples, n_epochs), dtype float32
-        The recorded signal of the rows given to ``fit``.
-    copy_indices_ : ndarray of shape (n_copies,), dtype int64
-        Rows that got a copy.
+        The recorded signal under the given labels, mean over the runs.
+    corrupted_indices_ : ndarray of shape (n_planted,), dtype int64
+        The row behind each planted label, run after run.
+    settings_ : list of dict
+        The settings that were tried.
+    setting_aurocs_ : ndarray of shape (n_settings, n_runs)
+        How well each training told planted labels from given ones; NaN where a
+        setting had fallen behind, or diverged.
+    best_setting_ : dict
+        The chosen one: that with the best AUROC when the rows that any finalist
+        suspects do not count, or the simplest finalist if that is as good within one
+        standard error.
     net_ : skorch net
-        The fitted classifier. It has learnt the wrong labels too.
+        The last classifier of the chosen setting. It has learnt the wrong labels too.
     encoder_ : skorch net
-        The fitted encoder; ``encoder_.best_epoch_`` is the epoch that was selected by
-        the distance between copies and their originals, 0 = before training.
+        "cluster": the fitted encoder; ``encoder_.best_epoch_`` is the epoch that was
+        selected by the distance between planted labels and the same rows' given
+        labels, 0 = before training.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 
@@ -118,13 +159,11 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     Notes
     -----
-    The network, optimiser and lengths follow the supplement of [1]_; the authors' code
-    has weight decay 1e-4, 15 encoder epochs, learning rate 0.02 and 20 epochs instead.
-    Batch sizes below 1024 and keeping the last batch of small data are ours.
-    On a table, a row and its identical copy carry different labels, and a network that
-    can memorise ends with flagging such pairs. A lower ``lr``, fewer ``max_epochs`` or
-    ``module__dropout`` help on some tables and cost on others; the user guide has
-    figures.
+    The network, optimiser and lengths of ``settings="paper"`` follow the supplement of
+    [1]_; the authors' code has weight decay 1e-4, 15 encoder epochs, learning rate
+    0.02 and 20 epochs instead. Batch sizes below 1024 and keeping the last batch of
+    small data are ours, and so are the runs, the settings and the calibration: the
+    user guide says why, with figures.
 
     References
     ----------
@@ -146,7 +185,11 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
+        "settings": [StrOptions({"auto", "paper"}), list, tuple],
+        "corruption": [StrOptions({"relabel", "copy"})],
         "corruption_rate": [Interval(Real, 0, 1, closed="both")],
+        "n_runs": [Interval(Integral, 2, None, closed="left")],
+        "decision": [StrOptions({"calibrated", "cluster"})],
         "copy_view": [callable, None],
         "signal": [StrOptions({*SIGNALS, "alignment"})],
         "when": [StrOptions({"online", "epoch_end"})],
@@ -157,6 +200,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "encoder_batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "encoder_dim": [Interval(Integral, 1, None, closed="left")],
         "eval_distance": [StrOptions({"euclidean", "cosine"})],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -164,7 +208,11 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self,
         estimator=None,
         *,
+        settings="auto",
+        corruption="relabel",
         corruption_rate=0.1,
+        n_runs=5,
+        decision="calibrated",
         copy_view=None,
         signal="logit_diff",
         when="online",
@@ -176,9 +224,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         encoder_dim=512,
         eval_distance="euclidean",
         module=None,
-        max_epochs=30,
+        max_epochs=None,
         batch_size=128,
-        lr=0.1,
+        lr=None,
         device=None,
         verbose=0,
         callbacks=None,
@@ -186,7 +234,11 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         **net_params,
     ):
         self.estimator = estimator
+        self.settings = settings
+        self.corruption = corruption
         self.corruption_rate = corruption_rate
+        self.n_runs = n_runs
+        self.decision = decision
         self.copy_view = copy_view
         self.signal = signal
         self.when = when
@@ -208,7 +260,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self._store_net_params(net_params)
 
     def fit(self, X, y):
-        """Train on the rows and corrupted copies, and judge every given label.
+        """Plant wrong labels, train, and judge every given label.
 
         Parameters
         ----------
@@ -222,66 +274,161 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
         Raises
         ------
+        FloatingPointError
+            If the training diverges with every setting.
         RuntimeError
-            If it is interrupted before there is an epoch to keep.
+            If it is interrupted before every label has been judged once. Later
+            interruptions keep the trainings that were complete.
         ValueError
             If a parameter, X or y is not as described, if a class has one row only
             (nothing could speak for or against its label), or if there are too few
             rows for a single copy.
         """
         check_parameters(self)
+        self._check_plan()
         X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
         rng = random_generator(self.random_state)
-        source, copy_codes = corrupted_copies(
-            codes, len(self.classes_), self.corruption_rate, rng
-        )
-        if self.corruption_rate and not len(source):
-            raise ValueError(
-                f"corruption_rate={self.corruption_rate} of n_samples = {len(X)} rows "
-                "leaves no row to corrupt; raise it or give more rows."
-            )
-        n_samples = len(X)
-        trajectories, mean_proba = self._record(X, codes, source, copy_codes, rng)
-        self.encoder_ = self._encode(trajectories, n_samples, source, rng)
-        self.copy_indices_ = source
-        self.trajectories_ = trajectories[:n_samples]
-        self.noise_scores_ = self.encoder_.scores_[:n_samples]
-        self.noise_mask_ = self.noise_scores_ > 0.5
-        self.noise_rate_ = float(self.noise_mask_.mean())
-        suggested = suggest_labels(mean_proba[:n_samples], codes, self.noise_mask_)
+        rows, run_codes, planted, origin = self._plant(X, codes, rng)
+        seeds = rng.integers(2**31, size=len(planted))
+        self.settings_ = self._settings()
+        entrants = [DynamicsRuns(s, planted, len(X)) for s in self.settings_]
+
+        def train(setting, run):
+            return self._train(setting, rows, run_codes[run], int(seeds[run]))
+
+        finalists = race(entrants, train, len(planted), self.verbose)
+        best = choose(finalists, origin, len(self.classes_))
+        self.best_setting_, self.net_ = best.setting, best.net
+        self.setting_aurocs_ = np.full((len(entrants), len(planted)), np.nan)
+        for row, entrant in zip(self.setting_aurocs_, entrants, strict=True):
+            row[: len(entrant.aurocs)] = entrant.aurocs
+        self.corrupted_indices_ = np.tile(origin, (len(planted), 1))[planted]
+        self.trajectories_ = self._oriented(best.given_trajectories)
+        if self.decision == "cluster":
+            self._cluster(best, rng)
+        else:
+            self._calibrate(best, codes)
+        suggested = suggest_labels(best.given_proba, codes, self.noise_mask_)
         self.suggested_labels_ = self.classes_[suggested]
         return self
 
-    def _record(self, X, codes, source, copy_codes, rng):
-        """Train the classifier on originals and copies, and watch it."""
+    def _check_plan(self):
+        """Refuse combinations that make no sense."""
+        relabels = self.corruption == "relabel"
+        if not self.corruption_rate and (relabels or self.decision != "cluster"):
+            raise ValueError(
+                "corruption_rate=0 plants no label to learn from; it needs "
+                "corruption='copy' and decision='cluster'."
+            )
+        if relabels and self.corruption_rate > 0.5:
+            raise ValueError(
+                f"corruption_rate={self.corruption_rate} would relabel most rows; "
+                "give at most 0.5, or corruption='copy'."
+            )
+        if relabels and self.copy_view is not None:
+            raise ValueError("copy_view needs corruption='copy': there are no copies.")
+        is_list = not isinstance(self.settings, str)
+        if is_list and not all(isinstance(s, dict) for s in self.settings or [None]):
+            raise ValueError(
+                "settings must be 'auto', 'paper' or a list of at least one dict of "
+                f"net parameters; got {self.settings!r}."
+            )
+        if self.corruption_rate == 0 and len(self._settings()) > 1:
+            raise ValueError(
+                "corruption_rate=0 leaves nothing to choose among settings by; set "
+                "settings='paper' or a list of one."
+            )
+
+    def _settings(self):
+        if not isinstance(self.settings, str):
+            return list(self.settings)
+        if self.estimator is not None:
+            return [{}]
+        if self.module is not None:
+            return [OWN_MODULE]
+        return [PAPER] if self.settings == "paper" else list(AUTO)
+
+    def _plant(self, X, codes, rng):
+        """Return rows, labels of each run, where they are planted, and row origins."""
+        n_samples, n_classes = len(X), len(self.classes_)
+        samples = np.arange(n_samples)
+        if self.corruption == "relabel":
+            run_codes = corrupted_labels(
+                codes, n_classes, self.corruption_rate, self.n_runs, rng
+            )
+            return X, run_codes, run_codes != codes, samples
+        source, copy_codes = corrupted_copies(
+            codes, n_classes, self.corruption_rate, rng
+        )
+        if self.corruption_rate and not len(source):
+            raise ValueError(
+                f"corruption_rate={self.corruption_rate} of n_samples = {n_samples} "
+                "rows leaves no row to corrupt; raise it or give more rows."
+            )
         copies = X[source]
         if self.copy_view is not None:
             copies = np.asarray(self.copy_view(copies), dtype=X.dtype)
-        self.net_ = self._make_net(**self._net_defaults())
-        return record_dynamics(
-            self.net_,
-            np.concatenate([X, copies]),
-            np.concatenate([codes, copy_codes]),
+        origin = np.concatenate([samples, source])
+        run_codes = np.concatenate([codes, copy_codes])[None]
+        planted = np.arange(len(origin))[None] >= n_samples
+        return np.concatenate([X, copies]), run_codes, planted, origin
+
+    def _train(self, setting, rows, codes, seed):
+        """Train one classifier and return what `DynamicsRuns.add` takes."""
+        if self.estimator is None:
+            net = self._make_net(**setting)
+            net.set_params(verbose=max(0, self.verbose - 1))
+        else:
+            net = self._make_net().set_params(**setting)
+        trajectories, mean_proba = record_dynamics(
+            net,
+            rows,
+            codes,
+            len(self.classes_),
             signal=self.signal,
             when=self.when,
-            seed=int(rng.integers(2**31)),
+            seed=seed,
         )
+        # Early stopping is a callback; without one, somebody pressed the keys.
+        is_short = trajectories.shape[1] < net.max_epochs
+        if is_short and self.corruption == "relabel" and not self._has_callbacks():
+            raise TrainingInterrupted("fit was interrupted.")
+        return self._oriented(trajectories), mean_proba, net
 
-    def _net_defaults(self):
-        defaults = {"optimizer__weight_decay": 5e-4}
-        if self.module is None:
-            defaults.update(module__hidden=(512, 512), module__dropout=0.0)
-        return defaults
+    def _has_callbacks(self):
+        owner = self if self.estimator is None else self.estimator
+        return owner.callbacks not in (None, "disable", [])
 
-    def _encode(self, trajectories, n_samples, source, rng):
-        """Cluster the trajectories of originals and copies."""
-        # The loss is the one signal that is larger for wrong labels.
-        oriented = -trajectories if self.signal == "loss" else trajectories
-        rows = normalize_trajectories(oriented, self.normalize)
+    def _oriented(self, trajectories):
+        """Turn the one signal round that is larger for wrong labels, and back."""
+        return -trajectories if self.signal == "loss" else trajectories
+
+    def _calibrate(self, best, codes):
+        """Judge by the mean signal and the distribution of planted labels'."""
+        n_classes = len(self.classes_)
+        signal, proba = best.given_signal, best.given_proba
+        calibration = best.calibrate(n_classes)
+        confident = 1 - np.trace(confident_joint(codes, proba))
+        if confident > calibration.noise_rate:
+            calibration = best.calibrate(n_classes, confident)
+        self.noise_rate_ = float(calibration.noise_rate)
+        order = np.argsort(signal, kind="stable")
+        self.noise_mask_ = np.zeros(len(codes), dtype=bool)
+        self.noise_mask_[order[: (proba.argmax(1) != codes).sum()]] = True
+        # What the calibration cannot tell apart stays in the order of the signal.
+        rank = np.empty(len(codes))
+        rank[order] = np.linspace(1, 0, len(codes))
+        self.noise_scores_ = 0.999 * calibration(signal) + 0.001 * rank
+
+    def _cluster(self, best, rng):
+        """Cluster the trajectories of given and of planted labels."""
+        given, planted = best.given_trajectories, best.planted_trajectories
+        rows = np.concatenate([given, planted]).astype(np.float32)
+        rows = normalize_trajectories(rows, self.normalize)
         n_rows = len(rows)
         batch_size = self.encoder_batch_size or min(1024, max(64, n_rows // 8))
-        encoder = DynamicsClustering(
-            copied_rows=source,
+        self.encoder_ = DynamicsClustering(
+            copied_rows=self.corrupted_indices_,
             module__n_out=self.encoder_dim,
             module__eval_distance=self.eval_distance,
             criterion__weight=self.alignment_weight,
@@ -292,11 +439,13 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             batch_size=batch_size,
             iterator_train__drop_last=n_rows >= 2 * batch_size,
             device=self.device,
-            verbose=self.verbose,
+            verbose=max(0, self.verbose - 1),
             random_state=int(rng.integers(2**31)),
         )
-        is_copy = (np.arange(n_rows) >= n_samples).astype(np.int64)
-        encoder.partial_fit(ArrayDataset(rows, is_copy), classes=[0, 1])
-        if not encoder.metrics_:
+        is_copy = (np.arange(n_rows) >= len(given)).astype(np.int64)
+        self.encoder_.partial_fit(ArrayDataset(rows, is_copy), classes=[0, 1])
+        if not self.encoder_.metrics_:
             raise RuntimeError("fit was interrupted before the encoder could judge.")
-        return encoder
+        self.noise_scores_ = self.encoder_.scores_[: len(given)]
+        self.noise_mask_ = self.noise_scores_ > 0.5
+        self.noise_rate_ = float(self.noise_mask_.mean())

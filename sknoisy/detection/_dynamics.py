@@ -9,6 +9,7 @@ from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 from sknoisy.nets._slots import check_outputs
 
 __all__ = [
+    "TrainingInterrupted",
     "fill_gaps",
     "normalize_trajectories",
     "record_dynamics",
@@ -20,7 +21,13 @@ NORMALIZATIONS = ("l2_time", "sign", "zscore")
 _OUR_ITERATORS = (TensorBatches, LoaderBatches)
 
 
-def record_dynamics(net, X, codes, *, signal="logit_diff", when="online", seed=0):
+class TrainingInterrupted(RuntimeError):
+    """Training was interrupted too early to be of use."""
+
+
+def record_dynamics(
+    net, X, codes, n_classes, *, signal="logit_diff", when="online", seed=0
+):
     """Fit a net on all rows and record a signal of each row in each epoch.
 
     Parameters
@@ -30,6 +37,8 @@ def record_dynamics(net, X, codes, *, signal="logit_diff", when="online", seed=0
         our iterators and no validation split.
     X : ndarray of shape (n_samples, ...)
     codes : ndarray of shape (n_samples,), dtype int64
+    n_classes : int
+        Codes there may be; a class may be without rows.
     signal, when
         Of `DynamicsRecorder`.
     seed : int
@@ -42,7 +51,9 @@ def record_dynamics(net, X, codes, *, signal="logit_diff", when="online", seed=0
 
     Raises
     ------
-    RuntimeError
+    FloatingPointError
+        If the training diverged.
+    TrainingInterrupted
         If the training was interrupted in its first epoch.
     ValueError
         If the network has not one output for each class.
@@ -58,11 +69,13 @@ def record_dynamics(net, X, codes, *, signal="logit_diff", when="online", seed=0
         net.set_params(**{f"callbacks__{name}": None for name in names})
     net.set_params(train_split=None)
     if isinstance(net, NetClassifier):
-        net.set_params(random_state=seed).fit(dataset)
+        net.set_params(random_state=seed)
+        net.partial_fit(dataset, classes=np.arange(n_classes))
     else:
-        _fit_plain(net.set_params(**_iterators(net)), dataset, seed)
+        _fit_plain(net.set_params(**_iterators(net)), dataset, n_classes, seed)
     if not recorder.n_recorded_:
-        raise RuntimeError("training was interrupted before its first epoch ended.")
+        message = "training was interrupted before its first epoch ended."
+        raise TrainingInterrupted(message)
     return fill_gaps(recorder.trajectories_), np.nan_to_num(recorder.mean_proba_)
 
 
@@ -144,16 +157,22 @@ def suggest_labels(mean_proba, codes, mask):
     return suggested
 
 
-def _fit_plain(net, dataset, seed):
+def _fit_plain(net, dataset, n_classes, seed):
     """Fit a skorch net that is not ours, without a trace on global generators."""
     device = resolve_device(net.device or "cpu")
     with isolated_rng(device):
         seed_torch(device, seed)
         net.initialize()
         row = dataset.fetch([0])[0].to(device)
-        check_outputs(net.module_, row, int(dataset.codes.max()) + 1)
+        check_outputs(net.module_, row, n_classes)
         seed_torch(device, seed)
         net.fit(dataset, None)
+    losses = [row.get("train_loss", 0.0) for row in net.history]
+    if not np.isfinite(losses).all():
+        raise FloatingPointError(
+            f"training diverged: the loss is {losses[-1]}. Lower lr (now {net.lr}) or "
+            "standardise X."
+        )
 
 
 def _iterators(net):

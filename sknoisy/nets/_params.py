@@ -62,7 +62,8 @@ class NetParamsMixin:
         Parameters
         ----------
         **defaults : dict
-            What the method sets on its own net unless the user says otherwise.
+            What the method sets on its own net unless the user says otherwise; None
+            says nothing.
 
         Raises
         ------
@@ -82,6 +83,7 @@ class NetParamsMixin:
         names = ("module", "max_epochs", "batch_size", "lr", "device", "callbacks")
         if self.estimator is None:
             own = {name: getattr(self, name) for name in (*names, "verbose")}
+            own = {name: value for name, value in own.items() if value is not None}
             return NetClassifier(**{**defaults, **own, **self._net_params()})
         signature = inspect.signature(type(self)).parameters
         given = [n for n in names if getattr(self, n) != signature[n].default]

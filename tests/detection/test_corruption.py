@@ -1,11 +1,16 @@
-"""Corrupted copies: how many, of what, with which labels."""
+"""Planted labels, on copies and in place: how many, where, with which labels."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
-from sknoisy.detection._corruption import copy_noise_rate, corrupted_copies
+from sknoisy.detection._corruption import (
+    copy_noise_rate,
+    corrupted_copies,
+    corrupted_labels,
+)
 
 
 @given(
@@ -61,3 +66,79 @@ def test_noise_rate_of_copies_equals_proposition_1(n_classes, noise_rate, expect
 def test_copies_are_noisier_than_the_data_when_it_is_diagonally_dominant(c, share):
     noise_rate = share * (1 - 1 / c)
     assert copy_noise_rate(noise_rate, c) > max(1 - 1 / c, noise_rate) - 1e-9
+
+
+@st.composite
+def relabellings(draw):
+    n_samples, n_classes = draw(st.integers(4, 200)), draw(st.integers(2, 7))
+    rate, n_runs = draw(st.floats(0.001, 0.5)), draw(st.integers(2, 8))
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    codes = rng.integers(0, n_classes, n_samples)
+    return codes, rate, corrupted_labels(codes, n_classes, rate, n_runs, rng)
+
+
+@given(relabellings())
+def test_each_run_relabels_its_share_of_rows(drawn):
+    codes, rate, run_codes = drawn
+    n_rows = max(1, int(np.floor(rate * len(codes) + 1e-9)))
+    assert ((run_codes != codes).sum(1) == n_rows).all()
+    assert run_codes.dtype == np.int64 and run_codes.min() >= 0
+
+
+@given(relabellings())
+def test_no_row_is_relabelled_again_before_all_others(drawn):
+    codes, _, run_codes = drawn
+    times = (run_codes != codes).sum(0)
+    assert times.max() - times.min() <= 1
+    # So the runs are disjoint while there are rows left for them.
+    if (run_codes != codes).sum() <= len(codes):
+        assert times.max() <= 1
+
+
+@given(relabellings())
+def test_every_row_keeps_its_label_in_some_run(drawn):
+    codes, _, run_codes = drawn
+    assert (run_codes == codes).any(0).all()
+
+
+@pytest.mark.parametrize(
+    ("rate", "n_samples", "expected"),
+    [(0.1, 1797, 179), (0.29, 100, 29), (0.5, 7, 3), (0.01, 50, 1)],
+)
+def test_at_least_one_row_is_relabelled(rate, n_samples, expected):
+    codes = np.zeros(n_samples, dtype=np.int64)
+    run_codes = corrupted_labels(codes, 2, rate, 3, np.random.default_rng(0))
+    assert run_codes.sum(1).tolist() == [expected] * 3
+
+
+def test_labels_in_place_are_uniform_over_the_other_classes():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 5, 40_000)
+    run_codes = corrupted_labels(codes, 5, 0.25, 4, rng)
+    # Every row is relabelled in one of the four runs.
+    other = run_codes.sum(0) - 3 * codes
+    table = np.zeros((5, 5))
+    np.add.at(table, (codes, other), 1)
+    assert (table.diagonal() == 0).all()
+    for code in range(5):
+        assert chisquare(np.delete(table[code], code)).pvalue > 1e-3
+
+
+def test_the_rows_are_a_random_choice():
+    codes = np.zeros(20, dtype=np.int64)
+    rng = np.random.default_rng(0)
+    times = sum(corrupted_labels(codes, 2, 0.1, 2, rng)[0] for _ in range(2000))
+    assert times.sum() == 4000
+    assert chisquare(times).pvalue > 1e-3
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_the_generator_decides(seed, other_seed):
+    codes = np.arange(60) % 4
+
+    def draw(number):
+        return corrupted_labels(codes, 4, 0.2, 3, np.random.default_rng(number))
+
+    np.testing.assert_array_equal(draw(seed), draw(seed))
+    assume(seed != other_seed)
+    assert (draw(seed) != draw(other_seed)).any()
