@@ -1,16 +1,22 @@
-"""How well the detectors find wrong labels, beside cleanlab and nearest neighbours.
+"""How well the detectors find wrong labels, beside cleanlab and mislabeled.
 
 Rows are data sets with real and planted noise, columns are detectors with their
 defaults. Each cell: AUROC and average precision of the scores, F1 of the detector's own
-decision, F1 if it were told the true noise rate, estimated minus true noise rate, and
-seconds of CPU time. Data are read from the folder ``shared/data`` beside the repository
-(or ``--data``); what is not there is skipped and said. The cleanlab columns need
-``pip install cleanlab``: self-confidence from out-of-fold probabilities, of a logistic
-regression (the C of 1, 0.1, 0.01, 0.001 with the best out-of-fold log-loss on the noisy
-labels) and of 50 nearest neighbours (20 below 3,000 rows).
+decision, F1 if it were told the true noise rate, estimated minus true noise rate, the
+largest gap between a score and the share of wrong labels among rows that have it (over
+the tenths of [0, 1] that hold a hundredth of the rows or more), and seconds of CPU
+time. A second table has data with no or one percent of wrong labels.
+
+Data are read from the folder ``shared/data`` beside the repository (or ``--data``);
+what is not there is skipped and said. The cleanlab columns need ``pip install
+cleanlab``: self-confidence from out-of-fold probabilities, of a logistic regression
+(the C of 1, 0.1, 0.01, 0.001 with the best out-of-fold log-loss on the noisy labels)
+and of 50 nearest neighbours (20 below 3,000 rows). The mislabeled column needs
+``pip install git+https://github.com/orange-opensource/mislabeled``: margins of a
+logistic regression along its training, split by a mixture of two Gaussians.
 
 Default: 2,000 rows at most and one seed; ``--full``: up to 10,000 rows and three seeds,
-which takes hours.
+which takes about an hour.
 
     OMP_NUM_THREADS=1 python benchmarks/accuracy/detection.py
 """
@@ -30,6 +36,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import LabelEncoder, StandardScaler
@@ -78,14 +85,14 @@ def cifar(noise, folder, n_rows, seed):
     return X, y, make_injector(rate, seed).fit_resample(X, y)[1]
 
 
-def letter(folder, n_rows, seed):
+def letter(rate, folder, n_rows, seed):
     import pandas as pd
 
     table = pd.read_parquet(folder / "uci_letter.parquet")
     table = table.sample(min(n_rows, 5000), random_state=seed)
     X = StandardScaler().fit_transform(table.drop(columns="y"))
     y = LabelEncoder().fit_transform(table["y"])
-    return X, y, symmetric(0.3, seed).fit_resample(X, y)[1]
+    return X, y, symmetric(rate, seed).fit_resample(X, y)[1]
 
 
 def music(folder, n_rows, seed):
@@ -115,15 +122,22 @@ DATA = {
     "cifar symmetric .4": partial(cifar, (symmetric, 0.4)),
     "cifar pair flip .3": partial(cifar, (pair_flip, 0.3)),
     "cifar instance .4": partial(cifar, (instance, 0.4)),
-    "letter symmetric .3": letter,
+    "letter symmetric .3": partial(letter, 0.3),
     "music, one worker": music,
     "hausa topics": hausa,
 }
+NEARLY_CLEAN = {
+    "digits": partial(digits, symmetric, 0.0),
+    "digits symmetric .01": partial(digits, symmetric, 0.01),
+    "letter": partial(letter, 0.0),
+    "letter symmetric .01": partial(letter, 0.01),
+}
+PAPER = {"settings": "paper", "corruption": "copy", "decision": "cluster"}
 
 
 def detector(make, X, y, seed):
     fitted = make(random_state=seed).fit(X, y)
-    return fitted.noise_scores_, fitted.noise_mask_
+    return fitted.noise_scores_, fitted.noise_mask_, fitted.noise_rate_
 
 
 def cleanlab_regression(X, y, seed):
@@ -152,30 +166,81 @@ def cleanlab(y, proba):
     from cleanlab.rank import get_label_quality_scores
 
     mask = find_label_issues(y, proba, n_jobs=1)
-    return 1 - get_label_quality_scores(y, proba), mask
+    return 1 - get_label_quality_scores(y, proba), mask, mask.mean()
+
+
+def mislabeled(X, y, seed):
+    from mislabeled.detect.detectors import AreaUnderMargin
+    from mislabeled.split import GMMSplitter
+
+    with warnings.catch_warnings():
+        # It stops the regression after each step, and each time that is a warning.
+        warnings.simplefilter("ignore")
+        trust = AreaUnderMargin(LogisticRegression()).trust_score(X, y)
+        mixture = GaussianMixture(2, random_state=seed)
+        mask = ~GMMSplitter(mixture).split(X, y, trust)
+    return -trust, mask, mask.mean()
 
 
 METHODS = {
     "DynaCor": partial(detector, DynaCorDetector),
+    "DynaCor paper": partial(detector, partial(DynaCorDetector, **PAPER)),
     "AUM": partial(detector, AUMDetector),
 }
-PEERS = {"cleanlab LR": cleanlab_regression, "cleanlab kNN": cleanlab_neighbours}
+PEERS = {
+    "cleanlab LR": ("cleanlab", cleanlab_regression),
+    "cleanlab kNN": ("cleanlab", cleanlab_neighbours),
+    "mislabeled": ("mislabeled", mislabeled),
+}
 
 
 def judge(method, X, y_noisy, is_wrong, seed):
+    """Return the cells of a data set and a method, and the share that is flagged."""
     start = time.process_time()
-    scores, mask = method(X, y_noisy, seed)
+    scores, mask, rate = method(X, y_noisy, seed)
     seconds = time.process_time() - start
     at_rate = np.zeros(len(y_noisy), dtype=bool)
     at_rate[np.argsort(-scores, kind="stable")[: is_wrong.sum()]] = True
+    has_wrong = is_wrong.any()
     return (
-        roc_auc_score(is_wrong, scores),
-        average_precision_score(is_wrong, scores),
-        f1_score(is_wrong, mask),
-        f1_score(is_wrong, at_rate),
-        mask.mean() - is_wrong.mean(),
+        roc_auc_score(is_wrong, scores) if has_wrong else np.nan,
+        average_precision_score(is_wrong, scores) if has_wrong else np.nan,
+        f1_score(is_wrong, mask) if has_wrong else np.nan,
+        f1_score(is_wrong, at_rate) if has_wrong else np.nan,
+        rate - is_wrong.mean(),
+        miscalibration(scores, is_wrong),
         seconds,
+        mask.mean(),
     )
+
+
+def miscalibration(scores, is_wrong):
+    """Return the largest gap of a tenth of [0, 1] that enough rows fall into."""
+    if scores.min() < 0:
+        return np.nan
+    tenth = np.minimum((scores * 10).astype(int), 9)
+    gaps = [
+        abs(is_wrong[tenth == k].mean() - scores[tenth == k].mean())
+        for k in range(10)
+        if (tenth == k).sum() >= 0.01 * len(scores)
+    ]
+    return max(gaps)
+
+
+def load_all(load, folder, n_rows, n_seeds, name):
+    try:
+        return [load(folder, n_rows, seed) for seed in range(n_seeds)]
+    except FileNotFoundError as error:
+        print(f"{name:20s} skipped: {error.filename} is not there")
+        return []
+
+
+def mean_cells(method, sets):
+    cells = [
+        judge(method, X, y_noisy, y != y_noisy, seed)
+        for seed, (X, y, y_noisy) in enumerate(sets)
+    ]
+    return np.mean(cells, axis=0)
 
 
 def main():
@@ -183,32 +248,44 @@ def main():
     parser.add_argument("--full", action="store_true", help="10,000 rows, three seeds")
     parser.add_argument("--data", type=Path, default=BESIDE)
     parser.add_argument("--only", default="", help="data sets whose name holds this")
+    parser.add_argument("--method", default="", help="methods whose name holds this")
     args = parser.parse_args()
     torch.set_num_threads(1)
     n_rows, seeds = (10_000, 3) if args.full else (2_000, 1)
-    methods = METHODS | (PEERS if find_spec("cleanlab") else {})
-    if len(methods) == len(METHODS):
-        print("cleanlab is not installed: its columns are left out")
+    methods = dict(METHODS)
+    for title, (package, peer) in PEERS.items():
+        if find_spec(package):
+            methods[title] = peer
+        else:
+            print(f"{package} is not installed: {title} is left out")
+    methods = {title: m for title, m in methods.items() if args.method in title}
     print(f"at most {n_rows} rows, {seeds} seed(s)")
-    print(f"{'':20s} {'rate':>5s} {'':13s} AUROC    AP    F1 F1@rate   rate-  CPU s")
+    print(
+        f"{'':20s} {'rate':>5s} {'':13s} AUROC    AP    F1 F1@rate   rate-  gap  CPU s"
+    )
     for name, load in DATA.items():
         if args.only not in name:
             continue
-        try:
-            sets = [load(args.data, n_rows, seed) for seed in range(seeds)]
-        except FileNotFoundError as error:
-            print(f"{name:20s} skipped: {error.filename} is not there")
-            continue
-        rate = np.mean([(y != y_noisy).mean() for _, y, y_noisy in sets])
-        for title, method in methods.items():
-            cells = [
-                judge(method, X, y_noisy, y != y_noisy, seed)
-                for seed, (X, y, y_noisy) in enumerate(sets)
-            ]
-            auc, ap, f1, at_rate, error, seconds = np.mean(cells, axis=0)
+        sets = load_all(load, args.data, n_rows, seeds, name)
+        rate = np.mean([(y != y_noisy).mean() for _, y, y_noisy in sets] or [0])
+        for title, method in methods.items() if sets else ():
+            auc, ap, f1, at_rate, off, gap, cpu, _ = mean_cells(method, sets)
             print(
                 f"{name:20s} {rate:5.3f} {title:13s} {auc:.3f} {ap:.3f} {f1:.3f}"
-                f"   {at_rate:.3f}  {error:+.3f} {seconds:6.1f}",
+                f"   {at_rate:.3f}  {off:+.3f}  {gap:.2f} {cpu:6.1f}",
+                flush=True,
+            )
+    print(f"\n{'':20s} {'rate':>5s} {'':13s} flagged  rate- AUROC    F1")
+    for name, load in NEARLY_CLEAN.items():
+        if args.only not in name:
+            continue
+        sets = load_all(load, args.data, n_rows, seeds, name)
+        rate = np.mean([(y != y_noisy).mean() for _, y, y_noisy in sets] or [0])
+        for title, method in methods.items() if sets else ():
+            auc, _, f1, _, off, _, _, flagged = mean_cells(method, sets)
+            print(
+                f"{name:20s} {rate:5.3f} {title:13s}   {flagged:.3f} {off:+.3f} "
+                f"{auc:.3f} {f1:.3f}",
                 flush=True,
             )
 
