@@ -341,12 +341,15 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     def _settings(self):
         if not isinstance(self.settings, str):
-            return list(self.settings)
-        if self.estimator is not None:
-            return [{}]
-        if self.module is not None:
-            return [OWN_MODULE]
-        return [PAPER] if self.settings == "paper" else list(AUTO)
+            settings = self.settings
+        elif self.estimator is not None:
+            settings = [{}]
+        elif self.module is not None:
+            settings = [OWN_MODULE]
+        else:
+            settings = [PAPER] if self.settings == "paper" else AUTO
+        # They become attributes, which the user may change.
+        return [dict(setting) for setting in settings]
 
     def _plant(self, X, codes, rng):
         """Return rows, labels of each run, where they are planted, and row origins."""
