@@ -117,9 +117,10 @@ def calibrate(given, planted, n_classes, noise_rate=None):
 def _bounds(values):
     """Return the ends of the bins: a few far values must not stretch them."""
     least, low, high, most = np.quantile(values, [0.001, 0.05, 0.95, 0.999])
-    # Of few values, one in a thousand is the farthest.
-    reach = high - low
-    return max(least, low - reach), min(most, high + reach)
+    # Of few values, one in a thousand is the farthest. But most may be equal.
+    reach = 2 * (high - low) or np.inf
+    near = values[(values >= low - reach) & (values <= high + reach)]
+    return max(least, near.min()), min(most, near.max())
 
 
 def _histogram(values, edges):

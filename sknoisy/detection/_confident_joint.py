@@ -21,8 +21,7 @@ def confident_joint(codes, proba):
     Returns
     -------
     joint : ndarray of shape (n_classes, n_classes), dtype float64
-        Rows are given labels, columns true ones; the entries add up to 1. A class of
-        which no row is confident stays as given.
+        Rows are given labels, columns true ones; the entries add up to 1.
 
     References
     ----------
@@ -49,6 +48,5 @@ def confident_joint(codes, proba):
     cells = codes * n_classes + confident.argmax(1)
     shape = (n_classes, n_classes)
     joint = np.bincount(cells[is_confident], minlength=n_classes**2).reshape(shape)
-    totals = joint.sum(1)
-    joint = np.where(totals[:, None] > 0, joint, np.eye(n_classes))
-    return joint * (counts / np.maximum(totals, 1))[:, None] / n_samples
+    # No row of the table is empty: of the rows of a class one reaches their mean.
+    return joint * (counts / joint.sum(1))[:, None] / n_samples

@@ -302,7 +302,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.setting_aurocs_ = np.full((len(entrants), len(planted)), np.nan)
         for row, entrant in zip(self.setting_aurocs_, entrants, strict=True):
             row[: len(entrant.aurocs)] = entrant.aurocs
-        self.corrupted_indices_ = np.tile(origin, (len(planted), 1))[planted]
+        self.corrupted_indices_ = origin[np.nonzero(best.planted)[1]]
         self.trajectories_ = self._oriented(best.given_trajectories)
         if self.decision == "cluster":
             self._cluster(best, rng)

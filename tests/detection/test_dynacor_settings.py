@@ -368,6 +368,9 @@ class TestInterruption:
         assert detector.best_setting_ == detector.settings_[0]
         assert ((detector.noise_scores_ >= 0) & (detector.noise_scores_ <= 1)).all()
         assert np.isfinite(detector.trajectories_).all()
+        # Those of the trainings that count: a tenth of 180 rows in each.
+        planted = full.corrupted_indices_[: 18 * done[0].sum()]
+        np.testing.assert_array_equal(detector.corrupted_indices_, planted)
 
     @pytest.mark.parametrize("n_batches", [3, 9])
     def test_keys_pressed_during_a_training(self, blobs, n_batches):
