@@ -32,8 +32,10 @@ is_wrong = injector.noise_mask_
 # %%
 # Find them
 # ---------
-# ``predict_noisy`` says which labels are judged wrong. ``noise_scores_`` is larger for
-# more suspicious labels, and ``suggested_labels_`` is what they should be.
+# The detector plants some wrong labels itself, trains four kinds of network, and takes
+# the one that finds the planted ones best. ``predict_noisy`` then says which labels are
+# judged wrong, ``noise_scores_`` how probable that is, and ``suggested_labels_`` what
+# they should be.
 
 detector = DynaCorDetector(random_state=0).fit(X, y)
 flagged = detector.predict_noisy()
@@ -72,9 +74,9 @@ if "sphinx_gallery" not in sys.modules:  # in the gallery, the figure is on the 
 # %%
 # What the detector saw
 # ---------------------
-# The margin of the given label over the largest other logit, in each epoch: the median
-# and the quartiles of the flagged rows and of the others. A network learns first what
-# many rows agree on, so it soon contradicts a wrong label. Most of those found here it
-# still contradicts after 30 epochs.
+# The margin of the given label over the largest other logit, in each epoch of the
+# chosen network: the median and the quartiles of the flagged rows and of the others. A
+# network learns first what many rows agree on, so it soon contradicts a wrong label.
+# Almost all of those found here it still contradicts after the last epoch.
 
 DynamicsDisplay.from_estimator(detector)
