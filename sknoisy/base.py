@@ -17,8 +17,8 @@ class NoiseScoresMixin:
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        Estimated probability in [0, 1] that the given label is wrong: larger = more
-        suspicious.
+        In [0, 1], larger = more suspicious; where the estimator says so, the estimated
+        probability that the given label is wrong.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         True where the label is judged wrong.
     noise_rate_ : float

@@ -62,8 +62,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         as in [1]_. A network that can memorise learns neither a row nor its copy.
     corruption_rate : float in [0, 1], default=0.1
         Share γ of rows whose label is planted, in each run. At most 0.5 for "relabel".
-        0 needs ``decision="cluster"``: it clusters by 2-means, and calls the cluster
-        with the lower signal noisy.
+        0 needs ``corruption="copy"``, ``decision="cluster"`` and a single setting: it
+        clusters by 2-means, and calls the cluster with the lower signal noisy.
     n_runs : int >= 2, default=5
         Trainings with different planted labels; "copy" has one.
     decision : {"calibrated", "cluster"}, default="calibrated"
