@@ -227,20 +227,23 @@ def miscalibration(scores, is_wrong):
     return max(gaps)
 
 
-def load_all(load, folder, n_rows, n_seeds, name):
-    try:
-        return [load(folder, n_rows, seed) for seed in range(n_seeds)]
-    except FileNotFoundError as error:
-        print(f"{name:20s} skipped: {error.filename} is not there")
-        return []
-
-
-def mean_cells(method, sets):
-    cells = [
-        judge(method, X, y_noisy, y != y_noisy, seed)
-        for seed, (X, y, y_noisy) in enumerate(sets)
-    ]
-    return np.mean(cells, axis=0)
+def cells(data, methods, args, n_rows, n_seeds):
+    """Yield the head of each row, and its cells' means over the seeds."""
+    for name, load in data.items():
+        if args.only not in name:
+            continue
+        try:
+            sets = [load(args.data, n_rows, seed) for seed in range(n_seeds)]
+        except FileNotFoundError as error:
+            print(f"{name:20s} skipped: {error.filename} is not there")
+            continue
+        rate = np.mean([(y != y_noisy).mean() for _, y, y_noisy in sets])
+        for title, method in methods.items():
+            judged = [
+                judge(method, X, y_noisy, y != y_noisy, seed)
+                for seed, (X, y, y_noisy) in enumerate(sets)
+            ]
+            yield f"{name:20s} {rate:5.3f} {title:13s}", np.mean(judged, axis=0)
 
 
 def main():
@@ -263,31 +266,19 @@ def main():
     print(
         f"{'':20s} {'rate':>5s} {'':13s} AUROC    AP    F1 F1@rate   rate-  gap  CPU s"
     )
-    for name, load in DATA.items():
-        if args.only not in name:
-            continue
-        sets = load_all(load, args.data, n_rows, seeds, name)
-        rate = np.mean([(y != y_noisy).mean() for _, y, y_noisy in sets] or [0])
-        for title, method in methods.items() if sets else ():
-            auc, ap, f1, at_rate, off, gap, cpu, _ = mean_cells(method, sets)
-            print(
-                f"{name:20s} {rate:5.3f} {title:13s} {auc:.3f} {ap:.3f} {f1:.3f}"
-                f"   {at_rate:.3f}  {off:+.3f}  {gap:.2f} {cpu:6.1f}",
-                flush=True,
-            )
+    for row, (auc, ap, f1, at_rate, off, gap, cpu, _) in cells(
+        DATA, methods, args, n_rows, seeds
+    ):
+        print(
+            f"{row} {auc:.3f} {ap:.3f} {f1:.3f}   {at_rate:.3f}  {off:+.3f}  {gap:.2f}"
+            f" {cpu:6.1f}",
+            flush=True,
+        )
     print(f"\n{'':20s} {'rate':>5s} {'':13s} flagged  rate- AUROC    F1")
-    for name, load in NEARLY_CLEAN.items():
-        if args.only not in name:
-            continue
-        sets = load_all(load, args.data, n_rows, seeds, name)
-        rate = np.mean([(y != y_noisy).mean() for _, y, y_noisy in sets] or [0])
-        for title, method in methods.items() if sets else ():
-            auc, _, f1, _, off, _, _, flagged = mean_cells(method, sets)
-            print(
-                f"{name:20s} {rate:5.3f} {title:13s}   {flagged:.3f} {off:+.3f} "
-                f"{auc:.3f} {f1:.3f}",
-                flush=True,
-            )
+    for row, (auc, _, f1, _, off, _, _, flagged) in cells(
+        NEARLY_CLEAN, methods, args, n_rows, seeds
+    ):
+        print(f"{row}   {flagged:.3f} {off:+.3f} {auc:.3f} {f1:.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 __all__ = ["AUTO", "OWN_MODULE", "PAPER"]
 
-# The supplement of the paper, Table 7, for CLIP features.
+# Table 5 of the paper's supplement, for CLIP features.
 PAPER = {
     "lr": 0.1,
     "max_epochs": 30,

@@ -168,9 +168,7 @@ def test_one_far_value_changes_little(value, n):
     other = calibrate(np.append(labels, value), planted, MANY)
     assert other.noise_rate == pytest.approx(plain.noise_rate, abs=0.02)
     values = np.linspace(-4, 4, 50)
-    change = abs(other(values) - plain(values))
-    # Few values make steps, whose edges the bins move.
-    assert change.mean() < 0.02 and (n < 1000 or change.max() < 0.05)
+    np.testing.assert_allclose(other(values), plain(values), atol=0.05, rtol=0)
 
 
 def test_a_known_rate_of_one_leaves_some_right_labels():
