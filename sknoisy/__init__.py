@@ -9,13 +9,23 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AUMDetector": "sknoisy.detection",
+    "BMMLossSplitter": "sknoisy.mixture",
+    "BetaMixture": "sknoisy.mixture",
+    "AsymmetricNoiseInjector": "sknoisy.noise",
     "DynaCorDetector": "sknoisy.detection",
+    "DynamicBootstrapClassifier": "sknoisy.classification",
     "DynamicsClassifier": "sknoisy.detection",
     "DynamicsDisplay": "sknoisy.inspection",
     "InstanceNoiseInjector": "sknoisy.noise",
+    "LossMixtureDisplay": "sknoisy.inspection",
+    "MarginNoiseInjector": "sknoisy.noise",
+    "LossMixtureDetector": "sknoisy.detection",
     "NetClassifier": "sknoisy.nets",
     "SymmetricNoiseInjector": "sknoisy.noise",
+    "TransitionMatrixDisplay": "sknoisy.inspection",
     "TransitionNoiseInjector": "sknoisy.noise",
+    "estimate_transition_matrix": "sknoisy.noise",
+    "noise_report": "sknoisy.noise",
     "pair_flip_matrix": "sknoisy.noise",
 }
 

@@ -27,12 +27,14 @@ __all__ = [
     "Interval",
     "Options",
     "StrOptions",
+    "check_classes",
     "check_parameters",
     "check_rows",
     "check_rows_and_labels",
     "check_weights",
     "encode_labels",
     "random_generator",
+    "set_random_states",
 ]
 
 
@@ -70,6 +72,22 @@ def random_generator(random_state):
         return np.random.default_rng()
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
     return np.random.default_rng(seed)
+
+
+def set_random_states(estimator, seed):
+    """Seed an estimator and its parts where they have no ``random_state`` yet.
+
+    Else they would draw from numpy's global generator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Changed in place: hand in a clone.
+    seed : int
+    """
+    for name, value in sorted(estimator.get_params().items()):
+        if value is None and name.split("__")[-1] == "random_state":
+            estimator.set_params(**{name: seed})
 
 
 def check_rows(estimator, X, *, reset=False, min_samples=1):
@@ -153,10 +171,24 @@ def check_rows_and_labels(
     X = check_rows(estimator, X, reset=True, min_samples=min_samples)
     classes, codes = encode_labels(y, None if classes is None else np.unique(classes))
     check_consistent_length(X, codes)
+    check_classes(estimator, classes, codes, min_per_class)
+    return X, classes, codes
+
+
+def check_classes(estimator, classes, codes, min_per_class=1):
+    """Refuse a single class, and classes with too few rows.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, or a class that occurs has fewer than
+        ``min_per_class`` rows.
+    """
     if len(classes) < 2:
+        found = f"y has one class only, {classes.tolist()[0]!r}" if len(classes) else ""
         raise ValueError(
-            f"y has one class only, {classes.tolist()[0]!r}; "
-            f"{type(estimator).__name__} needs at least two classes."
+            f"{found or 'y is empty'}; {type(estimator).__name__} needs at least two "
+            "classes."
         )
     present, counts = np.unique(codes, return_counts=True)
     if counts.min() < min_per_class:
@@ -166,7 +198,6 @@ def check_rows_and_labels(
             f"{type(estimator).__name__} needs at least {min_per_class} rows of every "
             "class. Drop the class or merge it with another."
         )
-    return X, classes, codes
 
 
 def encode_labels(y, classes=None):
@@ -205,8 +236,8 @@ def encode_labels(y, classes=None):
     return classes, np.searchsorted(classes, y).astype(np.int64, copy=False)
 
 
-def check_weights(sample_weight, X):
-    """Return sample weights as float32, or None if there are none.
+def check_weights(sample_weight, X, *, dtype=np.float32):
+    """Return sample weights as an array, or None if there are none.
 
     Raises
     ------
@@ -217,7 +248,7 @@ def check_weights(sample_weight, X):
     if sample_weight is None:
         return None
     weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float32, ensure_non_negative=True
+        sample_weight, X, dtype=dtype, ensure_non_negative=True
     )
     if not weights.any():
         raise ValueError("sample_weight must have at least one positive weight.")

@@ -1,5 +1,7 @@
 """Plots of what the estimators saw."""
 
 from sknoisy.inspection._dynamics import DynamicsDisplay
+from sknoisy.inspection._loss_mixture import LossMixtureDisplay
+from sknoisy.inspection._transition_matrix import TransitionMatrixDisplay
 
-__all__ = ["DynamicsDisplay"]
+__all__ = ["DynamicsDisplay", "LossMixtureDisplay", "TransitionMatrixDisplay"]
