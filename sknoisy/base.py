@@ -8,7 +8,12 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sknoisy._validation import check_parameters, encode_labels, random_generator
 
-__all__ = ["NoiseDetectorMixin", "NoiseInjectorMixin", "NoiseScoresMixin"]
+__all__ = [
+    "NoiseDetectorMixin",
+    "NoiseInjectorMixin",
+    "NoiseScoresMixin",
+    "suggest_labels",
+]
 
 
 class NoiseScoresMixin:
@@ -75,6 +80,23 @@ class NoiseScoresMixin:
         """
         check_is_fitted(self, "noise_scores_")
         return np.argsort(-self.noise_scores_, kind="stable")
+
+    def _judge(self, scores, proba, codes):
+        """Set what is known of the labels, from probabilities that they are wrong.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_samples,)
+        proba : ndarray of shape (n_samples, n_classes)
+            Of the classes, for the suggested labels.
+        codes : ndarray of shape (n_samples,), dtype int64
+            The given labels.
+        """
+        self.noise_scores_ = np.asarray(scores, dtype=np.float64)
+        self.noise_mask_ = self.noise_scores_ > 0.5
+        self.noise_rate_ = float(self.noise_scores_.mean())
+        suggested = suggest_labels(proba, codes, self.noise_mask_)
+        self.suggested_labels_ = self.classes_[suggested]
 
 
 class NoiseDetectorMixin(NoiseScoresMixin):
@@ -253,6 +275,31 @@ class NoiseInjectorMixin:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def suggest_labels(proba, codes, mask):
+    """Return the label code that each row should have.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n_samples, n_classes)
+        Class probabilities, of any scale.
+    codes : ndarray of shape (n_samples,), dtype int64
+        The given labels.
+    mask : ndarray of shape (n_samples,), dtype bool
+        Judged wrong.
+
+    Returns
+    -------
+    suggested : ndarray of shape (n_samples,), dtype int64
+        The most probable other label where the given one is judged wrong, else the
+        given one.
+    """
+    suggested = codes.copy()
+    proba = proba[mask]
+    proba[np.arange(len(proba)), codes[mask]] = -np.inf
+    suggested[mask] = proba.argmax(1)
+    return suggested
 
 
 def _in_kind_of(y, labels):

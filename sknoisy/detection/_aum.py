@@ -12,8 +12,8 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin
-from sknoisy.detection._dynamics import record_dynamics, suggest_labels
+from sknoisy.base import NoiseDetectorMixin, suggest_labels
+from sknoisy.detection._dynamics import record_dynamics
 from sknoisy.nets import NetParamsMixin
 
 __all__ = ["AUMDetector"]

@@ -13,7 +13,7 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin
+from sknoisy.base import NoiseDetectorMixin, suggest_labels
 from sknoisy.detection._confident_joint import confident_joint
 from sknoisy.detection._corruption import corrupted_copies, corrupted_labels
 from sknoisy.detection._dynamics import (
@@ -21,7 +21,6 @@ from sknoisy.detection._dynamics import (
     TrainingInterrupted,
     normalize_trajectories,
     record_dynamics,
-    suggest_labels,
 )
 from sknoisy.detection._encoder import DynamicsClustering
 from sknoisy.detection._race import DynamicsRuns, choose, race

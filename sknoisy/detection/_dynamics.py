@@ -1,4 +1,4 @@
-"""Training dynamics of any skorch net: record them, scale them, read labels off."""
+"""Training dynamics of any skorch net: record them, fill their gaps, scale them."""
 
 import numpy as np
 
@@ -13,7 +13,6 @@ __all__ = [
     "fill_gaps",
     "normalize_trajectories",
     "record_dynamics",
-    "suggest_labels",
 ]
 
 NORMALIZATIONS = ("l2_time", "sign", "zscore")
@@ -130,31 +129,6 @@ def normalize_trajectories(trajectories, how):
     if how == "zscore":
         return (t - t.mean(0)) / np.maximum(t.std(0), tiny)
     return t
-
-
-def suggest_labels(mean_proba, codes, mask):
-    """Return the label code that each row should have.
-
-    Parameters
-    ----------
-    mean_proba : ndarray of shape (n_samples, n_classes)
-        Class probabilities, averaged over training.
-    codes : ndarray of shape (n_samples,), dtype int64
-        The given labels.
-    mask : ndarray of shape (n_samples,), dtype bool
-        Judged wrong.
-
-    Returns
-    -------
-    suggested : ndarray of shape (n_samples,), dtype int64
-        The most probable other label where the given one is judged wrong, else the
-        given one.
-    """
-    suggested = codes.copy()
-    proba = mean_proba[mask]
-    proba[np.arange(len(proba)), codes[mask]] = -np.inf
-    suggested[mask] = proba.argmax(1)
-    return suggested
 
 
 def _fit_plain(net, dataset, n_classes, seed):

@@ -1,5 +1,11 @@
 """Criteria and their pure parts, usable in any torch code."""
 
+from sknoisy.losses._bootstrap import (
+    BootstrapLoss,
+    bootstrap_targets,
+    prior_penalty,
+    soft_cross_entropy,
+)
 from sknoisy.losses._clustering import (
     ClusterAlignmentLoss,
     alignment_loss,
@@ -11,11 +17,15 @@ from sknoisy.losses._clustering import (
 )
 
 __all__ = [
+    "BootstrapLoss",
     "ClusterAlignmentLoss",
     "alignment_loss",
+    "bootstrap_targets",
     "cluster_loss",
     "cosine_distances",
+    "prior_penalty",
     "soft_assignment",
+    "soft_cross_entropy",
     "squared_distances",
     "target_distribution",
 ]

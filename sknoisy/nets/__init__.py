@@ -1,5 +1,6 @@
 """Networks, batches and the net class that the estimators are built on."""
 
+from sknoisy.nets._augment import mixup
 from sknoisy.nets._batches import ArrayDataset, Batch, LoaderBatches, TensorBatches
 from sknoisy.nets._callbacks import DynamicsRecorder
 from sknoisy.nets._modules import MLP, embed
@@ -16,4 +17,5 @@ __all__ = [
     "NetParamsMixin",
     "TensorBatches",
     "embed",
+    "mixup",
 ]

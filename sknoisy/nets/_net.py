@@ -253,6 +253,17 @@ class NetClassifier(
         self._step_optimizer(None)
         return step
 
+    def finish_fit(self, dataset):
+        """Read off the trained network what a method says about the rows.
+
+        Called once after training, also after an interrupted one. Does nothing here.
+
+        Parameters
+        ----------
+        dataset : ArrayDataset
+            All rows given to ``fit``, those of a validation split included.
+        """
+
     def weighted_mean(self, loss, index):
         """Return Σ w l / Σ w over a batch; the mean without sample weights.
 
@@ -429,6 +440,7 @@ class NetClassifier(
                 if weights is not None and self._may_set_reduction():
                     self.criterion_.reduction = "none"
                 self._train(dataset)
+                self.finish_fit(dataset)
         finally:
             self.sample_weight_ = None
         return self

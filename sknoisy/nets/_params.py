@@ -10,6 +10,10 @@ from sknoisy.nets._net import NetClassifier
 __all__ = ["NetParamsMixin"]
 
 
+# Parameters of a net that such an estimator names in its own signature.
+_NAMED = ("module", "max_epochs", "batch_size", "lr", "device", "callbacks")
+
+
 class NetParamsMixin:
     """Let an estimator take ``module__hidden=64`` and hand it to its net.
 
@@ -52,7 +56,9 @@ class NetParamsMixin:
         -------
         self : estimator
         """
-        own = {key: value for key, value in params.items() if not self._is_net(key)}
+        own = {
+            key: value for key, value in params.items() if not self._is_net_param(key)
+        }
         self._store_net_params({k: v for k, v in params.items() if k not in own})
         return super().set_params(**own)
 
@@ -73,20 +79,31 @@ class NetParamsMixin:
             If ``estimator`` is given, and parameters for a net of our own as well; or
             if a parameter names no part of a net.
         """
-        unknown = [name for name in self._net_params() if not self._is_net(name)]
+        self._check_net_params()
+        if self.estimator is None:
+            own = {name: getattr(self, name) for name in (*_NAMED, "verbose")}
+            own = {name: value for name, value in own.items() if value is not None}
+            return NetClassifier(**{**defaults, **own, **self._net_params()})
+        if not isinstance(self.estimator, NeuralNet):
+            raise TypeError(
+                "estimator must be a skorch net, for example NetClassifier(); got "
+                f"{type(self.estimator).__name__}."
+            )
+        return clone(self.estimator)
+
+    def _check_net_params(self):
+        """Refuse names of no part, and a net's parameters beside an estimator."""
+        unknown = [name for name in self._net_params() if not self._is_net_param(name)]
         if unknown:
             slots = ", ".join(f"{slot}__…" for slot in self._net_slots)
             raise ValueError(
                 f"{type(self).__name__} takes no {', '.join(unknown)}; parameters of "
                 f"its network are named {slots}."
             )
-        names = ("module", "max_epochs", "batch_size", "lr", "device", "callbacks")
         if self.estimator is None:
-            own = {name: getattr(self, name) for name in (*names, "verbose")}
-            own = {name: value for name, value in own.items() if value is not None}
-            return NetClassifier(**{**defaults, **own, **self._net_params()})
+            return
         signature = inspect.signature(type(self)).parameters
-        given = [n for n in names if getattr(self, n) != signature[n].default]
+        given = [n for n in _NAMED if getattr(self, n) != signature[n].default]
         given += self._net_params()
         if given:
             raise ValueError(
@@ -94,12 +111,6 @@ class NetParamsMixin:
                 f"estimator__{given[0]}; here they describe the network that "
                 f"{type(self).__name__} builds when there is no estimator."
             )
-        if not isinstance(self.estimator, NeuralNet):
-            raise TypeError(
-                "estimator must be a skorch net, for example NetClassifier(); got "
-                f"{type(self.estimator).__name__}."
-            )
-        return clone(self.estimator)
 
     def _store_net_params(self, net_params):
         # Names are judged at fit, like all parameters.
@@ -109,6 +120,6 @@ class NetParamsMixin:
     def _net_params(self):
         return {name: getattr(self, name) for name in sorted(self._net_param_names)}
 
-    def _is_net(self, key):
+    def _is_net_param(self, key):
         slot, found, _ = key.partition("__")
         return bool(found) and slot in self._net_slots

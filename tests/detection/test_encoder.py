@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from sknoisy.detection._dynamics import normalize_trajectories, suggest_labels
+from sknoisy.base import suggest_labels
+from sknoisy.detection._dynamics import normalize_trajectories
 from sknoisy.detection._encoder import (
     DynamicsClustering,
     DynamicsEncoder,

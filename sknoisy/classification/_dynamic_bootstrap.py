@@ -1,0 +1,425 @@
+"""Dynamic bootstrapping: labels give way to predictions as far as losses doubt them."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from torch.nn import functional as F
+
+from sknoisy._validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    set_random_states,
+)
+from sknoisy.base import NoiseScoresMixin
+from sknoisy.losses import bootstrap_targets, prior_penalty, soft_cross_entropy
+from sknoisy.losses._bootstrap import STATIC_WEIGHTS
+from sknoisy.mixture import BMMLossSplitter
+from sknoisy.nets import NetClassifier, mixup
+
+__all__ = ["DynamicBootstrapClassifier", "guided_shares"]
+
+# Shares of the published 300 epochs: plain training lasts 105, plain labels on guided
+# mixtures 5, the temperature falls over 89 of the other 190.
+_WARMUP_SHARE = 105 / 300
+_GUIDED_SHARE = 5 / 300
+_COOLING_SHARE = 89 / 190
+# Temperatures of soft-to-hard beliefs at both ends.
+_TEMPERATURES = 1.0, 1e-3
+# Posteriors are kept from 0 and 1, so that every label and every row counts a little.
+_POSTERIOR_FLOOR = 1e-4
+# Draws of binomial guidance.
+_N_DRAWS = 10_000
+# Entries between the losses that are scaled to 0 and to 1.
+_TABLE_SIZE = 2**14
+
+
+def guided_shares(p_clean, partner, guidance="deterministic"):
+    """Return each row's share in the mixture with its partner, by their cleanness.
+
+    Parameters
+    ----------
+    p_clean : Tensor of shape (batch,)
+        Probability that the label of a row is right, above 0.
+    partner : Tensor of shape (batch,), dtype int64
+    guidance : {"deterministic", "beta", "binomial"}, default="deterministic"
+        "deterministic" is c / (c + c'), Equation 9 of [1]_. "beta" draws it from a beta
+        distribution with that mean μ, Beta(μ, 1 − μ). "binomial" is a / (a + b) for
+        draws a of Bin(10000, μ) and b of Bin(10000, 1 − μ): with a standard deviation
+        of 0.0035 at most, all but the deterministic share.
+
+    Returns
+    -------
+    shares : Tensor of shape (batch,)
+
+    References
+    ----------
+    .. [1] L. Huang, L. Tang, "Label noise correction: reproduction and extensions".
+    """
+    share = p_clean / (p_clean + p_clean[partner])
+    if guidance == "beta":
+        return torch.distributions.Beta(share, 1 - share, validate_args=False).sample()
+    if guidance == "binomial":
+        n_draws = torch.full_like(share, _N_DRAWS)
+        own = torch.binomial(n_draws, share)
+        other = torch.binomial(n_draws, 1 - share)
+        return torch.where(own + other > 0, own / (own + other).clamp_min(1), 0.5)
+    return share
+
+
+class DynamicBootstrapClassifier(NoiseScoresMixin, NetClassifier):
+    """Robust classifier that replaces doubtful labels by its own predictions.
+
+    After each epoch a mixture of two distributions is fitted to the losses of all rows.
+    In the next one, its posterior says how far the label of a row is replaced by what
+    the network predicts for it, on inputs mixed in pairs [1]_ [2]_.
+
+    Parameters
+    ----------
+    module : torch module class or instance, default=None
+        As in `NetClassifier`.
+    targets : {"hard", "soft", "soft_to_hard"}, default="hard"
+        What replaces a label: the predicted class, the predicted probabilities, or
+        these sharpened more and more, at a temperature that falls from 1 to 0.001.
+    weights : {"dynamic", "static"} or None, default="dynamic"
+        How far it does: by the posterior of each row, by ``static_weight``, or not at
+        all.
+    mixup : {"static", "guided"} or None, default="static"
+        Whether inputs are mixed: with the same random share in a whole batch, or with
+        larger shares for rows whose label is likelier right. Needs standardised
+        features.
+    guidance : {"deterministic", "beta", "binomial"}, default="deterministic"
+        How guided shares are drawn; see Notes.
+    mixture : {"beta", "gaussian"} or BMMLossSplitter, default="beta"
+        What is fitted to the losses.
+    prior_weight : float >= 0, default=1.0, the value of [1]_
+        Weight of the regulariser R that keeps predictions spread over the classes, η.
+        It applies where labels are being replaced.
+    warmup_epochs : int >= 0 or "auto", default="auto"
+        Epochs with plain labels before any are replaced. "auto" is 35 % of
+        ``max_epochs``, as the 105 of 300 in [1]_ with mixup (30 of 120 without).
+    static_weight : float in [0, 1] or None, default=None
+        Weight of static bootstrapping. None takes 0.2 for hard and 0.05 for other
+        targets, the values of [3]_.
+    mixup_alpha : float > 0, default=32, the value of [1]_
+        Both parameters of the beta distribution of a batch's share. As it grows,
+        shares gather at one half.
+    detach_targets : bool, default=False
+        Without mixup, soft targets carry a gradient. True holds it back; the loss is
+        then cross-entropy with rows weighted by 1 − w.
+    **net_params : dict
+        Parameters of `NetClassifier`: ``lr``, ``max_epochs``, ``batch_size``,
+        ``random_state``, ``device``, ``callbacks``, ``module__hidden``…
+
+    Attributes
+    ----------
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        Posterior probability that the given label is wrong, by the losses after the
+        last epoch. Larger = more suspicious.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        ``noise_scores_ > 0.5``.
+    noise_rate_ : float
+        Mean of ``noise_scores_``.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        The most probable other label where the given one is judged wrong.
+    losses_ : ndarray of shape (n_samples,), dtype float32
+        Cross-entropy of the given labels after the last epoch.
+    mixtures_ : list of BMMLossSplitter
+        Fitted after each epoch; after the last only where losses decide nothing.
+    splitter_ : BMMLossSplitter
+        The last of them.
+    classes_ : ndarray of shape (n_classes,)
+    module_, optimizer_, history_, device_, n_features_in_, feature_names_in_
+        As in `NetClassifier`.
+
+    See Also
+    --------
+    BMMLossSplitter : The mixture of losses by itself.
+    LossMixtureDetector : Detects wrong labels by the losses of any classifier.
+
+    Notes
+    -----
+    The methods of [1]_ and [2]_ and the parameters that give them:
+
+    ============ ====================================================================
+    CE           ``weights=None, mixup=None``
+    M            ``weights=None, mixup="static"``
+    static       ``weights="static", mixup=None, prior_weight=0, warmup_epochs=0``
+    DYR-H, DYR-S ``mixup=None, warmup_epochs=30, max_epochs=120``, hard or soft
+    M-DYR-H      the default, with ``warmup_epochs=105, max_epochs=300``
+    M-DYR-S      the same with ``targets="soft"``
+    MD-DYR-SH    ``targets="soft_to_hard", mixup="guided"``, with any ``guidance``
+    ============ ====================================================================
+
+    They train for 300 epochs with SGD at a learning rate of 0.1, divided by 10 after
+    epochs 100 and 250. The defaults here are those of `NetClassifier`, and the phases
+    keep their shares of ``max_epochs``.
+
+    With guided mixup, a sixtieth of the epochs after the warm-up, at least one, train
+    on guided mixtures with plain labels; a label then counts half, whatever the share
+    of its row, as in the authors' code.
+
+    Losses are taken without augmentation and with dropout off. The posterior of a row
+    is that of its loss under the current weights and the last epoch's mixture, and
+    costs a forward pass, as do the predictions under mixup. Without mixup predictions
+    are those of the training pass itself.
+
+    Sample weights multiply both labels of a mixture, each with the weight of its row.
+
+    References
+    ----------
+    .. [1] E. Arazo, D. Ortego, P. Albert, N. E. O'Connor, K. McGuinness, "Unsupervised
+       label noise modeling and loss correction", ICML 2019. arXiv:1904.11238
+    .. [2] L. Huang, L. Tang, "Label noise correction: reproduction and extensions".
+    .. [3] S. Reed, H. Lee, D. Anguelov, C. Szegedy, D. Erhan, A. Rabinovich, "Training
+       deep neural networks on noisy labels with bootstrapping", ICLR 2015 workshop.
+       arXiv:1412.6596
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknoisy import DynamicBootstrapClassifier, SymmetricNoiseInjector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> injector = SymmetricNoiseInjector(0.4, random_state=0)
+    >>> X, y_noisy = injector.fit_resample(X / X.std(), y)
+    >>> clf = DynamicBootstrapClassifier(random_state=0).fit(X[:1000], y_noisy[:1000])
+    >>> bool(clf.score(X[1000:], y[1000:]) > 0.85)
+    True
+    """
+
+    _parameter_constraints = {
+        **NetClassifier._parameter_constraints,
+        "targets": [StrOptions({"hard", "soft", "soft_to_hard"})],
+        "weights": [StrOptions({"dynamic", "static"}), None],
+        "mixup": [StrOptions({"static", "guided"}), None],
+        "guidance": [StrOptions({"deterministic", "beta", "binomial"})],
+        "mixture": [
+            StrOptions({"beta", "gaussian"}),
+            HasMethods(["fit", "transform", "set_params"]),
+        ],
+        "prior_weight": [Interval(Real, 0, None, closed="left")],
+        "warmup_epochs": [
+            Interval(Integral, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "static_weight": [Interval(Real, 0, 1, closed="both"), None],
+        "mixup_alpha": [Interval(Real, 0, None, closed="neither")],
+        "detach_targets": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        module=None,
+        *,
+        targets="hard",
+        weights="dynamic",
+        mixup="static",
+        guidance="deterministic",
+        mixture="beta",
+        prior_weight=1.0,
+        warmup_epochs="auto",
+        static_weight=None,
+        mixup_alpha=32.0,
+        detach_targets=False,
+        **net_params,
+    ):
+        super().__init__(module, **net_params)
+        self.targets = targets
+        self.weights = weights
+        self.mixup = mixup
+        self.guidance = guidance
+        self.mixture = mixture
+        self.prior_weight = prior_weight
+        self.warmup_epochs = warmup_epochs
+        self.static_weight = static_weight
+        self.mixup_alpha = mixup_alpha
+        self.detach_targets = detach_targets
+
+    def training_loss(self, X, y, index):
+        """Return the loss of a batch and its logits."""
+        if self.phase_ == "plain" and self.mixup is None:
+            return super().training_loss(X, y, index)
+        # w: how likely the label of each row is wrong
+        p_noisy = None if self.table_ is None else self._posterior(X, y)
+        if self.mixup is None:
+            logits = mixed = self.module_(X).float()
+            targets = self._targets(logits, y, p_noisy)
+            targets = self._times_sample_weight(targets, index)
+        else:
+            partner = torch.randperm(len(X), device=X.device)
+            share, label_share = self._shares(p_noisy, partner)
+            logits = self._logits_of_unmixed(X)
+            mixed = self.module_(mixup(X, partner, share)).float()
+            logits = mixed if logits is None else logits
+            targets = self._targets(logits, y, p_noisy)
+            # Equation 8 of [2]: labels count by their shares.
+            targets = self._times_sample_weight(targets, index)
+            targets = mixup(targets, partner, label_share)
+        loss = soft_cross_entropy(mixed, targets).sum() / self._total(index)
+        if self.phase_ == "bootstrap" and self.prior_weight:
+            loss = loss + self.prior_weight * prior_penalty(mixed)
+        return loss, logits
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Settle the phases; at the first epoch, forget the mixtures."""
+        super().on_train_begin(net, X, y, **kwargs)
+        if not len(self.history):
+            self.mixtures_ = []
+            self.n_warmup_ = self._n_warmup()
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Find the phase of the epoch."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        epoch = len(self.history)
+        # The share of a whole batch is a number: numpy draws it without a device.
+        self.rng_ = np.random.default_rng([self.seed_, epoch])
+        self.phase_, n_done, n_left = self._find_phase(epoch)
+        if self.phase_ == "bootstrap":
+            steps = np.linspace(*_TEMPERATURES, max(1, round(_COOLING_SHARE * n_left)))
+            self.temperature_ = float(steps[min(n_done, len(steps) - 1)])
+        doubts = self.phase_ != "plain" and self._follows_losses()
+        self.table_ = _PosteriorTable(self.splitter_, self.device_) if doubts else None
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Fit the mixture that the next epoch uses."""
+        super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
+        is_last = len(self.history) == self.epochs_before_ + self.max_epochs
+        if self._follows_losses() and not is_last:
+            self._fit_splitter(self._losses(dataset_train)[0])
+
+    def finish_fit(self, dataset):
+        """Judge the given labels by their losses after the last epoch."""
+        self.table_ = None
+        self.losses_, logits, codes = self._losses(dataset)
+        self._fit_splitter(self.losses_)
+        p_noisy = self.splitter_.transform(self.losses_)[:, 0]
+        self._judge(p_noisy, logits, codes)
+        self._warn_of_late_start()
+
+    def _warn_of_late_start(self):
+        n_epochs, n_warmup = len(self.history), self.warmup_epochs
+        is_plain = self.weights is None and self.mixup != "guided"
+        if n_warmup == "auto" or is_plain or n_epochs > n_warmup:
+            return
+        warnings.warn(
+            f"no label was doubted: the warm-up takes {n_warmup} epochs, of which "
+            f"{n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
+            stacklevel=5,
+        )
+
+    def _losses(self, dataset):
+        """Return losses, logits and codes of all rows, in evaluation mode."""
+        _, codes, logits = self.eval_pass(dataset)
+        losses = F.cross_entropy(logits["module"], codes, reduction="none")
+        return tuple(t.cpu().numpy() for t in (losses, logits["module"], codes))
+
+    def _fit_splitter(self, losses):
+        if isinstance(self.mixture, str):
+            splitter = BMMLossSplitter(self.mixture)
+        else:
+            splitter = clone(self.mixture)
+        set_random_states(splitter, self.seed_ % 2**31)
+        self.splitter_ = splitter.fit(losses)
+        self.mixtures_.append(self.splitter_)
+
+    def _n_warmup(self):
+        if self.warmup_epochs == "auto":
+            return max(1, round(_WARMUP_SHARE * self.max_epochs))
+        if self.warmup_epochs == 0 and self._follows_losses():
+            raise ValueError(
+                "warmup_epochs must be at least 1 where the losses of an epoch decide "
+                f"about the next one, as with weights={self.weights!r} and mixup="
+                f"{self.mixup!r}; got 0."
+            )
+        return self.warmup_epochs
+
+    def _find_phase(self, epoch):
+        """Return the phase of an epoch, the epochs of it done, and its length."""
+        n_plain = self.n_warmup_
+        if epoch <= n_plain or (self.weights is None and self.mixup != "guided"):
+            return "plain", epoch - 1, n_plain
+        n_guided = 0
+        if self.mixup == "guided":
+            n_guided = max(1, round(_GUIDED_SHARE * self.max_epochs))
+        if self.weights is None or epoch <= n_plain + n_guided:
+            return "guided", epoch - n_plain - 1, n_guided
+        n_before = n_plain + n_guided
+        return "bootstrap", epoch - n_before - 1, self.max_epochs - n_before
+
+    def _follows_losses(self):
+        return self.weights == "dynamic" or self.mixup == "guided"
+
+    @torch.no_grad()
+    def _posterior(self, X, y):
+        """Return the probability that each label is wrong, in evaluation mode."""
+        self.module_.eval()
+        losses = F.cross_entropy(self.module_(X).float(), y, reduction="none")
+        self.module_.train()
+        return self.table_(losses).clamp(_POSTERIOR_FLOOR, 1 - _POSTERIOR_FLOOR)
+
+    def _shares(self, p_noisy, partner):
+        """Return each row's share in its mixture, and its label's."""
+        share = float(self.rng_.beta(self.mixup_alpha, self.mixup_alpha))
+        if self.mixup == "static" or self.phase_ == "plain":
+            return share, share
+        guided = guided_shares(1 - p_noisy, partner, self.guidance)
+        # In the authors' code the label's weight is never the guided share.
+        return guided, share if self.phase_ == "guided" else 0.5
+
+    def _logits_of_unmixed(self, X):
+        """Return what beliefs are formed from, if they are needed, in training mode."""
+        if self.phase_ != "bootstrap":
+            return None
+        with torch.no_grad():
+            return self.module_(X).float()
+
+    def _targets(self, logits, y, p_noisy):
+        """Return one distribution over the classes for each row."""
+        n_classes = logits.shape[1]
+        if self.phase_ != "bootstrap":
+            return F.one_hot(y, n_classes).float()
+        if self.targets == "hard":
+            beliefs = F.one_hot(logits.argmax(1), n_classes).float()
+        else:
+            is_cooling = self.targets == "soft_to_hard"
+            temperature = self.temperature_ if is_cooling else 1.0
+            beliefs = (logits / temperature).softmax(1)
+            beliefs = beliefs.detach() if self.detach_targets else beliefs
+        return bootstrap_targets(y, beliefs, self._weight(p_noisy))
+
+    def _weight(self, p_noisy):
+        if self.weights == "dynamic":
+            return p_noisy
+        if self.static_weight is not None:
+            return self.static_weight
+        return STATIC_WEIGHTS["hard" if self.targets == "hard" else "soft"]
+
+    def _times_sample_weight(self, targets, index):
+        if self.sample_weight_ is None:
+            return targets
+        return targets * self.sample_weight_[index, None]
+
+    def _total(self, index):
+        if self.sample_weight_ is None:
+            return len(index)
+        return self.sample_weight_[index].sum().clamp_min(1e-12)
+
+
+class _PosteriorTable:
+    """A splitter's posterior as a table on the device, so that no batch leaves it."""
+
+    def __init__(self, splitter, device):
+        width = splitter.hi_ - splitter.lo_
+        # Where nothing can be split, every entry is the same.
+        self.low, self.width = splitter.lo_, width if width > 0 else 1.0
+        middles = (np.arange(_TABLE_SIZE) + 0.5) / _TABLE_SIZE
+        losses = self.low + self.width * np.concatenate([[0.0], middles, [1.001]])
+        table = splitter.transform(losses)[:, 0].astype(np.float32)
+        self.table = torch.from_numpy(table).to(device)
+
+    def __call__(self, losses):
+        place = (losses - self.low) * (_TABLE_SIZE / self.width) + 1
+        return self.table[place.clamp(0, _TABLE_SIZE + 1).long()]

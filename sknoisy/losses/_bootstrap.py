@@ -1,0 +1,149 @@
+"""Bootstrapping: labels that are partly replaced by what the network believes."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = [
+    "BootstrapLoss",
+    "bootstrap_targets",
+    "prior_penalty",
+    "soft_cross_entropy",
+]
+
+# Shares of the network's belief in the label: the values of Reed et al.
+STATIC_WEIGHTS = {"hard": 0.2, "soft": 0.05}
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return −Σ_k t_k log p_k of each row, shape (batch,).
+
+    Parameters
+    ----------
+    logits : Tensor of shape (batch, n_classes)
+    targets : Tensor of shape (batch, n_classes)
+        Class probabilities t, or any weights of the classes.
+    """
+    return -(targets * logits.log_softmax(1)).sum(1)
+
+
+def bootstrap_targets(y: Tensor, beliefs: Tensor, weight: Tensor | float) -> Tensor:
+    """Return (1 − w) onehot(y) + w v, shape (batch, n_classes).
+
+    Parameters
+    ----------
+    y : Tensor of shape (batch,), dtype int64
+        Given labels.
+    beliefs : Tensor of shape (batch, n_classes)
+        What the network believes, v: probabilities, or a one-hot prediction.
+    weight : Tensor of shape (batch,) or float in [0, 1]
+        How far belief replaces the label, w.
+    """
+    weight = torch.as_tensor(weight, dtype=beliefs.dtype, device=beliefs.device)
+    weight = weight.expand(len(y))
+    given = (1 - weight)[:, None]
+    return (weight[:, None] * beliefs).scatter_add(1, y[:, None], given)
+
+
+def prior_penalty(logits: Tensor) -> Tensor:
+    """Return R = Σ_c π_c log(π_c / p̄_c) with π uniform and p̄ the batch's mean softmax.
+
+    It is 0 if the batch's predictions are spread evenly over the classes, and grows as
+    they gather in some of them.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (batch, n_classes)
+
+    Returns
+    -------
+    penalty : Tensor of shape ()
+    """
+    n_rows, n_classes = logits.shape
+    log_mean = logits.log_softmax(1).logsumexp(0) - math.log(n_rows)
+    return -log_mean.mean() - math.log(n_classes)
+
+
+class BootstrapLoss(nn.Module):
+    """Static bootstrapping: cross-entropy against label and belief, mixed.
+
+    The loss of a row is −Σ_k [(1 − w) e_y + w v]_k log p_k, Equation 2 of [1]_ with a
+    fixed w, as [2]_ proposed it.
+
+    Parameters
+    ----------
+    targets : {"hard", "soft"}, default="hard"
+        The belief v: the one-hot prediction, or the predicted probabilities p. The
+        latter carry a gradient: without one, soft bootstrapping would be cross-entropy
+        times 1 − w.
+    weight : float in [0, 1] or None, default=None
+        Weight of the belief, w. None takes 0.2 for hard and 0.05 for soft targets, the
+        values of [2]_.
+    reduction : {"mean", "sum", "none"}, default="mean"
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as described.
+
+    References
+    ----------
+    .. [1] L. Huang, L. Tang, "Label noise correction: reproduction and extensions".
+    .. [2] S. Reed, H. Lee, D. Anguelov, C. Szegedy, D. Erhan, A. Rabinovich, "Training
+       deep neural networks on noisy labels with bootstrapping", ICLR 2015 workshop.
+       arXiv:1412.6596
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.losses import BootstrapLoss
+    >>> logits, y = torch.tensor([[2.0, 0.0]]), torch.tensor([1])
+    >>> BootstrapLoss("hard", weight=0.0)(logits, y)  # cross-entropy
+    tensor(2.1269)
+    >>> BootstrapLoss("hard", weight=1.0)(logits, y)  # of the prediction
+    tensor(0.1269)
+    """
+
+    def __init__(
+        self,
+        targets: Literal["hard", "soft"] = "hard",
+        weight: float | None = None,
+        reduction: Literal["mean", "sum", "none"] = "mean",
+    ) -> None:
+        super().__init__()
+        if targets not in STATIC_WEIGHTS:
+            raise ValueError(f"targets must be 'hard' or 'soft'; got {targets!r}.")
+        weight = STATIC_WEIGHTS[targets] if weight is None else weight
+        if not 0 <= weight <= 1:
+            raise ValueError(f"weight must be in [0, 1]; got {weight!r}.")
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(
+                f"reduction must be 'mean', 'sum' or 'none'; got {reduction!r}."
+            )
+        self.targets = targets
+        self.weight = weight
+        self.reduction = reduction
+
+    def forward(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the loss.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+        y : Tensor of shape (batch,), dtype int64
+
+        Returns
+        -------
+        loss : Tensor of shape (), or (batch,) without reduction
+        """
+        if self.targets == "hard":
+            beliefs = F.one_hot(logits.argmax(1), logits.shape[1]).to(logits.dtype)
+        else:
+            beliefs = logits.softmax(1)
+        loss = soft_cross_entropy(logits, bootstrap_targets(y, beliefs, self.weight))
+        if self.reduction == "none":
+            return loss
+        return loss.mean() if self.reduction == "mean" else loss.sum()
