@@ -100,7 +100,7 @@ class LossMixtureDisplay:
         ------
         NotFittedError
             If the estimator has not the attributes that are needed.
-        ValueError
+        TypeError, ValueError
             If a splitter is given without losses, there is no such epoch, or as `plot`.
         ImportError
             If matplotlib is not installed.
@@ -110,7 +110,6 @@ class LossMixtureDisplay:
         if epoch is not None:
             splitter = _splitter_of_epoch(estimator, epoch)
         elif isinstance(estimator, BMMLossSplitter):
-            check_is_fitted(estimator)
             if losses is None:
                 raise ValueError(
                     "losses must be given with a BMMLossSplitter, which keeps none: "
@@ -138,6 +137,8 @@ class LossMixtureDisplay:
 
         Raises
         ------
+        TypeError, NotFittedError
+            If the splitter is none of ours, or not fitted.
         ValueError
             If the losses do not suit the splitter, or if ``noise_mask`` has not one
             entry for each of them.
@@ -150,6 +151,12 @@ class LossMixtureDisplay:
             raise ImportError(
                 "LossMixtureDisplay needs matplotlib: pip install 'sknoisy[plot]'."
             ) from error
+        if not isinstance(self.splitter, BMMLossSplitter):
+            raise TypeError(
+                "splitter must be a BMMLossSplitter; got "
+                f"{type(self.splitter).__name__}."
+            )
+        check_is_fitted(self.splitter)
         losses, noise_mask = self._check_losses()
         left, right = self._range(losses)
         if ax is None:

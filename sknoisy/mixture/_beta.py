@@ -13,14 +13,14 @@ from sknoisy._validation import (
     check_weights,
     random_generator,
 )
-from sknoisy.mixture._binning import bin_linear, chunks
+from sknoisy.mixture._binning import bin_linear, chunks, merge_inner
 
 __all__ = ["BetaMixture"]
 
-# Up to this many rows EM runs on the rows themselves, beyond it on this many quarters
-# of bins: posteriors then differ by 1e-5.
+# Up to this many rows EM runs on the rows themselves, beyond it on counts in bins, most
+# of which are merged by eight: posteriors then differ by 1e-5 to 1e-4.
 _MAX_EXACT = 2**16
-_N_BINS = 2**13
+_N_BINS = 2**15
 # Least weighted density of a component: rows that no component explains are shared.
 _DENSITY_FLOOR = 1e-12
 # Least variance, relative to the largest that a mean allows, and least share of rows:
@@ -84,10 +84,10 @@ class BetaMixture(DensityMixin, BaseEstimator):
 
     Notes
     -----
-    With one feature and more than 65,536 rows, EM runs on counts in 8,192 bins with
-    separate counts for the lowest and the highest value, where clipped values pile up.
-    An iteration then takes the same time for any number of rows, and posteriors differ
-    by about 1e-5.
+    With one feature and more than 65,536 rows, EM runs on counts in 7,680 bins, narrow
+    ones near the ends, with separate counts for the lowest and the highest value, where
+    clipped values pile up. An iteration then takes the same time for any number of
+    rows, and posteriors differ by 1e-5 to 1e-4.
 
     A component whose variance or share vanishes would have infinite or undefined
     parameters. The variance is kept above a millionth of the largest possible one; EM
@@ -352,13 +352,10 @@ class BetaMixture(DensityMixin, BaseEstimator):
             return self._scale(X), weights
         least, most = float(least[0]), float(most[0])
         values = np.ascontiguousarray(X[:, 0])
-        n_low, table, n_high = bin_linear(values, least, most, _N_BINS, weights)
-        edges = np.linspace(least, most, _N_BINS + 1)
-        middles = (edges[1:] + edges[:-1]) / 2
-        points = np.concatenate([[least], middles, [most]])
-        counts = np.concatenate([[n_low], table, [n_high]])
-        occupied = counts > 0
-        return self._scale(points[occupied, None]), counts[occupied]
+        bins = bin_linear(values, least, most, _N_BINS, weights)
+        points, counts = merge_inner(*bins)
+        points = least + (most - least) * points[counts > 0, None]
+        return self._scale(points), counts[counts > 0]
 
     def _run_em(self, points, weights):
         log_x, log_1mx = np.log(points), np.log1p(-points)
@@ -415,6 +412,25 @@ class BetaMixture(DensityMixin, BaseEstimator):
         log_joint += (self.betas_ - 1) @ log_1mx
         log_joint += constant[:, None]
         return log_joint
+
+    def _posterior_of(self, component, x):
+        """Return the posterior of one of two components; overwrites x.
+
+        For one feature scaled to [0, 1]. With half the passes of `predict_proba`.
+        """
+        np.clip(x, self.clip, 1 - self.clip, out=x)
+        alphas, betas = self.alphas_.ravel(), self.betas_.ravel()
+        constants = np.log(self.weights_) - betaln(alphas, betas)
+        log_odds = np.log(x)
+        log_odds *= alphas[1 - component] - alphas[component]
+        log_1mx = np.log(np.subtract(1, x, out=x), out=x)
+        log_1mx *= betas[1 - component] - betas[component]
+        log_odds += log_1mx
+        log_odds += constants[1 - component] - constants[component]
+        with np.errstate(over="ignore"):
+            odds = np.exp(log_odds, out=log_odds)
+        odds += 1
+        return np.divide(1, odds, out=odds)
 
     def _scale(self, X):
         """Return X on [0, 1], kept from its ends, shape (n_features, n_points)."""

@@ -11,6 +11,7 @@ __all__ = [
     "Quantile",
     "bin_linear",
     "chunks",
+    "merge_inner",
     "quantiles",
     "trim",
 ]
@@ -266,6 +267,35 @@ def bin_linear(
     table[0] -= n_low
     table[-1] -= n_high
     return n_low, table, n_high
+
+
+def merge_inner(n_low: float, table: Counts, n_high: float) -> tuple[Floats, Counts]:
+    """Return points and counts for what `bin_linear` returns, of few inner bins.
+
+    Only near both ends are logarithms so steep that a bin must be narrow: there the
+    first and the last sixteenth of the bins stay as they are, the others are merged by
+    eight.
+
+    Parameters
+    ----------
+    n_low, table, n_high
+        As from `bin_linear`; the number of bins is a multiple of 64.
+
+    Returns
+    -------
+    points : ndarray of shape (n_points,), dtype float64
+        The low bound as 0, middles of bins on the way to 1, the high bound.
+    counts : ndarray of shape (n_points,), dtype float64
+    """
+    n_bins = len(table)
+    start, stop = n_bins // 16, n_bins - n_bins // 16
+    edges = np.linspace(0, 1, n_bins + 1)
+    edges = np.concatenate([edges[:start], edges[start:stop:8], edges[stop:]])
+    inner = table[start:stop].reshape(-1, 8).sum(axis=1)
+    middles = (edges[1:] + edges[:-1]) / 2
+    points = np.concatenate([[0.0], middles, [1.0]])
+    counts = [[n_low], table[:start], inner, table[stop:], [n_high]]
+    return points, np.concatenate(counts)
 
 
 def _count(mask: NDArray[np.bool_], weights: Counts | None) -> float:
