@@ -26,11 +26,16 @@ from sknoisy import (
     DynaCorDetector,
     DynamicBootstrapClassifier,
     DynamicsClassifier,
+    ELRClassifier,
+    ELRPlusClassifier,
     InstanceNoiseInjector,
     LossMixtureDetector,
     MarginNoiseInjector,
+    NALClassifier,
     NetClassifier,
+    RobustLossClassifier,
     SymmetricNoiseInjector,
+    TransitionCorrectionClassifier,
     TransitionNoiseInjector,
     pair_flip_matrix,
 )
@@ -72,6 +77,13 @@ ESTIMATORS = [
     (DynamicBootstrapClassifier(max_epochs=10, random_state=0), WEIGHTS),
     (DynamicBootstrapClassifier(**GUIDED, max_epochs=10, random_state=0), WEIGHTS),
     (DynamicBootstrapClassifier(**STATIC, max_epochs=10, random_state=0), WEIGHTS),
+    (NALClassifier(max_epochs=10, random_state=0), WEIGHTS),
+    (NALClassifier(attention="mlp", max_epochs=10, random_state=0), WEIGHTS),
+    (RobustLossClassifier(max_epochs=10, random_state=0), WEIGHTS),
+    (RobustLossClassifier(loss="truncated_gce", random_state=0), WEIGHTS),
+    (ELRClassifier(max_epochs=10, random_state=0), WEIGHTS),
+    (ELRPlusClassifier(max_epochs=5, random_state=0), WEIGHTS),
+    (TransitionCorrectionClassifier(max_epochs=5, random_state=0), WEIGHTS),
     (BetaMixture(random_state=0), {}),
     (BMMLossSplitter(), VECTOR),
     (BMMLossSplitter("gaussian", posterior="lookup", random_state=0), VECTOR),
@@ -94,6 +106,11 @@ ROBUST = [
     DynamicBootstrapClassifier(
         **GUIDED, module__hidden=32, batch_size=32, random_state=0
     ),
+    NALClassifier(module__hidden=32, batch_size=32, random_state=0),
+    RobustLossClassifier(module__hidden=32, batch_size=32, random_state=0),
+    ELRClassifier(module__hidden=32, batch_size=32, random_state=0),
+    ELRPlusClassifier(module__hidden=32, batch_size=32, random_state=0),
+    TransitionCorrectionClassifier(module__hidden=32, batch_size=32, random_state=0),
 ]
 SCORERS = DETECTORS + ROBUST
 INJECTORS = [

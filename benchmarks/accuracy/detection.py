@@ -45,6 +45,7 @@ from sknoisy import (
     AUMDetector,
     DynaCorDetector,
     InstanceNoiseInjector,
+    LossMixtureDetector,
     SymmetricNoiseInjector,
     TransitionNoiseInjector,
     pair_flip_matrix,
@@ -186,6 +187,7 @@ METHODS = {
     "DynaCor": partial(detector, DynaCorDetector),
     "DynaCor paper": partial(detector, partial(DynaCorDetector, **PAPER)),
     "AUM": partial(detector, AUMDetector),
+    "loss mixture": partial(detector, LossMixtureDetector),
 }
 PEERS = {
     "cleanlab LR": ("cleanlab", cleanlab_regression),

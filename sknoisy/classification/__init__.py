@@ -1,5 +1,21 @@
 """Classifiers that learn in spite of wrong labels."""
 
 from sknoisy.classification._dynamic_bootstrap import DynamicBootstrapClassifier
+from sknoisy.classification._early_learning import ELRClassifier
+from sknoisy.classification._elr_plus import ELRPlusClassifier
+from sknoisy.classification._noise_attention import NALClassifier
+from sknoisy.classification._robust_loss import RobustLossClassifier
+from sknoisy.classification._transition_correction import (
+    TransitionCorrectionClassifier,
+    anchor_transition_matrix,
+)
 
-__all__ = ["DynamicBootstrapClassifier"]
+__all__ = [
+    "DynamicBootstrapClassifier",
+    "ELRClassifier",
+    "ELRPlusClassifier",
+    "NALClassifier",
+    "RobustLossClassifier",
+    "TransitionCorrectionClassifier",
+    "anchor_transition_matrix",
+]

@@ -8,12 +8,7 @@ import torch
 from sklearn.base import clone
 from torch.nn import functional as F
 
-from sknoisy._validation import (
-    HasMethods,
-    Interval,
-    StrOptions,
-    set_random_states,
-)
+from sknoisy._validation import Interval, StrOptions, set_random_states
 from sknoisy.base import NoiseScoresMixin
 from sknoisy.losses import bootstrap_targets, prior_penalty, soft_cross_entropy
 from sknoisy.losses._bootstrap import STATIC_WEIGHTS
@@ -33,7 +28,7 @@ _TEMPERATURES = 1.0, 1e-3
 _POSTERIOR_FLOOR = 1e-4
 # Draws of binomial guidance.
 _N_DRAWS = 10_000
-# Entries between the losses that are scaled to 0 and to 1.
+# Steps of the table between the losses that are scaled to 0 and to 1.
 _TABLE_SIZE = 2**14
 
 
@@ -167,7 +162,8 @@ class DynamicBootstrapClassifier(NoiseScoresMixin, NetClassifier):
     costs a forward pass, as do the predictions under mixup. Without mixup predictions
     are those of the training pass itself.
 
-    Sample weights multiply both labels of a mixture, each with the weight of its row.
+    Sample weights multiply both labels of a mixture, each with the weight of its row,
+    and weigh the rows in R. Losses are split without them.
 
     References
     ----------
@@ -196,10 +192,7 @@ class DynamicBootstrapClassifier(NoiseScoresMixin, NetClassifier):
         "weights": [StrOptions({"dynamic", "static"}), None],
         "mixup": [StrOptions({"static", "guided"}), None],
         "guidance": [StrOptions({"deterministic", "beta", "binomial"})],
-        "mixture": [
-            StrOptions({"beta", "gaussian"}),
-            HasMethods(["fit", "transform", "set_params"]),
-        ],
+        "mixture": [StrOptions({"beta", "gaussian"}), BMMLossSplitter],
         "prior_weight": [Interval(Real, 0, None, closed="left")],
         "warmup_epochs": [
             Interval(Integral, 0, None, closed="left"),
@@ -260,7 +253,9 @@ class DynamicBootstrapClassifier(NoiseScoresMixin, NetClassifier):
             targets = mixup(targets, partner, label_share)
         loss = soft_cross_entropy(mixed, targets).sum() / self._total(index)
         if self.phase_ == "bootstrap" and self.prior_weight:
-            loss = loss + self.prior_weight * prior_penalty(mixed)
+            # Targets of a row add up to its sample weight.
+            weight = None if self.sample_weight_ is None else targets.detach().sum(1)
+            loss = loss + self.prior_weight * prior_penalty(mixed, weight)
         return loss, logits
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
@@ -323,7 +318,8 @@ class DynamicBootstrapClassifier(NoiseScoresMixin, NetClassifier):
             splitter = clone(self.mixture)
         set_random_states(splitter, self.seed_ % 2**31)
         self.splitter_ = splitter.fit(losses)
-        self.mixtures_.append(self.splitter_)
+        # A training that a callback stopped has split the last losses already.
+        self.mixtures_[len(self.history) - 1 :] = [self.splitter_]
 
     def _n_warmup(self):
         if self.warmup_epochs == "auto":
@@ -415,11 +411,15 @@ class _PosteriorTable:
         width = splitter.hi_ - splitter.lo_
         # Where nothing can be split, every entry is the same.
         self.low, self.width = splitter.lo_, width if width > 0 else 1.0
-        middles = (np.arange(_TABLE_SIZE) + 0.5) / _TABLE_SIZE
-        losses = self.low + self.width * np.concatenate([[0.0], middles, [1.001]])
+        # The posterior may jump at both ends: those beyond are entries of their own.
+        inside = np.linspace(1e-9, 1, _TABLE_SIZE + 1)
+        losses = self.low + self.width * np.concatenate([[0.0], inside, [1.001]])
         table = splitter.transform(losses)[:, 0].astype(np.float32)
         self.table = torch.from_numpy(table).to(device)
 
     def __call__(self, losses):
         place = (losses - self.low) * (_TABLE_SIZE / self.width) + 1
-        return self.table[place.clamp(0, _TABLE_SIZE + 1).long()]
+        place = place.clamp(0, _TABLE_SIZE + 2)
+        left = place.long().clamp_max(_TABLE_SIZE + 1)
+        # A narrow Gaussian rises by a tenth within a few entries.
+        return torch.lerp(self.table[left], self.table[left + 1], place - left)

@@ -185,7 +185,7 @@ class LossMixtureDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         """
         check_parameters(self)
         seed = int(random_generator(self.random_state).integers(2**31))
-        for name in ("trajectories_", "net_"):
+        for name in ("trajectories_", "net_", "n_features_in_"):
             vars(self).pop(name, None)
         if self._is_net():
             codes, proba = self._record(X, y, seed)

@@ -2,6 +2,12 @@
 
 from sknoisy.inspection._dynamics import DynamicsDisplay
 from sknoisy.inspection._loss_mixture import LossMixtureDisplay
+from sknoisy.inspection._sample_weights import SampleWeightsDisplay
 from sknoisy.inspection._transition_matrix import TransitionMatrixDisplay
 
-__all__ = ["DynamicsDisplay", "LossMixtureDisplay", "TransitionMatrixDisplay"]
+__all__ = [
+    "DynamicsDisplay",
+    "LossMixtureDisplay",
+    "SampleWeightsDisplay",
+    "TransitionMatrixDisplay",
+]

@@ -15,14 +15,30 @@ from sknoisy.losses._clustering import (
     squared_distances,
     target_distribution,
 )
+from sknoisy.losses._correction import (
+    BackwardCorrectionLoss,
+    ForwardCorrectionLoss,
+)
+from sknoisy.losses._early_learning import ELRLoss, early_learning_penalty
+from sknoisy.losses._noise_attention import NoiseAttentionLoss, noise_attention_loss
+from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
 
 __all__ = [
+    "BackwardCorrectionLoss",
     "BootstrapLoss",
     "ClusterAlignmentLoss",
+    "ELRLoss",
+    "ForwardCorrectionLoss",
+    "GCELoss",
+    "NoiseAttentionLoss",
+    "SCELoss",
+    "TruncatedGCELoss",
     "alignment_loss",
     "bootstrap_targets",
     "cluster_loss",
     "cosine_distances",
+    "early_learning_penalty",
+    "noise_attention_loss",
     "prior_penalty",
     "soft_assignment",
     "soft_cross_entropy",

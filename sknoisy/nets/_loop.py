@@ -200,6 +200,8 @@ class TrainingLoopMixin:
         # The callbacks may have changed since the last call.
         self.hooks_ = None
         self.autocast_ = self._autocast()
+        forward = getattr(self.criterion_, "forward", self.criterion_)
+        self.criterion_takes_index_ = "index" in inspect.signature(forward).parameters
         try:
             super().partial_fit(dataset, None)
         finally:

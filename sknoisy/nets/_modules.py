@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-__all__ = ["MLP", "embed"]
+__all__ = ["MLP", "embed", "embed_and_classify"]
 
 
 class MLP(nn.Module):
@@ -77,17 +77,43 @@ def embed(module, X):
     module = getattr(module, "_orig_mod", module)
     if hasattr(module, "embed"):
         return module.embed(X)
+    with torch.no_grad():
+        return embed_and_classify(module, X)[0]
+
+
+def embed_and_classify(module, X):
+    """Return the penultimate features and the logits, from a single forward pass.
+
+    Parameters
+    ----------
+    module : torch module
+        One with ``embed`` and ``head``, or any other with a Linear layer at its end.
+    X : Tensor of shape (batch, ...)
+
+    Returns
+    -------
+    features : Tensor of shape (batch, n_features_out)
+    logits : Tensor of shape (batch, n_classes)
+
+    Raises
+    ------
+    TypeError
+        If the module has neither.
+    """
+    if hasattr(module, "embed") and hasattr(module, "head"):
+        features = module.embed(X)
+        return features, module.head(features)
     linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     if not linear:
+        lacks = "`head`" if hasattr(module, "embed") else "method `embed`"
         raise TypeError(
-            f"{type(module).__name__} has no method `embed` and no Linear layer; give "
-            "it `embed(X)`, the features before the last layer."
+            f"{type(module).__name__} has no {lacks} and no Linear layer; give it "
+            "`embed(X)`, the features before the last layer, and `head`, that layer."
         )
     seen = []
     hook = linear[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
-        with torch.no_grad():
-            module(X)
+        logits = module(X)
     finally:
         hook.remove()
-    return seen[-1].flatten(1)
+    return seen[-1].flatten(1), logits

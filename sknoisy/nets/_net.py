@@ -51,7 +51,8 @@ class NetClassifier(
         is copied at each fit and starts from its weights. None takes `nets.MLP` for
         2-D input.
     criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
-        Called with logits and label codes.
+        Called with logits and label codes; and with the row numbers if it takes an
+        ``index``, as criteria do that keep a state for each row.
     optimizer : torch optimizer class, default=torch.optim.SGD
         SGD runs with momentum 0.9 and weight decay 2e-3 unless
         ``optimizer__momentum`` and ``optimizer__weight_decay`` say otherwise.
@@ -219,7 +220,8 @@ class NetClassifier(
             What recorders see.
         """
         logits = self.module_(X)
-        return self.weighted_mean(self.criterion_(logits, y), index), logits
+        rows = (index,) if self.criterion_takes_index_ else ()
+        return self.weighted_mean(self.criterion_(logits, y, *rows), index), logits
 
     def train_step_single(self, batch, **fit_params):
         """Compute loss, logits and gradients of a batch."""
@@ -252,6 +254,16 @@ class NetClassifier(
             )
         self._step_optimizer(None)
         return step
+
+    def start_fit(self, dataset):
+        """Learn from the rows what a method needs to build its parts.
+
+        Called before they are built, at a fit that starts anew. Does nothing here.
+
+        Parameters
+        ----------
+        dataset : ArrayDataset
+        """
 
     def finish_fit(self, dataset):
         """Read off the trained network what a method says about the rows.
@@ -422,9 +434,10 @@ class NetClassifier(
             self.device_ = resolve_device(self.device)
             self.seed_ = int(random_generator(self.random_state).integers(2**63))
         fingerprint = len(dataset), zlib.crc32(dataset.codes.tobytes())
-        if not fresh and fingerprint != self.rows_fitted_ and self._has_row_state():
+        row_state = None if fresh else self._row_state()
+        if row_state and fingerprint != self.rows_fitted_:
             raise ValueError(
-                f"{type(self.criterion_).__name__} keeps a state for each row: go on "
+                f"{row_state} keeps a state for each row: go on "
                 "with the rows and labels of the first fit in the same order, or "
                 "start anew with fit and warm_start=False."
             )
@@ -434,6 +447,7 @@ class NetClassifier(
         try:
             with isolated_rng(self.device_):
                 if fresh:
+                    self.start_fit(dataset)
                     self.initialize()
                     row = dataset.fetch([0])[0].to(self.device_)
                     check_outputs(self.module_, row, len(classes))
@@ -478,8 +492,8 @@ class NetClassifier(
         by_user = by_user or hasattr(self, "criterion__reduction")
         return not by_user and getattr(self.criterion_, "reduction", None) == "mean"
 
-    def _has_row_state(self):
-        criterion = self.criterion
-        if isinstance(criterion, nn.Module):
-            criterion = type(criterion)
-        return "n_samples" in signature_of(criterion)[0]
+    def _row_state(self):
+        """Return the name of a criterion, or of its part, with a state for each row."""
+        kinds = map(type, self.criterion_.modules())
+        keep = (kind.__name__ for kind in kinds if "n_samples" in signature_of(kind)[0])
+        return next(keep, None)

@@ -24,6 +24,9 @@ class SlotsMixin:
     that nobody takes is an error.
     """
 
+    # Slots of a method whose parameters a fitted net takes at the next fit only.
+    _stored_slots = ()
+
     def build(self, name):
         """Make a component from its slot.
 
@@ -43,11 +46,11 @@ class SlotsMixin:
         ------
         ValueError
             If a ``name__…`` parameter is not in the signature.
+        TypeError
+            If the component is a function that makes nothing of them.
         """
-        component = getattr(self, name)
+        component = self.component_of(name)
         params = self.get_params_for(name)
-        if name == "module" and component is None:
-            component = self._default_module(self._facts()["input_shape"])
         if isinstance(component, nn.Module):
             if not params:
                 return copy.deepcopy(component).to(self.device_)
@@ -57,7 +60,24 @@ class SlotsMixin:
         facts = {key: value for key, value in facts.items() if key in known}
         if not takes_any:
             _refuse_unknown(name, component, params, known, facts)
+        _refuse_unmade(name, component, {**facts, **params})
         return component(**{**facts, **params}).to(self.device_)
+
+    def component_of(self, name):
+        """Return what fills a slot: the user's class or instance, or the default.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        component : class, callable or torch module
+        """
+        component = getattr(self, name)
+        if name == "module" and component is None:
+            return self._default_module(self._facts()["input_shape"])
+        return component
 
     def initialize_module(self):
         """Build the module."""
@@ -102,6 +122,7 @@ class SlotsMixin:
         # Stored here, since skorch would build callbacks at once, and refuses the
         # iterators' parameters of a fitted net.
         slots = ("callbacks", "iterator_train__", "iterator_valid__", "optimizer__")
+        slots += self._stored_slots
         stored = {k: v for k, v in params.items() if k.startswith(slots)}
         vars(self).update(stored)
         self._params_to_validate.update(stored)
@@ -198,6 +219,24 @@ def signature_of(component):
     parameters = inspect.signature(component).parameters.values()
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     return [p.name for p in parameters], takes_any
+
+
+def _refuse_unmade(slot, component, params):
+    """Refuse a function such as ``F.cross_entropy`` where a class is expected."""
+    if inspect.isfunction(component):
+        parameters = inspect.signature(component).parameters.values()
+        any_number = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+        needs = [
+            p.name
+            for p in parameters
+            if p.default is p.empty and p.kind not in any_number
+        ]
+        needs = [key for key in needs if key not in params]
+        if needs:
+            raise TypeError(
+                f"{slot} must be a class or an instance, or a function that makes one; "
+                f"{component.__name__} needs {', '.join(needs)}."
+            )
 
 
 def _refuse_unknown(slot, component, params, known, facts):

@@ -1,0 +1,98 @@
+"""Early-learning regularisation."""
+
+from numbers import Real
+
+import numpy as np
+
+from sknoisy._validation import Interval
+from sknoisy.classification._robust_net import RobustNetMixin
+from sknoisy.losses import ELRLoss
+from sknoisy.nets import NetClassifier
+
+__all__ = ["ELRClassifier"]
+
+
+class ELRClassifier(RobustNetMixin, NetClassifier):
+    """Robust classifier that holds on to what it learnt early.
+
+    Cross-entropy plus λ log(1 − ⟨t, p⟩), where t is a moving average of what the
+    network predicted for the row: rows with right labels are learnt first, and the
+    average resists the wrong ones [1]_.
+
+    Parameters
+    ----------
+    module : torch module class or instance, default=None
+        As in `NetClassifier`.
+    lam : float >= 0, default=3.0, the value of [1]_ for CIFAR-10
+        Weight of the regulariser, λ. [1]_ has 1 for asymmetric noise on CIFAR-10 and 7
+        for CIFAR-100.
+    beta : float in [0, 1), default=0.7, the value of [1]_ for symmetric noise
+        Momentum of the averages, β. [1]_ has 0.9 for asymmetric noise and CIFAR-100.
+    **net_params : dict
+        Parameters of `NetClassifier`: ``lr``, ``max_epochs``, ``batch_size``,
+        ``random_state``, ``device``, ``callbacks``, ``module__hidden``…
+
+    Attributes
+    ----------
+    estimated_targets_ : ndarray of shape (n_samples, n_classes), dtype float32
+        The averages t; rows sum to at most 1.
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        1 minus the average at the given label, as a share of the row's sum. Larger =
+        more suspicious.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        ``noise_scores_ > 0.5``.
+    noise_rate_ : float
+        Mean of ``noise_scores_``.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        The largest other average where the given label is judged wrong.
+    classes_ : ndarray of shape (n_classes,)
+    module_, criterion_, optimizer_, history_, device_, n_features_in_
+        As in `NetClassifier`.
+
+    See Also
+    --------
+    ELRPlusClassifier : Two networks that teach each other.
+    sknoisy.losses.ELRLoss : The loss by itself.
+
+    References
+    ----------
+    .. [1] S. Liu, J. Niles-Weed, N. Razavian, C. Fernandez-Granda, "Early-learning
+       regularization prevents memorization of noisy labels", NeurIPS 2020.
+       arXiv:2007.00151
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknoisy import ELRClassifier, SymmetricNoiseInjector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> injector = SymmetricNoiseInjector(0.4, random_state=0)
+    >>> X, y_noisy = injector.fit_resample(X / X.std(), y)
+    >>> clf = ELRClassifier(random_state=0).fit(X[:1000], y_noisy[:1000])
+    >>> bool(clf.score(X[1000:], y[1000:]) > 0.85)
+    True
+    """
+
+    _parameter_constraints = {
+        **NetClassifier._parameter_constraints,
+        "lam": [Interval(Real, 0, None, closed="left")],
+        "beta": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(self, module=None, *, lam=3.0, beta=0.7, **net_params):
+        super().__init__(module, **net_params)
+        self.lam = lam
+        self.beta = beta
+
+    def initialize_criterion(self):
+        """Make room for the averages."""
+        self.criterion_ = self.own_criterion(ELRLoss, lam=self.lam, beta=self.beta)
+        return self
+
+    def label_evidence(self, proba, codes):
+        """Return the averages; what is predicted where a row took no part."""
+        # A copy: the next call of partial_fit moves the averages on.
+        targets = self.criterion_.targets.cpu().numpy().copy()
+        self.estimated_targets_ = targets
+        # After n epochs the averages sum to 1 − β^n.
+        total = targets.sum(1, keepdims=True)
+        return np.divide(targets, total, out=proba.copy(), where=total > 0)

@@ -1,0 +1,262 @@
+"""Noise attention learning: each row's gradient is scaled by a learnt weight."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+
+from sknoisy._validation import Interval, StrOptions, check_parameters
+from sknoisy.classification._robust_net import RobustNetMixin
+from sknoisy.losses import NoiseAttentionLoss
+from sknoisy.nets import NetClassifier
+from sknoisy.nets._attention import AttentiveNetwork
+
+__all__ = ["NALClassifier"]
+
+# Of the epochs, the share after which targets are estimated.
+_START_SHARE = 0.4
+# Gradient of a row that is predicted by chance, relative to cross-entropy's: what the
+# published λ = 0.5 gives for ten classes.
+_GRADIENT_AT_CHANCE = 0.5 / 9
+
+
+class NALClassifier(RobustNetMixin, NetClassifier):
+    """Robust classifier that learns how far to attend to each row.
+
+    A branch on the penultimate features gives each row an attention τ, which scales
+    its gradient; the boost term λ keeps τ from vanishing. Later, labels are replaced
+    by targets that follow the predictions [1]_.
+
+    Parameters
+    ----------
+    module : torch module class or instance, default=None
+        As in `NetClassifier`. The branch is put on what enters its last linear layer.
+    lam : float >= 0 or "auto", default="auto"
+        Weight of the boost term, λ: the larger, the more rows are fitted, wrong ones
+        at last. "auto" is (n_classes − 1) / 18, see Notes. [1]_ has 0.5 for CIFAR-10
+        and ANIMAL-10N, 10 for CIFAR-100, 50 for Clothing1M and WebVision.
+    alpha : float in [0, 1), default=0.9, the value of [1]_
+        Momentum of the targets, α: the larger, the slower they leave the labels.
+    target_start_epoch : int >= 1 or "auto", default="auto"
+        First epoch in which targets are estimated, E_s. "auto" is 40 % of
+        ``max_epochs``. [1]_ has 60 of 500 for CIFAR, 40 of 100 for ANIMAL-10N, 60 of
+        250 for Clothing1M and 200 of 500 for WebVision.
+    target_update_every : int >= 1, default=1
+        Epochs from one move of the targets to the next. [1]_ moves them in each 10th,
+        the last of its learning-rate cycles.
+    attention : {"linear", "mlp"}, default="linear"
+        The branch: one linear unit, or two hidden layers before it, as [1]_ has for
+        ANIMAL-10N.
+    attention_threshold : float in [0, 1), default=0.0
+        Only rows with a larger τ have their target moved.
+    label_floor : float in [0, 1), default=0.0
+        Targets are raised to this. The authors' code has 1e-4, [1]_ none.
+    rce_weight : float >= 0, default=0.0
+        Weight of a reverse cross-entropy; the authors' code has 0.1 for Clothing1M and
+        WebVision.
+    **net_params : dict
+        Parameters of `NetClassifier`: ``lr``, ``max_epochs``, ``batch_size``,
+        ``random_state``, ``device``, ``callbacks``, ``module__hidden``…
+
+    Attributes
+    ----------
+    sample_weights_ : ndarray of shape (n_samples,), dtype float32
+        Attention τ of every row after the last epoch, in evaluation mode. Larger =
+        cleaner.
+    estimated_targets_ : ndarray of shape (n_samples, n_classes), dtype float32
+        Targets after the last epoch; the labels where none was estimated.
+    lam_ : float
+        The λ in use.
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        1 minus the target at the given label, or minus its predicted probability where
+        no target was estimated. Larger = more suspicious.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        ``noise_scores_ > 0.5``.
+    noise_rate_ : float
+        Mean of ``noise_scores_``.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        The largest other target where the given label is judged wrong.
+    classes_ : ndarray of shape (n_classes,)
+    module_, criterion_, optimizer_, history_, device_, n_features_in_
+        As in `NetClassifier`; ``module_.network`` is the network, ``module_.attention``
+        the branch.
+
+    See Also
+    --------
+    ELRClassifier : Resists wrong labels by what was learnt early.
+    sknoisy.losses.NoiseAttentionLoss : The loss by itself.
+
+    Notes
+    -----
+    For a label with probability p the loss is least at τ = min(1, λ / ((1 + λ)
+    (1 − p))), where the gradient is min(1, λ p / (1 − p)) times that of cross-entropy.
+    At the start, p = 1 / n_classes, that is λ / (n_classes − 1): too small a λ learns
+    nothing, too large a one is cross-entropy. "auto" keeps this factor at 1 / 18 for
+    any number of classes, which is the 0.5 of [1]_ for ten. Rows reach the full
+    gradient at p = 1 / (1 + λ).
+
+    The branch sees features only. It tells wrong labels where features have taken
+    them in; ``1 - sample_weights_`` orders rows less well than the targets, which are
+    ``noise_scores_`` here.
+
+    ``predict`` and ``predict_proba`` ignore the branch. Targets are a buffer of
+    ``criterion_``: checkpoints, pickles and ``partial_fit`` keep them.
+
+    References
+    ----------
+    .. [1] Y. Lu, Y. Bo, W. He, "Noise attention learning: Enhancing noise robustness
+       by gradient scaling", NeurIPS 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknoisy import NALClassifier, SymmetricNoiseInjector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> injector = SymmetricNoiseInjector(0.4, random_state=0)
+    >>> X, y_noisy = injector.fit_resample(X / X.std(), y)
+    >>> clf = NALClassifier(random_state=0).fit(X[:1000], y_noisy[:1000])
+    >>> bool(clf.score(X[1000:], y[1000:]) > 0.85)
+    True
+    """
+
+    _parameter_constraints = {
+        **NetClassifier._parameter_constraints,
+        "lam": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "alpha": [Interval(Real, 0, 1, closed="left")],
+        "target_start_epoch": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "target_update_every": [Interval(Integral, 1, None, closed="left")],
+        "attention": [StrOptions({"linear", "mlp"})],
+        "attention_threshold": [Interval(Real, 0, 1, closed="left")],
+        "label_floor": [Interval(Real, 0, 1, closed="left")],
+        "rce_weight": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        module=None,
+        *,
+        lam="auto",
+        alpha=0.9,
+        target_start_epoch="auto",
+        target_update_every=1,
+        attention="linear",
+        attention_threshold=0.0,
+        label_floor=0.0,
+        rce_weight=0.0,
+        **net_params,
+    ):
+        super().__init__(module, **net_params)
+        self.lam = lam
+        self.alpha = alpha
+        self.target_start_epoch = target_start_epoch
+        self.target_update_every = target_update_every
+        self.attention = attention
+        self.attention_threshold = attention_threshold
+        self.label_floor = label_floor
+        self.rce_weight = rce_weight
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Train the network and its branch, and estimate the targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+        y : array-like of shape (n_samples,)
+            The given labels, of any kind.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the loss, at least 0.
+
+        Returns
+        -------
+        self : NALClassifier
+
+        Raises
+        ------
+        ValueError
+            As `NetClassifier.fit`; and if ``target_start_epoch`` lies after the last
+            epoch.
+        """
+        check_parameters(self)
+        start = self.target_start_epoch
+        if isinstance(start, Integral) and start > self.max_epochs:
+            raise ValueError(
+                f"target_start_epoch={start} lies after the last epoch, max_epochs="
+                f"{self.max_epochs}: targets would never be used."
+            )
+        return super().fit(X, y, sample_weight)
+
+    def initialize_module(self):
+        """Build the network, and the branch on its features."""
+        row = torch.zeros(1, *self.input_shape_, device=self.device_)
+        network = AttentiveNetwork(self.build("module"), row, self.attention)
+        self.module_ = network.to(self.device_)
+        return self
+
+    def initialize_criterion(self):
+        """Make room for the targets."""
+        is_auto = self.lam == "auto"
+        chance = _GRADIENT_AT_CHANCE * (len(self.classes_) - 1)
+        self.lam_ = float(chance if is_auto else self.lam)
+        self.criterion_ = self.own_criterion(
+            NoiseAttentionLoss,
+            lam=self.lam_,
+            alpha=self.alpha,
+            label_floor=self.label_floor,
+            attention_threshold=self.attention_threshold,
+            rce_weight=self.rce_weight,
+        )
+        self.criterion_.start(self.codes_.to(self.device_))
+        return self
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Settle whether targets stand in for labels, and whether they move."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        epoch, start = len(self.history), self.target_start_epoch
+        if start == "auto":
+            start = max(1, round(_START_SHARE * self.max_epochs))
+        self.estimates_ = epoch >= start
+        self.moves_targets_ = self.estimates_ and epoch % self.target_update_every == 0
+
+    def training_loss(self, X, y, index):
+        """Return the noise attention loss of a batch, and logits."""
+        logits, attention = self.module_.attend(X)
+        loss = self.criterion_(
+            logits.float(),
+            attention.float(),
+            y,
+            index,
+            estimate=self.estimates_,
+            update=self.moves_targets_,
+        )
+        return self.weighted_mean(loss, index), logits
+
+    def start_fit(self, dataset):
+        """Remember the labels, from which the targets start."""
+        super().start_fit(dataset)
+        self.codes_ = torch.from_numpy(dataset.codes)
+
+    def score_rows(self, dataset):
+        """Return codes and logits of all rows; keep their attention."""
+        self._set_training(False)
+        parts = []
+        with torch.no_grad(), self._autocast():
+            for X, y in self.get_iterator(dataset, training=False):
+                logits, attention = self.module_.attend(X)
+                parts.append((y, logits.float(), attention.float().sigmoid()))
+        codes, logits, attention = (
+            torch.cat(part) for part in zip(*parts, strict=True)
+        )
+        self.sample_weights_ = attention.cpu().numpy()
+        return codes, logits
+
+    def label_evidence(self, proba, codes):
+        """Return the targets; what is predicted where none was estimated."""
+        # A copy: the next call of partial_fit moves the targets on.
+        targets = self.criterion_.targets.cpu().numpy().copy()
+        self.estimated_targets_ = targets
+        # A target that never moved says nothing beyond the label.
+        is_label = targets[np.arange(len(codes)), codes] == 1
+        return np.where(is_label[:, None], proba, targets)

@@ -1,0 +1,160 @@
+"""Training with a robust loss."""
+
+from functools import partial
+from numbers import Integral
+
+from torch import nn
+
+from sknoisy._validation import Interval, StrOptions
+from sknoisy.classification._robust_net import RobustNetMixin
+from sknoisy.losses import BootstrapLoss, GCELoss, SCELoss, TruncatedGCELoss
+from sknoisy.nets import NetClassifier
+
+__all__ = ["RobustLossClassifier"]
+
+_LOSSES = {
+    "gce": GCELoss,
+    "truncated_gce": TruncatedGCELoss,
+    "sce": SCELoss,
+    "bootstrap": BootstrapLoss,
+    "label_smoothing": partial(nn.CrossEntropyLoss, label_smoothing=0.1),
+    "ce": nn.CrossEntropyLoss,
+}
+# Shares of the published 120 epochs at which rows are left out: from 40 on, every 10.
+_PRUNE_START_SHARE = 40 / 120
+_PRUNE_EVERY_SHARE = 10 / 120
+
+
+class RobustLossClassifier(RobustNetMixin, NetClassifier):
+    """Robust classifier by a loss that wrong labels pull less.
+
+    Parameters
+    ----------
+    module : torch module class or instance, default=None
+        As in `NetClassifier`.
+    loss : str, torch criterion class or instance, default="gce"
+        - "gce": `losses.GCELoss`, generalised cross-entropy [1]_;
+        - "truncated_gce": `losses.TruncatedGCELoss`, which also leaves out rows whose
+          label is improbable [1]_;
+        - "sce": `losses.SCELoss`, symmetric cross-entropy [2]_;
+        - "bootstrap": `losses.BootstrapLoss`, static bootstrapping [3]_;
+        - "label_smoothing": cross-entropy with targets smoothed by 0.1 [4]_;
+        - "ce": cross-entropy;
+        - any torch criterion, called with logits and label codes, and with the row
+          numbers if it takes an ``index``.
+    prune_start_epoch : int >= 1 or "auto", default="auto"
+        First epoch before which "truncated_gce" leaves out rows. "auto" is a third of
+        ``max_epochs``, as the 40 of 120 in [1]_.
+    prune_every : int >= 1 or "auto", default="auto"
+        Epochs from one choice of rows to the next; "auto" is a twelfth of
+        ``max_epochs``, as the 10 of 120 in [1]_.
+    **net_params : dict
+        Parameters of `NetClassifier`, and those of the loss: ``loss__q=0.5``.
+
+    Attributes
+    ----------
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        1 minus the predicted probability of the given label. Larger = more suspicious;
+        not calibrated.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        ``noise_scores_ > 0.5``.
+    noise_rate_ : float
+        Mean of ``noise_scores_``.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        The most probable other label where the given one is judged wrong.
+    classes_ : ndarray of shape (n_classes,)
+    module_, criterion_, optimizer_, history_, device_, n_features_in_
+        As in `NetClassifier`.
+
+    See Also
+    --------
+    NALClassifier : Learns the weight of each row.
+    ELRClassifier : Holds on to what was learnt early.
+
+    Notes
+    -----
+    Rows are pruned by the current network. [1]_ uses the best one so far, which needs
+    clean labels to be known.
+
+    References
+    ----------
+    .. [1] Z. Zhang, M. R. Sabuncu, "Generalized cross entropy loss for training deep
+       neural networks with noisy labels", NeurIPS 2018. arXiv:1805.07836
+    .. [2] Y. Wang, X. Ma, Z. Chen, Y. Luo, J. Yi, J. Bailey, "Symmetric cross entropy
+       for robust learning with noisy labels", ICCV 2019. arXiv:1908.06112
+    .. [3] S. Reed, H. Lee, D. Anguelov, C. Szegedy, D. Erhan, A. Rabinovich, "Training
+       deep neural networks on noisy labels with bootstrapping", ICLR 2015 workshop.
+       arXiv:1412.6596
+    .. [4] M. Lukasik, S. Bhojanapalli, A. Menon, S. Kumar, "Does label smoothing
+       mitigate label noise?", ICML 2020. arXiv:2003.02819
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknoisy import RobustLossClassifier, SymmetricNoiseInjector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> injector = SymmetricNoiseInjector(0.4, random_state=0)
+    >>> X, y_noisy = injector.fit_resample(X / X.std(), y)
+    >>> clf = RobustLossClassifier(loss="gce", loss__q=0.5, random_state=0)
+    >>> clf = clf.fit(X[:1000], y_noisy[:1000])
+    >>> bool(clf.score(X[1000:], y[1000:]) > 0.85)
+    True
+    """
+
+    prefixes_ = [*NetClassifier.prefixes_, "loss"]
+    _stored_slots = ("loss",)
+
+    _parameter_constraints = {
+        **NetClassifier._parameter_constraints,
+        "loss": [StrOptions(set(_LOSSES)), callable],
+        "prune_start_epoch": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "prune_every": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+    }
+
+    def __init__(
+        self,
+        module=None,
+        *,
+        loss="gce",
+        prune_start_epoch="auto",
+        prune_every="auto",
+        **net_params,
+    ):
+        super().__init__(module, **net_params)
+        self.loss = loss
+        self.prune_start_epoch = prune_start_epoch
+        self.prune_every = prune_every
+
+    def component_of(self, name):
+        """Return what fills a slot; the loss by its name."""
+        if name == "loss" and isinstance(self.loss, str):
+            return _LOSSES[self.loss]
+        return super().component_of(name)
+
+    def initialize_criterion(self):
+        """Build the loss."""
+        self.refuse_criterion()
+        self.criterion_ = self.build("loss")
+        return self
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Leave out rows with an improbable label, if it is time and the loss does."""
+        super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
+        if not isinstance(self.criterion_, TruncatedGCELoss):
+            return
+        start, every = self.prune_start_epoch, self.prune_every
+        if start == "auto":
+            start = max(1, round(_PRUNE_START_SHARE * self.max_epochs))
+        if every == "auto":
+            every = max(1, round(_PRUNE_EVERY_SHARE * self.max_epochs))
+        # The choice made after this epoch counts from the next one on.
+        epoch = len(self.history) + 1
+        if epoch >= start and (epoch - start) % every == 0:
+            rows, codes, logits = self.eval_pass(dataset_train)
+            self.criterion_.prune(logits["module"], codes, rows)

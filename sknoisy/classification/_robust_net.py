@@ -1,0 +1,84 @@
+"""What robust classifiers share: a loss of their own, and judged labels."""
+
+import numpy as np
+from torch import nn
+
+from sknoisy.base import NoiseScoresMixin
+from sknoisy.nets._slots import signature_of
+
+__all__ = ["RobustNetMixin"]
+
+
+class RobustNetMixin(NoiseScoresMixin):
+    """The contract of noise scores, on a `NetClassifier` that trains robustly.
+
+    A method overrides ``initialize_criterion`` with `own_criterion`, and
+    ``label_evidence`` where it knows more of a row than its prediction.
+    """
+
+    def refuse_criterion(self):
+        """Refuse a criterion, which would not be used.
+
+        Raises
+        ------
+        ValueError
+            If the user set ``criterion`` or a parameter of it.
+        """
+        given = [f"criterion__{name}" for name in self.get_params_for("criterion")]
+        if self.criterion is not nn.CrossEntropyLoss:
+            given.insert(0, "criterion")
+        if given:
+            raise ValueError(
+                f"{', '.join(given)} would have no effect: {type(self).__name__} has a "
+                "loss of its own. RobustLossClassifier(loss=...) takes any criterion."
+            )
+
+    def own_criterion(self, criterion, **params):
+        """Make the method's criterion, which returns one loss for each row.
+
+        Parameters
+        ----------
+        criterion : torch criterion class
+            Given ``n_samples`` and ``n_classes`` if its signature asks for them.
+        **params : dict
+
+        Returns
+        -------
+        criterion : torch module
+        """
+        self.refuse_criterion()
+        known, _ = signature_of(criterion)
+        facts = {key: value for key, value in self._facts().items() if key in known}
+        return criterion(**facts, **params, reduction="none").to(self.device_)
+
+    def finish_fit(self, dataset):
+        """Judge the given labels with the trained network, in evaluation mode."""
+        super().finish_fit(dataset)
+        codes, logits = self.score_rows(dataset)
+        proba = logits.softmax(1).cpu().numpy()
+        codes = codes.cpu().numpy()
+        evidence = self.label_evidence(proba, codes)
+        given = evidence[np.arange(len(codes)), codes].astype(np.float64)
+        self._judge(1 - given, evidence, codes)
+
+    def score_rows(self, dataset):
+        """Return codes and logits of all rows, in evaluation mode."""
+        _, codes, logits = self.eval_pass(dataset)
+        return codes, logits["module"]
+
+    def label_evidence(self, proba, codes):
+        """Return how probable each label is for each row.
+
+        Parameters
+        ----------
+        proba : ndarray of shape (n_samples, n_classes)
+            Predicted in evaluation mode.
+        codes : ndarray of shape (n_samples,), dtype int64
+            The given labels.
+
+        Returns
+        -------
+        evidence : ndarray of shape (n_samples, n_classes)
+            Here what is predicted.
+        """
+        return proba

@@ -1,0 +1,223 @@
+"""Loss correction by a transition matrix, given or estimated."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import clone
+
+from sknoisy._validation import HasMethods, Interval, StrOptions, set_random_states
+from sknoisy.classification._robust_net import RobustNetMixin
+from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss
+from sknoisy.nets import NetClassifier
+from sknoisy.noise._transition import check_transition_matrix
+
+__all__ = ["TransitionCorrectionClassifier", "anchor_transition_matrix"]
+
+
+def anchor_transition_matrix(proba, percentile=97):
+    """Return the transition matrix that the surest row of each class shows.
+
+    A row that certainly belongs to class i is given label j with probability
+    T[i, j]: its predicted probabilities, by a model fitted on the noisy labels, are
+    row i of the matrix [1]_.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n_samples, n_classes)
+        Probabilities of the noisy labels.
+    percentile : float in (0, 100], default=97, the value of [1]_ for CIFAR-10
+        The surest row is sought below this percentile of a class's probabilities,
+        against outliers. 100 takes the surest row of all, as [1]_ for CIFAR-100.
+
+    Returns
+    -------
+    T : ndarray of shape (n_classes, n_classes), dtype float64
+        Rows = true class, columns = given class; rows sum to 1.
+
+    Raises
+    ------
+    ValueError
+        If ``percentile`` is out of its range.
+
+    References
+    ----------
+    .. [1] G. Patrini, A. Rozza, A. K. Menon, R. Nock, L. Qu, "Making deep neural
+       networks robust to label noise: a loss correction approach", CVPR 2017.
+       arXiv:1609.03683
+
+    Examples
+    --------
+    >>> from sknoisy.classification import anchor_transition_matrix
+    >>> anchor_transition_matrix([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8]], percentile=100)
+    array([[0.7, 0.3],
+           [0.2, 0.8]])
+    """
+    if not 0 < percentile <= 100:
+        raise ValueError(f"percentile must be in (0, 100]; got {percentile!r}.")
+    proba = np.asarray(proba, dtype=np.float64)
+    anchors = []
+    for of_class in proba.T:
+        candidates = of_class
+        if percentile < 100:
+            bound = np.percentile(of_class, percentile, method="higher")
+            candidates = np.where(of_class < bound, of_class, -1.0)
+        # Where all are equal, none is below the percentile.
+        anchors.append(candidates.argmax() if candidates.max() >= 0 else 0)
+    T = proba[anchors]
+    return T / T.sum(axis=1, keepdims=True)
+
+
+class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
+    """Robust classifier whose loss accounts for how labels were changed.
+
+    Where a label of class i became j with a known probability, the loss can be
+    corrected so that the network learns the true classes [1]_.
+
+    Parameters
+    ----------
+    module : torch module class or instance, default=None
+        As in `NetClassifier`.
+    transition_matrix : "anchor", array-like or estimator, default="anchor"
+        T[a, b] = P(given label b | true class a), classes in sorted order.
+
+        - "anchor": a network is trained with cross-entropy first, and the surest row
+          of each class shows the row of the matrix, see `anchor_transition_matrix`;
+        - array-like of shape (n_classes, n_classes), rows sum to 1;
+        - an estimator that has ``transition_matrix_`` after ``fit(X, y)``, or else
+          ``predict_proba``, from which anchors are taken. It is cloned.
+    correction : {"forward", "backward"}, default="forward"
+        "forward" makes predictions noisy before they are compared with the given
+        labels. "backward" makes the loss unbiased by the inverse of the matrix; its
+        variance grows with the matrix's condition number.
+    anchor_percentile : float in (0, 100], default=97, the value of [1]_ for CIFAR-10
+    **net_params : dict
+        Parameters of `NetClassifier`, for both networks.
+
+    Attributes
+    ----------
+    transition_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
+        Given or estimated.
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        1 minus the predicted probability of the given label. Larger = more suspicious.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        ``noise_scores_ > 0.5``.
+    noise_rate_ : float
+        Mean of ``noise_scores_``.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        The most probable other label where the given one is judged wrong.
+    classes_ : ndarray of shape (n_classes,)
+    module_, criterion_, optimizer_, history_, device_, n_features_in_
+        As in `NetClassifier`.
+
+    See Also
+    --------
+    sknoisy.losses.ForwardCorrectionLoss : The loss by itself.
+    estimate_transition_matrix : From true and given labels.
+
+    Notes
+    -----
+    Anchors need rows whose class is beyond doubt, and a first network that has not
+    learnt the wrong labels by heart: then every row shows its given label, and the
+    matrix is the identity. Regularise it, or train it for fewer epochs.
+
+    References
+    ----------
+    .. [1] G. Patrini, A. Rozza, A. K. Menon, R. Nock, L. Qu, "Making deep neural
+       networks robust to label noise: a loss correction approach", CVPR 2017.
+       arXiv:1609.03683
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknoisy import TransitionCorrectionClassifier, TransitionNoiseInjector
+    >>> from sknoisy import pair_flip_matrix
+    >>> X, y = load_digits(return_X_y=True)
+    >>> T = pair_flip_matrix(10, 0.4)
+    >>> X, y_noisy = TransitionNoiseInjector(T, random_state=0).fit_resample(X, y)
+    >>> X = X / X.std()
+    >>> clf = TransitionCorrectionClassifier(transition_matrix=T, random_state=0)
+    >>> clf = clf.fit(X[:1000], y_noisy[:1000])
+    >>> bool(clf.score(X[1000:], y[1000:]) > 0.85)
+    True
+    """
+
+    _parameter_constraints = {
+        **NetClassifier._parameter_constraints,
+        "transition_matrix": [StrOptions({"anchor"}), "array-like", HasMethods("fit")],
+        "correction": [StrOptions({"forward", "backward"})],
+        "anchor_percentile": [Interval(Real, 0, 100, closed="right")],
+    }
+
+    def __init__(
+        self,
+        module=None,
+        *,
+        transition_matrix="anchor",
+        correction="forward",
+        anchor_percentile=97,
+        **net_params,
+    ):
+        super().__init__(module, **net_params)
+        self.transition_matrix = transition_matrix
+        self.correction = correction
+        self.anchor_percentile = anchor_percentile
+
+    def start_fit(self, dataset):
+        """Find the transition matrix, before the network is built."""
+        T, n_classes = self.transition_matrix, len(self.classes_)
+        if isinstance(T, str):
+            net = self._first_network()
+            net.partial_fit(dataset, classes=np.arange(n_classes))
+            proba = net.predict_proba(dataset)
+            T = anchor_transition_matrix(proba, self.anchor_percentile)
+        elif hasattr(T, "fit"):
+            T = self._ask(clone(T), dataset)
+        self.transition_matrix_ = check_transition_matrix(T)
+        if len(self.transition_matrix_) != n_classes:
+            raise ValueError(
+                f"transition_matrix is for {len(self.transition_matrix_)} classes, but "
+                f"y has {n_classes}: {self.classes_.tolist()}."
+            )
+        given = np.unique(dataset.codes)
+        never = given[self.transition_matrix_[:, given].max(axis=0) == 0]
+        if len(never):
+            raise ValueError(
+                f"transition_matrix has a column of zeros for {self.classes_[never]}, "
+                "but rows of y have that label: no class could have given it."
+            )
+
+    def initialize_criterion(self):
+        """Build the corrected loss."""
+        is_forward = self.correction == "forward"
+        loss = ForwardCorrectionLoss if is_forward else BackwardCorrectionLoss
+        self.criterion_ = self.own_criterion(
+            loss, transition_matrix=self.transition_matrix_
+        )
+        return self
+
+    def _first_network(self):
+        """Return a network like this one, to be trained with cross-entropy."""
+        own = ("transition_matrix", "correction", "anchor_percentile")
+        params = self.get_params(deep=False)
+        # Callbacks watch the fit that was asked for; their parameters go with them.
+        params = {
+            name: value
+            for name, value in params.items()
+            if name not in own and not name.startswith("callbacks")
+        }
+        params["random_state"] = self.seed_ % 2**31
+        return NetClassifier(**params)
+
+    def _ask(self, estimator, dataset):
+        set_random_states(estimator, self.seed_ % 2**31)
+        X = dataset.features
+        estimator.fit(X, dataset.codes)
+        if hasattr(estimator, "transition_matrix_"):
+            return estimator.transition_matrix_
+        if not hasattr(estimator, "predict_proba"):
+            raise ValueError(
+                f"{type(estimator).__name__} shows no transition matrix: after fit it "
+                "has neither transition_matrix_ nor predict_proba."
+            )
+        proba = estimator.predict_proba(X)
+        return anchor_transition_matrix(proba, self.anchor_percentile)

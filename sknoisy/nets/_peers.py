@@ -1,0 +1,44 @@
+"""Several networks of the same kind that train side by side."""
+
+import torch
+from torch import nn
+
+from sknoisy.nets._modules import embed
+
+__all__ = ["Peers"]
+
+
+class Peers(nn.Module):
+    """Independently built networks as one module; it predicts their mean.
+
+    Parameters
+    ----------
+    build : callable
+        Returns a new network, with its own initial weights, at each call.
+    n_peers : int >= 2, default=2
+    mean_of : {"proba", "logits"}, default="proba"
+        What is averaged for a prediction.
+    """
+
+    def __init__(self, build, n_peers=2, mean_of="proba"):
+        super().__init__()
+        self.peers = nn.ModuleList([build() for _ in range(n_peers)])
+        if len({id(peer) for peer in self.peers}) < n_peers:
+            raise ValueError("build must return a new network at each call.")
+        self.mean_of = mean_of
+
+    def each(self, X):
+        """Return the logits of every peer, a list of (batch, n_classes)."""
+        return [peer(X) for peer in self.peers]
+
+    def forward(self, X):
+        """Return logits whose softmax is the prediction, (batch, n_classes)."""
+        logits = torch.stack(self.each(X))
+        if self.mean_of == "logits":
+            return logits.mean(0)
+        # log of the mean probability, but for a constant
+        return logits.log_softmax(-1).logsumexp(0)
+
+    def embed(self, X):
+        """Return the penultimate features of all peers, side by side."""
+        return torch.cat([embed(peer, X) for peer in self.peers], dim=1)
