@@ -298,6 +298,17 @@ class TestNoiseScoresContract:
             broken.fit(X, y)
 
 
+@pytest.mark.parametrize("classifier", ROBUST, ids=label)
+@pytest.mark.parametrize(
+    "params", [{"criterion": torch.nn.MSELoss}, {"criterion__weight": None}]
+)
+def test_robust_classifiers_refuse_another_criterion(classifier, blobs, params):
+    X, y, _ = blobs
+    (name,) = params
+    with pytest.raises(ValueError, match=f"{name} would have no effect"):
+        clone(classifier).set_params(**params).fit(X, y)
+
+
 @pytest.mark.parametrize("detector", DETECTORS, ids=label)
 class TestDetectorContract:
     def test_step_of_an_imbalanced_learn_pipeline(self, detector, blobs):

@@ -7,16 +7,22 @@ import pytest
 import torch
 from scipy.sparse import csr_array, csr_matrix
 from sklearn import config_context
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import BaggingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
 
 from sknoisy._validation import (
     Interval,
+    check_classes,
     check_parameters,
     check_rows,
     check_rows_and_labels,
     check_weights,
     encode_labels,
     random_generator,
+    set_random_states,
 )
 
 
@@ -61,6 +67,27 @@ class TestRandomGenerator:
     def test_other_seeds_are_refused(self):
         with pytest.raises(ValueError, match="cannot be used to seed"):
             random_generator("today")
+
+
+class TestSetRandomStates:
+    def test_parts_without_a_seed_get_it(self):
+        tree = DecisionTreeClassifier(random_state=5)
+        pipe = make_pipeline(BaggingClassifier(tree), LogisticRegression())
+        set_random_states(pipe, 7)
+        assert pipe[0].random_state == pipe[1].random_state == 7
+        assert pipe[0].estimator.random_state == 5
+
+    @pytest.mark.parametrize("seed", [0, np.random.RandomState(1)], ids=type)
+    def test_a_seed_that_is_set_stays(self, seed):
+        estimator = clone(LogisticRegression(random_state=seed))
+        kept = estimator.random_state
+        set_random_states(estimator, 7)
+        assert estimator.random_state is kept
+
+    def test_no_other_parameter_changes(self):
+        estimator = Estimator(other=None)
+        set_random_states(estimator, 7)
+        assert estimator.get_params() == {"rate": 0.5, "other": None}
 
 
 class TestRows:
@@ -199,6 +226,24 @@ class TestRowsAndLabels:
             check_rows_and_labels(Estimator(), X[:1], [0])
 
 
+class TestClasses:
+    def test_enough_of_each(self):
+        classes = np.array(["a", "b", "c"])
+        check_classes(Estimator(), classes, np.array([0, 0, 1, 1]), min_per_class=2)
+
+    def test_a_single_class_and_none(self):
+        with pytest.raises(ValueError, match="one class only, 'a'; Estimator needs"):
+            check_classes(Estimator(), np.array(["a"]), np.zeros(3, dtype=int))
+        with pytest.raises(ValueError, match="y is empty; Estimator needs at least"):
+            check_classes(Estimator(), np.array([]), np.array([], dtype=int))
+
+    def test_the_smallest_class_that_occurs_is_named(self):
+        classes, codes = np.array([3, 5, 8]), np.array([2, 2, 0, 2, 0])
+        message = r"class 3 has 2 row\(s\); Estimator needs at least 3 rows of every"
+        with pytest.raises(ValueError, match=message):
+            check_classes(Estimator(), classes, codes, min_per_class=3)
+
+
 class TestLabels:
     @pytest.mark.parametrize(
         ("y", "classes"),
@@ -266,6 +311,11 @@ class TestWeights:
     def test_weights_become_float32(self, weights):
         checked = check_weights(weights, np.zeros(3))
         assert checked.dtype == np.float32 and checked.tolist() == [1, 0, 2]
+
+    def test_the_dtype_may_be_asked_for(self):
+        given = [1 / 3, 1e-60, 2]
+        checked = check_weights(given, np.zeros(3), dtype=np.float64)
+        assert checked.dtype == np.float64 and checked.tolist() == given
 
     @pytest.mark.parametrize(
         ("weights", "message"),

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from torch.nn import functional as F
 
 from sknoisy._validation import Interval, StrOptions, set_random_states
-from sknoisy.base import NoiseScoresMixin
+from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import bootstrap_targets, prior_penalty, soft_cross_entropy
 from sknoisy.losses._bootstrap import STATIC_WEIGHTS
 from sknoisy.mixture import BMMLossSplitter
@@ -65,7 +65,7 @@ def guided_shares(p_clean, partner, guidance="deterministic"):
     return share
 
 
-class DynamicBootstrapClassifier(NoiseScoresMixin, NetClassifier):
+class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier that replaces doubtful labels by its own predictions.
 
     After each epoch a mixture of two distributions is fitted to the losses of all rows.

@@ -139,7 +139,6 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
 
     def initialize_criterion(self):
         """Build the loss."""
-        self.refuse_criterion()
         self.criterion_ = self.build("loss")
         return self
 

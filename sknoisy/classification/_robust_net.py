@@ -33,6 +33,11 @@ class RobustNetMixin(NoiseScoresMixin):
                 "loss of its own. RobustLossClassifier(loss=...) takes any criterion."
             )
 
+    def start_fit(self, dataset):
+        """Refuse a criterion before anything is trained."""
+        super().start_fit(dataset)
+        self.refuse_criterion()
+
     def own_criterion(self, criterion, **params):
         """Make the method's criterion, which returns one loss for each row.
 
@@ -46,7 +51,6 @@ class RobustNetMixin(NoiseScoresMixin):
         -------
         criterion : torch module
         """
-        self.refuse_criterion()
         known, _ = signature_of(criterion)
         facts = {key: value for key, value in self._facts().items() if key in known}
         return criterion(**facts, **params, reduction="none").to(self.device_)

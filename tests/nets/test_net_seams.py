@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax
+from skorch.callbacks import Callback
+from skorch.dataset import ValidSplit
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Subset
@@ -288,3 +290,71 @@ class TestEvalPass:
         net = NetClassifier(**PARAMS).fit(X, y)
         batch = Batch(torch.from_numpy(X[:5]), None, torch.arange(5))
         torch.testing.assert_close(net.evaluation_step(batch), net.forward(X)[:5])
+
+
+class Finishing(NetClassifier):
+    """Notes what it is given after training, and in which state."""
+
+    def on_train_begin(self, net, *args, **kwargs):
+        super().on_train_begin(net, *args, **kwargs)
+        if not hasattr(self, "finishes_"):
+            self.finishes_ = []
+
+    def finish_fit(self, dataset):
+        rows, codes, logits = self.eval_pass(dataset)
+        weights = self.sample_weight_
+        self.finishes_.append((len(self.history), rows, codes, logits, weights))
+
+
+class TestFinishFit:
+    def test_once_after_training_with_all_rows(self, table):
+        X, y = table
+        net = Finishing(train_split=ValidSplit(3), **PARAMS).fit(X, y)
+        ((n_epochs, rows, codes, logits, _),) = net.finishes_
+        assert n_epochs == 4
+        assert rows.tolist() == list(range(45)) and codes.tolist() == y.tolist()
+        torch.testing.assert_close(logits["module"], net.forward(X))
+
+    def test_after_each_partial_fit(self, table):
+        X, y = table
+        net = Finishing(**PARAMS).partial_fit(X, y).partial_fit(X[:30], y[:30])
+        assert [(n, len(rows)) for n, rows, *_ in net.finishes_] == [(4, 45), (8, 30)]
+
+    @pytest.mark.parametrize("hook", ["on_batch_end", "on_epoch_end"])
+    def test_after_an_interruption_too(self, table, hook):
+        class Stop(Callback):
+            pass
+
+        def stop(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise KeyboardInterrupt
+
+        setattr(Stop, hook, stop)
+        net = Finishing(callbacks=[Stop()], **PARAMS).fit(*table)
+        assert [n_epochs for n_epochs, *_ in net.finishes_] == [2]
+
+    def test_not_after_an_error(self, table):
+        X, y = table
+        net = Finishing(**{**PARAMS, "lr": 1e12, "max_epochs": 20})
+        with pytest.raises(FloatingPointError, match="diverged"):
+            net.fit(X, y)
+        assert net.finishes_ == []
+
+    def test_sample_weights_are_still_there(self, table):
+        X, y = table
+        w = np.random.default_rng(0).random(45)
+        net = Finishing(**PARAMS).fit(X, y, sample_weight=w)
+        np.testing.assert_allclose(net.finishes_[0][-1], w, rtol=1e-6)
+        assert net.sample_weight_ is None
+
+    def test_random_numbers_in_it_are_isolated(self, table):
+        class Drawing(NetClassifier):
+            def finish_fit(self, dataset):
+                self.drawn_ = torch.rand(1).item()
+
+        before = torch.random.get_rng_state()
+        a, b = (Drawing(**PARAMS).fit(*table).drawn_ for _ in range(2))
+        assert a == b and torch.equal(torch.random.get_rng_state(), before)
+
+    def test_a_plain_net_does_nothing(self, table):
+        assert NetClassifier(**PARAMS).finish_fit(None) is None
