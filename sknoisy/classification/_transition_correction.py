@@ -37,7 +37,7 @@ def anchor_transition_matrix(proba, percentile=97):
     Raises
     ------
     ValueError
-        If ``percentile`` is out of its range.
+        If ``percentile`` is out of its range, or ``proba`` not finite.
 
     References
     ----------
@@ -55,6 +55,8 @@ def anchor_transition_matrix(proba, percentile=97):
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile must be in (0, 100]; got {percentile!r}.")
     proba = np.asarray(proba, dtype=np.float64)
+    if not np.isfinite(proba).all():
+        raise ValueError("proba has NaN or infinite entries; leave these rows out.")
     anchors = []
     for of_class in proba.T:
         candidates = of_class
@@ -202,7 +204,12 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
         """Train a network like this one with cross-entropy; return mean predictions."""
         own = ("transition_matrix", "correction", "anchor_percentile")
         params = self.get_params(deep=False)
-        params = {name: value for name, value in params.items() if name not in own}
+        # Callbacks watch the fit that was asked for; their parameters go with them.
+        params = {
+            name: value
+            for name, value in params.items()
+            if name not in own and not name.startswith("callbacks__")
+        }
         params |= {
             "random_state": self.seed_ % 2**31,
             "callbacks": [("dynamics", DynamicsRecorder())],
@@ -210,7 +217,9 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
         }
         net = NetClassifier(**params)
         net.partial_fit(dataset, classes=np.arange(n_classes))
-        return dict(net.callbacks_)["dynamics"].mean_proba_
+        proba = dict(net.callbacks_)["dynamics"].mean_proba_
+        # With drop_last a row may have been in no batch at all.
+        return proba[~np.isnan(proba[:, 0])]
 
     def _ask(self, estimator, dataset):
         set_random_states(estimator, self.seed_ % 2**31)
