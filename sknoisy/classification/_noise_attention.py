@@ -95,7 +95,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     At the start, p = 1 / n_classes, that is λ / (n_classes − 1): too small a λ learns
     nothing, too large a one is cross-entropy. "auto" keeps this factor at 1 / 18 for
     any number of classes, which is the 0.5 of [1]_ for ten. Rows reach the full
-    gradient at p = 1 / (1 + λ).
+    gradient at p = 1 / (1 + λ). So learning starts slowly: with a few hundred updates
+    in all, take smaller batches, more epochs or a larger ``lam``.
 
     The branch sees features only. It tells wrong labels where features have taken
     them in; ``1 - sample_weights_`` orders rows less well than the targets, which are
@@ -116,7 +117,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     >>> X, y = load_digits(return_X_y=True)
     >>> injector = SymmetricNoiseInjector(0.4, random_state=0)
     >>> X, y_noisy = injector.fit_resample(X / X.std(), y)
-    >>> clf = NALClassifier(random_state=0).fit(X[:1000], y_noisy[:1000])
+    >>> clf = NALClassifier(batch_size=32, random_state=0)
+    >>> clf = clf.fit(X[:1000], y_noisy[:1000])
     >>> bool(clf.score(X[1000:], y[1000:]) > 0.85)
     True
     """
