@@ -212,7 +212,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
             attention_threshold=self.attention_threshold,
             rce_weight=self.rce_weight,
         )
-        self.criterion_.start(self.codes_.to(self.device_))
+        self.criterion_.start(self._codes.to(self.device_))
         return self
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
@@ -240,7 +240,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     def start_fit(self, dataset):
         """Remember the labels, from which the targets start."""
         super().start_fit(dataset)
-        self.codes_ = torch.from_numpy(dataset.codes)
+        self._codes = torch.from_numpy(dataset.codes)
 
     def score_rows(self, dataset):
         """Return codes and logits of all rows; keep their attention."""

@@ -1,0 +1,330 @@
+"""RobustLossClassifier: named losses, own losses, pruning, grid search."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from skorch.dataset import ValidSplit
+from torch import nn
+from torch.nn import functional as F
+
+from sknoisy import NetClassifier, RobustLossClassifier
+from sknoisy.losses import (
+    BootstrapLoss,
+    ELRLoss,
+    GCELoss,
+    SCELoss,
+    TruncatedGCELoss,
+)
+
+SMALL = {"module__hidden": 8, "max_epochs": 4, "batch_size": 32, "random_state": 0}
+SMOOTH = partial(nn.CrossEntropyLoss, label_smoothing=0.1)
+
+
+class Counting(nn.Module):
+    """Cross-entropy that keeps which rows it saw."""
+
+    def __init__(self, n_samples, scale=1.0):
+        super().__init__()
+        self.register_buffer("count", torch.zeros(n_samples, dtype=torch.int64))
+        self.scale = scale
+
+    def forward(self, logits, y, index):
+        self.count.index_add_(0, index, torch.ones_like(index))
+        return self.scale * F.cross_entropy(logits, y)
+
+
+def make_smooth(n_classes, scale=1.0):
+    """A function that makes a criterion, given a fact of the data."""
+    return nn.CrossEntropyLoss(weight=torch.full((n_classes,), scale))
+
+
+def same_training(a, b, X):
+    assert a.history[:, "train_loss"] == b.history[:, "train_loss"]
+    np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+
+
+class TestLoss:
+    @pytest.mark.parametrize(
+        ("name", "criterion"),
+        [
+            ("gce", GCELoss),
+            ("sce", SCELoss),
+            ("bootstrap", BootstrapLoss),
+            ("label_smoothing", SMOOTH),
+            ("ce", nn.CrossEntropyLoss),
+        ],
+    )
+    def test_a_named_loss_is_that_criterion_bit_for_bit(self, blobs, name, criterion):
+        X, y, _ = blobs
+        robust = RobustLossClassifier(loss=name, **SMALL).fit(X, y)
+        plain = NetClassifier(criterion=criterion, **SMALL).fit(X, y)
+        same_training(robust, plain, X)
+
+    def test_truncated_gce_is_its_criterion_until_rows_are_pruned(self, blobs):
+        X, y, _ = blobs
+        params = {**SMALL, "prune_start_epoch": 5}
+        robust = RobustLossClassifier(loss="truncated_gce", **params).fit(X, y)
+        plain = NetClassifier(criterion=TruncatedGCELoss, **SMALL).fit(X, y)
+        same_training(robust, plain, X)
+
+    def test_the_losses_differ(self, blobs):
+        X, y, _ = blobs
+        names = "gce", "truncated_gce", "sce", "bootstrap", "label_smoothing", "ce"
+        fits = [RobustLossClassifier(loss=name, **SMALL).fit(X, y) for name in names]
+        last = [clf.history[-1, "train_loss"] for clf in fits]
+        assert len(set(last)) == len(names)
+
+    @pytest.mark.parametrize(
+        ("name", "params"),
+        [
+            ("gce", {"q": 0.3}),
+            ("truncated_gce", {"k": 0.2, "q": 0.9}),
+            ("sce", {"a": 0.5, "A": -9.2}),
+            ("bootstrap", {"targets": "soft", "weight": 0.1}),
+            ("label_smoothing", {"label_smoothing": 0.3}),
+        ],
+    )
+    def test_its_parameters_reach_it(self, blobs, name, params):
+        given = {f"loss__{key}": value for key, value in params.items()}
+        clf = RobustLossClassifier(loss=name, **given, **SMALL).fit(*blobs[:2])
+        for key, value in params.items():
+            assert getattr(clf.criterion_, key) == value
+        default = RobustLossClassifier(loss=name, **SMALL).fit(*blobs[:2])
+        losses = default.history[:, "train_loss"]
+        assert clf.history[:, "train_loss"] != losses
+
+    @pytest.mark.parametrize(
+        ("name", "typo", "message"),
+        [
+            ("gce", "qq", "GCELoss takes no loss__qq; it takes q, reduction"),
+            ("sce", "q", "SCELoss takes no loss__q; it takes a, b, A, reduction"),
+            ("truncated_gce", "kk", "takes no loss__kk; it takes q, k, reduction"),
+        ],
+    )
+    def test_typos_are_named(self, blobs, name, typo, message):
+        clf = RobustLossClassifier(loss=name, **{f"loss__{typo}": 0.5}, **SMALL)
+        with pytest.raises(ValueError, match=message):
+            clf.fit(*blobs[:2])
+
+    def test_bad_values_are_named(self, blobs):
+        clf = RobustLossClassifier(loss__q=2.0, **SMALL)
+        with pytest.raises(ValueError, match=r"q must be in \(0, 1\]; got 2.0"):
+            clf.fit(*blobs[:2])
+
+
+class TestOwnLoss:
+    @pytest.mark.parametrize(
+        ("loss", "scale"),
+        [
+            (Counting, 1.0),
+            (partial(Counting, scale=2.0), 2.0),
+            (Counting(180, 3.0), 3.0),
+        ],
+        ids=["class", "partial", "instance"],
+    )
+    def test_it_is_given_the_row_numbers(self, blobs, loss, scale):
+        clf = RobustLossClassifier(loss=loss, **SMALL).fit(*blobs[:2])
+        assert clf.criterion_.count.tolist() == [4] * 180
+        assert clf.criterion_.scale == scale
+
+    def test_an_instance_is_left_alone(self, blobs):
+        loss = Counting(180)
+        RobustLossClassifier(loss=loss, **SMALL).fit(*blobs[:2])
+        assert not loss.count.any()
+
+    def test_a_function_that_makes_one(self, blobs):
+        X, y, _ = blobs
+        clf = RobustLossClassifier(loss=make_smooth, loss__scale=1.0, **SMALL)
+        plain = RobustLossClassifier(loss="ce", **SMALL).fit(X, y)
+        np.testing.assert_allclose(
+            clf.fit(X, y).predict_proba(X), plain.predict_proba(X), rtol=1e-4
+        )
+
+    def test_a_function_of_logits_is_refused_with_advice(self, blobs):
+        message = (
+            "loss must be a class or an instance, or a function that makes one; "
+            "cross_entropy needs input, target"
+        )
+        with pytest.raises(TypeError, match=message):
+            RobustLossClassifier(loss=F.cross_entropy, **SMALL).fit(*blobs[:2])
+
+    def test_a_criterion_of_ours_with_row_state(self, blobs):
+        X, y, _ = blobs
+        clf = RobustLossClassifier(loss=ELRLoss, loss__lam=1.0, **SMALL).fit(X, y)
+        assert clf.criterion_.lam == 1.0 and clf.criterion_.targets.shape == (180, 3)
+        with pytest.raises(ValueError, match="ELRLoss keeps a state for each row"):
+            clf.partial_fit(X[:50], y[:50])
+
+    @pytest.mark.parametrize("loss", ["huber", 3, None])
+    def test_another_name_is_refused(self, blobs, loss):
+        with pytest.raises(
+            ValueError, match=r"'loss' parameter .* must be a str among"
+        ):
+            RobustLossClassifier(loss=loss, **SMALL).fit(*blobs[:2])
+
+    def test_the_slot_is_loss_and_not_criterion(self, blobs):
+        for params in ({"criterion": GCELoss}, {"criterion__q": 0.3}):
+            (name,) = params
+            message = f"^{name} would have no effect: RobustLossClassifier has a loss"
+            with pytest.raises(ValueError, match=message):
+                RobustLossClassifier(**params, **SMALL).fit(*blobs[:2])
+
+
+class TestParameters:
+    def test_a_fitted_net_takes_a_new_loss_at_the_next_fit(self, blobs):
+        X, y, _ = blobs
+        clf = RobustLossClassifier(**SMALL).fit(X, y)
+        before = clf.predict_proba(X)
+        clf.set_params(loss="sce", loss__a=0.3)
+        assert isinstance(clf.criterion_, GCELoss)
+        np.testing.assert_array_equal(clf.predict_proba(X), before)
+        fresh = RobustLossClassifier(loss="sce", loss__a=0.3, **SMALL).fit(X, y)
+        same_training(clf.fit(X, y), fresh, X)
+        assert isinstance(clf.criterion_, SCELoss) and clf.criterion_.a == 0.3
+
+    def test_get_params_and_clone(self):
+        clf = RobustLossClassifier(loss="sce", loss__a=0.3, module__hidden=5)
+        params = clone(clf).get_params()
+        assert (params["loss"], params["loss__a"]) == ("sce", 0.3)
+        assert params["module__hidden"] == 5 and params["prune_every"] == "auto"
+
+    def test_pickle(self, blobs):
+        X, y, _ = blobs
+        clf = RobustLossClassifier(loss="truncated_gce", **SMALL).fit(X, y)
+        again = pickle.loads(pickle.dumps(clf))
+        np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+        assert again.criterion_.kept.equal(clf.criterion_.kept)
+
+    def test_grid_search_over_losses_and_their_parameters(self, blobs):
+        X, y, _ = blobs
+        grid = [
+            {"loss": ["gce"], "loss__q": [0.3, 0.9]},
+            {"loss": ["sce"], "loss__a": [0.1, 1.0]},
+        ]
+        search = GridSearchCV(RobustLossClassifier(**SMALL), grid, cv=2)
+        search.fit(X, np.array(["ant", "bee", "cat"])[y])
+        assert len(search.cv_results_["params"]) == 4
+        assert search.best_score_ > 0.5
+        best = search.best_estimator_
+        (value,) = (v for k, v in search.best_params_.items() if k != "loss")
+        name = "q" if best.loss == "gce" else "a"
+        assert getattr(best.criterion_, name) == value
+        assert best.predict_noisy().shape == (180,)
+
+    @pytest.mark.parametrize(
+        ("params", "named"),
+        [
+            ({"prune_start_epoch": 0}, "prune_start_epoch"),
+            ({"prune_start_epoch": "late"}, "prune_start_epoch"),
+            ({"prune_every": 0}, "prune_every"),
+            ({"prune_every": 1.5}, "prune_every"),
+        ],
+    )
+    def test_bad_parameters_are_named(self, blobs, params, named):
+        with pytest.raises(ValueError, match=f"'{named}' parameter .* must be"):
+            RobustLossClassifier(**params).fit(*blobs[:2])
+
+
+class Watched(RobustLossClassifier):
+    """Keeps which rows are left out before each epoch, and their probability."""
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        super().on_train_begin(net, X, y, **kwargs)
+        self.kept_, self.proba_ = [], []
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        super().on_epoch_begin(net, dataset_train, **kwargs)
+        _, codes, logits = self.eval_pass(dataset_train)
+        p = softmax(logits["module"].numpy(), axis=1)
+        self.proba_.append(p[np.arange(len(p)), codes])
+        self.kept_.append(self.criterion_.kept.numpy().copy())
+
+
+class TestPruning:
+    @pytest.mark.parametrize(
+        ("start", "every", "max_epochs", "pruned_before"),
+        [
+            (3, 2, 8, [3, 5, 7]),
+            (2, 1, 5, [2, 3, 4, 5]),
+            (6, 10, 8, [6]),
+            # A third of the epochs, then every twelfth of them.
+            ("auto", "auto", 24, [8, 10, 12, 14, 16, 18, 20, 22, 24]),
+            ("auto", 100, 9, [3]),
+            (9, 1, 8, []),
+        ],
+    )
+    def test_rows_are_chosen_before_these_epochs(
+        self, blobs, start, every, max_epochs, pruned_before
+    ):
+        X, y, _ = blobs
+        params = {**SMALL, "max_epochs": max_epochs, "loss__k": 0.45}
+        clf = Watched(
+            loss="truncated_gce", prune_start_epoch=start, prune_every=every, **params
+        ).fit(X, y)
+        expected = np.ones(180, dtype=bool)
+        for epoch in range(1, max_epochs + 1):
+            if epoch in pruned_before:
+                expected = clf.proba_[epoch - 1] > 0.45
+            np.testing.assert_array_equal(clf.kept_[epoch - 1], expected)
+
+    def test_it_leaves_out_mostly_wrong_labels(self, blobs):
+        X, y, is_noisy = blobs
+        clf = RobustLossClassifier(loss="truncated_gce", **{**SMALL, "max_epochs": 20})
+        dropped = ~clf.fit(X, y).criterion_.kept.numpy()
+        # Seeds 0 to 9: precision and recall at least 0.97.
+        assert is_noisy[dropped].mean() > 0.9 and dropped[is_noisy].mean() > 0.9
+
+    def test_rows_of_a_validation_split_are_never_chosen(self, blobs):
+        X, y, _ = blobs
+        clf = RobustLossClassifier(
+            loss="truncated_gce",
+            loss__k=0.9,
+            prune_start_epoch=2,
+            train_split=ValidSplit(3),
+            **SMALL,
+        ).fit(X, y)
+        kept = clf.criterion_.kept.numpy()
+        plain = RobustLossClassifier(
+            loss="truncated_gce", loss__k=0.9, prune_start_epoch=2, **SMALL
+        ).fit(X, y)
+        assert kept.sum() >= 60 and plain.criterion_.kept.sum() < 120
+
+    def test_other_losses_are_not_touched(self, blobs):
+        X, y, _ = blobs
+        a = RobustLossClassifier(prune_start_epoch=1, prune_every=1, **SMALL)
+        b = RobustLossClassifier(**SMALL)
+        same_training(a.fit(X, y), b.fit(X, y), X)
+
+
+class TestWhatItSays:
+    def test_scores_are_one_minus_the_predicted_probability(self, blobs):
+        X, y, _ = blobs
+        clf = RobustLossClassifier(**SMALL).fit(X, y)
+        p = clf.predict_proba(X)
+        expected = 1 - p[np.arange(180), y]
+        np.testing.assert_allclose(clf.noise_scores_, expected, rtol=1e-5, atol=1e-7)
+        others = np.where(np.eye(3)[y], -1, p).argmax(1)
+        flagged = clf.noise_mask_
+        assert 0 < flagged.sum() < 120
+        np.testing.assert_array_equal(clf.suggested_labels_[flagged], others[flagged])
+
+    @pytest.mark.parametrize(
+        "loss", ["gce", "truncated_gce", "sce", "bootstrap", "label_smoothing", "ce"]
+    )
+    def test_sample_weights_of_one_change_nothing(self, blobs, loss):
+        X, y, _ = blobs
+        plain = RobustLossClassifier(loss=loss, **SMALL).fit(X, y)
+        weighted = RobustLossClassifier(loss=loss, **SMALL)
+        weighted.fit(X, y, sample_weight=np.full(180, 2.0))
+        np.testing.assert_allclose(
+            weighted.predict_proba(X), plain.predict_proba(X), rtol=1e-3, atol=1e-5
+        )
+        zero = np.where(y == 2, 0.0, 1.0)
+        weighted.fit(X, y, sample_weight=zero)
+        assert np.abs(weighted.predict_proba(X) - plain.predict_proba(X)).max() > 0.05
