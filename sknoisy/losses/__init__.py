@@ -20,6 +20,14 @@ from sknoisy.losses._correction import (
     ForwardCorrectionLoss,
 )
 from sknoisy.losses._early_learning import ELRLoss, early_learning_penalty
+from sknoisy.losses._flywheel import (
+    clean_probability,
+    confidence_penalty,
+    corrupt_label_probability,
+    corruption_matrix,
+    refurbished_targets,
+    target_transition_matrix,
+)
 from sknoisy.losses._noise_attention import NoiseAttentionLoss, noise_attention_loss
 from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
 
@@ -35,13 +43,19 @@ __all__ = [
     "TruncatedGCELoss",
     "alignment_loss",
     "bootstrap_targets",
+    "clean_probability",
     "cluster_loss",
+    "confidence_penalty",
+    "corrupt_label_probability",
+    "corruption_matrix",
     "cosine_distances",
     "early_learning_penalty",
     "noise_attention_loss",
     "prior_penalty",
+    "refurbished_targets",
     "soft_assignment",
     "soft_cross_entropy",
     "squared_distances",
     "target_distribution",
+    "target_transition_matrix",
 ]
