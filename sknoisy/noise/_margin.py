@@ -15,6 +15,7 @@ from sknoisy._validation import (
     StrOptions,
     check_rows,
     check_rows_and_labels,
+    set_random_states,
 )
 from sknoisy.base import NoiseInjectorMixin
 from sknoisy.noise._transition import empirical_transition_matrix
@@ -180,7 +181,7 @@ class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
         self._flattens = self.estimator is None
         given = self.estimator
         self.estimator_ = _default_estimator() if given is None else clone(given)
-        _seed_parameters(self.estimator_, self._seed % 2**32)
+        set_random_states(self.estimator_, self._seed % 2**32)
 
     def _draw(self, X, codes):
         # The first rows tell data sets apart whose labels happen to be the same.
@@ -216,16 +217,6 @@ def _default_estimator():
     return VotingClassifier(
         [("linear", linear), ("forest", RandomForestClassifier())], voting="soft"
     )
-
-
-def _seed_parameters(estimator, seed):
-    """Set every ``random_state`` that is None, at any depth."""
-    unset = [
-        name
-        for name, value in estimator.get_params().items()
-        if name.rpartition("__")[2] == "random_state" and value is None
-    ]
-    estimator.set_params(**dict.fromkeys(unset, seed))
 
 
 def _two_likeliest(P):
