@@ -18,6 +18,7 @@ _HOME = {
     "DynamicsDisplay": "sknoisy.inspection",
     "ELRClassifier": "sknoisy.classification",
     "ELRPlusClassifier": "sknoisy.classification",
+    "FlywheelClassifier": "sknoisy.classification",
     "InstanceNoiseInjector": "sknoisy.noise",
     "LossMixtureDetector": "sknoisy.detection",
     "LossMixtureDisplay": "sknoisy.inspection",

@@ -15,12 +15,14 @@ from sknoisy.losses._clustering import (
     squared_distances,
     target_distribution,
 )
+from sknoisy.losses._contrastive import ContrastiveLoss, nt_xent
 from sknoisy.losses._correction import (
     BackwardCorrectionLoss,
     ForwardCorrectionLoss,
 )
 from sknoisy.losses._early_learning import ELRLoss, early_learning_penalty
 from sknoisy.losses._flywheel import (
+    FlywheelLoss,
     clean_probability,
     confidence_penalty,
     corrupt_label_probability,
@@ -35,7 +37,9 @@ __all__ = [
     "BackwardCorrectionLoss",
     "BootstrapLoss",
     "ClusterAlignmentLoss",
+    "ContrastiveLoss",
     "ELRLoss",
+    "FlywheelLoss",
     "ForwardCorrectionLoss",
     "GCELoss",
     "NoiseAttentionLoss",
@@ -51,6 +55,7 @@ __all__ = [
     "cosine_distances",
     "early_learning_penalty",
     "noise_attention_loss",
+    "nt_xent",
     "prior_penalty",
     "refurbished_targets",
     "soft_assignment",

@@ -6,11 +6,13 @@ paper: p(ỹ|x) = γ g(x)[ỹ] + (1 − γ) ε(ỹ|x).
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from sknoisy.losses._bootstrap import bootstrap_targets
+from sknoisy.losses._bootstrap import bootstrap_targets, soft_cross_entropy
 
 __all__ = [
+    "FlywheelLoss",
     "clean_probability",
     "confidence_penalty",
     "corrupt_label_probability",
@@ -26,6 +28,8 @@ _EPSILON_FLOOR = 1e-8
 _ROW_FLOOR = 1e-8
 # Without it the regulariser has no lower bound: any probability could be driven to 0.
 _LOG_OFFSET = 1e-8
+# Rows that are summed at a time in double precision, to spare a copy of all.
+_BLOCK = 4096
 
 
 @torch.no_grad()
@@ -91,7 +95,9 @@ def refurbished_targets(q: Tensor, y: Tensor, proba: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def corruption_matrix(q: Tensor, y: Tensor, proba: Tensor) -> Tensor:
+def corruption_matrix(
+    q: Tensor, y: Tensor, proba: Tensor, sample_weight: Tensor | None = None
+) -> Tensor:
     """Return T_c, how corrupt labels are spread: rows = true class, columns = given.
 
     T_c[y, y'] = Σ_{i: ỹ_i = y'} (1 − q_i) f_i[y] / Σ_i (1 − q_i) f_i[y]
@@ -102,17 +108,21 @@ def corruption_matrix(q: Tensor, y: Tensor, proba: Tensor) -> Tensor:
     y : Tensor of shape (n,), dtype int64
     proba : Tensor of shape (n, n_classes)
         f, from which the targets were made.
+    sample_weight : Tensor of shape (n,), default=None
+        How often each row counts.
 
     Returns
     -------
     T_c : Tensor of shape (n_classes, n_classes), dtype float64
         Rows sum to 1; the row of a class without corrupt labels is uniform.
     """
-    return _spread((1 - q.double())[:, None] * proba.double(), y)
+    return _spread(proba, y, _times(1 - q, sample_weight))
 
 
 @torch.no_grad()
-def target_transition_matrix(targets: Tensor, y: Tensor) -> Tensor:
+def target_transition_matrix(
+    targets: Tensor, y: Tensor, sample_weight: Tensor | None = None
+) -> Tensor:
     """Return T, the share of each given label among the targets of each class.
 
     Parameters
@@ -120,13 +130,15 @@ def target_transition_matrix(targets: Tensor, y: Tensor) -> Tensor:
     targets : Tensor of shape (n, n_classes)
         Q of Equation 11.
     y : Tensor of shape (n,), dtype int64
+    sample_weight : Tensor of shape (n,), default=None
+        How often each row counts.
 
     Returns
     -------
     T : Tensor of shape (n_classes, n_classes), dtype float64
         Rows = true class, sum to 1.
     """
-    return _spread(targets.double(), y)
+    return _spread(targets, y, _times(targets.new_ones(len(targets)), sample_weight))
 
 
 @torch.no_grad()
@@ -166,11 +178,243 @@ def confidence_penalty(logits: Tensor, prior: Tensor) -> Tensor:
     return (logits.softmax(1) + _LOG_OFFSET).log() @ prior
 
 
-def _spread(weights: Tensor, y: Tensor) -> Tensor:
-    """Sum rows by given label, and scale each class's sums to 1."""
-    n_rows, n_classes = weights.shape
-    by_label = weights.new_zeros(n_classes, n_classes).index_add_(0, y, weights)
-    counts = by_label.T
-    total = counts.sum(1, keepdim=True)
+class FlywheelLoss(nn.Module):
+    """The losses of both networks, and what the cycles know of every row.
+
+    A cycle is `judge` for all rows, `start_cycle`, training of the auxiliary network
+    by `auxiliary_loss`, `refurbish`, and training of the main one by `main_loss`.
+
+    Parameters
+    ----------
+    n_samples, n_classes : int
+    lam : float >= 0, default=3.0, the value of [1]_
+        Weight λ of the confidence regulariser.
+    epsilon : {"estimated", "uniform"}, default="estimated"
+        Probability ε of the given label if it is corrupt: Equation 14, or
+        1 / n_classes.
+    resample : bool, default=True
+        Whether the main network learns refurbished labels, Equation 8, or the given
+        ones as far as they are clean, Equation 7.
+
+    Attributes
+    ----------
+    gamma : Tensor of shape ()
+        Share γ of clean labels; NaN before the first cycle.
+    q : Tensor of shape (n_samples,)
+        Chance that the given label is clean.
+    epsilon : Tensor of shape (n_samples,)
+    proba : Tensor of shape (n_samples, n_classes)
+        Last predictions f of the auxiliary network.
+    labels : Tensor of shape (n_samples,), dtype int64
+        Refurbished labels ŷ.
+    prior : Tensor of shape (n_classes,)
+        Shares π of the labels that the main network learns.
+    corruption : Tensor of shape (n_classes, n_classes)
+        T_c.
+
+    References
+    ----------
+    .. [1] H. Kim, H. S. Chang, K. Cho, J. Lee, B. Han, "Learning with noisy labels:
+       Interconnection of two expectation-maximizations" (LNL-flywheel).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.losses import FlywheelLoss
+    >>> state = FlywheelLoss(n_samples=3, n_classes=2, lam=0.5)
+    >>> rows, y = torch.arange(3), torch.tensor([0, 1, 1])
+    >>> f = torch.tensor([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]])
+    >>> state.start(f, y, rows)  # two of three labels are predicted
+    >>> state.start_cycle(state.judge(f.log(), y, rows), y, rows)
+    >>> state.q
+    tensor([0.7826, 0.7826, 0.2857])
+    >>> state.refurbish(f, y, rows)
+    >>> state.labels
+    tensor([0, 1, 0])
+    """
+
+    gamma: Tensor
+    q: Tensor
+    epsilon: Tensor
+    proba: Tensor
+    labels: Tensor
+    prior: Tensor
+    corruption: Tensor
+
+    def __init__(
+        self,
+        n_samples: int,
+        n_classes: int,
+        lam: float = 3.0,
+        epsilon: str = "estimated",
+        resample: bool = True,
+    ) -> None:
+        super().__init__()
+        if epsilon not in ("estimated", "uniform"):
+            raise ValueError(
+                f"epsilon must be 'estimated' or 'uniform'; got {epsilon!r}."
+            )
+        self.lam = lam
+        self.estimates_epsilon = epsilon == "estimated"
+        self.resample = resample
+        uniform = 1 / n_classes
+        self.register_buffer("gamma", torch.tensor(torch.nan))
+        self.register_buffer("q", torch.ones(n_samples))
+        self.register_buffer("epsilon", torch.full((n_samples,), uniform))
+        self.register_buffer("proba", torch.full((n_samples, n_classes), uniform))
+        self.register_buffer("labels", torch.zeros(n_samples, dtype=torch.int64))
+        self.register_buffer("prior", torch.full((n_classes,), uniform))
+        square = torch.full((n_classes, n_classes), uniform)
+        self.register_buffer("corruption", square)
+
+    @torch.no_grad()
+    def start(
+        self,
+        proba: Tensor,
+        y: Tensor,
+        rows: Tensor,
+        sample_weight: Tensor | None = None,
+    ) -> None:
+        """Begin after the warm-up: γ is the training accuracy of the auxiliary network.
+
+        Parameters
+        ----------
+        proba : Tensor of shape (n, n_classes)
+            What the auxiliary network predicts.
+        y : Tensor of shape (n,), dtype int64
+            Given labels.
+        rows : Tensor of shape (n,), dtype int64
+            Row numbers.
+        sample_weight : Tensor of shape (n,), default=None
+        """
+        self._keep(proba, y, rows, sample_weight)
+        self.gamma.copy_(_mean((self.labels[rows] == y).float(), sample_weight))
+
+    @torch.no_grad()
+    def judge(self, logits: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+        """Return how likely the labels of some rows are clean, Equation 4.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (n, n_classes)
+            Of the main network.
+        y : Tensor of shape (n,), dtype int64
+        rows : Tensor of shape (n,), dtype int64
+
+        Returns
+        -------
+        q : Tensor of shape (n,)
+        """
+        log_proba = logits.log_softmax(1)
+        return clean_probability(log_proba, y, float(self.gamma), self.epsilon[rows])
+
+    @torch.no_grad()
+    def start_cycle(
+        self,
+        q: Tensor,
+        y: Tensor,
+        rows: Tensor,
+        sample_weight: Tensor | None = None,
+    ) -> None:
+        """Take in what the main network says of the rows: q, γ and T_c.
+
+        Parameters
+        ----------
+        q : Tensor of shape (n,)
+        y : Tensor of shape (n,), dtype int64
+        rows : Tensor of shape (n,), dtype int64
+        sample_weight : Tensor of shape (n,), default=None
+        """
+        self.q[rows] = q
+        self.gamma.copy_(_mean(q, sample_weight))
+        spread = corruption_matrix(q, y, self.proba[rows], sample_weight)
+        self.corruption.copy_(spread)
+
+    @torch.no_grad()
+    def refurbish(
+        self,
+        proba: Tensor,
+        y: Tensor,
+        rows: Tensor,
+        sample_weight: Tensor | None = None,
+    ) -> None:
+        """Take in what the auxiliary network, once trained, says: ŷ, π and ε.
+
+        Parameters
+        ----------
+        proba : Tensor of shape (n, n_classes)
+        y : Tensor of shape (n,), dtype int64
+        rows : Tensor of shape (n,), dtype int64
+        sample_weight : Tensor of shape (n,), default=None
+        """
+        self._keep(proba, y, rows, sample_weight)
+        if self.estimates_epsilon:
+            self.epsilon[rows] = corrupt_label_probability(proba, y, self.corruption)
+
+    def targets(self, y: Tensor, rows: Tensor) -> Tensor:
+        """Return Q of Equation 11 for some rows, shape (n, n_classes)."""
+        return refurbished_targets(self.q[rows], y, self.proba[rows])
+
+    def auxiliary_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each row for the auxiliary network, Equation 13.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+        targets : Tensor of shape (batch, n_classes)
+            Q, mixed as the rows were.
+        """
+        return soft_cross_entropy(logits, targets)
+
+    def main_loss(self, logits: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+        """Return the loss of each row for the main network, Equation 8 or 7.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+        y : Tensor of shape (batch,), dtype int64
+        rows : Tensor of shape (batch,), dtype int64
+
+        Returns
+        -------
+        loss : Tensor of shape (batch,)
+        """
+        learnt = self.labels[rows] if self.resample else y
+        loss = F.cross_entropy(logits, learnt, reduction="none")
+        if not self.resample:
+            loss = self.q[rows] * loss
+        if self.lam:
+            loss = loss + self.lam * confidence_penalty(logits, self.prior)
+        return loss
+
+    def _keep(
+        self, proba: Tensor, y: Tensor, rows: Tensor, sample_weight: Tensor | None
+    ) -> None:
+        self.proba[rows] = proba
+        self.labels[rows] = proba.argmax(1)
+        learnt = self.labels[rows] if self.resample else y
+        counts = torch.bincount(learnt, sample_weight, minlength=len(self.prior))
+        self.prior.copy_(counts / counts.sum())
+
+
+def _times(weight: Tensor, sample_weight: Tensor | None) -> Tensor:
+    return weight if sample_weight is None else weight * sample_weight
+
+
+def _mean(values: Tensor, sample_weight: Tensor | None) -> Tensor:
+    if sample_weight is None:
+        return values.mean()
+    return (values * sample_weight).sum() / sample_weight.sum()
+
+
+def _spread(proba: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Sum weighted rows by given label, and scale each class's sums to 1."""
+    n_rows, n_classes = proba.shape
+    by_label = proba.new_zeros(n_classes, n_classes, dtype=torch.float64)
+    parts = zip(proba.split(_BLOCK), y.split(_BLOCK), weight.split(_BLOCK), strict=True)
+    for part, labels, counts in parts:
+        by_label.index_add_(0, labels, part.double() * counts.double()[:, None])
+    sums = by_label.T
+    total = sums.sum(1, keepdim=True)
     known = total > _ROW_FLOOR * n_rows
-    return torch.where(known, counts / total.clamp_min(1e-300), 1 / n_classes)
+    return torch.where(known, sums / total.clamp_min(1e-300), 1 / n_classes)

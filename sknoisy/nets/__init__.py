@@ -1,6 +1,6 @@
 """Networks, batches and the net class that the estimators are built on."""
 
-from sknoisy.nets._augment import mixup
+from sknoisy.nets._augment import jitter, mixup, swap_features
 from sknoisy.nets._batches import ArrayDataset, Batch, LoaderBatches, TensorBatches
 from sknoisy.nets._callbacks import DynamicsRecorder
 from sknoisy.nets._modules import MLP, embed
@@ -17,5 +17,7 @@ __all__ = [
     "NetParamsMixin",
     "TensorBatches",
     "embed",
+    "jitter",
     "mixup",
+    "swap_features",
 ]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["mixup"]
+__all__ = ["jitter", "mixup", "swap_features"]
 
 
 def mixup(X: Tensor, partner: Tensor, share: Tensor | float) -> Tensor:
@@ -38,3 +38,69 @@ def mixup(X: Tensor, partner: Tensor, share: Tensor | float) -> Tensor:
     if isinstance(share, Tensor) and share.ndim:
         share = share.reshape(-1, *[1] * (X.ndim - 1)).to(X.dtype)
     return torch.lerp(X[partner], X, share)
+
+
+def jitter(X: Tensor, spread: Tensor, scale: float) -> Tensor:
+    """Return the rows with Gaussian noise, in proportion to each feature's spread.
+
+    A weak view of rows of a table: what it shows is nearly the same.
+
+    Parameters
+    ----------
+    X : Tensor of shape (batch, n_features)
+    spread : Tensor of shape (n_features,)
+        Standard deviations of the features over all rows.
+    scale : float >= 0
+        Standard deviation of the noise, as a share of the spread.
+
+    Returns
+    -------
+    view : Tensor of shape (batch, n_features)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.nets import jitter
+    >>> X = torch.zeros(3, 2)
+    >>> jitter(X, spread=torch.tensor([0.0, 1.0]), scale=0.1)[:, 0]
+    tensor([0., 0., 0.])
+    """
+    return torch.addcmul(X, torch.randn_like(X), spread, value=scale)
+
+
+def swap_features(X: Tensor, rate: float) -> Tensor:
+    """Return the rows with some entries taken from other rows of the batch.
+
+    A strong view of rows of a table. Each entry is replaced with probability ``rate``
+    by a draw from the same column, hence from the feature's own distribution [1]_.
+
+    Parameters
+    ----------
+    X : Tensor of shape (batch, n_features)
+    rate : float in [0, 1]
+
+    Returns
+    -------
+    view : Tensor of shape (batch, n_features)
+
+    References
+    ----------
+    .. [1] D. Bahri, H. Jiang, Y. Tay, D. Metzler, "SCARF: Self-supervised contrastive
+       learning using random feature corruption", ICLR 2022. arXiv:2106.15147
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.nets import swap_features
+    >>> X = torch.tensor([[1.0, 10.0], [2.0, 20.0]])
+    >>> view = swap_features(X, rate=0.6)
+    >>> sorted(set(view[:, 1].tolist()) - {10.0, 20.0})
+    []
+    """
+    if rate == 0:
+        return X
+    draw = torch.rand_like(X)
+    # Given draw < rate, draw / rate is uniform again: one draw decides both.
+    donor = (draw * (len(X) / rate)).long()
+    own = torch.arange(len(X), device=X.device)[:, None]
+    return X.gather(0, torch.where(donor < len(X), donor, own))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
-__all__ = ["ArrayDataset", "Batch", "LoaderBatches", "TensorBatches"]
+__all__ = ["ArrayDataset", "Batch", "LoaderBatches", "TensorBatches", "to_float"]
 
 
 class Batch(tuple):
@@ -143,14 +143,14 @@ class TensorBatches:
         for start, stop in self.bounds:
             index = order[start:stop]
             y = None if self.y is None else self.y[index]
-            yield Batch(_to_float(self.X[index]), y, index)
+            yield Batch(to_float(self.X[index]), y, index)
 
     def _slices(self):
         index = torch.arange(self.n_rows, device=self.X.device)
         for start, stop in self.bounds:
             y = None if self.y is None else self.y[start:stop]
             # A copy: a module that works in place would write into the user's X.
-            yield Batch(_to_float(self.X[start:stop].clone()), y, index[start:stop])
+            yield Batch(to_float(self.X[start:stop].clone()), y, index[start:stop])
 
 
 class LoaderBatches:
@@ -200,7 +200,7 @@ class LoaderBatches:
         for X, y, index in self.loader:
             X = X.to(self.device, non_blocking=True)
             y = None if y is None else y.to(self.device, non_blocking=True)
-            yield Batch(_to_float(X), y, index.to(self.device, non_blocking=True))
+            yield Batch(to_float(X), y, index.to(self.device, non_blocking=True))
 
 
 class _Fetcher(Dataset):
@@ -272,6 +272,6 @@ def _as_tensor(array):
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
-def _to_float(X):
+def to_float(X):
     """Scale uint8 images to [0, 1]; they stay uint8 until here to save memory."""
     return X.float().div_(255) if X.dtype == torch.uint8 else X

@@ -89,12 +89,14 @@ class TrainingLoopMixin:
         for batch in self.get_iterator(self.get_dataset(X), training=False):
             yield to_device(self.evaluation_step(batch, training), device=device)
 
-    def eval_pass(self, dataset):
-        """Score a dataset with every module in evaluation mode.
+    def eval_pass(self, dataset, names=None):
+        """Score a dataset with modules in evaluation mode.
 
         Parameters
         ----------
         dataset : ArrayDataset or Subset of one
+        names : list of str or None, default=None
+            Of the modules, such as "module"; None takes all.
 
         Returns
         -------
@@ -104,7 +106,7 @@ class TrainingLoopMixin:
             One entry for each module, by name.
         """
         rows, codes = [], []
-        logits = {name: [] for name in self._modules}
+        logits = {name: [] for name in names or self._modules}
         self._set_training(False)
         with torch.no_grad(), self._autocast():
             for batch in self.get_iterator(dataset, training=False):

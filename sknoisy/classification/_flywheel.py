@@ -1,0 +1,483 @@
+"""LNL-flywheel: one network judges the labels, another one refurbishes them."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sknoisy._validation import Interval, StrOptions, check_parameters
+from sknoisy.classification._robust_net import RobustNetMixin
+from sknoisy.losses import (
+    ContrastiveLoss,
+    FlywheelLoss,
+    clean_probability,
+    corrupt_label_probability,
+    corruption_matrix,
+    refurbished_targets,
+    target_transition_matrix,
+)
+from sknoisy.nets import NetClassifier, jitter, mixup, swap_features
+from sknoisy.nets._batches import to_float
+from sknoisy.nets._modules import embed_and_classify
+from sknoisy.nets._slots import check_outputs
+
+__all__ = ["FlywheelClassifier"]
+
+# The value of the source for ten classes and more; with fewer it would drown the label.
+_LAM, _LAM_PER_CLASS = 3.0, 0.3
+_WARMUP_SHARE = 0.2
+# Views of tables, where the user says nothing.
+_JITTER, _SWAP_RATE = 0.3, 0.6
+# Rows that a feature's spread is taken from, at most.
+_N_SPREAD_ROWS = 10_000
+# A class that holds more of the refurbished labels has swallowed the others.
+_COLLAPSED = 0.9
+
+
+class FlywheelClassifier(RobustNetMixin, NetClassifier):
+    """Robust classifier of two networks, one judging labels, one refurbishing them.
+
+    The main network g says how likely each label is clean. The auxiliary network f
+    learns the labels as far as they are, and says what the others should be; from its
+    labels the main network learns in turn. Each cycle is a step of two interlocked EM
+    algorithms [1]_. Only f predicts.
+
+    Parameters
+    ----------
+    module : torch module class or instance, default=None
+        The auxiliary network f, which predicts; as in `NetClassifier`.
+    judge : torch module class or instance, default=None
+        The main network g. None takes the class and the parameters of ``module``, with
+        weights of its own; ``judge__…`` replaces some of them.
+    lam : float in [0, n_classes) or "auto", default="auto"
+        Weight of the confidence regulariser of g, λ. "auto" is 3, the value of [1]_,
+        or 0.3 for each class if that is less: see Notes. 0 leaves it out.
+    contrastive_weight : float >= 0, default=0.025, the value of [1]_
+        Weight of the contrastive term of f, α. 0 leaves it out.
+    temperature : float > 0, default=0.05
+        Of the contrastive term; [1]_ gives none, this is the one of [2]_.
+    warmup_epochs : int >= 1 or "auto", default="auto"
+        Epochs in which both networks learn the given labels. "auto" is 20 % of
+        ``max_epochs``. [1]_ has 10 of 300.
+    mixup_alpha : float > 0, default=4.0
+        Both parameters of the beta distribution of a batch's share. [1]_ gives none,
+        this is the one of [3]_.
+    weak_view, strong_view : "auto", float or callable, default="auto"
+        A callable maps a batch of X to a batch that is slightly or strongly changed.
+        For tables, a float sets the strength of the standard views: noise with
+        ``weak_view`` standard deviations of each feature, "auto" is 0.3; and
+        replacement of the share ``strong_view`` of the entries by those of other rows,
+        "auto" is 0.6.
+    epsilon : {"estimated", "uniform"}, default="estimated"
+        Probability of a corrupt label, ε: Equation 14, or 1 / n_classes.
+    resample : bool, default=True
+        Whether g learns the labels that f refurbished. False has it learn the given
+        ones, weighted by how likely they are clean, Equation 7.
+    lr : float >= 0, default=0.02, the value of [1]_
+        Learning rate of both networks at the first epoch.
+    **net_params : dict
+        Parameters of `NetClassifier`: ``max_epochs``, ``batch_size``,
+        ``random_state``, ``device``, ``callbacks``, ``module__hidden``…
+
+    Attributes
+    ----------
+    clean_proba_ : ndarray of shape (n_samples,), dtype float32
+        How likely each given label is clean, q, by the trained networks.
+    refurbished_labels_ : ndarray of shape (n_samples,)
+        What f predicts for each row, ŷ.
+    transition_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
+        T[a, b] = P(given label b | true class a).
+    corruption_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
+        T_c[a, b] = P(given label b | true class a, label corrupt).
+    gamma_ : ndarray of shape (n_epochs,), dtype float64
+        Share of clean labels in each epoch, γ; NaN in the warm-up.
+    lam_ : float
+        The λ in use.
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        1 − ``clean_proba_``. Larger = more suspicious.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        ``noise_scores_ > 0.5``.
+    noise_rate_ : float
+        Mean of ``noise_scores_``.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        What f finds most probable besides the given label, where that is judged wrong.
+    classes_ : ndarray of shape (n_classes,)
+    module_, judge_ : torch modules
+        f and g.
+    criterion_, optimizer_, history_, device_, n_features_in_
+        As in `NetClassifier`; ``history_[:, "gamma"]`` is γ.
+
+    See Also
+    --------
+    DynamicBootstrapClassifier : One network, which trusts a label by its loss.
+    sknoisy.losses.FlywheelLoss : The steps of a cycle by themselves.
+
+    Notes
+    -----
+    A cycle is an epoch, and trains f on all rows before g learns what f says: about
+    three times the work of plain training, and the contrastive term doubles f's part.
+
+    The regulariser pushes a label's own logit down where g gives the label less than
+    (λ / n_classes − 1) / (λ − 1), and λ must stay below the number of classes to
+    leave the label any say.
+
+    References
+    ----------
+    .. [1] H. Kim, H. S. Chang, K. Cho, J. Lee, B. Han, "Learning with noisy labels:
+       Interconnection of two expectation-maximizations" (LNL-flywheel).
+    .. [2] N. Karim, M. N. Rizve, N. Rahnavard, A. Mian, M. Shah, "UNICON: Combating
+       label noise through uniform selection and contrastive learning", CVPR 2022.
+    .. [3] J. Li, R. Socher, S. C. H. Hoi, "DivideMix: Learning with noisy labels as
+       semi-supervised learning", ICLR 2020. arXiv:2002.07394
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknoisy import FlywheelClassifier, SymmetricNoiseInjector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> injector = SymmetricNoiseInjector(0.4, random_state=0)
+    >>> X, y_noisy = injector.fit_resample(X / X.std(), y)
+    >>> clf = FlywheelClassifier(batch_size=32, random_state=0)
+    >>> clf = clf.fit(X[:1000], y_noisy[:1000])
+    >>> bool(clf.score(X[1000:], y[1000:]) > 0.85)
+    True
+    """
+
+    prefixes_ = [*NetClassifier.prefixes_, "judge"]
+    cuda_dependent_attributes_ = [
+        *NetClassifier.cuda_dependent_attributes_,
+        "judge_",
+        "spread_",
+    ]
+    _modules = ["module", "judge"]
+
+    _parameter_constraints = {
+        **NetClassifier._parameter_constraints,
+        "lam": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "contrastive_weight": [Interval(Real, 0, None, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "warmup_epochs": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "mixup_alpha": [Interval(Real, 0, None, closed="neither")],
+        "weak_view": [
+            Interval(Real, 0, None, closed="left"),
+            callable,
+            StrOptions({"auto"}),
+        ],
+        "strong_view": [
+            Interval(Real, 0, 1, closed="both"),
+            callable,
+            StrOptions({"auto"}),
+        ],
+        "epsilon": [StrOptions({"estimated", "uniform"})],
+        "resample": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        module=None,
+        *,
+        judge=None,
+        lam="auto",
+        contrastive_weight=0.025,
+        temperature=0.05,
+        warmup_epochs="auto",
+        mixup_alpha=4.0,
+        weak_view="auto",
+        strong_view="auto",
+        epsilon="estimated",
+        resample=True,
+        lr=0.02,
+        **net_params,
+    ):
+        super().__init__(module, lr=lr, **net_params)
+        self.judge = judge
+        self.lam = lam
+        self.contrastive_weight = contrastive_weight
+        self.temperature = temperature
+        self.warmup_epochs = warmup_epochs
+        self.mixup_alpha = mixup_alpha
+        self.weak_view = weak_view
+        self.strong_view = strong_view
+        self.epsilon = epsilon
+        self.resample = resample
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Train both networks, and judge and refurbish the labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+        y : array-like of shape (n_samples,)
+            The given labels, of any kind.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, at least 0: in the losses, and in γ, π and both
+            matrices.
+
+        Returns
+        -------
+        self : FlywheelClassifier
+
+        Raises
+        ------
+        ValueError
+            As `NetClassifier.fit`; and if ``warmup_epochs`` leaves no epoch for a
+            cycle, ``lam`` is not less than the number of classes, a view is missing,
+            or ``judge`` is, where ``module`` is an instance.
+
+        Warns
+        -----
+        UserWarning
+            If the refurbished labels have collapsed onto a class.
+        """
+        check_parameters(self)
+        n_warmup = self.warmup_epochs
+        if n_warmup != "auto" and n_warmup >= self.max_epochs:
+            raise ValueError(
+                f"warmup_epochs={n_warmup} leaves no epoch for a cycle: it must be "
+                f"less than max_epochs={self.max_epochs}."
+            )
+        return super().fit(X, y, sample_weight)
+
+    def start_fit(self, dataset):
+        """Settle λ, the warm-up and the views."""
+        super().start_fit(dataset)
+        n_classes = len(self.classes_)
+        self.lam_ = self.lam
+        if self.lam == "auto":
+            self.lam_ = min(_LAM, _LAM_PER_CLASS * n_classes)
+        elif self.lam >= n_classes:
+            raise ValueError(
+                f"lam={self.lam} must be less than the number of classes, {n_classes}: "
+                "the regulariser would outweigh the label, even where a network is "
+                "sure of it. lam='auto' takes "
+                f"{min(_LAM, _LAM_PER_CLASS * n_classes):g}."
+            )
+        self.n_warmup_ = self.warmup_epochs
+        if self.warmup_epochs == "auto":
+            self.n_warmup_ = max(1, round(_WARMUP_SHARE * self.max_epochs))
+        self._check_views(dataset)
+
+    def component_of(self, name):
+        """Return what fills a slot; the judge is by default built as the module is."""
+        if name == "judge" and self.judge is None:
+            return super().component_of("module")
+        return super().component_of(name)
+
+    def get_params_for(self, prefix):
+        """Collect the parameters of a slot; by default the judge has the module's."""
+        params = super().get_params_for(prefix)
+        if prefix == "judge" and self.judge is None:
+            params = {**super().get_params_for("module"), **params}
+        return params
+
+    def initialize_module(self):
+        """Build both networks."""
+        if self.judge is None and isinstance(self.module, nn.Module):
+            raise ValueError(
+                "module is an instance, from which no second network with weights of "
+                f"its own can be made: pass its class {type(self.module).__name__}, or "
+                "another instance as judge."
+            )
+        self.module_ = self.build("module")
+        self.judge_ = self.build("judge")
+        row = torch.zeros(1, *self.input_shape_, device=self.device_)
+        check_outputs(self.judge_, row, len(self.classes_))
+        return self
+
+    def initialize_criterion(self):
+        """Make room for what the cycles know of the rows, and the contrastive head."""
+        cycles = FlywheelLoss(
+            self.rows_fitted_[0],
+            len(self.classes_),
+            lam=self.lam_,
+            epsilon=self.epsilon,
+            resample=self.resample,
+        )
+        parts = {"cycles": cycles}
+        if self.contrastive_weight:
+            row = torch.zeros(1, *self.input_shape_, device=self.device_)
+            with torch.no_grad():
+                features, _ = embed_and_classify(self.module_.eval(), row)
+            parts["contrast"] = ContrastiveLoss(
+                features.shape[1], temperature=self.temperature
+            )
+        self.criterion_ = nn.ModuleDict(parts).to(self.device_)
+        return self
+
+    def training_loss(self, X, y, index):
+        """Return the loss of a batch for the network whose turn it is, and logits."""
+        if self.turn_ == "warm-up":
+            return self._warm_up_loss(X, y, index)
+        if self.turn_ == "auxiliary":
+            return self._auxiliary_loss(X, y, index)
+        logits = self.judge_(self._weak(X)).float()
+        loss = self._cycles.main_loss(logits, y, index)
+        return self.weighted_mean(loss, index), logits
+
+    def _warm_up_loss(self, X, y, index):
+        """Train both networks on the given labels; neither sees the other."""
+        logits = self.module_(X).float()
+        loss = F.cross_entropy(logits, y, reduction="none")
+        loss = loss + F.cross_entropy(self.judge_(X).float(), y, reduction="none")
+        loss = self.weighted_mean(loss, index)
+        # torch's fused SGD fails on weights whose gradients begin later than others'.
+        for weight in self.criterion_.parameters():
+            loss = loss + 0 * weight.sum()
+        return loss, logits
+
+    def _auxiliary_loss(self, X, y, index):
+        """Equation 13 on mixed weak views, and the contrastive term on strong ones."""
+        partner = torch.randperm(len(X), device=X.device)
+        share = float(self.rng_.beta(self.mixup_alpha, self.mixup_alpha))
+        share = max(share, 1 - share)
+        logits = self.module_(mixup(self._weak(X), partner, share)).float()
+        targets = mixup(self._cycles.targets(y, index), partner, share)
+        loss = self._cycles.auxiliary_loss(logits, targets)
+        if self.sample_weight_ is None:
+            loss = loss.mean()
+        else:
+            weight = self.sample_weight_[index]
+            loss = mixup(weight, partner, share) * loss
+            loss = loss.sum() / weight.sum().clamp_min(1e-12)
+        if self.contrastive_weight:
+            views = torch.cat([self._strong(X), self._strong(X)])
+            features, _ = embed_and_classify(self.module_, views)
+            contrast = self.criterion_["contrast"](*features.float().chunk(2))
+            contrast = self.weighted_mean(contrast, index)
+            loss = loss + self.contrastive_weight * contrast
+        return loss, logits
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Judge the labels, once the warm-up is over."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        epoch = len(self.history)
+        # The share of a whole batch is a number: numpy draws it without a device.
+        self.rng_ = np.random.default_rng([self.seed_, epoch])
+        self.rows_ = dataset_train
+        self.turn_ = "warm-up" if epoch <= self.n_warmup_ else "auxiliary"
+        if self.turn_ == "auxiliary":
+            if self._cycles.gamma.isnan():
+                self._take_in(self._cycles.start, *self._predict_rows(self.rows_))
+            rows, codes, logits = self.eval_pass(self.rows_, ["judge"])
+            q = self._cycles.judge(logits.pop("judge"), codes, rows)
+            self._take_in(self._cycles.start_cycle, q, codes, rows)
+        self.history.record("gamma", float(self._cycles.gamma))
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Train the auxiliary network, refurbish the labels, train the main network."""
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if training and self.turn_ == "auxiliary":
+            self._take_in(self._cycles.refurbish, *self._predict_rows(self.rows_))
+            self.turn_ = "main"
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+
+    def finish_fit(self, dataset):
+        """Judge all labels by both networks as they are after the last epoch."""
+        self.rows_ = None
+        cycles = self._cycles
+        proba, codes, rows = self._predict_rows(dataset)
+        _, _, logits = self.eval_pass(dataset, ["judge"])
+        gamma = cycles.gamma
+        if gamma.isnan():
+            gamma = (proba.argmax(1) == codes).float().mean()
+        epsilon = cycles.epsilon[rows]
+        if self.epsilon == "estimated":
+            epsilon = corrupt_label_probability(proba, codes, cycles.corruption)
+        log_proba = logits["judge"].log_softmax(1)
+        q = clean_probability(log_proba, codes, float(gamma), epsilon)
+        targets = refurbished_targets(q, codes, proba)
+        weight = self.sample_weight_
+        T, T_c = (
+            target_transition_matrix(targets, codes, weight),
+            corruption_matrix(q, codes, proba, weight),
+        )
+        self.transition_matrix_, self.corruption_matrix_ = (
+            T.cpu().numpy(),
+            T_c.cpu().numpy(),
+        )
+        self.gamma_ = np.array(self.history[:, "gamma"])
+        self.clean_proba_ = q.cpu().numpy()
+        proba, codes = proba.cpu().numpy(), codes.cpu().numpy()
+        self.refurbished_labels_ = self.classes_[proba.argmax(1)]
+        self._judge(1 - self.clean_proba_, proba, codes)
+        self._warn_of_collapse(codes)
+
+    @torch.no_grad()
+    def _predict_rows(self, dataset):
+        """Return the mean prediction of two weak views, codes and row numbers."""
+        parts = []
+        self._set_training(False)
+        with self._autocast():
+            for batch in self.get_iterator(dataset, training=False):
+                X, y = batch
+                proba = self.module_(self._weak(X)).float().softmax(1)
+                proba += self.module_(self._weak(X)).float().softmax(1)
+                parts.append((proba / 2, y, batch.index))
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+    def _take_in(self, step, values, codes, rows):
+        """Hand what a network says of some rows to a step of the cycles."""
+        weight = None if self.sample_weight_ is None else self.sample_weight_[rows]
+        step(values, codes, rows, weight)
+
+    def _weak(self, X):
+        if callable(self.weak_view):
+            return self.weak_view(X)
+        scale = _JITTER if self.weak_view == "auto" else self.weak_view
+        return jitter(X, self.spread_, scale)
+
+    def _strong(self, X):
+        if callable(self.strong_view):
+            return self.strong_view(X)
+        rate = _SWAP_RATE if self.strong_view == "auto" else self.strong_view
+        return swap_features(X, rate)
+
+    def _check_views(self, dataset):
+        """Find the spread of a table's features; refuse views that cannot be made."""
+        rows = np.unique(np.linspace(0, len(dataset) - 1, _N_SPREAD_ROWS, dtype=int))
+        X = to_float(dataset.fetch(rows)[0])
+        self.spread_ = X.std(0, correction=0).to(self.device_) if X.ndim == 2 else None
+        names = ["weak_view"] + ["strong_view"] * bool(self.contrastive_weight)
+        for name in names:
+            view = getattr(self, name)
+            if not callable(view):
+                if X.ndim != 2:
+                    raise ValueError(
+                        f"{name}={view!r} is for tables, but X has {X.ndim} "
+                        f"dimensions: give {name} a callable that maps a batch to an "
+                        "augmented one."
+                    )
+                continue
+            batch = X[:2].to(self.device_)
+            shape = getattr(view(batch.clone()), "shape", None)
+            if shape != batch.shape:
+                raise ValueError(
+                    f"{name} must map a batch to a tensor of the same shape; of "
+                    f"{tuple(batch.shape)} it made {shape and tuple(shape)}."
+                )
+
+    def _warn_of_collapse(self, codes):
+        shares = np.bincount(
+            np.searchsorted(self.classes_, self.refurbished_labels_),
+            minlength=len(self.classes_),
+        ) / len(codes)
+        largest = shares.argmax()
+        others, given = 1 - shares[largest], (codes != largest).mean()
+        # Where a class has most of the given labels, it may have most of the others.
+        if others < 1 - _COLLAPSED and others < given / 2:
+            warnings.warn(
+                f"the refurbished labels have collapsed: {shares[largest]:.0%} are "
+                f"{self.classes_[largest]}, of the given labels {1 - given:.0%}. "
+                "Lower lr, lam or weak_view, or raise warmup_epochs.",
+                stacklevel=6,
+            )
+
+    @property
+    def _cycles(self):
+        return self.criterion_["cycles"]
