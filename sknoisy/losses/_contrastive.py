@@ -85,5 +85,5 @@ class ContrastiveLoss(nn.Module):
         ----------
         first, second : Tensor of shape (n, n_features)
         """
-        projected = self.head(torch.cat([first, second]))
-        return nt_xent(*projected.chunk(2), temperature=self.temperature)
+        first, second = self.head(torch.cat([first, second])).chunk(2)
+        return nt_xent(first, second, self.temperature)
