@@ -13,11 +13,7 @@ from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import (
     ContrastiveLoss,
     FlywheelLoss,
-    clean_probability,
-    corrupt_label_probability,
-    corruption_matrix,
-    refurbished_targets,
-    target_transition_matrix,
+    prior_penalty,
 )
 from sknoisy.nets import NetClassifier, jitter, mixup, swap_features
 from sknoisy.nets._batches import to_float
@@ -65,6 +61,10 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     mixup_alpha : float > 0, default=4.0
         Both parameters of the beta distribution of a batch's share. [1]_ gives none,
         this is the one of [3]_.
+    prior_weight : float >= 0, default=1.0
+        Weight of a penalty on the mean prediction of f in a batch for its distance from
+        the shares of the given labels. [1]_ has none, [2]_ and [3]_ have 1, with
+        uniform shares.
     weak_view, strong_view : "auto", float or callable, default="auto"
         A callable maps a batch of X to a batch that is slightly or strongly changed.
         For tables, a float sets the strength of the standard views: noise with
@@ -97,7 +97,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     lam_ : float
         The λ in use.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        1 − ``clean_proba_``. Larger = more suspicious.
+        How likely each given label is wrong: corrupt, and not the true one by chance.
+        Larger = more suspicious.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float
@@ -164,6 +165,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
             StrOptions({"auto"}),
         ],
         "mixup_alpha": [Interval(Real, 0, None, closed="neither")],
+        "prior_weight": [Interval(Real, 0, None, closed="left")],
         "weak_view": [
             Interval(Real, 0, None, closed="left"),
             callable,
@@ -188,6 +190,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         temperature=0.05,
         warmup_epochs="auto",
         mixup_alpha=4.0,
+        prior_weight=1.0,
         weak_view="auto",
         strong_view="auto",
         epsilon="estimated",
@@ -202,6 +205,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.temperature = temperature
         self.warmup_epochs = warmup_epochs
         self.mixup_alpha = mixup_alpha
+        self.prior_weight = prior_weight
         self.weak_view = weak_view
         self.strong_view = strong_view
         self.epsilon = epsilon
@@ -237,7 +241,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         """
         check_parameters(self)
         n_warmup = self.warmup_epochs
-        if n_warmup != "auto" and n_warmup >= self.max_epochs:
+        goes_on = self.warm_start and self.initialized_
+        if not goes_on and n_warmup != "auto" and n_warmup >= self.max_epochs:
             raise ValueError(
                 f"warmup_epochs={n_warmup} leaves no epoch for a cycle: it must be "
                 f"less than max_epochs={self.max_epochs}."
@@ -339,13 +344,17 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         logits = self.module_(mixup(self._weak(X), partner, share)).float()
         targets = mixup(self._cycles.targets(y, index), partner, share)
         loss = self._cycles.auxiliary_loss(logits, targets)
-        if self.sample_weight_ is None:
+        weight = self.sample_weight_
+        if weight is None:
             loss = loss.mean()
         else:
-            weight = self.sample_weight_[index]
-            loss = mixup(weight, partner, share) * loss
-            loss = loss.sum() / weight.sum().clamp_min(1e-12)
-        if self.contrastive_weight:
+            weight = mixup(weight[index], partner, share)
+            loss = (weight * loss).sum() / weight.sum().clamp_min(1e-12)
+        if self.prior_weight:
+            penalty = prior_penalty(logits, weight, self._cycles.given_prior)
+            loss = loss + self.prior_weight * penalty
+        # The head is made at the start of a fit, and a later weight waits for the next.
+        if self.contrastive_weight and "contrast" in self.criterion_:
             views = torch.cat([self._strong(X), self._strong(X)])
             features, _ = embed_and_classify(self.module_, views)
             contrast = self.criterion_["contrast"](*features.float().chunk(2))
@@ -380,32 +389,18 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     def finish_fit(self, dataset):
         """Judge all labels by both networks as they are after the last epoch."""
         self.rows_ = None
-        cycles = self._cycles
         proba, codes, rows = self._predict_rows(dataset)
         _, _, logits = self.eval_pass(dataset, ["judge"])
-        gamma = cycles.gamma
-        if gamma.isnan():
-            gamma = (proba.argmax(1) == codes).float().mean()
-        epsilon = cycles.epsilon[rows]
-        if self.epsilon == "estimated":
-            epsilon = corrupt_label_probability(proba, codes, cycles.corruption)
-        log_proba = logits["judge"].log_softmax(1)
-        q = clean_probability(log_proba, codes, float(gamma), epsilon)
-        targets = refurbished_targets(q, codes, proba)
-        weight = self.sample_weight_
-        T, T_c = (
-            target_transition_matrix(targets, codes, weight),
-            corruption_matrix(q, codes, proba, weight),
+        found = self._cycles.conclude(
+            proba, logits["judge"], codes, rows, self.sample_weight_
         )
-        self.transition_matrix_, self.corruption_matrix_ = (
-            T.cpu().numpy(),
-            T_c.cpu().numpy(),
-        )
-        self.gamma_ = np.array(self.history[:, "gamma"])
-        self.clean_proba_ = q.cpu().numpy()
+        q, wrong, T, T_c = (part.cpu().numpy() for part in found)
+        self.clean_proba_, self.transition_matrix_, self.corruption_matrix_ = q, T, T_c
+        # An epoch that was interrupted while the labels were judged has none.
+        self.gamma_ = np.array([row.get("gamma", np.nan) for row in self.history])
         proba, codes = proba.cpu().numpy(), codes.cpu().numpy()
         self.refurbished_labels_ = self.classes_[proba.argmax(1)]
-        self._judge(1 - self.clean_proba_, proba, codes)
+        self._judge(wrong, proba, codes)
         self._warn_of_collapse(codes)
 
     @torch.no_grad()
@@ -440,7 +435,9 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
 
     def _check_views(self, dataset):
         """Find the spread of a table's features; refuse views that cannot be made."""
-        rows = np.unique(np.linspace(0, len(dataset) - 1, _N_SPREAD_ROWS, dtype=int))
+        # Of images two rows are enough, and many would fill the memory.
+        n_rows = _N_SPREAD_ROWS if len(self.input_shape_) == 1 else 2
+        rows = np.unique(np.linspace(0, len(dataset) - 1, n_rows, dtype=int))
         X = to_float(dataset.fetch(rows)[0])
         self.spread_ = X.std(0, correction=0).to(self.device_) if X.ndim == 2 else None
         names = ["weak_view"] + ["strong_view"] * bool(self.contrastive_weight)
@@ -455,11 +452,12 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
                     )
                 continue
             batch = X[:2].to(self.device_)
-            shape = getattr(view(batch.clone()), "shape", None)
-            if shape != batch.shape:
+            made = view(batch.clone())
+            given, found = _kind(batch), _kind(made)
+            if found != given:
                 raise ValueError(
-                    f"{name} must map a batch to a tensor of the same shape; of "
-                    f"{tuple(batch.shape)} it made {shape and tuple(shape)}."
+                    f"{name} must map a batch to a tensor of the same shape and dtype; "
+                    f"of {given} it made {found}."
                 )
 
     def _warn_of_collapse(self, codes):
@@ -481,3 +479,16 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     @property
     def _cycles(self):
         return self.criterion_["cycles"]
+
+    def __getstate__(self):
+        # A net that is stored while it is trained would take the rows along.
+        state = super().__getstate__()
+        state.pop("rows_", None)
+        return state
+
+
+def _kind(batch):
+    """Say what a view made: a tensor by its shape and dtype, else by its type."""
+    if not isinstance(batch, torch.Tensor):
+        return type(batch).__name__
+    return f"{tuple(batch.shape)} {batch.dtype}"

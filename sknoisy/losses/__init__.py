@@ -29,6 +29,7 @@ from sknoisy.losses._flywheel import (
     corruption_matrix,
     refurbished_targets,
     target_transition_matrix,
+    wrong_label_probability,
 )
 from sknoisy.losses._noise_attention import NoiseAttentionLoss, noise_attention_loss
 from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
@@ -63,4 +64,5 @@ __all__ = [
     "squared_distances",
     "target_distribution",
     "target_transition_matrix",
+    "wrong_label_probability",
 ]

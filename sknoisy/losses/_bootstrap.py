@@ -48,31 +48,39 @@ def bootstrap_targets(y: Tensor, beliefs: Tensor, weight: Tensor | float) -> Ten
     return (weight[:, None] * beliefs).scatter_add(1, y[:, None], given)
 
 
-def prior_penalty(logits: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-    """Return R = Σ_c π_c log(π_c / p̄_c) with π uniform and p̄ the batch's mean softmax.
+def prior_penalty(
+    logits: Tensor,
+    sample_weight: Tensor | None = None,
+    prior: Tensor | None = None,
+) -> Tensor:
+    """Return R = Σ_c π_c log(π_c / p̄_c), with p̄ the batch's mean softmax.
 
-    It is 0 if the batch's predictions are spread evenly over the classes, and grows as
-    they gather in some of them.
+    It is 0 if the batch's predictions are spread over the classes as the prior is, and
+    grows as they gather in some of them.
 
     Parameters
     ----------
     logits : Tensor of shape (batch, n_classes)
     sample_weight : Tensor of shape (batch,), default=None
         Weights of the rows in p̄, at least 0. If all are 0, so is the penalty.
+    prior : Tensor of shape (n_classes,), default=None
+        Expected shares of the classes π; None takes uniform ones.
 
     Returns
     -------
     penalty : Tensor of shape ()
     """
     n_rows, n_classes = logits.shape
+    if prior is None:
+        prior = logits.new_full((n_classes,), 1 / n_classes)
     log_p = logits.log_softmax(1)
     if sample_weight is None:
         log_mean = log_p.logsumexp(0) - math.log(n_rows)
-        return -log_mean.mean() - math.log(n_classes)
+        return _divergence(prior, log_mean)
     # Next to any weight in use 1e-30 is nothing, and its logarithm is finite.
     weight = sample_weight.clamp_min(1e-30)
     log_mean = (log_p + weight.log()[:, None]).logsumexp(0) - weight.sum().log()
-    return (-log_mean.mean() - math.log(n_classes)) * sample_weight.any()
+    return _divergence(prior, log_mean) * sample_weight.any()
 
 
 class BootstrapLoss(nn.Module):
@@ -155,3 +163,7 @@ class BootstrapLoss(nn.Module):
         if self.reduction == "none":
             return loss
         return loss.mean() if self.reduction == "mean" else loss.sum()
+
+
+def _divergence(prior: Tensor, log_mean: Tensor) -> Tensor:
+    return torch.special.xlogy(prior, prior).sum() - prior @ log_mean

@@ -39,7 +39,9 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5) -> Tensor:
     tensor([0.2395, 0.2395])
     """
     views = F.normalize(torch.cat([first, second]).float())
-    cosines = views @ views.T / temperature
+    # A small temperature would blow up what mixed precision rounds away.
+    with torch.autocast(views.device.type, enabled=False):
+        cosines = views @ views.T / temperature
     cosines = cosines.fill_diagonal_(-torch.inf)
     n_rows = len(first)
     other = torch.arange(2 * n_rows, device=views.device).roll(n_rows)

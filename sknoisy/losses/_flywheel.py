@@ -19,6 +19,7 @@ __all__ = [
     "corruption_matrix",
     "refurbished_targets",
     "target_transition_matrix",
+    "wrong_label_probability",
 ]
 
 # γ and ε are kept from 0 and 1, where a label would be clean or corrupt for ever.
@@ -161,6 +162,33 @@ def corrupt_label_probability(proba: Tensor, y: Tensor, T_c: Tensor) -> Tensor:
     return spread.gather(1, y[:, None]).squeeze(1).clamp(_EPSILON_FLOOR, 1)
 
 
+@torch.no_grad()
+def wrong_label_probability(q: Tensor, y: Tensor, proba: Tensor, T_c: Tensor) -> Tensor:
+    """Return (1 − q_i) (1 − f_i[ỹ_i] T_c[ỹ_i, ỹ_i] / ε_i), the chance of a wrong label.
+
+    A corrupt label, drawn from T_c, may be the true one by chance; then it is not
+    wrong. By Bayes' theorem the true class of a row with a corrupt label is y with
+    probability f_i[y] T_c[y, ỹ_i] / ε_i.
+
+    Parameters
+    ----------
+    q : Tensor of shape (n,)
+        Chance that the given label is clean.
+    y : Tensor of shape (n,), dtype int64
+    proba : Tensor of shape (n, n_classes)
+        f.
+    T_c : Tensor of shape (n_classes, n_classes)
+
+    Returns
+    -------
+    wrong : Tensor of shape (n,)
+    """
+    epsilon = corrupt_label_probability(proba, y, T_c)
+    own = T_c.diagonal().to(proba)[y]
+    by_chance = proba.gather(1, y[:, None]).squeeze(1) * own / epsilon
+    return (1 - q) * (1 - by_chance).clamp_min(0)
+
+
 def confidence_penalty(logits: Tensor, prior: Tensor) -> Tensor:
     """Return η = Σ_c π_c log(g_c + 1e-8) of each row, Equation 9: low where g is sure.
 
@@ -211,6 +239,8 @@ class FlywheelLoss(nn.Module):
         Shares π of the labels that the main network learns.
     corruption : Tensor of shape (n_classes, n_classes)
         T_c.
+    given_prior : Tensor of shape (n_classes,)
+        Shares of the given labels.
 
     References
     ----------
@@ -240,6 +270,7 @@ class FlywheelLoss(nn.Module):
     labels: Tensor
     prior: Tensor
     corruption: Tensor
+    given_prior: Tensor
 
     def __init__(
         self,
@@ -264,6 +295,7 @@ class FlywheelLoss(nn.Module):
         self.register_buffer("proba", torch.full((n_samples, n_classes), uniform))
         self.register_buffer("labels", torch.zeros(n_samples, dtype=torch.int64))
         self.register_buffer("prior", torch.full((n_classes,), uniform))
+        self.register_buffer("given_prior", torch.full((n_classes,), uniform))
         square = torch.full((n_classes, n_classes), uniform)
         self.register_buffer("corruption", square)
 
@@ -288,7 +320,8 @@ class FlywheelLoss(nn.Module):
         sample_weight : Tensor of shape (n,), default=None
         """
         self._keep(proba, y, rows, sample_weight)
-        self.gamma.copy_(_mean((self.labels[rows] == y).float(), sample_weight))
+        self.gamma.copy_(_accuracy(proba, y, sample_weight))
+        self.given_prior.copy_(_shares(y, sample_weight, len(self.given_prior)))
 
     @torch.no_grad()
     def judge(self, logits: Tensor, y: Tensor, rows: Tensor) -> Tensor:
@@ -387,14 +420,52 @@ class FlywheelLoss(nn.Module):
             loss = loss + self.lam * confidence_penalty(logits, self.prior)
         return loss
 
+    @torch.no_grad()
+    def conclude(
+        self,
+        proba: Tensor,
+        logits: Tensor,
+        y: Tensor,
+        rows: Tensor,
+        sample_weight: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Say of any rows what one more cycle would find; the state stays as it is.
+
+        Parameters
+        ----------
+        proba : Tensor of shape (n, n_classes)
+            Of the auxiliary network.
+        logits : Tensor of shape (n, n_classes)
+            Of the main network.
+        y, rows : Tensor of shape (n,), dtype int64
+        sample_weight : Tensor of shape (n,), default=None
+
+        Returns
+        -------
+        q : Tensor of shape (n,)
+        wrong : Tensor of shape (n,)
+            As `wrong_label_probability`.
+        T, T_c : Tensor of shape (n_classes, n_classes), dtype float64
+        """
+        gamma = self.gamma
+        if gamma.isnan():
+            gamma = _accuracy(proba, y, sample_weight)
+        epsilon = self.epsilon[rows]
+        if self.estimates_epsilon:
+            epsilon = corrupt_label_probability(proba, y, self.corruption)
+        q = clean_probability(logits.log_softmax(1), y, float(gamma), epsilon)
+        T_c = corruption_matrix(q, y, proba, sample_weight)
+        targets = refurbished_targets(q, y, proba)
+        T = target_transition_matrix(targets, y, sample_weight)
+        return q, wrong_label_probability(q, y, proba, T_c), T, T_c
+
     def _keep(
         self, proba: Tensor, y: Tensor, rows: Tensor, sample_weight: Tensor | None
     ) -> None:
         self.proba[rows] = proba
         self.labels[rows] = proba.argmax(1)
         learnt = self.labels[rows] if self.resample else y
-        counts = torch.bincount(learnt, sample_weight, minlength=len(self.prior))
-        self.prior.copy_(counts / counts.sum())
+        self.prior.copy_(_shares(learnt, sample_weight, len(self.prior)))
 
 
 def _times(weight: Tensor, sample_weight: Tensor | None) -> Tensor:
@@ -405,6 +476,15 @@ def _mean(values: Tensor, sample_weight: Tensor | None) -> Tensor:
     if sample_weight is None:
         return values.mean()
     return (values * sample_weight).sum() / sample_weight.sum()
+
+
+def _accuracy(proba: Tensor, y: Tensor, sample_weight: Tensor | None) -> Tensor:
+    return _mean((proba.argmax(1) == y).float(), sample_weight)
+
+
+def _shares(y: Tensor, sample_weight: Tensor | None, n_classes: int) -> Tensor:
+    counts = torch.bincount(y, sample_weight, minlength=n_classes)
+    return counts / counts.sum()
 
 
 def _spread(proba: Tensor, y: Tensor, weight: Tensor) -> Tensor:
