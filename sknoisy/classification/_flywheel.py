@@ -266,6 +266,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.n_warmup_ = self.warmup_epochs
         if self.warmup_epochs == "auto":
             self.n_warmup_ = max(1, round(_WARMUP_SHARE * self.max_epochs))
+        # Of images, a missing network is named before missing views.
+        self.component_of("module")
         self._check_views(dataset)
 
     def component_of(self, name):
@@ -392,7 +394,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         proba, codes, rows = self._predict_rows(dataset)
         _, _, logits = self.eval_pass(dataset, ["judge"])
         found = self._cycles.conclude(
-            proba, logits["judge"], codes, rows, self.sample_weight_
+            proba, logits.pop("judge"), codes, rows, self.sample_weight_
         )
         q, wrong, T, T_c = (part.cpu().numpy() for part in found)
         self.clean_proba_, self.transition_matrix_, self.corruption_matrix_ = q, T, T_c
@@ -406,15 +408,19 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     @torch.no_grad()
     def _predict_rows(self, dataset):
         """Return the mean prediction of two weak views, codes and row numbers."""
-        parts = []
+        proba = torch.empty(len(dataset), len(self.classes_), device=self.device_)
+        codes, rows, n_done = [], [], 0
         self._set_training(False)
         with self._autocast():
             for batch in self.get_iterator(dataset, training=False):
                 X, y = batch
-                proba = self.module_(self._weak(X)).float().softmax(1)
-                proba += self.module_(self._weak(X)).float().softmax(1)
-                parts.append((proba / 2, y, batch.index))
-        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+                codes.append(y)
+                rows.append(batch.index)
+                views = [self.module_(self._weak(X)).float() for _ in range(2)]
+                mean = (views[0].softmax(1) + views[1].softmax(1)) / 2
+                proba[n_done : n_done + len(y)] = mean
+                n_done += len(y)
+        return proba[:n_done], torch.cat(codes), torch.cat(rows)
 
     def _take_in(self, step, values, codes, rows):
         """Hand what a network says of some rows to a step of the cycles."""
@@ -423,13 +429,14 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
 
     def _weak(self, X):
         if callable(self.weak_view):
-            return self.weak_view(X)
+            # A copy: views that work in place would else be views of each other.
+            return self.weak_view(X.clone())
         scale = _JITTER if self.weak_view == "auto" else self.weak_view
         return jitter(X, self.spread_, scale)
 
     def _strong(self, X):
         if callable(self.strong_view):
-            return self.strong_view(X)
+            return self.strong_view(X.clone())
         rate = _SWAP_RATE if self.strong_view == "auto" else self.strong_view
         return swap_features(X, rate)
 

@@ -29,7 +29,7 @@ _EPSILON_FLOOR = 1e-8
 _ROW_FLOOR = 1e-8
 # Without it the regulariser has no lower bound: any probability could be driven to 0.
 _LOG_OFFSET = 1e-8
-# Rows that are summed at a time in double precision, to spare a copy of all.
+# Rows that are worked on at a time, to spare copies of all.
 _BLOCK = 4096
 
 
@@ -117,7 +117,7 @@ def corruption_matrix(
     T_c : Tensor of shape (n_classes, n_classes), dtype float64
         Rows sum to 1; the row of a class without corrupt labels is uniform.
     """
-    return _spread(proba, y, _times(1 - q, sample_weight))
+    return _scale_rows(_sums(proba, y, _times(1 - q, sample_weight)), len(y))
 
 
 @torch.no_grad()
@@ -139,7 +139,8 @@ def target_transition_matrix(
     T : Tensor of shape (n_classes, n_classes), dtype float64
         Rows = true class, sum to 1.
     """
-    return _spread(targets, y, _times(targets.new_ones(len(targets)), sample_weight))
+    weight = _times(targets.new_ones(len(y)), sample_weight)
+    return _scale_rows(_sums(targets, y, weight), len(y))
 
 
 @torch.no_grad()
@@ -158,8 +159,10 @@ def corrupt_label_probability(proba: Tensor, y: Tensor, T_c: Tensor) -> Tensor:
     epsilon : Tensor of shape (n,)
         In [1e-8, 1].
     """
-    spread = proba @ T_c.to(proba.dtype)
-    return spread.gather(1, y[:, None]).squeeze(1).clamp(_EPSILON_FLOOR, 1)
+    T_c = T_c.to(proba.dtype)
+    parts = zip(proba.split(_BLOCK), y.split(_BLOCK), strict=True)
+    spread = [(part @ T_c).gather(1, of[:, None]).squeeze(1) for part, of in parts]
+    return torch.cat(spread).clamp(_EPSILON_FLOOR, 1)
 
 
 @torch.no_grad()
@@ -338,8 +341,7 @@ class FlywheelLoss(nn.Module):
         -------
         q : Tensor of shape (n,)
         """
-        log_proba = logits.log_softmax(1)
-        return clean_probability(log_proba, y, float(self.gamma), self.epsilon[rows])
+        return _judge(logits, y, float(self.gamma), self.epsilon[rows])
 
     @torch.no_grad()
     def start_cycle(
@@ -453,10 +455,13 @@ class FlywheelLoss(nn.Module):
         epsilon = self.epsilon[rows]
         if self.estimates_epsilon:
             epsilon = corrupt_label_probability(proba, y, self.corruption)
-        q = clean_probability(logits.log_softmax(1), y, float(gamma), epsilon)
-        T_c = corruption_matrix(q, y, proba, sample_weight)
-        targets = refurbished_targets(q, y, proba)
-        T = target_transition_matrix(targets, y, sample_weight)
+        q = _judge(logits, y, float(gamma), epsilon)
+        corrupt = _sums(proba, y, _times(1 - q, sample_weight))
+        # Σ Q: what is clean stays with its label.
+        weight = _times(q, sample_weight).double()
+        clean = torch.bincount(y, weight, minlength=len(corrupt))
+        T_c = _scale_rows(corrupt, len(y))
+        T = _scale_rows(corrupt + clean.diag(), len(y))
         return q, wrong_label_probability(q, y, proba, T_c), T, T_c
 
     def _keep(
@@ -483,18 +488,34 @@ def _accuracy(proba: Tensor, y: Tensor, sample_weight: Tensor | None) -> Tensor:
 
 
 def _shares(y: Tensor, sample_weight: Tensor | None, n_classes: int) -> Tensor:
-    counts = torch.bincount(y, sample_weight, minlength=n_classes)
+    # In single precision a sum of weights ends at 16 million.
+    weight = None if sample_weight is None else sample_weight.double()
+    counts = torch.bincount(y, weight, minlength=n_classes)
     return counts / counts.sum()
 
 
-def _spread(proba: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Sum weighted rows by given label, and scale each class's sums to 1."""
-    n_rows, n_classes = proba.shape
+def _judge(logits: Tensor, y: Tensor, gamma: float, epsilon: Tensor) -> Tensor:
+    """Return `clean_probability`, a block of rows at a time."""
+    parts = zip(
+        logits.split(_BLOCK), y.split(_BLOCK), epsilon.split(_BLOCK), strict=True
+    )
+    return torch.cat(
+        [clean_probability(part.log_softmax(1), of, gamma, e) for part, of, e in parts]
+    )
+
+
+def _sums(proba: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Return Σ w_i f_i[y] over the rows with label y', rows = y, columns = y'."""
+    n_classes = proba.shape[1]
     by_label = proba.new_zeros(n_classes, n_classes, dtype=torch.float64)
     parts = zip(proba.split(_BLOCK), y.split(_BLOCK), weight.split(_BLOCK), strict=True)
     for part, labels, counts in parts:
         by_label.index_add_(0, labels, part.double() * counts.double()[:, None])
-    sums = by_label.T
+    return by_label.T
+
+
+def _scale_rows(sums: Tensor, n_rows: int) -> Tensor:
+    """Scale each class's sums to 1; uniform where there is nothing."""
     total = sums.sum(1, keepdim=True)
     known = total > _ROW_FLOOR * n_rows
-    return torch.where(known, sums / total.clamp_min(1e-300), 1 / n_classes)
+    return torch.where(known, sums / total.clamp_min(1e-300), 1 / len(sums))

@@ -101,6 +101,6 @@ def swap_features(X: Tensor, rate: float) -> Tensor:
         return X
     draw = torch.rand_like(X)
     # Given draw < rate, draw / rate is uniform again: one draw decides both.
-    donor = (draw * (len(X) / rate)).long()
+    donor = (draw * (len(X) / rate)).clamp_max(len(X)).long()
     own = torch.arange(len(X), device=X.device)[:, None]
     return X.gather(0, torch.where(donor < len(X), donor, own))

@@ -105,17 +105,23 @@ class TrainingLoopMixin:
         logits : dict of str to Tensor of shape (n_samples, n_classes)
             One entry for each module, by name.
         """
-        rows, codes = [], []
-        logits = {name: [] for name in names or self._modules}
+        names, n_done = names or self._modules, 0
+        rows, codes, logits = [], [], {}
         self._set_training(False)
         with torch.no_grad(), self._autocast():
             for batch in self.get_iterator(dataset, training=False):
                 X, y = batch
                 rows.append(batch.index)
                 codes.append(y)
-                for name, parts in logits.items():
-                    parts.append(getattr(self, name + "_")(X).float())
-        logits = {name: torch.cat(parts) for name, parts in logits.items()}
+                here = slice(n_done, n_done := n_done + len(y))
+                for name in names:
+                    out = getattr(self, name + "_")(X)
+                    if name not in logits:
+                        # Filled as it comes: parts and their union would be twice that.
+                        size = len(dataset), out.shape[1]
+                        logits[name] = out.new_empty(size, dtype=torch.float32)
+                    logits[name][here] = out
+        logits = {name: out[:n_done] for name, out in logits.items()}
         return torch.cat(rows), torch.cat(codes), logits
 
     def evaluation_step(self, batch, training=False):
