@@ -28,6 +28,7 @@ from sknoisy import (
     DynamicsClassifier,
     ELRClassifier,
     ELRPlusClassifier,
+    FlywheelClassifier,
     InstanceNoiseInjector,
     LossMixtureDetector,
     MarginNoiseInjector,
@@ -54,6 +55,8 @@ PAPER = {"settings": "paper", "corruption": "copy", "decision": "cluster"}
 
 GUIDED = {"targets": "soft_to_hard", "mixup": "guided", "guidance": "binomial"}
 STATIC = {"targets": "soft", "weights": "static", "mixup": None, "warmup_epochs": 0}
+
+ABLATED = {"epsilon": "uniform", "resample": False, "contrastive_weight": 0, "lr": 0.1}
 
 # One entry for each public estimator, quick enough to be fitted dozens of times:
 # instance, and the expected failures of scikit-learn's checks with their reason.
@@ -84,6 +87,8 @@ ESTIMATORS = [
     (ELRClassifier(max_epochs=10, random_state=0), WEIGHTS),
     (ELRPlusClassifier(max_epochs=5, random_state=0), WEIGHTS),
     (TransitionCorrectionClassifier(max_epochs=5, random_state=0), WEIGHTS),
+    (FlywheelClassifier(max_epochs=8, lr=0.1, random_state=0), WEIGHTS),
+    (FlywheelClassifier(**ABLATED, max_epochs=8, random_state=0), WEIGHTS),
     (BetaMixture(random_state=0), {}),
     (BMMLossSplitter(), VECTOR),
     (BMMLossSplitter("gaussian", posterior="lookup", random_state=0), VECTOR),
@@ -111,6 +116,7 @@ ROBUST = [
     ELRClassifier(module__hidden=32, batch_size=32, random_state=0),
     ELRPlusClassifier(module__hidden=32, batch_size=32, random_state=0),
     TransitionCorrectionClassifier(module__hidden=32, batch_size=32, random_state=0),
+    FlywheelClassifier(module__hidden=32, batch_size=32, lr=0.1, random_state=0),
 ]
 SCORERS = DETECTORS + ROBUST
 INJECTORS = [
@@ -147,6 +153,7 @@ def test_scikit_learn_contract(estimator, expected, monkeypatch):
         warnings.filterwarnings("ignore", message=".*encountered in cast")
         warnings.filterwarnings("ignore", message=".*losses are too few")
         warnings.filterwarnings("ignore", message="the losses cannot be split")
+        warnings.filterwarnings("ignore", message="the refurbished labels have coll")
         results = check_estimator(
             clone(estimator), expected_failed_checks=expected, on_skip=None
         )

@@ -121,8 +121,8 @@ def print_memory(n_rows):
     unit = n_rows * 10 * 4
     print(
         f"{n_rows} rows, 10 classes: state {state / unit:.2f} (bound 1.40), peak over "
-        f"cross-entropy {(ours - plain) / unit:.2f} (bound 3.40), at the end of the fit "
-        f"{(end - plain) / unit:.2f}"
+        f"cross-entropy {(ours - plain) / unit:.2f} (bound 3.40), after judging the "
+        f"rows {(end - plain) / unit:.2f}"
     )
 
 

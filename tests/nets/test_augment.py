@@ -1,12 +1,13 @@
-"""Augmentations of batches: mixup."""
+"""Augmentations of batches: mixup, jitter, features of other rows."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare, kstest
 
-from sknoisy.nets import mixup
+from sknoisy.nets import jitter, mixup, swap_features
 
 
 @pytest.fixture
@@ -73,3 +74,111 @@ def test_targets_are_mixed_with_their_gradient():
     assert mixed.tolist() == [[0.75, 0.25], [0.25, 0.75]]
     mixed[0, 0].backward()
     assert targets.grad.tolist() == [[0.75, 0.0], [0.25, 0.0]]
+
+
+@pytest.fixture
+def seeded():
+    """Draws that depend on nothing that ran before, and change nothing after."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.mark.usefixtures("seeded")
+class TestJitter:
+    @pytest.mark.parametrize("scale", [0.1, 2.0])
+    def test_noise_is_normal_and_in_proportion_to_the_spread(self, scale):
+        spread = torch.tensor([0.01, 1.0, 50.0])
+        X = torch.tensor([[3.0, -1.0, 700.0]]).expand(20_000, 3)
+        # In float64: of 20,000 draws the standard errors are 0.7 % of a deviation for
+        # the mean and 0.5 % for the deviation; 4 of these are allowed.
+        noise = jitter(X.double(), spread.double(), scale) - X
+        np.testing.assert_allclose(noise.mean(0) / (scale * spread), 0, atol=0.028)
+        np.testing.assert_allclose(noise.std(0), scale * spread, rtol=0.02)
+        for column in (noise / (scale * spread)).T:
+            assert kstest(column, "norm").pvalue > 0.01
+        # Each entry has a draw of its own.
+        related = np.corrcoef(noise.T) - np.eye(3)
+        assert np.abs(related).max() < 0.03
+
+    def test_a_constant_feature_stays(self):
+        X = torch.randn(50, 3)
+        view = jitter(X, torch.tensor([1.0, 0.0, 1.0]), 0.5)
+        assert view[:, 1].equal(X[:, 1])
+        assert (view[:, [0, 2]] != X[:, [0, 2]]).all()
+
+    def test_without_strength_it_is_the_identity(self):
+        X = torch.randn(50, 3)
+        assert jitter(X, torch.ones(3), 0.0).equal(X)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_a_new_tensor_of_the_same_kind(self, dtype):
+        X = torch.randn(1, 3, dtype=dtype)
+        before = X.clone()
+        view = jitter(X, torch.ones(3, dtype=dtype), 0.5)
+        assert X.equal(before) and view.shape == X.shape and view.dtype == dtype
+        assert not view.equal(jitter(X, torch.ones(3, dtype=dtype), 0.5))
+
+
+@pytest.mark.usefixtures("seeded")
+class TestSwapFeatures:
+    @pytest.mark.parametrize("rate", [0.05, 0.3, 0.6, 1.0])
+    @pytest.mark.parametrize("n_rows", [2, 10, 5000])
+    def test_the_share_of_entries_that_change(self, rate, n_rows):
+        # One of n donors is the row itself. 100,000 draws of a share have a standard
+        # error of 0.16 % at most; 4 of these are allowed.
+        X = torch.arange(100_000.0).view(n_rows, -1)
+        changed = (swap_features(X, rate) != X).double().mean()
+        assert changed == pytest.approx(rate * (1 - 1 / n_rows), abs=0.0064)
+
+    @given(st.integers(0, 10_000), st.integers(1, 8), st.floats(0, 1))
+    @settings(max_examples=40, deadline=None)
+    def test_entries_come_from_their_own_column(self, seed, n_rows, rate):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            X = torch.randn(n_rows, 4)
+            before = X.clone()
+            view = swap_features(X, rate)
+        assert X.equal(before)
+        assert view.shape == X.shape and view.dtype == X.dtype
+        for given_column, column in zip(view.T, X.T, strict=True):
+            assert set(given_column.tolist()) <= set(column.tolist())
+
+    @pytest.mark.parametrize("rate", [0.4, 1.0])
+    def test_donors_are_drawn_evenly(self, rate):
+        n_rows = 20
+        X = torch.arange(float(n_rows))[:, None].repeat(1, 20_000)
+        donors = swap_features(X, rate)
+        for row in (0, 7, n_rows - 1):
+            counts = np.bincount(donors[row].long(), minlength=n_rows)
+            expected = np.full(n_rows, rate / n_rows)
+            expected[row] += 1 - rate
+            assert chisquare(counts, 20_000 * expected).pvalue > 0.001
+
+    def test_entries_of_a_row_are_drawn_one_by_one(self):
+        X = torch.arange(200.0)[:, None].expand(200, 30).contiguous()
+        changed = (swap_features(X, 0.5) != X).double()
+        # Were rows replaced as a whole, their shares would be 0 or 1.
+        assert changed.mean(1).std() < 0.15
+
+    def test_ends(self):
+        X = torch.randn(50, 3)
+        assert swap_features(X, 0).equal(X) and swap_features(X, 0.0).equal(X)
+        assert (swap_features(X, 1) != X).double().mean() > 0.9
+        # So rare that no draw of 150 meets it, and 50 / rate is beyond all integers.
+        assert swap_features(X, 1e-25).equal(X)
+
+    @pytest.mark.parametrize("rate", [0.0, 0.6, 1.0])
+    def test_a_batch_of_one_row_has_no_other(self, rate):
+        X = torch.randn(1, 5)
+        assert swap_features(X, rate).equal(X)
+
+    @pytest.mark.parametrize("rate", [1.0, 0.6, 0.1, 1e-3])
+    @pytest.mark.parametrize("n_rows", [3, 100, 8191, 1_000_003])
+    def test_the_largest_draws_have_a_donor_or_none(self, monkeypatch, rate, n_rows):
+        # In float32, draw * (n / rate) may be rounded up to n, where there is no row.
+        X = torch.arange(float(n_rows))[:, None]
+        largest = np.nextafter(np.float32(rate), np.float32(0))
+        monkeypatch.setattr(torch, "rand_like", lambda X: X * 0 + largest)
+        view = swap_features(X, rate)
+        assert ((view == X) | (view == n_rows - 1)).all()
