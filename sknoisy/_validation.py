@@ -37,6 +37,9 @@ __all__ = [
     "set_random_states",
 ]
 
+# Standardised images stay below it, those of unscaled bytes do not.
+_LARGEST_PIXEL = 32
+
 
 def check_parameters(estimator):
     """Check an estimator's own parameters against ``_parameter_constraints``.
@@ -130,6 +133,8 @@ def check_rows(estimator, X, *, reset=False, min_samples=1):
         raise ValueError(
             f"X looks channels-last, shape {X.shape}; pass X.transpose(0, 3, 1, 2)."
         )
+    if reset and X.ndim == 4 and X.dtype != np.uint8:
+        _refuse_wild_images(X)
     return X
 
 
@@ -268,6 +273,16 @@ def _is_surely_finite(X):
     flat = X.ravel()
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(np.dot(flat, flat)))
+
+
+def _refuse_wild_images(X):
+    """Refuse images that were never scaled: a network would not learn from them."""
+    largest = max(float(X.max()), -float(X.min()))
+    if largest > _LARGEST_PIXEL:
+        raise ValueError(
+            f"float images should be near [0, 1] or standardised, but X has values up "
+            f"to {largest:g}. Pass uint8 images as they are, or divide by 255."
+        )
 
 
 def _refuse_missing(y):

@@ -15,7 +15,15 @@ from sknoisy.losses import (
     FlywheelLoss,
     prior_penalty,
 )
-from sknoisy.nets import NetClassifier, jitter, mixup, swap_features
+from sknoisy.nets import (
+    NetClassifier,
+    crop_and_flip,
+    jitter,
+    mixup,
+    rand_augment,
+    swap_features,
+)
+from sknoisy.nets._augment import check_view
 from sknoisy.nets._batches import to_float
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._slots import check_outputs
@@ -70,7 +78,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         For tables, a float sets the strength of the standard views: noise with
         ``weak_view`` standard deviations of each feature, "auto" is 0.3; and
         replacement of the share ``strong_view`` of the entries by those of other rows,
-        "auto" is 0.6.
+        "auto" is 0.6. For images "auto" is `nets.crop_and_flip`, then
+        `nets.rand_augment` for the strong view.
     epsilon : {"estimated", "uniform"}, default="estimated"
         Probability of a corrupt label, ε: Equation 14, or 1 / n_classes.
     resample : bool, default=True
@@ -317,6 +326,10 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.criterion_ = nn.ModuleDict(parts).to(self.device_)
         return self
 
+    def augmented(self, X):
+        """Return the rows of a batch: the passes take views of their own."""
+        return super().augmented(X) if self.turn_ == "warm-up" else X
+
     def training_loss(self, X, y, index):
         """Return the loss of a batch for the network whose turn it is, and logits."""
         if self.turn_ == "warm-up":
@@ -431,40 +444,44 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         if callable(self.weak_view):
             # A copy: views that work in place would else be views of each other.
             return self.weak_view(X.clone())
+        if X.ndim == 4:
+            return crop_and_flip(X)
         scale = _JITTER if self.weak_view == "auto" else self.weak_view
         return jitter(X, self.spread_, scale)
 
     def _strong(self, X):
         if callable(self.strong_view):
             return self.strong_view(X.clone())
+        if X.ndim == 4:
+            return rand_augment(crop_and_flip(X))
         rate = _SWAP_RATE if self.strong_view == "auto" else self.strong_view
         return swap_features(X, rate)
 
     def _check_views(self, dataset):
         """Find the spread of a table's features; refuse views that cannot be made."""
-        # Of images two rows are enough, and many would fill the memory.
-        n_rows = _N_SPREAD_ROWS if len(self.input_shape_) == 1 else 2
+        # Many images would fill the memory.
+        n_rows = _N_SPREAD_ROWS if len(self.input_shape_) == 1 else 100
         rows = np.unique(np.linspace(0, len(dataset) - 1, n_rows, dtype=int))
         X = to_float(dataset.fetch(rows)[0])
         self.spread_ = X.std(0, correction=0).to(self.device_) if X.ndim == 2 else None
         names = ["weak_view"] + ["strong_view"] * bool(self.contrastive_weight)
         for name in names:
             view = getattr(self, name)
-            if not callable(view):
-                if X.ndim != 2:
-                    raise ValueError(
-                        f"{name}={view!r} is for tables, but X has {X.ndim} "
-                        f"dimensions: give {name} a callable that maps a batch to an "
-                        "augmented one."
-                    )
-                continue
-            batch = X[:2].to(self.device_)
-            made = view(batch.clone())
-            given, found = _kind(batch), _kind(made)
-            if found != given:
+            if callable(view):
+                check_view(name, view, X[:2].to(self.device_))
+            elif X.ndim != 2 and (view != "auto" or X.ndim != 4):
                 raise ValueError(
-                    f"{name} must map a batch to a tensor of the same shape and dtype; "
-                    f"of {given} it made {found}."
+                    f"{name}={view!r} is for tables, but X has {X.ndim} dimensions: "
+                    f"give {name} a callable that maps a batch to an augmented one."
+                )
+        changes_colours = X.ndim == 4 and "strong_view" in names
+        if changes_colours and self.strong_view == "auto":
+            low, high = float(X.min()), float(X.max())
+            if low < 0 or high > 1:
+                raise ValueError(
+                    "strong_view='auto' changes the colours of images in [0, 1], but X "
+                    f"has values from {low:.3g} to {high:.3g}: scale them, give "
+                    "strong_view a callable, or set contrastive_weight=0."
                 )
 
     def _warn_of_collapse(self, codes):
@@ -492,10 +509,3 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         state = super().__getstate__()
         state.pop("rows_", None)
         return state
-
-
-def _kind(batch):
-    """Say what a view made: a tensor by its shape and dtype, else by its type."""
-    if not isinstance(batch, torch.Tensor):
-        return type(batch).__name__
-    return f"{tuple(batch.shape)} {batch.dtype}"

@@ -3,11 +3,27 @@
 from sknoisy.nets._augment import jitter, mixup, swap_features
 from sknoisy.nets._batches import ArrayDataset, Batch, LoaderBatches, TensorBatches
 from sknoisy.nets._callbacks import DynamicsRecorder
+from sknoisy.nets._image_augment import (
+    crop_and_flip,
+    cutout,
+    rand_augment,
+    random_crop,
+    random_flip,
+)
+from sknoisy.nets._image_networks import (
+    CNN9,
+    PreActResNet,
+    PreActResNet18,
+    ResNet,
+    ResNet18,
+    ResNet34,
+)
 from sknoisy.nets._modules import MLP, embed
 from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._params import NetParamsMixin
 
 __all__ = [
+    "CNN9",
     "MLP",
     "ArrayDataset",
     "Batch",
@@ -15,9 +31,19 @@ __all__ = [
     "LoaderBatches",
     "NetClassifier",
     "NetParamsMixin",
+    "PreActResNet",
+    "PreActResNet18",
+    "ResNet",
+    "ResNet18",
+    "ResNet34",
     "TensorBatches",
+    "crop_and_flip",
+    "cutout",
     "embed",
     "jitter",
     "mixup",
+    "rand_augment",
+    "random_crop",
+    "random_flip",
     "swap_features",
 ]

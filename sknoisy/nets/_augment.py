@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["jitter", "mixup", "swap_features"]
+__all__ = ["check_view", "jitter", "mixup", "swap_features"]
 
 
 def mixup(X: Tensor, partner: Tensor, share: Tensor | float) -> Tensor:
@@ -104,3 +104,32 @@ def swap_features(X: Tensor, rate: float) -> Tensor:
     donor = (draw * (len(X) / rate)).clamp_max(len(X)).long()
     own = torch.arange(len(X), device=X.device)[:, None]
     return X.gather(0, torch.where(donor < len(X), donor, own))
+
+
+def check_view(name, view, batch):
+    """Refuse a view that does not keep shape and dtype of a batch.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    view : callable
+    batch : Tensor of shape (n, ...)
+
+    Raises
+    ------
+    ValueError
+    """
+    given, found = _kind(batch), _kind(view(batch.clone()))
+    if found != given:
+        raise ValueError(
+            f"{name} must map a batch to a tensor of the same shape and dtype; of "
+            f"{given} it made {found}."
+        )
+
+
+def _kind(made):
+    """Say what a view made: a tensor by its shape and dtype, else by its type."""
+    if not isinstance(made, Tensor):
+        return type(made).__name__
+    return f"{tuple(made.shape)} {made.dtype}"

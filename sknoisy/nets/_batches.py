@@ -61,6 +61,7 @@ class ArrayDataset(Dataset):
     def __init__(self, features, codes=None):
         self.features = features
         self.codes = codes
+        self._there = None
         if codes is not None and len(codes) != len(features):
             raise ValueError(f"{len(features)} rows but {len(codes)} labels.")
 
@@ -70,6 +71,13 @@ class ArrayDataset(Dataset):
     def __getitem__(self, row):
         X, y, _ = self.fetch([row])
         return X[0], 0 if y is None else y[0]
+
+    def on(self, device):
+        """Return all rows and codes as tensors on a device, copied there once."""
+        if self._there is None or self._there[0] != device:
+            y = None if self.codes is None else _as_tensor(self.codes).to(device)
+            self._there = device, _as_tensor(self.features).to(device), y
+        return self._there[1:]
 
     def fetch(self, rows):
         """Return X, y and row numbers of some rows, as tensors on the CPU."""
@@ -98,6 +106,8 @@ class TensorBatches:
         Drop a last batch that is not full, unless it is the only one.
     device : str or torch.device, default=None
         Where the tensors are put, once; None leaves them on the CPU.
+    memory_format : {"contiguous", "channels_last"}, default="contiguous"
+        How the images of a batch lie in memory.
 
     Examples
     --------
@@ -109,7 +119,13 @@ class TensorBatches:
     """
 
     def __init__(
-        self, dataset, batch_size=128, shuffle=False, drop_last=False, device=None
+        self,
+        dataset,
+        batch_size=128,
+        shuffle=False,
+        drop_last=False,
+        device=None,
+        memory_format="contiguous",
     ):
         base, rows = _resolve_subset(dataset)
         if not isinstance(base, ArrayDataset) or isinstance(base.features, Dataset):
@@ -118,9 +134,9 @@ class TensorBatches:
                 f"{type(getattr(base, 'features', base)).__name__} set "
                 "iterator_train=LoaderBatches and iterator_valid=LoaderBatches."
             )
-        device = device or "cpu"
-        self.X = _as_tensor(base.features).to(device)
-        self.y = None if base.codes is None else _as_tensor(base.codes).to(device)
+        device = torch.device(device or "cpu")
+        self.X, self.y = base.on(device)
+        self.memory_format = memory_format
         # None stands for all rows: batches in order are then slices.
         self.rows = None if rows is None else torch.from_numpy(rows).to(device)
         self.n_rows = len(base) if rows is None else len(rows)
@@ -143,14 +159,18 @@ class TensorBatches:
         for start, stop in self.bounds:
             index = order[start:stop]
             y = None if self.y is None else self.y[index]
-            yield Batch(to_float(self.X[index]), y, index)
+            yield Batch(self._prepared(self.X[index]), y, index)
 
     def _slices(self):
         index = torch.arange(self.n_rows, device=self.X.device)
         for start, stop in self.bounds:
             y = None if self.y is None else self.y[start:stop]
             # A copy: a module that works in place would write into the user's X.
-            yield Batch(to_float(self.X[start:stop].clone()), y, index[start:stop])
+            X = self._prepared(self.X[start:stop].clone())
+            yield Batch(X, y, index[start:stop])
+
+    def _prepared(self, X):
+        return _laid_out(to_float(X), self.memory_format)
 
 
 class LoaderBatches:
@@ -162,7 +182,7 @@ class LoaderBatches:
     Parameters
     ----------
     dataset : ArrayDataset or Subset of one
-    batch_size, shuffle, drop_last, device
+    batch_size, shuffle, drop_last, device, memory_format
         As for `TensorBatches`.
     **loader_params : dict
         Passed to `torch.utils.data.DataLoader`, for example ``num_workers=4``.
@@ -175,10 +195,12 @@ class LoaderBatches:
         shuffle=False,
         drop_last=False,
         device=None,
+        memory_format="contiguous",
         **loader_params,
     ):
         base, rows = _resolve_subset(dataset)
         self.device = device or "cpu"
+        self.memory_format = memory_format
         self.bounds = _batch_bounds(len(dataset), batch_size, drop_last)
         order = _BatchOrder(
             np.arange(len(base)) if rows is None else rows, self.bounds, shuffle
@@ -200,7 +222,8 @@ class LoaderBatches:
         for X, y, index in self.loader:
             X = X.to(self.device, non_blocking=True)
             y = None if y is None else y.to(self.device, non_blocking=True)
-            yield Batch(to_float(X), y, index.to(self.device, non_blocking=True))
+            X = _laid_out(to_float(X), self.memory_format)
+            yield Batch(X, y, index.to(self.device, non_blocking=True))
 
 
 class _Fetcher(Dataset):
@@ -240,7 +263,11 @@ def _identity(batch):
 
 
 def _first(item):
-    row = torch.as_tensor(item[0] if isinstance(item, tuple | list) else item)
+    row = item[0] if isinstance(item, tuple | list) else item
+    if hasattr(row, "getbands"):
+        # A PIL image: height, width and, if there are several, channels.
+        row = np.atleast_3d(np.asarray(row)).transpose(2, 0, 1).copy()
+    row = torch.as_tensor(row)
     return row if row.dtype == torch.uint8 else row.float()
 
 
@@ -275,3 +302,9 @@ def _as_tensor(array):
 def to_float(X):
     """Scale uint8 images to [0, 1]; they stay uint8 until here to save memory."""
     return X.float().div_(255) if X.dtype == torch.uint8 else X
+
+
+def _laid_out(X, memory_format):
+    if memory_format != "channels_last" or X.ndim != 4:
+        return X
+    return X.contiguous(memory_format=torch.channels_last)

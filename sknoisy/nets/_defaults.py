@@ -4,12 +4,15 @@ from functools import partial
 
 import torch
 
+from sknoisy.nets._image_augment import crop_and_flip
+from sknoisy.nets._image_networks import PreActResNet18
 from sknoisy.nets._modules import MLP
 
-__all__ = ["default_module", "default_optimizer_params"]
+__all__ = ["default_augmentation", "default_module", "default_optimizer_params"]
 
 # One entry per number of dimensions of a row.
-_MODULES = {1: MLP}
+_MODULES = {1: MLP, 3: PreActResNet18}
+_AUGMENTATIONS = {3: crop_and_flip}
 
 
 def default_module(input_shape):
@@ -26,6 +29,11 @@ def default_module(input_shape):
             "dimensions; set module= to a torch module class that takes it."
         )
     return _MODULES[len(input_shape)]
+
+
+def default_augmentation(input_shape):
+    """Return what changes the images of a batch, or None for rows of another shape."""
+    return _AUGMENTATIONS.get(len(input_shape))
 
 
 def default_optimizer_params(optimizer, params, device):

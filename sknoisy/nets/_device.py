@@ -9,10 +9,22 @@ __all__ = ["isolated_rng", "resolve_device", "seed_torch"]
 
 
 def resolve_device(device):
-    """Return the torch device; None stands for CUDA if there is one."""
+    """Return the torch device; None stands for CUDA if there is one.
+
+    Raises
+    ------
+    ValueError
+        If a CUDA device is asked for, and there is none.
+    """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
+    device = torch.device(device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={str(device)!r}, but torch finds no CUDA device: set "
+            "device='cpu', or device=None, which takes what there is."
+        )
+    return device
 
 
 @contextmanager

@@ -15,7 +15,10 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset
 
 from sknoisy._validation import check_rows, random_generator
-from sknoisy.nets._batches import ArrayDataset
+from sknoisy.nets._augment import check_view
+from sknoisy.nets._batches import ArrayDataset, to_float
+from sknoisy.nets._checkpoint import save_training
+from sknoisy.nets._defaults import default_augmentation
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 
 __all__ = ["TrainingLoopMixin"]
@@ -31,6 +34,7 @@ class TrainingLoopMixin:
 
     hooks_ = None
     autocast_ = None
+    augmentation_ = None
 
     def initialize(self):
         """Build callbacks, module, criterion and optimizer, seeded.
@@ -155,18 +159,27 @@ class TrainingLoopMixin:
         batches = self.history[-1]["batches"]
         loss_key, size_key = prefix + "_loss", prefix + "_batch_size"
         before, after = self._hooks("on_batch_begin"), self._hooks("on_batch_end")
+        unread = []
         for batch in iterator:
             row = {}
             batches.append(row)
             for hook in before:
                 hook(self, batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            row[loss_key] = step["loss"].item()
             row[size_key] = len(batch[0])
+            if after:
+                row[loss_key] = step["loss"].item()
+            else:
+                # Read at the end: a look at each loss would wait for the device.
+                unread.append((row, step["loss"].detach()))
             for hook in after:
                 hook(self, batch=batch, training=training, **step)
             # Two live batches would take turns in the cache.
             del batch
+        if unread:
+            rows, values = zip(*unread, strict=True)
+            for row, value in zip(rows, torch.stack(values).tolist(), strict=True):
+                row[loss_key] = value
         losses = [row[loss_key] for row in batches if loss_key in row]
         self.history.record(prefix + "_batch_count", len(losses))
         if training and not np.isfinite(losses).all():
@@ -180,6 +193,8 @@ class TrainingLoopMixin:
         """Call a hook of the net, then of the callbacks that have it."""
         for hook in self._hooks(method_name):
             hook(self, **cb_kwargs)
+        if method_name == "on_epoch_end" and self.checkpoint is not None:
+            save_training(self, self.checkpoint)
 
     def _hooks(self, method_name):
         """Return the bound hooks that do something, so that idle ones cost nothing."""
@@ -199,24 +214,42 @@ class TrainingLoopMixin:
             ]
         return self.hooks_[method_name]
 
-    def _train(self, dataset):
+    def _train(self, dataset, resumes=False):
         has_scheduler = any(isinstance(cb, LRScheduler) for _, cb in self.callbacks_)
         scheduled = self.lr_schedule is not None and not has_scheduler
         groups = self._param_groups()
-        self.base_lrs_ = [group["lr"] for group in groups] if scheduled else None
-        self.epochs_before_ = len(self.history)
+        if not resumes:
+            self.base_lrs_ = [group["lr"] for group in groups] if scheduled else None
+            self.epochs_before_ = len(self.history)
+        done = len(self.history) - self.epochs_before_
         # The callbacks may have changed since the last call.
         self.hooks_ = None
         self.autocast_ = self._autocast()
+        self.augmentation_ = self._augmentation(dataset)
         forward = getattr(self.criterion_, "forward", self.criterion_)
         self.criterion_takes_index_ = "index" in inspect.signature(forward).parameters
         try:
-            super().partial_fit(dataset, None)
+            super().partial_fit(dataset, None, epochs=max(self.max_epochs - done, 0))
+        except torch.OutOfMemoryError as error:
+            raise torch.OutOfMemoryError(
+                f"the device has no memory left. Lower batch_size (now "
+                f"{self.batch_size}), take a smaller network, or leave the data on the "
+                f"host with iterator_train=LoaderBatches. {error}"
+            ) from error
         finally:
-            self.hooks_ = self.autocast_ = None
+            self.hooks_ = self.autocast_ = self.augmentation_ = None
             if scheduled:
                 for group, lr in zip(groups, self.base_lrs_, strict=True):
                     group["lr"] = lr
+
+    def _augmentation(self, dataset):
+        """Return what changes the rows of a batch, tried out on two of them."""
+        if self.augment == "auto":
+            return default_augmentation(self.input_shape_)
+        if self.augment is not None:
+            batch = to_float(dataset.fetch([0, len(dataset) - 1])[0]).to(self.device_)
+            check_view("augment", self.augment, batch)
+        return self.augment
 
     def _param_groups(self):
         return [
@@ -252,6 +285,12 @@ class TrainingLoopMixin:
             # skorch would warn, and write what it finds into the parameter.
             return None
         return super()._check_device(requested_device, map_device)
+
+    def __getstate__(self):
+        # What lives in training only: bound hooks and contexts, and the rows' weights.
+        state = super().__getstate__()
+        short_lived = ("hooks_", "autocast_", "augmentation_", "sample_weight_")
+        return {key: value for key, value in state.items() if key not in short_lived}
 
     def __setstate__(self, state):
         # skorch would load to the CPU.

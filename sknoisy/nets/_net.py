@@ -2,8 +2,8 @@
 
 import zlib
 from numbers import Integral, Real
+from os import PathLike
 
-import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from skorch import NeuralNetClassifier
@@ -15,14 +15,13 @@ from sknoisy._validation import (
     Options,
     StrOptions,
     check_parameters,
-    check_rows,
-    check_rows_and_labels,
     check_weights,
-    encode_labels,
     random_generator,
 )
-from sknoisy.nets._batches import ArrayDataset, Batch, TensorBatches
+from sknoisy.nets._batches import Batch, TensorBatches
+from sknoisy.nets._checkpoint import load_training
 from sknoisy.nets._device import isolated_rng, resolve_device
+from sknoisy.nets._input import InputMixin
 from sknoisy.nets._loop import TrainingLoopMixin
 from sknoisy.nets._modules import embed
 from sknoisy.nets._slots import SlotsMixin, check_outputs, signature_of
@@ -34,6 +33,7 @@ class NetClassifier(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     SlotsMixin,
+    InputMixin,
     TrainingLoopMixin,
     NeuralNetClassifier,
 ):
@@ -49,7 +49,7 @@ class NetClassifier(
         Maps a batch of X to logits of shape (batch, n_classes). A class is given
         ``input_shape`` and ``n_classes`` if its signature asks for them; an instance
         is copied at each fit and starts from its weights. None takes `nets.MLP` for
-        2-D input.
+        2-D input, `nets.PreActResNet18` for images.
     criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
         Called with logits and label codes; and with the row numbers if it takes an
         ``index``, as criteria do that keep a state for each row.
@@ -67,6 +67,10 @@ class NetClassifier(
         towards 0 over the epochs of the call, a float is multiplied once more at each
         epoch, a callable is given (epochs done, max_epochs), None keeps it constant.
         A skorch LRScheduler among the callbacks takes its place.
+    augment : "auto", callable or None, default="auto"
+        Changes the rows of each training batch: a callable maps a batch to a tensor of
+        the same shape. "auto" moves and mirrors images at random and leaves tables
+        alone.
     amp : "auto" or bool, default="auto"
         Mixed precision in bfloat16. "auto" uses it on CUDA devices that have it.
     random_state : int, RandomState instance or None, default=None
@@ -85,6 +89,13 @@ class NetClassifier(
         None takes CUDA if there is one.
     compile : bool, default=False
         Compile the module with ``torch.compile``.
+    memory_format : {"auto", "contiguous", "channels_last"}, default="auto"
+        How images lie in memory. "auto" is "channels_last", which convolutions are
+        fastest with.
+    checkpoint : str, path-like or None, default=None
+        File that holds the state of the training after each epoch. If it exists,
+        ``fit`` on the same data goes on where it stopped, to the same weights on the
+        CPU. It is a pickle: open files that you trust only.
     **kwargs : dict
         Parameters of the parts: ``module__hidden``, ``optimizer__weight_decay``,
         ``iterator_train__drop_last``, ``callbacks__print_log``; and skorch's other
@@ -149,7 +160,10 @@ class NetClassifier(
             callable,
             None,
         ],
+        "augment": [StrOptions({"auto"}), callable, None],
         "amp": [StrOptions({"auto"}), "boolean"],
+        "memory_format": [StrOptions({"auto", "contiguous", "channels_last"})],
+        "checkpoint": [str, PathLike, None],
         "random_state": ["random_state"],
         "callbacks": [list, StrOptions({"disable"}), None],
         "verbose": ["verbose"],
@@ -167,6 +181,7 @@ class NetClassifier(
         max_epochs=20,
         batch_size=128,
         lr_schedule="cosine",
+        augment="auto",
         amp="auto",
         random_state=None,
         iterator_train=TensorBatches,
@@ -177,6 +192,8 @@ class NetClassifier(
         verbose=0,
         device=None,
         compile=False,
+        memory_format="auto",
+        checkpoint=None,
         **kwargs,
     ):
         super().__init__(
@@ -197,8 +214,11 @@ class NetClassifier(
             **kwargs,
         )
         self.lr_schedule = lr_schedule
+        self.augment = augment
         self.amp = amp
         self.random_state = random_state
+        self.memory_format = memory_format
+        self.checkpoint = checkpoint
         for name in ("history_", "initialized_", "virtual_params_"):
             vars(self).pop(name)
 
@@ -233,6 +253,7 @@ class NetClassifier(
         if not self.module_.training:
             self._set_training(True)
         X, y = batch
+        X = self.augmented(X)
         with self.autocast_:
             loss, logits = self.training_loss(X, y, batch.index)
         loss.backward()
@@ -254,6 +275,21 @@ class NetClassifier(
             )
         self._step_optimizer(None)
         return step
+
+    def augmented(self, X):
+        """Return the rows of a training batch as ``augment`` changes them.
+
+        Methods that make views of their own return the rows as they are.
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+
+        Returns
+        -------
+        X : Tensor of shape (batch, ...)
+        """
+        return X if self.augmentation_ is None else self.augmentation_(X)
 
     def start_fit(self, dataset):
         """Learn from the rows what a method needs to build its parts.
@@ -446,45 +482,20 @@ class NetClassifier(
             self.sample_weight_ = torch.from_numpy(weights).to(self.device_)
         try:
             with isolated_rng(self.device_):
-                if fresh:
+                resumes = fresh and self.checkpoint is not None
+                resumes = resumes and load_training(self, self.checkpoint)
+                if fresh and not resumes:
                     self.start_fit(dataset)
                     self.initialize()
                     row = dataset.fetch([0])[0].to(self.device_)
                     check_outputs(self.module_, row, len(classes))
                 if weights is not None and self._may_set_reduction():
                     self.criterion_.reduction = "none"
-                self._train(dataset)
+                self._train(dataset, resumes)
                 self.finish_fit(dataset)
         finally:
             self.sample_weight_ = None
         return self
-
-    def _check_input(self, X, y, fresh, classes):
-        """Return an ArrayDataset with codes, and the classes."""
-        if is_dataset(X):
-            return self._check_dataset(X, y, fresh, classes)
-        if fresh:
-            X, classes, codes = check_rows_and_labels(self, X, y, classes=classes)
-        else:
-            X = check_rows(self, X)
-            classes, codes = encode_labels(y, self.classes_)
-        return ArrayDataset(X, codes), classes
-
-    def _check_dataset(self, X, y, fresh, classes):
-        codes = getattr(X, "codes", None) if y is None else y
-        if codes is None:
-            raise ValueError("y is missing: give the labels of the Dataset as y.")
-        if not fresh:
-            classes = self.classes_
-        elif y is None and classes is None:
-            classes = np.arange(codes.max() + 1)
-        classes, codes = encode_labels(
-            codes, None if classes is None else np.unique(classes)
-        )
-        if len(classes) < 2:
-            raise ValueError("y has one class only; at least two classes are needed.")
-        rows = X.features if isinstance(X, ArrayDataset) else X
-        return ArrayDataset(rows, codes), classes
 
     def _may_set_reduction(self):
         """Whether torch's way to ask for one loss a row is open to us."""

@@ -53,7 +53,7 @@ class SlotsMixin:
         params = self.get_params_for(name)
         if isinstance(component, nn.Module):
             if not params:
-                return copy.deepcopy(component).to(self.device_)
+                return self._placed(copy.deepcopy(component))
             component = type(component)
         known, takes_any = signature_of(component)
         facts = self._facts()
@@ -61,7 +61,18 @@ class SlotsMixin:
         if not takes_any:
             _refuse_unknown(name, component, params, known, facts)
         _refuse_unmade(name, component, {**facts, **params})
-        return component(**{**facts, **params}).to(self.device_)
+        return self._placed(component(**{**facts, **params}))
+
+    def _placed(self, component):
+        """Put a component where the batches are, and as they lie in memory."""
+        if self._is_channels_last():
+            component = component.to(memory_format=torch.channels_last)
+        return component.to(self.device_)
+
+    def _is_channels_last(self):
+        if self.memory_format == "auto":
+            return len(self.input_shape_) == 3
+        return self.memory_format == "channels_last"
 
     def component_of(self, name):
         """Return what fills a slot: the user's class or instance, or the default.
@@ -165,7 +176,9 @@ class SlotsMixin:
         params = {"batch_size": size, **self.get_params_for(slot)}
         if iterator in (TensorBatches, LoaderBatches):
             shuffle = slot == "iterator_train"
-            params = {"device": self.device_, "shuffle": shuffle, **params}
+            form = "channels_last" if self._is_channels_last() else "contiguous"
+            own = {"device": self.device_, "shuffle": shuffle, "memory_format": form}
+            params = {**own, **params}
         known, takes_any = signature_of(iterator)
         if not takes_any:
             _refuse_unknown(slot, iterator, params, known, {"dataset": None})

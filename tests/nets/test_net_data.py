@@ -222,8 +222,8 @@ class TestImages:
 
     def test_no_default_network(self, images):
         X, y = images
-        with pytest.raises(ValueError, match="X with 4 dimensions; set module="):
-            NetClassifier().fit(X, y)
+        with pytest.raises(ValueError, match="X with 3 dimensions; set module="):
+            NetClassifier().fit(X[:, 0], y)
 
     def test_channels_last(self, make_net, images):
         X, y = images

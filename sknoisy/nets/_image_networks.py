@@ -1,0 +1,272 @@
+"""Networks for small images: logits = head(embed(X)), embed = mean of a feature map."""
+
+from torch import nn
+from torch.nn import functional as F
+
+__all__ = [
+    "CNN9",
+    "PreActResNet",
+    "PreActResNet18",
+    "ResNet",
+    "ResNet18",
+    "ResNet34",
+]
+
+
+class _MapNetwork(nn.Module):
+    """A network that takes the mean of its last feature map, and a linear head."""
+
+    def feature_map(self, X):
+        """Return the last feature map, shape (batch, n_features_out, h, w)."""
+        return self.body(X)
+
+    def embed(self, X):
+        """Return the mean of the feature map, shape (batch, n_features_out)."""
+        return self.feature_map(X).mean((2, 3))
+
+    def forward(self, X):
+        """Return the logits, shape (batch, n_classes)."""
+        return self.head(self.embed(X))
+
+
+class PreActResNet(_MapNetwork):
+    """Residual network with normalisation before each convolution.
+
+    For images of 32 x 32 pixels or so: the first convolution is 3 x 3 and keeps the
+    size. After the last block come a normalisation and a ReLU, as in [1]_.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (channels, height, width) of an image.
+    n_classes : int
+    blocks : tuple of int, default=(2, 2, 2, 2)
+        Number of blocks at each resolution; each but the first halves the size and
+        doubles the channels. The default is the 18-layer network.
+    width : int, default=64
+        Channels at the first resolution.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Identity mappings in deep residual
+       networks", ECCV 2016. arXiv:1603.05027
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.nets import PreActResNet
+    >>> net = PreActResNet((3, 8, 8), n_classes=10, blocks=(1, 1), width=4)
+    >>> X = torch.zeros(2, 3, 8, 8)
+    >>> net(X).shape, net.feature_map(X).shape
+    (torch.Size([2, 10]), torch.Size([2, 8, 4, 4]))
+    """
+
+    def __init__(self, input_shape, n_classes, blocks=(2, 2, 2, 2), width=64):
+        super().__init__()
+        _check_image(type(self).__name__, input_shape, 2 ** (len(blocks) - 1))
+        stages, n_out = _stages(_PreActBlock, blocks, width)
+        self.body = nn.Sequential(
+            _conv3x3(input_shape[0], width),
+            *stages,
+            nn.BatchNorm2d(n_out),
+            nn.ReLU(inplace=True),
+        )
+        self.head = nn.Linear(n_out, n_classes)
+
+
+class ResNet(_MapNetwork):
+    """Residual network for small images: a 3 x 3 stem and no pooling after it.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (channels, height, width) of an image.
+    n_classes : int
+    blocks : tuple of int, default=(2, 2, 2, 2)
+        Number of blocks at each resolution, 18 layers by default; (3, 4, 6, 3) makes
+        34.
+    width : int, default=64
+        Channels at the first resolution.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image
+       recognition", CVPR 2016. arXiv:1512.03385
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.nets import ResNet
+    >>> net = ResNet((1, 8, 8), n_classes=3, blocks=(1, 1), width=4)
+    >>> net.embed(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 8])
+    """
+
+    def __init__(self, input_shape, n_classes, blocks=(2, 2, 2, 2), width=64):
+        super().__init__()
+        _check_image(type(self).__name__, input_shape, 2 ** (len(blocks) - 1))
+        stages, n_out = _stages(_Block, blocks, width)
+        stem = [
+            _conv3x3(input_shape[0], width),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        ]
+        self.body = nn.Sequential(*stem, *stages)
+        self.head = nn.Linear(n_out, n_classes)
+
+
+class PreActResNet18(PreActResNet):
+    """`PreActResNet` with 18 layers.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+    n_classes : int
+    width : int, default=64
+    """
+
+    def __init__(self, input_shape, n_classes, width=64):
+        super().__init__(input_shape, n_classes, (2, 2, 2, 2), width)
+
+
+class ResNet18(ResNet):
+    """`ResNet` with 18 layers.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+    n_classes : int
+    width : int, default=64
+    """
+
+    def __init__(self, input_shape, n_classes, width=64):
+        super().__init__(input_shape, n_classes, (2, 2, 2, 2), width)
+
+
+class ResNet34(ResNet):
+    """`ResNet` with 34 layers.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+    n_classes : int
+    width : int, default=64
+    """
+
+    def __init__(self, input_shape, n_classes, width=64):
+        super().__init__(input_shape, n_classes, (3, 4, 6, 3), width)
+
+
+class CNN9(_MapNetwork):
+    """The convolutional network of nine layers that co-teaching was shown with [1]_.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (channels, height, width) of an image, at least 28 x 28.
+    n_classes : int
+    width : int, default=128
+        Channels of the first three layers.
+    dropout : float in [0, 1), default=0.25
+        Share of the channels that is dropped after each of the first two groups.
+
+    References
+    ----------
+    .. [1] B. Han et al., "Co-teaching: Robust training of deep neural networks with
+       extremely noisy labels", NeurIPS 2018. arXiv:1804.06872
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.nets import CNN9
+    >>> net = CNN9((3, 32, 32), n_classes=10, width=4)
+    >>> net.feature_map(torch.zeros(1, 3, 32, 32)).shape
+    torch.Size([1, 4, 2, 2])
+    """
+
+    def __init__(self, input_shape, n_classes, width=128, dropout=0.25):
+        super().__init__()
+        _check_image("CNN9", input_shape, 28)
+        layers, n_in = [], input_shape[0]
+        for widths, padding in (
+            ((width,) * 3, 1),
+            ((2 * width,) * 3, 1),
+            ((4 * width, 2 * width, width), 0),
+        ):
+            for n_out in widths:
+                layers += [
+                    nn.Conv2d(n_in, n_out, 3, padding=padding),
+                    nn.BatchNorm2d(n_out),
+                    nn.LeakyReLU(0.01, inplace=True),
+                ]
+                n_in = n_out
+            if padding:
+                layers += [nn.MaxPool2d(2), nn.Dropout2d(dropout)]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(n_in, n_classes)
+
+
+class _PreActBlock(nn.Module):
+    """Two convolutions, each after a normalisation and a ReLU, around a shortcut."""
+
+    def __init__(self, n_in, n_out, stride):
+        super().__init__()
+        self.norm1, self.conv1 = nn.BatchNorm2d(n_in), _conv3x3(n_in, n_out, stride)
+        self.norm2, self.conv2 = nn.BatchNorm2d(n_out), _conv3x3(n_out, n_out)
+        self.shortcut = None
+        if stride != 1 or n_in != n_out:
+            self.shortcut = nn.Conv2d(n_in, n_out, 1, stride, bias=False)
+
+    def forward(self, X):
+        out = F.relu(self.norm1(X), inplace=True)
+        shortcut = X if self.shortcut is None else self.shortcut(out)
+        out = self.conv1(out)
+        out = self.conv2(F.relu(self.norm2(out), inplace=True))
+        return out + shortcut
+
+
+class _Block(nn.Module):
+    """Two normalised convolutions around a shortcut."""
+
+    def __init__(self, n_in, n_out, stride):
+        super().__init__()
+        self.conv1, self.norm1 = _conv3x3(n_in, n_out, stride), nn.BatchNorm2d(n_out)
+        self.conv2, self.norm2 = _conv3x3(n_out, n_out), nn.BatchNorm2d(n_out)
+        self.shortcut = nn.Identity()
+        if stride != 1 or n_in != n_out:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out)
+            )
+
+    def forward(self, X):
+        out = F.relu(self.norm1(self.conv1(X)), inplace=True)
+        return F.relu(self.norm2(self.conv2(out)) + self.shortcut(X), inplace=True)
+
+
+def _stages(block, blocks, width):
+    """Return the blocks of all resolutions, and the channels of the last."""
+    stages, n_in = [], width
+    for stage, n_blocks in enumerate(blocks):
+        n_out = width * 2**stage
+        for first in range(n_blocks):
+            stride = 2 if stage and not first else 1
+            stages.append(block(n_in, n_out, stride))
+            n_in = n_out
+    return stages, n_in
+
+
+def _conv3x3(n_in, n_out, stride=1):
+    return nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False)
+
+
+def _check_image(name, input_shape, least):
+    if len(input_shape) != 3:
+        raise ValueError(
+            f"{name} takes images of shape (channels, height, width); rows of X have "
+            f"shape {tuple(input_shape)}."
+        )
+    if min(input_shape[1:]) < least:
+        raise ValueError(
+            f"{name} takes images of at least {least} x {least} pixels; got "
+            f"{input_shape[1]} x {input_shape[2]}. Pad or enlarge them."
+        )
