@@ -21,6 +21,7 @@ from sknoisy.nets._image_networks import (
 from sknoisy.nets._modules import MLP, embed
 from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._params import NetParamsMixin
+from sknoisy.nets._torchvision import TorchvisionNet
 
 __all__ = [
     "CNN9",
@@ -37,6 +38,7 @@ __all__ = [
     "ResNet18",
     "ResNet34",
     "TensorBatches",
+    "TorchvisionNet",
     "crop_and_flip",
     "cutout",
     "embed",

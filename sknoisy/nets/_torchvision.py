@@ -1,0 +1,79 @@
+"""Networks of torchvision, given the number of classes at hand."""
+
+from torch import nn
+
+from sknoisy.nets._modules import embed_and_classify
+
+__all__ = ["TorchvisionNet"]
+
+
+class TorchvisionNet(nn.Module):
+    """A torchvision model whose last linear layer is made anew for the classes.
+
+    Parameters
+    ----------
+    n_classes : int
+    model : str or callable, default="resnet18"
+        Name of a torchvision model, or a function that makes a network, such as
+        ``torchvision.models.resnet18``. It is called with ``weights`` and ``**params``.
+    weights : str, torchvision weights or None, default=None
+        As the model takes them, "DEFAULT" for instance; they are downloaded where
+        torchvision does not find them. None starts from random ones.
+    **params : dict
+        Other parameters of the model.
+
+    Raises
+    ------
+    ImportError
+        If ``model`` is a name, and torchvision is not installed.
+    TypeError
+        If the model has no linear layer.
+
+    Examples
+    --------
+    >>> from sknoisy import NALClassifier
+    >>> from sknoisy.nets import TorchvisionNet
+    >>> clf = NALClassifier(
+    ...     TorchvisionNet, module__model="resnet50", module__weights="DEFAULT"
+    ... )
+    """
+
+    def __init__(self, n_classes, model="resnet18", weights=None, **params):
+        super().__init__()
+        if isinstance(model, str):
+            self.network = _models().get_model(model, weights=weights, **params)
+        else:
+            self.network = model(weights=weights, **params)
+        layers = [
+            name
+            for name, layer in self.network.named_modules()
+            if isinstance(layer, nn.Linear)
+        ]
+        if not layers:
+            raise TypeError(
+                f"{type(self.network).__name__} has no Linear layer to make anew for "
+                f"{n_classes} classes."
+            )
+        parent, _, name = layers[-1].rpartition(".")
+        old = self.network.get_submodule(layers[-1])
+        head = nn.Linear(old.in_features, n_classes)
+        setattr(self.network.get_submodule(parent), name, head)
+
+    def embed(self, X):
+        """Return what enters the last layer, shape (batch, n_features_out)."""
+        return embed_and_classify(self.network, X)[0]
+
+    def forward(self, X):
+        """Return the logits, shape (batch, n_classes)."""
+        return self.network(X)
+
+
+def _models():
+    try:
+        from torchvision import models
+    except ImportError as error:
+        raise ImportError(
+            "a torchvision model is asked for by name, but torchvision is not "
+            "installed: pip install 'sknoisy[vision]'."
+        ) from error
+    return models
