@@ -249,8 +249,9 @@ class TestState:
             g = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
             given = g[np.arange(n_rows), y]
             q = gamma * given / (gamma * given + (1 - gamma) * eps)
-            found = state.judge(torch.from_numpy(logits).float(), codes, rows)
-            assert_allclose(found, q, rtol=1e-5)
+            order = torch.from_numpy(rng.permutation(n_rows))
+            part = torch.from_numpy(logits).float()[order]
+            assert_allclose(state.judge(part, codes[order], order), q[order], rtol=1e-5)
             # Nothing moves before the whole has been judged.
             assert_allclose(state.gamma, gamma, rtol=1e-5)
             give(state.start_cycle, q)
@@ -288,18 +289,19 @@ class TestState:
         proba = rng.dirichlet(np.ones(n_classes), n_rows)
         if epsilon == "estimated":
             eps = np.array([proba[i] @ T_c[:, y[i]] for i in range(n_rows)])
-        weight = torch.from_numpy(w).float() if weighted else None
+        weight = torch.from_numpy(w).float()[order] if weighted else None
         q = gamma * given / (gamma * given + (1 - gamma) * eps)
         targets = q[:, None] * np.eye(n_classes)[y] + (1 - q)[:, None] * proba
         T_c = slow_matrix(w * (1 - q), proba, y)
         found = state.conclude(
-            torch.from_numpy(proba).float(),
-            torch.from_numpy(logits).float(),
-            codes,
-            rows,
+            torch.from_numpy(proba).float()[order],
+            torch.from_numpy(logits).float()[order],
+            codes[order],
+            order,
             weight,
         )
-        expected = q, slow_wrong(q, y, proba, T_c), slow_matrix(w, targets, y), T_c
+        wrong = np.array(slow_wrong(q, y, proba, T_c))
+        expected = q[order], wrong[order], slow_matrix(w, targets, y), T_c
         for ours, value in zip(found, expected, strict=True):
             assert_allclose(ours, value, rtol=1e-4, atol=1e-6)
         for now, then in zip(state.buffers(), kept, strict=True):
@@ -387,6 +389,19 @@ def test_small_weights_are_not_lost_beside_large_ones():
     given = 2 / 3 * np.array([20_000, 2**24 + 19_999])
     expected = np.diag(given) + np.fliplr(np.diag(given[::-1])) / 2
     assert_allclose(T, expected / expected.sum(1, keepdims=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_before_the_first_cycle_the_share_of_clean_labels_is_the_accuracy(weighted):
+    # A fit that was interrupted in the warm-up.
+    proba, y, w = (value.float() for value in draw(11))
+    y, logits, weight = y.long(), draw(12)[0].float().log(), w if weighted else None
+    gamma = np.average(proba.argmax(1) == y, weights=weight)
+    state = FlywheelLoss(60, 4)
+    q, *_ = state.conclude(proba, logits, y, torch.arange(60), weight)
+    given = logits.exp().numpy()[np.arange(60), y]
+    assert_allclose(q, gamma * given / (gamma * given + (1 - gamma) / 4), rtol=1e-5)
+    assert state.gamma.isnan()
 
 
 def test_an_unknown_epsilon_is_refused():

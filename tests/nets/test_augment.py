@@ -95,7 +95,7 @@ class TestJitter:
         noise = jitter(X.double(), spread.double(), scale) - X
         np.testing.assert_allclose(noise.mean(0) / (scale * spread), 0, atol=0.028)
         np.testing.assert_allclose(noise.std(0), scale * spread, rtol=0.02)
-        for column in (noise / (scale * spread)).T:
+        for column in (noise / (scale * spread)).T.numpy():
             assert kstest(column, "norm").pvalue > 0.01
         # Each entry has a draw of its own.
         related = np.corrcoef(noise.T) - np.eye(3)
