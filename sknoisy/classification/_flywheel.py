@@ -294,7 +294,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
 
     def initialize_module(self):
         """Build both networks."""
-        if self.judge is None and isinstance(self.module, nn.Module):
+        same = self.judge is None or self.judge is self.module
+        if same and isinstance(self.module, nn.Module):
             raise ValueError(
                 "module is an instance, from which no second network with weights of "
                 f"its own can be made: pass its class {type(self.module).__name__}, or "

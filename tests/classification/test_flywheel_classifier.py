@@ -403,6 +403,9 @@ class TestNetworks:
         message = "module is an instance.*pass its class Plain, or another instance"
         with pytest.raises(ValueError, match=message):
             FlywheelClassifier(Plain()).fit(*blobs[:2])
+        same = Plain()
+        with pytest.raises(ValueError, match=message):
+            FlywheelClassifier(same, judge=same).fit(*blobs[:2])
 
     def test_a_judge_with_too_few_outputs(self, blobs):
         message = "Plain must return logits.*2 outputs for a row, but 3"

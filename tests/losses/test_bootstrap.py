@@ -115,6 +115,18 @@ class TestPenalty:
         assert expected > 0.01
         assert prior_penalty(logits).item() == pytest.approx(expected, rel=1e-10)
 
+    @pytest.mark.parametrize("prior", [[0.2, 0.3, 0.5], [0.0, 0.4, 0.6]])
+    def test_from_a_prior_that_is_not_uniform(self, prior):
+        logits = np.random.default_rng(0).normal(size=(7, 3))
+        mean = softmax(logits, axis=1).mean(0)
+        expected = sum(p * np.log(p / m) for p, m in zip(prior, mean, strict=True) if p)
+        prior = torch.tensor(prior, dtype=torch.float64)
+        given = prior_penalty(torch.tensor(logits), prior=prior)
+        assert given.item() == pytest.approx(expected, rel=1e-10)
+        weight = torch.full((7,), 2.0, dtype=torch.float64)
+        weighted = prior_penalty(torch.tensor(logits), weight, prior)
+        assert weighted.item() == pytest.approx(expected, rel=1e-10)
+
     @given(LOGITS)
     @settings(max_examples=100, deadline=None)
     def test_it_is_a_divergence(self, logits):
