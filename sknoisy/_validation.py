@@ -119,6 +119,8 @@ def check_rows(estimator, X, *, reset=False, min_samples=1):
         If X is sparse.
     """
     X = _refuse_sparse(X)
+    # Before scikit-learn takes the height for the number of features.
+    _refuse_channels_last(getattr(X, "shape", ()))
     is_uint8 = getattr(X, "ndim", 2) == 4 and np.asarray(X).dtype == np.uint8
     X = validate_data(
         estimator,
@@ -129,10 +131,7 @@ def check_rows(estimator, X, *, reset=False, min_samples=1):
         ensure_all_finite=not _is_surely_finite(X),
         ensure_min_samples=min_samples,
     )
-    if X.ndim == 4 and X.shape[-1] in (1, 3, 4) and X.shape[1] not in (1, 3, 4):
-        raise ValueError(
-            f"X looks channels-last, shape {X.shape}; pass X.transpose(0, 3, 1, 2)."
-        )
+    _refuse_channels_last(X.shape)
     if reset and X.ndim == 4 and X.dtype != np.uint8:
         _refuse_wild_images(X)
     return X
@@ -273,6 +272,14 @@ def _is_surely_finite(X):
     flat = X.ravel()
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(np.dot(flat, flat)))
+
+
+def _refuse_channels_last(shape):
+    if len(shape) == 4 and shape[-1] in (1, 3, 4) and shape[1] not in (1, 3, 4):
+        raise ValueError(
+            f"X looks channels-last, shape {tuple(shape)}; pass X.transpose(0, 3, 1, "
+            "2)."
+        )
 
 
 def _refuse_wild_images(X):

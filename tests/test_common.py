@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
+from torch import nn
 
 import sknoisy
 from sknoisy import (
@@ -41,6 +42,7 @@ from sknoisy import (
     pair_flip_matrix,
 )
 from sknoisy.base import NoiseDetectorMixin, NoiseInjectorMixin, NoiseScoresMixin
+from sknoisy.nets import PreActResNet
 
 WEIGHTS = {
     "check_sample_weight_equivalence_on_dense_data": (
@@ -280,7 +282,7 @@ class TestNoiseScoresContract:
             (lambda X, y: (X, None), "requires y"),
             (lambda X, y: (X[:, 0], y), "2D array"),
             (lambda X, y: (np.zeros((180, 8, 8, 3)), y), r"X.transpose\(0, 3, 1, 2\)"),
-            (lambda X, y: (np.zeros((180, 3, 8, 8)), y), "module="),
+            (lambda X, y: (np.zeros((180, 8, 8)), y), "module="),
         ],
     )
     def test_bad_input_is_refused(self, detector, blobs, change, message):
@@ -314,6 +316,85 @@ def test_robust_classifiers_refuse_another_criterion(classifier, blobs, params):
     (name,) = params
     with pytest.raises(ValueError, match=f"{name} would have no effect"):
         clone(classifier).set_params(**params).fit(X, y)
+
+
+class Conv(nn.Module):
+    """A network that has no `embed` and no `head`."""
+
+    def __init__(self, input_shape, n_classes):
+        super().__init__()
+        self.conv = nn.Conv2d(input_shape[0], 4, 3, stride=2)
+        self.last = nn.Linear(4, n_classes)
+
+    def forward(self, X):
+        return self.last(self.conv(X).relu().mean((2, 3)))
+
+
+def dynacor_of_a_net(n_runs=2, random_state=0, **net_params):
+    return DynaCorDetector(
+        NetClassifier(**net_params), n_runs=n_runs, random_state=random_state
+    )
+
+
+# Whatever trains a network on the rows given to fit.
+ON_IMAGES = [
+    NetClassifier,
+    partial(DynaCorDetector, n_runs=2),
+    partial(DynaCorDetector, **PAPER, encoder_epochs=1),
+    dynacor_of_a_net,
+    AUMDetector,
+    LossMixtureDetector,
+    DynamicBootstrapClassifier,
+    partial(DynamicBootstrapClassifier, **GUIDED),
+    NALClassifier,
+    RobustLossClassifier,
+    partial(RobustLossClassifier, loss="truncated_gce"),
+    ELRClassifier,
+    ELRPlusClassifier,
+    TransitionCorrectionClassifier,
+    FlywheelClassifier,
+]
+SMALL_NETS = {
+    "residual": {"module": PreActResNet, "module__blocks": (1, 1), "module__width": 4},
+    "conv": {"module": Conv},
+}
+
+
+def test_every_net_is_tried_on_images():
+    nets = {type(make(max_epochs=2)) for make in ON_IMAGES}
+    assert nets == {NetClassifier, *(type(estimator) for estimator in SCORERS)}
+
+
+@pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
+@pytest.mark.parametrize("make", ON_IMAGES)
+@pytest.mark.parametrize("net", SMALL_NETS.values(), ids=SMALL_NETS.keys())
+@pytest.mark.parametrize("side", [8, 32])
+def test_images_of_bytes_and_of_floats(make, net, side):
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.repeat([0, 1, 2], 20))
+    X = rng.integers(0, 100, (60, 3, side, side)) + 50 * y[:, None, None, None]
+    X, names = X.astype(np.uint8), np.array(["ant", "bee", "cat"])
+    before = X.copy()
+    params = {**net, "max_epochs": 2, "batch_size": 20, "random_state": 0}
+    fitted = make(**params).fit(X, names[y])
+    scaled = X.astype(np.float32) / 255
+    of_floats = make(**params).fit(scaled, names[y])
+    again = pickle.loads(pickle.dumps(fitted))
+    assert fitted.classes_.tolist() == names.tolist()
+    np.testing.assert_array_equal(X, before)
+    if isinstance(fitted, NoiseScoresMixin):
+        assert np.isfinite(fitted.noise_scores_).all()
+        np.testing.assert_array_equal(fitted.noise_scores_, of_floats.noise_scores_)
+        assert fitted.predict_noisy().shape == (60,)
+        assert set(fitted.suggested_labels_) <= set(names)
+        np.testing.assert_array_equal(again.predict_noisy(), fitted.predict_noisy())
+    if isinstance(fitted, NetClassifier):
+        assert set(fitted.predict(X)) <= set(names)
+        proba = fitted.predict_proba(X)
+        np.testing.assert_allclose(proba.sum(1), 1, rtol=1e-5)
+        np.testing.assert_array_equal(of_floats.predict_proba(scaled), proba)
+        np.testing.assert_array_equal(again.predict_proba(X), proba)
+        assert fitted.transform(X).shape[0] == 60
 
 
 @pytest.mark.parametrize("detector", DETECTORS, ids=label)

@@ -214,6 +214,8 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
             "random_state": self.seed_ % 2**31,
             "callbacks": [("dynamics", DynamicsRecorder())],
             "train_split": None,
+            # The file is for the training that was asked for.
+            "checkpoint": None,
         }
         net = NetClassifier(**params)
         net.partial_fit(dataset, classes=np.arange(n_classes))

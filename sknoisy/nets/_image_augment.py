@@ -74,7 +74,10 @@ def random_crop(X: Tensor, padding: int | None = None) -> Tensor:
     # Pixels lie last, so that each index fetches all channels of one.
     pixels = padded.permute(0, 2, 3, 1)
     image = torch.arange(n_images, device=X.device)[:, None, None]
-    return pixels[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    view = pixels[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    # Images lie as before: a network may not be fast with another layout.
+    is_channels_last = X.is_contiguous(memory_format=torch.channels_last)
+    return view if is_channels_last else view.contiguous()
 
 
 def crop_and_flip(X: Tensor, padding: int | None = None) -> Tensor:
@@ -117,7 +120,8 @@ def cutout(X: Tensor, size: int = 16) -> Tensor:
         offset = torch.arange(X.shape[axis], device=X.device) - centre
         inside.append((offset >= -(size // 2)) & (offset < size - size // 2))
     square = inside[0][:, :, None] & inside[1][:, None, :]
-    return X.masked_fill(square[:, None], 0.0)
+    # A copy lies in memory as the images do, what masked_fill makes may not.
+    return X.clone().masked_fill_(square[:, None], 0.0)
 
 
 def rand_augment(X: Tensor, n_ops: int = 2, magnitude: int = 10) -> Tensor:
@@ -147,7 +151,8 @@ def rand_augment(X: Tensor, n_ops: int = 2, magnitude: int = 10) -> Tensor:
     Notes
     -----
     Directions are drawn for each image. Geometric operations take the nearest pixel
-    and fill with black.
+    and fill with black. Shears leave the centre where it is; in common implementations
+    it is the upper left corner.
 
     References
     ----------

@@ -31,8 +31,9 @@ class InputMixin:
             )
         codes = getattr(X, "codes", None) if y is None else y
         if codes is None:
-            # torchvision's data sets have them as targets.
+            # torchvision's data sets have them as targets, a list or a tensor.
             codes = getattr(X, "targets", None)
+            codes = None if codes is None else np.asarray(codes)
         if codes is None:
             raise ValueError("y is missing: give the labels of the Dataset as y.")
         if not fresh:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, EpochScoring, LRScheduler
 from skorch.utils import to_device
 from torch import nn
 from torch.nn import functional as F
@@ -17,7 +17,8 @@ from torch.utils.data import Dataset, Subset
 from sknoisy._validation import check_rows, random_generator
 from sknoisy.nets._augment import check_view
 from sknoisy.nets._batches import ArrayDataset, to_float
-from sknoisy.nets._checkpoint import save_training
+from sknoisy.nets._callbacks import DynamicsRecorder
+from sknoisy.nets._checkpoint import as_before, save_training
 from sknoisy.nets._defaults import default_augmentation
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 
@@ -35,6 +36,8 @@ class TrainingLoopMixin:
     hooks_ = None
     autocast_ = None
     augmentation_ = None
+    resumes_ = False
+    training_key_ = None
 
     def initialize(self):
         """Build callbacks, module, criterion and optimizer, seeded.
@@ -159,27 +162,30 @@ class TrainingLoopMixin:
         batches = self.history[-1]["batches"]
         loss_key, size_key = prefix + "_loss", prefix + "_batch_size"
         before, after = self._hooks("on_batch_begin"), self._hooks("on_batch_end")
+        is_watched = any(map(_looks_at_losses, after))
         unread = []
-        for batch in iterator:
-            row = {}
-            batches.append(row)
-            for hook in before:
-                hook(self, batch=batch, training=training)
-            step = step_fn(batch, **fit_params)
-            row[size_key] = len(batch[0])
-            if after:
-                row[loss_key] = step["loss"].item()
-            else:
-                # Read at the end: a look at each loss would wait for the device.
-                unread.append((row, step["loss"].detach()))
-            for hook in after:
-                hook(self, batch=batch, training=training, **step)
-            # Two live batches would take turns in the cache.
-            del batch
-        if unread:
-            rows, values = zip(*unread, strict=True)
-            for row, value in zip(rows, torch.stack(values).tolist(), strict=True):
-                row[loss_key] = value
+        try:
+            for batch in iterator:
+                row = {}
+                batches.append(row)
+                for hook in before:
+                    hook(self, batch=batch, training=training)
+                step = step_fn(batch, **fit_params)
+                row[size_key] = len(batch[0])
+                if is_watched:
+                    row[loss_key] = step["loss"].item()
+                else:
+                    # Read at the end: a look at each loss would wait for the device.
+                    unread.append((row, step["loss"].detach()))
+                for hook in after:
+                    hook(self, batch=batch, training=training, **step)
+                # Two live batches would take turns in the cache.
+                del batch
+        finally:
+            if unread:
+                rows, values = zip(*unread, strict=True)
+                for row, value in zip(rows, torch.stack(values).tolist(), strict=True):
+                    row[loss_key] = value
         losses = [row[loss_key] for row in batches if loss_key in row]
         self.history.record(prefix + "_batch_count", len(losses))
         if training and not np.isfinite(losses).all():
@@ -191,9 +197,13 @@ class TrainingLoopMixin:
 
     def notify(self, method_name, **cb_kwargs):
         """Call a hook of the net, then of the callbacks that have it."""
-        for hook in self._hooks(method_name):
-            hook(self, **cb_kwargs)
-        if method_name == "on_epoch_end" and self.checkpoint is not None:
+        goes_on = method_name == "on_train_begin" and self.resumes_
+        with as_before(self) if goes_on else nullcontext():
+            for hook in self._hooks(method_name):
+                hook(self, **cb_kwargs)
+        # Before the first epoch too: better it fails now than after an hour.
+        stores = method_name in ("on_train_begin", "on_epoch_end")
+        if stores and self.training_key_ is not None and not goes_on:
             save_training(self, self.checkpoint)
 
     def _hooks(self, method_name):
@@ -215,10 +225,11 @@ class TrainingLoopMixin:
         return self.hooks_[method_name]
 
     def _train(self, dataset, resumes=False):
-        has_scheduler = any(isinstance(cb, LRScheduler) for _, cb in self.callbacks_)
-        scheduled = self.lr_schedule is not None and not has_scheduler
-        groups = self._param_groups()
+        groups, self.resumes_ = self._param_groups(), resumes
         if not resumes:
+            callbacks = [callback for _, callback in self.callbacks_]
+            has_scheduler = any(isinstance(cb, LRScheduler) for cb in callbacks)
+            scheduled = self.lr_schedule is not None and not has_scheduler
             self.base_lrs_ = [group["lr"] for group in groups] if scheduled else None
             self.epochs_before_ = len(self.history)
         done = len(self.history) - self.epochs_before_
@@ -238,7 +249,8 @@ class TrainingLoopMixin:
             ) from error
         finally:
             self.hooks_ = self.autocast_ = self.augmentation_ = None
-            if scheduled:
+            self.resumes_ = False
+            if self.base_lrs_ is not None:
                 for group, lr in zip(groups, self.base_lrs_, strict=True):
                     group["lr"] = lr
 
@@ -287,9 +299,10 @@ class TrainingLoopMixin:
         return super()._check_device(requested_device, map_device)
 
     def __getstate__(self):
-        # What lives in training only: bound hooks and contexts, and the rows' weights.
+        # What lives in training only: bound hooks and contexts, the rows' weights.
         state = super().__getstate__()
-        short_lived = ("hooks_", "autocast_", "augmentation_", "sample_weight_")
+        short_lived = {"hooks_", "autocast_", "augmentation_", "sample_weight_"}
+        short_lived |= {"resumes_", "training_key_"}
         return {key: value for key, value in state.items() if key not in short_lived}
 
     def __setstate__(self, state):
@@ -302,6 +315,14 @@ class TrainingLoopMixin:
             self.device_ = resolve_device(self.device)
         if requested is None:
             self.device = None
+
+
+def _looks_at_losses(hook):
+    """Whether a hook on batches may read their losses in the history."""
+    function, owner = getattr(hook, "__func__", hook), getattr(hook, "__self__", None)
+    if function is LRScheduler.on_batch_end:
+        return owner.step_every != "epoch"
+    return function not in (EpochScoring.on_batch_end, DynamicsRecorder.on_batch_end)
 
 
 def _lr_factor(schedule, done, max_epochs):

@@ -19,8 +19,8 @@ from sknoisy._validation import (
     random_generator,
 )
 from sknoisy.nets._batches import Batch, TensorBatches
-from sknoisy.nets._checkpoint import load_training
-from sknoisy.nets._device import isolated_rng, resolve_device
+from sknoisy.nets._checkpoint import load_training, training_key
+from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 from sknoisy.nets._input import InputMixin
 from sknoisy.nets._loop import TrainingLoopMixin
 from sknoisy.nets._modules import embed
@@ -94,8 +94,11 @@ class NetClassifier(
         fastest with.
     checkpoint : str, path-like or None, default=None
         File that holds the state of the training after each epoch. If it exists,
-        ``fit`` on the same data goes on where it stopped, to the same weights on the
-        CPU. It is a pickle: open files that you trust only.
+        ``fit`` on the same data with the same parameters goes on where it stopped, to
+        the same weights on the CPU. Callbacks may differ, and go on from their
+        attributes with a trailing underscore. Each training needs a file of its own;
+        a second call of ``partial_fit`` and a warm start are not stored. It is a
+        pickle: open files that you trust only.
     **kwargs : dict
         Parameters of the parts: ``module__hidden``, ``optimizer__weight_decay``,
         ``iterator_train__drop_last``, ``callbacks__print_log``; and skorch's other
@@ -478,11 +481,13 @@ class NetClassifier(
                 "start anew with fit and warm_start=False."
             )
         self.rows_fitted_ = fingerprint
+        if fresh and self.checkpoint is not None:
+            self.training_key_ = training_key(self, dataset, weights)
         if weights is not None:
             self.sample_weight_ = torch.from_numpy(weights).to(self.device_)
         try:
             with isolated_rng(self.device_):
-                resumes = fresh and self.checkpoint is not None
+                resumes = self.training_key_ is not None
                 resumes = resumes and load_training(self, self.checkpoint)
                 if fresh and not resumes:
                     self.start_fit(dataset)
@@ -492,9 +497,11 @@ class NetClassifier(
                 if weights is not None and self._may_set_reduction():
                     self.criterion_.reduction = "none"
                 self._train(dataset, resumes)
+                # Judgements that draw are those of a run without a break.
+                seed_torch(self.device_, self.seed_, len(self.history), 1)
                 self.finish_fit(dataset)
         finally:
-            self.sample_weight_ = None
+            self.sample_weight_ = self.training_key_ = None
         return self
 
     def _may_set_reduction(self):
