@@ -29,6 +29,7 @@ __all__ = [
     "StrOptions",
     "check_classes",
     "check_parameters",
+    "check_pixels",
     "check_rows",
     "check_rows_and_labels",
     "check_weights",
@@ -132,9 +133,28 @@ def check_rows(estimator, X, *, reset=False, min_samples=1):
         ensure_min_samples=min_samples,
     )
     _refuse_channels_last(X.shape)
-    if reset and X.ndim == 4 and X.dtype != np.uint8:
-        _refuse_wild_images(X)
     return X
+
+
+def check_pixels(X):
+    """Refuse float images that were never scaled: a network would not learn from them.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, ...)
+
+    Raises
+    ------
+    ValueError
+    """
+    if X.ndim != 4 or X.dtype == np.uint8:
+        return
+    largest = max(float(X.max()), -float(X.min()))
+    if largest > _LARGEST_PIXEL:
+        raise ValueError(
+            f"float images should be near [0, 1] or standardised, but X has values up "
+            f"to {largest:g}. Pass uint8 images as they are, or divide by 255."
+        )
 
 
 def check_rows_and_labels(
@@ -279,16 +299,6 @@ def _refuse_channels_last(shape):
         raise ValueError(
             f"X looks channels-last, shape {tuple(shape)}; pass X.transpose(0, 3, 1, "
             "2)."
-        )
-
-
-def _refuse_wild_images(X):
-    """Refuse images that were never scaled: a network would not learn from them."""
-    largest = max(float(X.max()), -float(X.min()))
-    if largest > _LARGEST_PIXEL:
-        raise ValueError(
-            f"float images should be near [0, 1] or standardised, but X has values up "
-            f"to {largest:g}. Pass uint8 images as they are, or divide by 255."
         )
 
 

@@ -3,7 +3,12 @@
 import numpy as np
 from skorch.utils import is_dataset
 
-from sknoisy._validation import check_rows, check_rows_and_labels, encode_labels
+from sknoisy._validation import (
+    check_pixels,
+    check_rows,
+    check_rows_and_labels,
+    encode_labels,
+)
 from sknoisy.nets._batches import ArrayDataset
 
 __all__ = ["InputMixin"]
@@ -18,6 +23,7 @@ class InputMixin:
             return self._check_dataset(X, y, fresh, classes)
         if fresh:
             X, classes, codes = check_rows_and_labels(self, X, y, classes=classes)
+            check_pixels(X)
         else:
             X = check_rows(self, X)
             classes, codes = encode_labels(y, self.classes_)
@@ -46,4 +52,6 @@ class InputMixin:
         if len(classes) < 2:
             raise ValueError("y has one class only; at least two classes are needed.")
         rows = X.features if isinstance(X, ArrayDataset) else X
+        if fresh and isinstance(rows, np.ndarray):
+            check_pixels(rows)
         return ArrayDataset(rows, codes), classes

@@ -164,7 +164,8 @@ class TestWhatGoesIn:
     def test_images_are_mixed_as_a_whole(self, watch, blobs, mixup):
         X, y, _ = blobs
         flat = watch(X, y, mixup=mixup)
-        images = watch(X.reshape(180, 1, 2, 2), y, mixup=mixup, module=Flat)
+        images = X.reshape(180, 1, 2, 2)
+        images = watch(images, y, mixup=mixup, module=Flat, augment=None)
         np.testing.assert_allclose(
             images.predict_proba(X.reshape(180, 1, 2, 2)),
             flat.predict_proba(X),
