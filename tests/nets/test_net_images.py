@@ -157,7 +157,10 @@ class TestAugment:
             module=Seen,
             augment=lambda X: X + 10,
             train_split=ValidSplit(3),
-            callbacks=[DynamicsRecorder(when="epoch_end")],
+            callbacks=[
+                DynamicsRecorder(when="epoch_end"),
+                EpochScoring(surest, use_caching=False, name="surest"),
+            ],
         )
         net.fit(X, y).predict(X)
         training, evaluation = net.module_.of(True), net.module_.of(False)
@@ -342,6 +345,10 @@ class Flat(nn.Module):
 
     def forward(self, X):
         return self.head(self.embed(X))
+
+
+def surest(net, X, y):
+    return float(net.predict_proba(X).max())
 
 
 def is_channels_last(X):
