@@ -172,6 +172,11 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         loss = mixup(weight, partner, share) * loss
         return loss.sum() / weight.sum().clamp_min(1e-12), logits
 
+    @property
+    def masked_turns_(self):
+        """The network whose turn it is."""
+        return [self.turn_]
+
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run a pass for each network; one pass where nothing is trained."""
         for self.turn_ in (0, 1) if training else (0,):

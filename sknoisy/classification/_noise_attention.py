@@ -237,6 +237,15 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         )
         return self.weighted_mean(loss, index), logits
 
+    @property
+    def masked_networks_(self):
+        """The network, without its branch."""
+        return [self.module_.network]
+
+    def masking_loss(self, X, y, index):
+        """Mask images; they are to keep their targets."""
+        return self.masked(0, X, self.criterion_.targets[index], index)
+
     def start_fit(self, dataset):
         """Remember the labels, from which the targets start."""
         super().start_fit(dataset)

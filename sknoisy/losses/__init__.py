@@ -20,6 +20,13 @@ from sknoisy.losses._correction import (
     BackwardCorrectionLoss,
     ForwardCorrectionLoss,
 )
+from sknoisy.losses._dividemix import (
+    guessed_targets,
+    negative_entropy,
+    refined_targets,
+    semi_supervised_loss,
+    sharpen,
+)
 from sknoisy.losses._early_learning import ELRLoss, early_learning_penalty
 from sknoisy.losses._flywheel import (
     FlywheelLoss,
@@ -30,6 +37,12 @@ from sknoisy.losses._flywheel import (
     refurbished_targets,
     target_transition_matrix,
     wrong_label_probability,
+)
+from sknoisy.losses._masking import (
+    activation_map,
+    mask_patches,
+    peak_and_valley,
+    soften_labels,
 )
 from sknoisy.losses._noise_attention import NoiseAttentionLoss, noise_attention_loss
 from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
@@ -46,6 +59,7 @@ __all__ = [
     "NoiseAttentionLoss",
     "SCELoss",
     "TruncatedGCELoss",
+    "activation_map",
     "alignment_loss",
     "bootstrap_targets",
     "clean_probability",
@@ -55,12 +69,20 @@ __all__ = [
     "corruption_matrix",
     "cosine_distances",
     "early_learning_penalty",
+    "guessed_targets",
+    "mask_patches",
+    "negative_entropy",
     "noise_attention_loss",
     "nt_xent",
+    "peak_and_valley",
     "prior_penalty",
+    "refined_targets",
     "refurbished_targets",
+    "semi_supervised_loss",
+    "sharpen",
     "soft_assignment",
     "soft_cross_entropy",
+    "soften_labels",
     "squared_distances",
     "target_distribution",
     "target_transition_matrix",

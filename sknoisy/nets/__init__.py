@@ -18,12 +18,14 @@ from sknoisy.nets._image_networks import (
     ResNet18,
     ResNet34,
 )
+from sknoisy.nets._masking import AdversarialMasking
 from sknoisy.nets._modules import MLP, embed
 from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._params import NetParamsMixin
 from sknoisy.nets._torchvision import TorchvisionNet
 
 __all__ = [
+    "AdversarialMasking",
     "CNN9",
     "MLP",
     "ArrayDataset",

@@ -96,14 +96,15 @@ class TrainingLoopMixin:
         for batch in self.get_iterator(self.get_dataset(X), training=False):
             yield to_device(self.evaluation_step(batch, training), device=device)
 
-    def eval_pass(self, dataset, names=None):
+    def eval_pass(self, dataset, modules=None):
         """Score a dataset with modules in evaluation mode.
 
         Parameters
         ----------
         dataset : ArrayDataset or Subset of one
-        names : list of str or None, default=None
-            Of the modules, such as "module"; None takes all.
+        modules : list of str, dict of str to torch module, or None, default=None
+            Names such as "module", or parts of modules by names of your own; None
+            takes all modules.
 
         Returns
         -------
@@ -112,8 +113,10 @@ class TrainingLoopMixin:
         logits : dict of str to Tensor of shape (n_samples, n_classes)
             One entry for each module, by name.
         """
-        names, n_done = names or self._modules, 0
-        rows, codes, logits = [], [], {}
+        if not isinstance(modules, dict):
+            names = modules or self._modules
+            modules = {name: getattr(self, name + "_") for name in names}
+        rows, codes, logits, n_done = [], [], {}, 0
         self._set_training(False)
         with torch.no_grad(), self._autocast():
             for batch in self.get_iterator(dataset, training=False):
@@ -121,8 +124,8 @@ class TrainingLoopMixin:
                 rows.append(batch.index)
                 codes.append(y)
                 here = slice(n_done, n_done := n_done + len(y))
-                for name in names:
-                    out = getattr(self, name + "_")(X)
+                for name, module in modules.items():
+                    out = module(X)
                     if name not in logits:
                         # Filled as it comes: parts and their union would be twice that.
                         size = len(dataset), out.shape[1]

@@ -23,6 +23,7 @@ from sknoisy.nets._checkpoint import load_training, training_key
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 from sknoisy.nets._input import InputMixin
 from sknoisy.nets._loop import TrainingLoopMixin
+from sknoisy.nets._masking import MaskingMixin
 from sknoisy.nets._modules import embed
 from sknoisy.nets._slots import SlotsMixin, check_outputs, signature_of
 
@@ -34,6 +35,7 @@ class NetClassifier(
     TransformerMixin,
     SlotsMixin,
     InputMixin,
+    MaskingMixin,
     TrainingLoopMixin,
     NeuralNetClassifier,
 ):
@@ -73,6 +75,9 @@ class NetClassifier(
         alone.
     amp : "auto" or bool, default="auto"
         Mixed precision in bfloat16. "auto" uses it on CUDA devices that have it.
+    masking : class or None, default=None
+        `nets.AdversarialMasking` shows each image twice more, without the patches that
+        activate the network most and least; its parameters are ``masking__…``.
     random_state : int, RandomState instance or None, default=None
         Initial weights, order of rows, dropout. The same int gives the same bits on
         the CPU, and 2 + 2 epochs at a constant learning rate equal 4.
@@ -143,8 +148,11 @@ class NetClassifier(
     history_ = None
     initialized_ = False
     virtual_params_ = {}
-    prefixes_ = [*NeuralNetClassifier.prefixes_, "module", "criterion", "optimizer"]
-    cuda_dependent_attributes_ = ["module_", "criterion_", "optimizer_"]
+    prefixes_ = [
+        *NeuralNetClassifier.prefixes_,
+        *("module", "criterion", "masking", "optimizer"),
+    ]
+    cuda_dependent_attributes_ = [*("module_", "criterion_", "masking_", "optimizer_")]
     _modules = ["module"]
     _criteria = ["criterion"]
     _optimizers = ["optimizer"]
@@ -186,6 +194,7 @@ class NetClassifier(
         lr_schedule="cosine",
         augment="auto",
         amp="auto",
+        masking=None,
         random_state=None,
         iterator_train=TensorBatches,
         iterator_valid=TensorBatches,
@@ -219,6 +228,7 @@ class NetClassifier(
         self.lr_schedule = lr_schedule
         self.augment = augment
         self.amp = amp
+        self.masking = masking
         self.random_state = random_state
         self.memory_format = memory_format
         self.checkpoint = checkpoint
@@ -258,7 +268,7 @@ class NetClassifier(
         X, y = batch
         X = self.augmented(X)
         with self.autocast_:
-            loss, logits = self.training_loss(X, y, batch.index)
+            loss, logits = self._loss_with_masking(X, y, batch.index)
         loss.backward()
         return {"loss": loss, "y_pred": logits.detach()}
 
@@ -490,6 +500,7 @@ class NetClassifier(
                 resumes = self.training_key_ is not None
                 resumes = resumes and load_training(self, self.checkpoint)
                 if fresh and not resumes:
+                    self._check_masking()
                     self.start_fit(dataset)
                     self.initialize()
                     row = dataset.fetch([0])[0].to(self.device_)

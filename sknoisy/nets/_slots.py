@@ -133,6 +133,7 @@ class SlotsMixin:
         # Stored here, since skorch would build callbacks at once, and refuses the
         # iterators' parameters of a fitted net.
         slots = ("callbacks", "iterator_train__", "iterator_valid__", "optimizer__")
+        slots += ("masking",)
         slots += self._stored_slots
         stored = {k: v for k, v in params.items() if k.startswith(slots)}
         vars(self).update(stored)

@@ -59,6 +59,38 @@ class TorchvisionNet(nn.Module):
         head = nn.Linear(old.in_features, n_classes)
         setattr(self.network.get_submodule(parent), name, head)
 
+    def feature_map(self, X):
+        """Return what the last pooling takes, shape (batch, n_channels, h, w).
+
+        Where a model pools by itself, the output of its last convolution or
+        normalisation.
+
+        Raises
+        ------
+        TypeError
+            If the model has no such layer, as transformers.
+        """
+        layers = list(self.network.modules())
+        pools = [layer for layer in layers if isinstance(layer, nn.AdaptiveAvgPool2d)]
+        kinds = nn.Conv2d, nn.BatchNorm2d
+        others = [layer for layer in layers if isinstance(layer, kinds)]
+        if not pools and not others:
+            raise TypeError(f"{type(self.network).__name__} has no feature map.")
+        seen = []
+        if pools:
+            hook = pools[-1].register_forward_pre_hook(
+                lambda _, args: seen.append(args[0])
+            )
+        else:
+            hook = others[-1].register_forward_hook(
+                lambda _, args, out: seen.append(out)
+            )
+        try:
+            self.network(X)
+        finally:
+            hook.remove()
+        return seen[-1]
+
     def embed(self, X):
         """Return what enters the last layer, shape (batch, n_features_out)."""
         return embed_and_classify(self.network, X)[0]

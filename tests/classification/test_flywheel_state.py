@@ -292,11 +292,11 @@ class TestState:
 
     def test_an_interruption_while_labels_are_judged(self, blobs):
         class Stopped(FlywheelClassifier):
-            def eval_pass(self, dataset, names=None):
+            def eval_pass(self, dataset, modules=None):
                 if len(self.history) == 4 and not self.history[-1].get("seen"):
                     self.history.record("seen", 1.0)
                     raise KeyboardInterrupt
-                return super().eval_pass(dataset, names)
+                return super().eval_pass(dataset, modules)
 
         X, y, _ = blobs
         clf = Stopped(**SMALL).fit(X, y)

@@ -1,0 +1,520 @@
+"""Self-supervised adversarial noisy masking, for any net with a feature map."""
+
+import math
+from contextlib import contextmanager
+from numbers import Integral
+
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import nn
+from torch.nn import functional as F
+
+from sknoisy._validation import set_random_states
+from sknoisy.losses import (
+    activation_map,
+    mask_patches,
+    peak_and_valley,
+    soft_cross_entropy,
+    soften_labels,
+)
+from sknoisy.mixture import BMMLossSplitter
+from sknoisy.nets._peers import Peers
+
+__all__ = ["AdversarialMasking", "MaskingMixin", "watch_maps"]
+
+# Of the epochs, the share before images are masked: 10 of 300 in the sources, where
+# an epoch has thirty times the updates of ours.
+_WARMUP_SHARE = 0.2
+# The mixture that tells clean labels by their losses is that of DivideMix.
+_MIXTURE = {"max_iter": 10, "tol": 1e-2, "reg_covar": 5e-4}
+_SPLIT = {"trim": None, "clip": 0.0, "monotone_left": False, "monotone_right": False}
+
+
+class AdversarialMasking(nn.Module):
+    """Masks what images are recognised by, and has the network restore it.
+
+    A part that any classifier for images takes as ``masking``. Each image is shown
+    twice more, once without the patch that activates the network most, once without
+    the one that activates it least. The label counts the less, the more is hidden, and
+    more is hidden where the label is doubtful. A decoder restores the image from the
+    last feature map [1]_.
+
+    Parameters
+    ----------
+    mask_ratio : tuple of two floats in [0, 1], default=(0.02, 0.07), as the \
+authors' code
+        Range of the hidden share of an image, ρ, drawn for each image.
+    quality_ratio : float in [0, 1], default=0.03, as the authors' code
+        What is added to ρ where the label is certainly wrong.
+    aspect_ratio : float in (0, 1], default=0.8, the value of [1]_
+        δ, the height of a patch over its width.
+    aspect : {"uniform", "fixed"}, default="uniform", the better one in [1]_
+        Whether δ is drawn between ``aspect_ratio`` and its inverse for each image.
+    anchor : {"center", "corner"}, default="center"
+        What lies at the peak. The authors' code has the upper left corner.
+    masking_weight : float >= 0, default=1.0
+        Weight of the loss on masked images.
+    reconstruction_weight : float >= 0, default=0.02, as the authors' code for CIFAR
+        Weight of the decoder's squared error. 0.3 there for Clothing1M.
+    keep_argmax : bool, default=False
+        Whether the label stays the most probable class, however much is hidden.
+    warmup_epochs : int >= 0 or "auto", default="auto"
+        Epochs without masking. "auto" is 20 % of ``max_epochs``.
+
+    Attributes
+    ----------
+    label_quality : Tensor of shape (n_networks, n_samples), dtype float32
+        How likely each label is clean, as each network is told.
+    decoders : ModuleList
+        One for each network.
+
+    See Also
+    --------
+    sknoisy.ActivationMapDisplay : Where a network looks.
+
+    Notes
+    -----
+    The loss is L_host(x, y) + w/2 [CE(x⁺, ỹ) + CE(x⁻, ỹ)] + v [MSE(x⁺) + MSE(x⁻)].
+    The host says what y is: the given label or its own target. `DivideMixClassifier`
+    and `ELRPlusClassifier` mix masked images with the others, as they mix all.
+
+    Labels are judged by a mixture of two Gaussians on their losses at the start of each
+    epoch, with several networks by the losses of another one; a host that judges labels
+    by itself says what it knows.
+
+    The supplement [1]_ and the authors' code of DivideMix are all there is; what other
+    hosts do with masked images is our reading.
+
+    References
+    ----------
+    .. [1] Y. Tu, B. Zhang, Y. Li, L. Liu, J. Li, Y. Wang, C. Wang, C. R. Zhao,
+       "Learning with noisy labels via self-supervised adversarial noisy masking",
+       CVPR 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sknoisy import NetClassifier
+    >>> from sknoisy.nets import AdversarialMasking, PreActResNet
+    >>> digits = load_digits()
+    >>> X = (digits.images[:200, None] / 16).astype(np.float32)
+    >>> clf = NetClassifier(
+    ...     PreActResNet,
+    ...     module__blocks=(1, 1),
+    ...     module__width=4,
+    ...     masking=AdversarialMasking,
+    ...     masking__aspect_ratio=0.9,
+    ...     max_epochs=3,
+    ... )
+    >>> clf.fit(X, digits.target[:200]).masking_.label_quality.shape
+    torch.Size([1, 200])
+    """
+
+    def __init__(
+        self,
+        mask_ratio=(0.02, 0.07),
+        quality_ratio=0.03,
+        aspect_ratio=0.8,
+        aspect="uniform",
+        anchor="center",
+        masking_weight=1.0,
+        reconstruction_weight=0.02,
+        keep_argmax=False,
+        warmup_epochs="auto",
+    ):
+        super().__init__()
+        self.mask_ratio = mask_ratio
+        self.quality_ratio = quality_ratio
+        self.aspect_ratio = aspect_ratio
+        self.aspect = aspect
+        self.anchor = anchor
+        self.masking_weight = masking_weight
+        self.reconstruction_weight = reconstruction_weight
+        self.keep_argmax = keep_argmax
+        self.warmup_epochs = warmup_epochs
+        self.is_active = False
+        _check_parameters(self)
+
+    @torch.no_grad()
+    def start(self, networks, row, n_samples):
+        """Make decoders for some networks, and room for the quality of labels.
+
+        Parameters
+        ----------
+        networks : list of torch modules
+            With ``feature_map(X)`` of shape (batch, channels, h, w).
+        row : Tensor of shape (1, channels, height, width)
+        n_samples : int
+
+        Returns
+        -------
+        self : AdversarialMasking
+        """
+        self.decoders = nn.ModuleList()
+        for network in networks:
+            was_training = network.training
+            shape = tuple(network.eval().feature_map(row).shape[1:])
+            network.train(was_training)
+            self.decoders.append(_make_decoder(shape, tuple(row.shape[1:])))
+        self.register_buffer("label_quality", torch.ones(len(networks), n_samples))
+        return self
+
+    def views(self, X, targets, quality, feature_map):
+        """Return the images without peak and without valley, and their targets.
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, channels, height, width)
+        targets : Tensor of shape (batch, n_classes)
+        quality : Tensor of shape (batch,)
+            How likely each label is clean.
+        feature_map : Tensor of shape (batch, n_channels, h, w)
+            Of X.
+
+        Returns
+        -------
+        masked : tuple of two Tensors, of the shape of X
+        softened : Tensor of shape (batch, n_classes)
+        """
+        n_rows, n_channels = X.shape[:2]
+        activation = activation_map(feature_map.detach(), X.shape[2:])
+        # One draw for all that is random: share, aspect, two colours.
+        draw = torch.rand(n_rows, 2 + 2 * n_channels, device=X.device)
+        low, high = self.mask_ratio
+        ratio = low + (high - low) * draw[:, 0] + self.quality_ratio * (1 - quality)
+        ratio = ratio.clamp_max(1)
+        aspect = torch.full_like(ratio, self.aspect_ratio)
+        if self.aspect == "uniform":
+            aspect += draw[:, 1] * (1 / self.aspect_ratio - self.aspect_ratio)
+        colours = draw[:, 2:].chunk(2, 1)
+        places = peak_and_valley(activation)
+        masked = tuple(
+            mask_patches(X, place, ratio / 2, aspect, colour, self.anchor)
+            for place, colour in zip(places, colours, strict=True)
+        )
+        return masked, soften_labels(targets, ratio, self.keep_argmax)
+
+    def reconstruction_loss(self, turn, feature_map, X):
+        """Return the squared errors with which a decoder restores images.
+
+        Parameters
+        ----------
+        turn : int
+            Number of the network.
+        feature_map : Tensor of shape (2 * batch, n_channels, h, w)
+            Of the images without peak, then of those without valley.
+        X : Tensor of shape (batch, channels, height, width)
+            The images.
+
+        Returns
+        -------
+        loss : Tensor of shape (batch,)
+            The sum of both errors.
+        """
+        restored = self.decoders[turn](feature_map).float()
+        if restored.shape[2:] != X.shape[2:]:
+            restored = F.interpolate(restored, X.shape[2:], mode="bilinear")
+        without_peak, without_valley = restored.chunk(2)
+        errors = (without_peak - X).square() + (without_valley - X).square()
+        return errors.mean((1, 2, 3))
+
+    def forward(self, turn, network, X, targets, index, feature_map=None):
+        """Return the loss of masked images.
+
+        Parameters
+        ----------
+        turn : int
+            Number of the network.
+        network : torch module
+        X : Tensor of shape (batch, channels, height, width)
+        targets : Tensor of shape (batch, n_classes)
+        index : Tensor of shape (batch,), dtype int64
+            Row numbers.
+        feature_map : Tensor of shape (batch, n_channels, h, w), default=None
+            Of X. None computes it.
+
+        Returns
+        -------
+        loss : Tensor of shape (batch,)
+        """
+        if feature_map is None:
+            with torch.no_grad():
+                feature_map = network.feature_map(X)
+        quality = self.label_quality[turn, index]
+        masked, softened = self.views(X, targets, quality, feature_map)
+        both = torch.cat(masked)
+        with watch_maps([network]) as maps:
+            logits = network(both).float()
+        losses = soft_cross_entropy(logits, softened.repeat(2, 1)).chunk(2)
+        loss = self.masking_weight * (losses[0] + losses[1]) / 2
+        if self.reconstruction_weight:
+            seen = maps[network]
+            feature_map = seen[-1][1] if seen else network.feature_map(both)
+            errors = self.reconstruction_loss(turn, feature_map, X)
+            loss = loss + self.reconstruction_weight * errors
+        return loss
+
+    def idle_loss(self, turns):
+        """Return 0, which gives the decoders of some networks gradients of 0.
+
+        torch's fused SGD fails on weights whose gradients begin later than others'.
+        """
+        weights = (
+            weight for turn in turns for weight in self.decoders[turn].parameters()
+        )
+        return sum(0 * weight.sum() for weight in weights)
+
+
+class MaskingMixin:
+    """The part of `NetClassifier` that lets a host be masked.
+
+    A host with several networks, with targets of its own, or that judges labels itself
+    overrides what says so here. It sees no more of masking than that.
+    """
+
+    masking_ = None
+    maps_ = None
+
+    @property
+    def masked_networks_(self):
+        """The networks that are trained on masked images."""
+        module = getattr(self.module_, "_orig_mod", self.module_)
+        return list(module.peers) if isinstance(module, Peers) else [module]
+
+    @property
+    def masked_turns_(self):
+        """Numbers of those networks that the current step trains."""
+        return range(len(self.masked_networks_))
+
+    def masking_loss(self, X, y, index):
+        """Return what masked images add to the loss of a batch.
+
+        Called after ``training_loss``, when images are masked.
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, channels, height, width)
+        y : Tensor of shape (batch,), dtype int64
+        index : Tensor of shape (batch,), dtype int64
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+        """
+        targets = F.one_hot(y, len(self.classes_)).float()
+        return sum(self.masked(turn, X, targets, index) for turn in self.masked_turns_)
+
+    def masked(self, turn, X, targets, index, rows=None):
+        """Return the mean loss of masked images for a network.
+
+        Parameters
+        ----------
+        turn : int
+            Which of the networks.
+        X : Tensor of shape (batch, channels, height, width)
+        targets : Tensor of shape (batch, n_classes)
+        index : Tensor of shape (batch,), dtype int64
+        rows : Tensor of shape (n_rows,), dtype int64, default=None
+            Of the batch, those that the network learns; None is all.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+        """
+        network = self.masked_networks_[turn]
+        # What the host has computed of these very images is not computed again.
+        maps = (made for seen, made in self.maps_.get(network, ()) if seen is X)
+        feature_map = next(maps, None)
+        if rows is not None:
+            X, targets, index = X[rows], targets[rows], index[rows]
+            feature_map = None if feature_map is None else feature_map[rows]
+        loss = self.masking_(turn, network, X, targets, index, feature_map)
+        return self.weighted_mean(loss, index)
+
+    def label_quality(self, dataset):
+        """Return how likely each label is clean, for each network.
+
+        Parameters
+        ----------
+        dataset : ArrayDataset or Subset of one
+
+        Returns
+        -------
+        rows : Tensor of shape (n_rows,), dtype int64
+        quality : list of Tensors of shape (n_rows,)
+            With several networks, each is told what the next one thinks.
+        """
+        networks = dict(enumerate(self.masked_networks_))
+        rows, codes, logits = self.eval_pass(dataset, networks)
+        quality = [self._clean_proba(logits[turn], codes) for turn in networks]
+        return rows, quality[1:] + quality[:1]
+
+    def _clean_proba(self, logits, codes):
+        losses = F.cross_entropy(logits, codes, reduction="none").cpu().numpy()
+        splitter = BMMLossSplitter(GaussianMixture(2, **_MIXTURE), **_SPLIT)
+        set_random_states(splitter, self.seed_ % 2**31)
+        p_noisy = splitter.fit(losses).transform(losses)[:, 0]
+        return 1 - torch.from_numpy(p_noisy).to(self.device_, torch.float32)
+
+    def _initialize_criterion(self, reason=None):
+        super()._initialize_criterion(reason)
+        self.masking_ = None
+        vars(self).pop("_criteria", None)
+        if self.masking is None:
+            return self
+        masking = self.build("masking")
+        for network in self.masked_networks_:
+            if not hasattr(network, "feature_map"):
+                raise ValueError(
+                    f"masking needs a network with feature_map(X), the last map of "
+                    f"shape (batch, channels, h, w); {type(network).__name__} has none."
+                )
+        row = torch.zeros(1, *self.input_shape_, device=self.device_)
+        masking.start(self.masked_networks_, row, self.rows_fitted_[0])
+        self.masking_ = self._placed(masking)
+        # The optimizer trains the decoders, too.
+        self._criteria = [*self._criteria, "masking"]
+        return self
+
+    def _check_masking(self):
+        """Refuse what cannot be masked, before anything is trained."""
+        given = [f"masking__{name}" for name in self.get_params_for("masking")]
+        if self.masking is None:
+            if given:
+                raise ValueError(
+                    f"{', '.join(given)} would have no effect: masking is None. Set "
+                    "masking=AdversarialMasking."
+                )
+        elif len(self.input_shape_) != 3:
+            raise ValueError(
+                "masking is for images, X of shape (n_samples, channels, height, "
+                f"width); rows of X have shape {self.input_shape_}, in which no place "
+                "is beside another. Set masking=None."
+            )
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Judge the labels, once images are to be masked."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        if self.masking_ is None:
+            return
+        n_warmup = self.masking_.warmup_epochs
+        if n_warmup == "auto":
+            n_warmup = max(1, round(_WARMUP_SHARE * self.max_epochs))
+        self.masking_.is_active = len(self.history) > n_warmup
+        if self.masking_.is_active:
+            rows, found = self.label_quality(dataset_train)
+            quality = torch.ones(len(found), self.rows_fitted_[0], device=self.device_)
+            quality[:, rows] = torch.stack(found)
+            self.masking_.label_quality = quality
+
+    def _loss_with_masking(self, X, y, index):
+        """Return the host's loss, with that of masked images, and the host's logits."""
+        if self.masking_ is None:
+            return self.training_loss(X, y, index)
+        if not self.masking_.is_active:
+            loss, logits = self.training_loss(X, y, index)
+            return loss + self.masking_.idle_loss(self.masked_turns_), logits
+        # A compiled network would be compiled anew if it were watched.
+        watched = [] if self.compile else self.masked_networks_
+        with watch_maps(watched) as self.maps_:
+            loss, logits = self.training_loss(X, y, index)
+        loss = loss + self.masking_loss(X, y, index)
+        self.maps_ = None
+        return loss, logits
+
+
+@contextmanager
+def watch_maps(networks):
+    """Keep the feature maps that networks make, and of which batch each is.
+
+    Parameters
+    ----------
+    networks : list of torch modules
+        With ``feature_map(X)``. What their ``embed`` and ``forward`` do without it is
+        not seen.
+
+    Yields
+    ------
+    maps : dict of torch module to list of tuples (X, feature_map)
+    """
+    maps = {network: [] for network in networks}
+
+    def watch(network, feature_map):
+        def watched(X):
+            made = feature_map(X)
+            maps[network].append((X, made))
+            return made
+
+        return watched
+
+    for network in networks:
+        # On the instance, in front of the method of its class.
+        network.feature_map = watch(network, network.feature_map)
+    try:
+        yield maps
+    finally:
+        for network in networks:
+            del network.feature_map
+
+
+def _make_decoder(map_shape, image_shape):
+    """Return transposed convolutions from a feature map to at least the image's size.
+
+    From 4 x 4 to 32 x 32 those of the authors' code; else each doubles the size.
+    """
+    n_in, n_out = map_shape[0], image_shape[0]
+    widths = [n_in, max(n_in // 2, 1), max(n_in // 4, 1), n_out]
+    if map_shape[1:] == (4, 4) and image_shape[1:] == (32, 32):
+        kernels = [(4, 2, 0), (6, 1, 0), (4, 2, 0)]
+    else:
+        scale = max(
+            image / side
+            for image, side in zip(image_shape[1:], map_shape[1:], strict=True)
+        )
+        n_steps = max(1, math.ceil(math.log2(scale)))
+        widths = [max(n_in // 2**step, 1) for step in range(n_steps)] + [n_out]
+        kernels = [(4, 2, 1)] * n_steps
+    layers = [
+        nn.ConvTranspose2d(before, after, kernel, stride, padding)
+        for before, after, (kernel, stride, padding) in zip(
+            widths, widths[1:], kernels, strict=False
+        )
+    ]
+    return nn.Sequential(*layers)
+
+
+def _check_parameters(masking):
+    ratio = masking.mask_ratio
+    is_range = isinstance(ratio, tuple | list) and len(ratio) == 2
+    if not is_range or not 0 <= ratio[0] <= ratio[1] <= 1:
+        raise ValueError(
+            f"mask_ratio must be two shares (low, high) in [0, 1]; got {ratio!r}."
+        )
+    if not 0 <= masking.quality_ratio <= 1:
+        raise ValueError(
+            f"quality_ratio must be in [0, 1]; got {masking.quality_ratio!r}."
+        )
+    if not 0 < masking.aspect_ratio <= 1:
+        raise ValueError(
+            f"aspect_ratio must be in (0, 1]; got {masking.aspect_ratio!r}."
+        )
+    for name, known in {
+        "aspect": ("uniform", "fixed"),
+        "anchor": ("center", "corner"),
+    }.items():
+        if getattr(masking, name) not in known:
+            raise ValueError(
+                f"{name} must be one of {known}; got {getattr(masking, name)!r}."
+            )
+    for name in ("masking_weight", "reconstruction_weight"):
+        if not getattr(masking, name) >= 0:
+            raise ValueError(
+                f"{name} must be at least 0; got {getattr(masking, name)!r}."
+            )
+    n_warmup = masking.warmup_epochs
+    is_count = isinstance(n_warmup, Integral) and n_warmup >= 0
+    if n_warmup != "auto" and not is_count:
+        raise ValueError(
+            f"warmup_epochs must be an int of at least 0 or 'auto'; got {n_warmup!r}."
+        )

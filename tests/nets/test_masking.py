@@ -1,0 +1,524 @@
+"""Adversarial masking as a part of nets: its loss, its hosts, what they are told."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV
+from torch import nn
+
+from sknoisy import (
+    DynamicBootstrapClassifier,
+    ELRClassifier,
+    ELRPlusClassifier,
+    NALClassifier,
+    NetClassifier,
+    RobustLossClassifier,
+    TransitionCorrectionClassifier,
+)
+from sknoisy.nets import (
+    MLP,
+    AdversarialMasking,
+    LoaderBatches,
+    PreActResNet,
+)
+from sknoisy.nets._masking import watch_maps
+
+SMALL = {"module__blocks": (1, 1), "module__width": 4}
+FAST = {"max_epochs": 4, "batch_size": 16, "random_state": 0, "augment": None}
+pytestmark = pytest.mark.filterwarnings("ignore:.*losses are too few")
+NOTHING = {"mask_ratio": (0.0, 0.0), "quality_ratio": 0.0}
+HOSTS = [
+    NetClassifier,
+    ELRClassifier,
+    ELRPlusClassifier,
+    NALClassifier,
+    DynamicBootstrapClassifier,
+    RobustLossClassifier,
+    TransitionCorrectionClassifier,
+]
+
+
+class Plain(nn.Module):
+    """A network that keeps no statistics: a further pass leaves no trace."""
+
+    def __init__(self, input_shape, n_classes):
+        super().__init__()
+        self.body = nn.Conv2d(input_shape[0], 5, 3, stride=2, padding=1)
+        self.head = nn.Linear(5, n_classes)
+
+    def feature_map(self, X):
+        return self.body(X).relu()
+
+    def embed(self, X):
+        return self.feature_map(X).mean((2, 3))
+
+    def forward(self, X):
+        return self.head(self.embed(X))
+
+
+@pytest.fixture
+def images():
+    """Bright squares in one of three corners; a fifth of the labels is wrong."""
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.repeat([0, 1, 2], 20))
+    X = rng.random((60, 1, 8, 8)) * 0.3
+    for image, (r, c) in zip(X, np.array([[0, 0], [0, 5], [5, 0]])[y], strict=True):
+        image[0, r : r + 3, c : c + 3] += 0.7
+    is_noisy = np.zeros(60, dtype=bool)
+    is_noisy[rng.choice(60, 12, replace=False)] = True
+    given = np.where(is_noisy, (y + rng.integers(1, 3, 60)) % 3, y)
+    return X.astype(np.float32), given, is_noisy
+
+
+def started(network, n_samples=10, row_shape=(1, 8, 8), **params):
+    return AdversarialMasking(**params).start(
+        [network], torch.zeros(1, *row_shape), n_samples
+    )
+
+
+class TestViews:
+    def test_peak_and_valley_are_hidden_in_rectangles(self):
+        torch.manual_seed(0)
+        X, targets = torch.rand(9, 3, 12, 12), torch.eye(3).repeat(3, 1)
+        feature_map = torch.zeros(9, 2, 12, 12)
+        feature_map[:, 0, 4, 7], feature_map[:, 1] = 5.0, 1.0
+        feature_map[:, 1, 9, 2] = 0.0
+        masking = AdversarialMasking(mask_ratio=(0.1, 0.2))
+        masked, _ = masking.views(X, targets, torch.ones(9), feature_map)
+        for view, (r, c) in zip(masked, [(4, 7), (9, 2)], strict=True):
+            changed = (view != X).all(1)
+            assert changed[:, r, c].all()
+            assert torch.equal((view != X).any(1), changed)
+            for mask, image in zip(changed, view, strict=True):
+                h, w = mask.any(1).sum(), mask.any(0).sum()
+                assert mask.sum() == h * w
+                # half of ρ each, but for the rounding of both sides
+                assert 0.03 * 144 <= h * w <= 0.14 * 144
+                assert all(len(channel[mask].unique()) == 1 for channel in image)
+
+    def test_both_views_have_colours_of_their_own(self):
+        torch.manual_seed(0)
+        X, targets = torch.zeros(40, 3, 8, 8), torch.eye(4).repeat(10, 1)
+        masking = AdversarialMasking(mask_ratio=(0.3, 0.3))
+        masked, _ = masking.views(X, targets, torch.ones(40), torch.rand(40, 2, 4, 4))
+        colours = torch.cat([view.amax((2, 3)) for view in masked])
+        assert len(colours.flatten().unique()) == 240
+        assert 0.4 < colours.mean() < 0.6
+
+    def test_more_is_hidden_where_the_label_is_doubtful(self):
+        torch.manual_seed(0)
+        X, targets = torch.rand(500, 1, 8, 8), torch.eye(2).repeat(250, 1)
+        quality = torch.linspace(0, 1, 500)
+        masking = AdversarialMasking(mask_ratio=(0.02, 0.07), quality_ratio=0.3)
+        _, softened = masking.views(X, targets, quality, torch.rand(500, 2, 4, 4))
+        ratio = 1 - softened.amax(1)
+        extra = ratio - 0.3 * (1 - quality)
+        assert (extra > 0.02 - 1e-6).all() and (extra < 0.07 + 1e-6).all()
+        assert extra.std() > 0.01
+
+    def test_nothing_hidden_is_the_image_and_its_label(self):
+        X, targets = torch.rand(5, 1, 8, 8), torch.eye(5)
+        masked, softened = AdversarialMasking(**NOTHING).views(
+            X, targets, torch.ones(5), torch.rand(5, 2, 4, 4)
+        )
+        assert torch.equal(masked[0], X) and torch.equal(masked[1], X)
+        assert torch.equal(softened, targets)
+
+    @pytest.mark.parametrize(
+        ("aspect", "low", "high"), [("fixed", 0.5, 0.5), ("uniform", 0.5, 2.0)]
+    )
+    def test_aspects(self, aspect, low, high):
+        torch.manual_seed(0)
+        X, targets = torch.zeros(400, 1, 64, 64), torch.eye(2).repeat(200, 1)
+        masking = AdversarialMasking((0.2, 0.2), aspect=aspect, aspect_ratio=0.5)
+        masked, _ = masking.views(X, targets, torch.ones(400), torch.rand(400, 1, 4, 4))
+        h = (masked[0][:, 0] > 0).any(2).sum(1)
+        w = (masked[0][:, 0] > 0).any(1).sum(1)
+        found = h / w
+        assert found.min() > low - 0.06 and found.max() < high + 0.15
+        if aspect == "uniform":
+            assert found.min() < 0.55 and found.max() > 1.9
+            assert abs(found.mean() - 1.25) < 0.08
+
+
+class TestLoss:
+    @pytest.mark.parametrize("given_map", [True, False])
+    def test_by_hand(self, given_map):
+        torch.manual_seed(1)
+        network = Plain((1, 8, 8), 3)
+        masking = started(network, masking_weight=0.7, reconstruction_weight=0.4)
+        masking.label_quality[0, 4:] = 0.2
+        X, index = torch.rand(6, 1, 8, 8), torch.tensor([3, 4, 5, 6, 0, 1])
+        targets = torch.rand(6, 3).softmax(1)
+        made = network.feature_map(X).detach()
+        torch.manual_seed(2)
+        loss = masking(0, network, X, targets, index, made if given_map else None)
+        torch.manual_seed(2)
+        quality = torch.tensor([1.0, 0.2, 0.2, 0.2, 1.0, 1.0])
+        masked, softened = masking.views(X, targets, quality, made)
+        expected = torch.zeros(6)
+        for view in masked:
+            entropy = -(softened * network(view).log_softmax(1)).sum(1)
+            restored = masking.decoders[0](network.feature_map(view))
+            error = ((restored - X) ** 2).mean((1, 2, 3))
+            expected += 0.7 * 0.5 * entropy + 0.4 * error
+        torch.testing.assert_close(loss, expected)
+
+    def test_no_reconstruction_no_decoder_gradient(self):
+        network = Plain((1, 8, 8), 3)
+        masking = started(network, reconstruction_weight=0.0)
+        X, index = torch.rand(6, 1, 8, 8), torch.arange(6)
+        masking(0, network, X, torch.eye(3).repeat(2, 1), index).sum().backward()
+        assert all(p.grad is None for p in masking.decoders.parameters())
+        assert network.head.weight.grad.abs().sum() > 0
+
+    @pytest.mark.parametrize(
+        ("map_shape", "image_shape"),
+        [
+            ((512, 4, 4), (3, 32, 32)),
+            ((8, 4, 4), (1, 8, 8)),
+            ((8, 2, 2), (3, 32, 32)),
+            ((3, 5, 7), (2, 28, 40)),
+            ((1, 6, 6), (1, 6, 6)),
+            ((16, 7, 7), (3, 64, 48)),
+        ],
+    )
+    def test_decoders_reach_the_size_of_the_image(self, map_shape, image_shape):
+        class Shaped(nn.Module):
+            def feature_map(self, X):
+                return X.new_ones(len(X), *map_shape)
+
+        masking = started(Shaped(), row_shape=image_shape)
+        loss = masking.reconstruction_loss(
+            0, torch.rand(6, *map_shape), torch.rand(3, *image_shape)
+        )
+        assert loss.shape == (3,)
+        if image_shape[1:] == (32, 32) and map_shape[1:] == (4, 4):
+            # The published decoder: 4 -> 10 -> 15 -> 32.
+            sizes = [4]
+            made = torch.rand(1, *map_shape)
+            for layer in masking.decoders[0]:
+                made = layer(made)
+                sizes.append(made.shape[2])
+            assert sizes == [4, 10, 15, 32]
+            assert [layer.out_channels for layer in masking.decoders[0]] == [
+                256,
+                128,
+                3,
+            ]
+
+    def test_peak_and_valley_share_one_error_each(self):
+        network = Plain((1, 8, 8), 3)
+        masking = started(network)
+        feature_map, X = torch.rand(4, 5, 4, 4), torch.rand(2, 1, 8, 8)
+        restored = masking.decoders[0](feature_map)
+        errors = [
+            ((restored[k] - X[i]) ** 2).mean() + ((restored[k + 2] - X[i]) ** 2).mean()
+            for i, k in enumerate((0, 1))
+        ]
+        found = masking.reconstruction_loss(0, feature_map, X)
+        torch.testing.assert_close(found, torch.stack(errors))
+
+
+class TestHost:
+    def test_weights_of_nought_leave_the_host_as_it_is(self, images):
+        X, y, _ = images
+        plain = NetClassifier(Plain, **FAST).fit(X, y)
+        masked = NetClassifier(
+            Plain,
+            masking=AdversarialMasking,
+            masking__masking_weight=0.0,
+            masking__reconstruction_weight=0.0,
+            **FAST,
+        ).fit(X, y)
+        for a, b in zip(
+            plain.module_.parameters(), masked.module_.parameters(), strict=True
+        ):
+            assert torch.equal(a, b)
+        assert masked.masking_.is_active
+
+    def test_the_warm_up_is_the_hosts(self, images):
+        X, y, _ = images
+        plain = NetClassifier(Plain, **FAST).fit(X, y)
+        warm = NetClassifier(
+            Plain, masking=AdversarialMasking, masking__warmup_epochs=4, **FAST
+        ).fit(X, y)
+        np.testing.assert_array_equal(plain.predict_proba(X), warm.predict_proba(X))
+        assert (warm.masking_.label_quality == 1).all()
+        longer = warm.set_params(max_epochs=1).partial_fit(X, y)
+        assert (longer.masking_.label_quality < 1).any()
+
+    def test_no_map_is_computed_twice(self, images):
+        X, y, _ = images
+        sizes = []
+
+        class Counted(Plain):
+            def feature_map(self, X):
+                if self.training:
+                    sizes.append(len(X))
+                return super().feature_map(X)
+
+        params = {"masking__warmup_epochs": 0, "batch_size": 60, "max_epochs": 2}
+        NetClassifier(Counted, masking=AdversarialMasking, **{**FAST, **params}).fit(
+            X, y
+        )
+        # The host's own pass, and one for both views.
+        assert sizes == [60, 120, 60, 120]
+
+    def test_a_host_that_mixes_rows_has_the_map_computed(self, images):
+        X, y, _ = images
+        calls = []
+
+        class Counted(Plain):
+            def feature_map(self, X):
+                if self.training:
+                    calls.append((len(X), torch.is_grad_enabled()))
+                return super().feature_map(X)
+
+        params = {"masking__warmup_epochs": 0, "batch_size": 60, "max_epochs": 1}
+        ELRPlusClassifier(
+            Counted, masking=AdversarialMasking, **{**FAST, **params}
+        ).fit(X, y)
+        turn = [(60, False), (60, True), (60, False), (120, True)]
+        assert calls == 2 * turn
+
+    def test_watching_leaves_no_trace(self):
+        network, X = Plain((1, 8, 8), 2), torch.rand(3, 1, 8, 8)
+        with pytest.raises(ZeroDivisionError), watch_maps([network]) as maps:
+            network(X)
+            raise ZeroDivisionError
+        ((seen, made),) = maps[network]
+        assert seen is X and torch.equal(made, network.feature_map(X))
+        assert "feature_map" not in vars(network)
+
+    def test_labels_are_judged(self, images):
+        X, y, is_noisy = images
+        params = {**FAST, "max_epochs": 20}
+        clf = NetClassifier(
+            PreActResNet, masking=AdversarialMasking, **SMALL, **params
+        ).fit(X, y)
+        quality = clf.masking_.label_quality[0].numpy()
+        # Judged the other way round it would be below 0.2.
+        assert roc_auc_score(~is_noisy, quality) > 0.8
+        assert quality.min() >= 0 and quality.max() <= 1
+
+    def test_the_decoder_learns_to_restore(self, images):
+        X, y, _ = images
+
+        def error(n_epochs):
+            params = {**FAST, "max_epochs": n_epochs, "masking__warmup_epochs": 0}
+            clf = NetClassifier(
+                PreActResNet,
+                masking=AdversarialMasking,
+                masking__reconstruction_weight=1.0,
+                **SMALL,
+                **params,
+            ).fit(X, y)
+            with torch.no_grad():
+                batch = torch.from_numpy(X)
+                feature_map = clf.module_.eval().feature_map(batch).repeat(2, 1, 1, 1)
+                return clf.masking_.reconstruction_loss(0, feature_map, batch).mean()
+
+        # 0.11 is the variance of the pixels, twice that a constant's error.
+        assert error(20) < 0.6 * error(1)
+
+    def test_networks_hear_of_labels_from_each_other(self, images):
+        X, y, _ = images
+
+        class Judged(ELRPlusClassifier):
+            def eval_pass(self, dataset, modules=None):
+                self.passes_ = super().eval_pass(dataset, modules)
+                return self.passes_
+
+            def on_epoch_begin(self, net, *args, **kwargs):
+                super().on_epoch_begin(net, *args, **kwargs)
+                if self.masking_.is_active:
+                    rows, codes, logits = self.passes_
+                    for turn in (0, 1):
+                        told = self.masking_.label_quality[turn, rows]
+                        other = self._clean_proba(logits[1 - turn], codes)
+                        own = self._clean_proba(logits[turn], codes)
+                        assert torch.equal(told, other)
+                        assert not torch.equal(told, own)
+                        self.n_seen_ = getattr(self, "n_seen_", 0) + 1
+
+        clf = Judged(PreActResNet, masking=AdversarialMasking, **SMALL, **FAST)
+        assert clf.fit(X, y).n_seen_ == 6
+
+    def test_targets_of_noise_attention(self, images):
+        X, y, _ = images
+        seen = []
+
+        class Watched(NALClassifier):
+            def masked(self, turn, X, targets, index, rows=None):
+                same = torch.equal(targets, self.criterion_.targets[index])
+                seen.append((same, bool((targets.amax(1) < 1).any())))
+                return super().masked(turn, X, targets, index, rows)
+
+        Watched(PreActResNet, masking=AdversarialMasking, **SMALL, **FAST).fit(X, y)
+        assert all(same for same, _ in seen) and seen[-1][1]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+class TestEveryHost:
+    def make(self, host, **params):
+        return host(
+            PreActResNet,
+            **{"masking": AdversarialMasking, **SMALL, **FAST, **params},
+        )
+
+    def test_decoders_are_trained_and_results_depend_on_the_seed(self, images, host):
+        X, y, _ = images
+        clf = self.make(host).fit(X, y)
+        again = self.make(host).fit(X, y)
+        other = self.make(host, random_state=1).fit(X, y)
+        without = self.make(host, masking=None).fit(X, y)
+        proba = clf.predict_proba(X)
+        np.testing.assert_array_equal(proba, again.predict_proba(X))
+        assert (proba != other.predict_proba(X)).any()
+        assert (proba != without.predict_proba(X)).any()
+        n_networks = 2 if host is ELRPlusClassifier else 1
+        assert len(clf.masking_.decoders) == n_networks
+        warm = self.make(host, max_epochs=1).fit(X, y)
+        for trained, fresh in zip(
+            clf.masking_.decoders, warm.masking_.decoders, strict=True
+        ):
+            # More than what weight decay does in four epochs.
+            moved = (trained[0].weight - fresh[0].weight).abs().max()
+            assert moved > 1e-3
+
+    def test_pickle_and_checkpoint(self, images, host, tmp_path):
+        X, y, _ = images
+        whole = self.make(host).fit(X, y)
+        copied = pickle.loads(pickle.dumps(whole))
+        np.testing.assert_array_equal(copied.predict_proba(X), whole.predict_proba(X))
+
+        class Stop(Exception):
+            pass
+
+        class Stopped(host):
+            def on_epoch_begin(self, net, *args, **kwargs):
+                if len(self.history) == 3:
+                    raise Stop
+                super().on_epoch_begin(net, *args, **kwargs)
+
+        Stopped.__qualname__ = Stopped.__name__ = host.__name__
+        path = tmp_path / "run"
+        params = {"checkpoint": path, "masking": AdversarialMasking}
+        with pytest.raises(Stop):
+            Stopped(PreActResNet, **SMALL, **FAST, **params).fit(X, y)
+        resumed = self.make(host, checkpoint=path).fit(X, y)
+        np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
+
+    def test_weights_of_rows(self, images, host):
+        X, y, _ = images
+        weight = np.random.default_rng(0).integers(0, 3, 60)
+        clf = self.make(host).fit(X, y, sample_weight=weight)
+        assert np.isfinite(clf.predict_proba(X)).all()
+
+
+class TestUse:
+    def test_grid_search(self, images):
+        X, y, _ = images
+        clf = NetClassifier(PreActResNet, masking=AdversarialMasking, **SMALL, **FAST)
+        grid = {
+            "masking__aspect_ratio": [0.5, 0.8],
+            "masking__mask_ratio": [(0.02, 0.07), (0.2, 0.3)],
+            "masking__reconstruction_weight": [0.02],
+        }
+        search = GridSearchCV(clf, grid, cv=2).fit(X, y)
+        best = search.best_params_
+        assert (
+            search.best_estimator_.masking_.aspect_ratio
+            == best["masking__aspect_ratio"]
+        )
+        assert clone(search.best_estimator_).get_params()["masking"] is (
+            AdversarialMasking
+        )
+
+    def test_an_instance_is_copied(self, images):
+        X, y, _ = images
+        masking = AdversarialMasking(aspect="fixed", warmup_epochs=1)
+        clf = NetClassifier(PreActResNet, masking=masking, **SMALL, **FAST).fit(X, y)
+        assert clf.masking_ is not masking and clf.masking_.aspect == "fixed"
+        assert not hasattr(masking, "decoders") and clf.masking is masking
+
+    def test_new_parameters_wait_for_the_next_fit(self, images):
+        X, y, _ = images
+        clf = NetClassifier(
+            PreActResNet, masking=AdversarialMasking, **SMALL, **FAST
+        ).fit(X, y)
+        clf.set_params(masking__quality_ratio=0.5)
+        assert clf.masking_.quality_ratio == 0.03
+        assert clf.fit(X, y).masking_.quality_ratio == 0.5
+        clf.set_params(masking=None, masking__quality_ratio=0.5)
+        with pytest.raises(ValueError, match="masking__quality_ratio would have no"):
+            clf.fit(X, y)
+
+    def test_partial_fit_on_more_rows(self, images):
+        X, y, _ = images
+        clf = NetClassifier(
+            PreActResNet, masking=AdversarialMasking, **SMALL, **FAST
+        ).fit(X[:30], y[:30])
+        clf.partial_fit(X, y)
+        assert clf.masking_.label_quality.shape == (1, 60)
+
+    def test_a_loader_and_a_split(self, images):
+        from skorch.dataset import ValidSplit
+
+        X, y, _ = images
+        loaders = {"iterator_train": LoaderBatches, "iterator_valid": LoaderBatches}
+        split = ValidSplit(3, stratified=True)
+        params = {"masking": AdversarialMasking, "train_split": split, **SMALL, **FAST}
+        of_loader = NetClassifier(PreActResNet, **params, **loaders).fit(X, y)
+        plain = NetClassifier(PreActResNet, **params).fit(X, y)
+        np.testing.assert_array_equal(
+            of_loader.predict_proba(X), plain.predict_proba(X)
+        )
+        # Rows of the validation split are not judged.
+        assert (plain.masking_.label_quality[0] == 1).sum() >= 20
+
+
+class TestRefusals:
+    def test_tables(self, blobs):
+        X, y, _ = blobs
+        with pytest.raises(ValueError, match=r"masking is for images.*masking=None"):
+            NetClassifier(masking=AdversarialMasking).fit(X, y)
+
+    def test_networks_without_a_map(self, images):
+        X, y, _ = images
+        with pytest.raises(ValueError, match=r"feature_map\(X\).*MLP has none"):
+            NetClassifier(MLP, masking=AdversarialMasking).fit(X, y)
+
+    def test_a_typo(self, images):
+        X, y, _ = images
+        clf = NetClassifier(
+            PreActResNet, masking=AdversarialMasking, masking__aspekt=1, **SMALL
+        )
+        with pytest.raises(ValueError, match=r"masking__aspekt.*it takes mask_ratio"):
+            clf.fit(X, y)
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ({"mask_ratio": 0.1}, r"two shares \(low, high\)"),
+            ({"mask_ratio": (0.2, 0.1)}, r"two shares \(low, high\)"),
+            ({"mask_ratio": (0.2, 1.1)}, r"two shares \(low, high\)"),
+            ({"quality_ratio": -0.1}, "quality_ratio must be in"),
+            ({"aspect_ratio": 0.0}, r"aspect_ratio must be in \(0, 1\]"),
+            ({"aspect_ratio": 1.2}, r"aspect_ratio must be in \(0, 1\]"),
+            ({"aspect": "even"}, "aspect must be one of"),
+            ({"anchor": "centre"}, "anchor must be one of"),
+            ({"masking_weight": -1.0}, "masking_weight must be at least 0"),
+            ({"reconstruction_weight": np.nan}, "reconstruction_weight must be at"),
+            ({"warmup_epochs": -1}, "warmup_epochs must be an int"),
+            ({"warmup_epochs": 1.5}, "warmup_epochs must be an int"),
+        ],
+    )
+    def test_parameters(self, params, message):
+        with pytest.raises(ValueError, match=message):
+            AdversarialMasking(**params)
