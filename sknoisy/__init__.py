@@ -9,9 +9,13 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AUMDetector": "sknoisy.detection",
+    "ActivationMapDisplay": "sknoisy.inspection",
     "AsymmetricNoiseInjector": "sknoisy.noise",
     "BMMLossSplitter": "sknoisy.mixture",
     "BetaMixture": "sknoisy.mixture",
+    "CDRClassifier": "sknoisy.classification",
+    "CoTeachingClassifier": "sknoisy.classification",
+    "DivideMixClassifier": "sknoisy.classification",
     "DynaCorDetector": "sknoisy.detection",
     "DynamicBootstrapClassifier": "sknoisy.classification",
     "DynamicsClassifier": "sknoisy.detection",

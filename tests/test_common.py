@@ -24,6 +24,9 @@ from sknoisy import (
     AUMDetector,
     BetaMixture,
     BMMLossSplitter,
+    CDRClassifier,
+    CoTeachingClassifier,
+    DivideMixClassifier,
     DynaCorDetector,
     DynamicBootstrapClassifier,
     DynamicsClassifier,
@@ -89,8 +92,11 @@ ESTIMATORS = [
     (ELRClassifier(max_epochs=10, random_state=0), WEIGHTS),
     (ELRPlusClassifier(max_epochs=5, random_state=0), WEIGHTS),
     (TransitionCorrectionClassifier(max_epochs=5, random_state=0), WEIGHTS),
+    (CoTeachingClassifier(max_epochs=10, random_state=0), WEIGHTS),
+    (CDRClassifier(max_epochs=10, random_state=0), WEIGHTS),
     (FlywheelClassifier(max_epochs=8, lr=0.1, random_state=0), WEIGHTS),
     (FlywheelClassifier(**ABLATED, max_epochs=8, random_state=0), WEIGHTS),
+    (DivideMixClassifier(max_epochs=8, lr=0.1, random_state=0), WEIGHTS),
     (BetaMixture(random_state=0), {}),
     (BMMLossSplitter(), VECTOR),
     (BMMLossSplitter("gaussian", posterior="lookup", random_state=0), VECTOR),
@@ -118,7 +124,10 @@ ROBUST = [
     ELRClassifier(module__hidden=32, batch_size=32, random_state=0),
     ELRPlusClassifier(module__hidden=32, batch_size=32, random_state=0),
     TransitionCorrectionClassifier(module__hidden=32, batch_size=32, random_state=0),
+    CoTeachingClassifier(module__hidden=32, batch_size=32, random_state=0),
+    CDRClassifier(module__hidden=32, batch_size=32, random_state=0),
     FlywheelClassifier(module__hidden=32, batch_size=32, lr=0.1, random_state=0),
+    DivideMixClassifier(module__hidden=32, batch_size=32, lr=0.1, random_state=0),
 ]
 SCORERS = DETECTORS + ROBUST
 INJECTORS = [
@@ -352,6 +361,9 @@ ON_IMAGES = [
     ELRClassifier,
     ELRPlusClassifier,
     TransitionCorrectionClassifier,
+    DivideMixClassifier,
+    CoTeachingClassifier,
+    CDRClassifier,
     FlywheelClassifier,
 ]
 SMALL_NETS = {

@@ -126,7 +126,7 @@ def parse(description, **defaults):
     return args
 
 
-def run(noises, methods, judge, args):
+def run(noises, methods, judge, args, load=load):
     """Yield (noise, method, cells of each seed) for every pair, as they are done.
 
     Parameters
@@ -138,12 +138,14 @@ def run(noises, methods, judge, args):
     judge : callable
         From a fitted classifier, its accuracies, seconds and data to a list of cells.
     args : Namespace
+    load : callable, default=load
+        Of features, or a function like it that loads images.
     """
     noises = {name: n for name, n in noises.items() if args.only in name}
     methods = {name: m for name, m in methods.items() if args.method in name}
     pairs = [(noise, method) for noise in noises for method in methods]
     jobs = [
-        delayed(_job)(noises[noise], methods[method], judge, args, seed)
+        delayed(_job)(noises[noise], methods[method], judge, args, seed, load)
         for noise, method in pairs
         for seed in range(args.seeds)
     ]
@@ -152,6 +154,6 @@ def run(noises, methods, judge, args):
         yield noise, method, np.array([next(results) for _ in range(args.seeds)])
 
 
-def _job(noise, make, judge, args, seed):
+def _job(noise, make, judge, args, seed, load):
     data = load(args.data, noise, args.rows, args.test, seed)
     return judge(*train(make, data, args.epochs, seed), data)

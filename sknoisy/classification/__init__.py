@@ -1,5 +1,8 @@
 """Classifiers that learn in spite of wrong labels."""
 
+from sknoisy.classification._cdr import CDRClassifier
+from sknoisy.classification._co_teaching import CoTeachingClassifier
+from sknoisy.classification._dividemix import DivideMixClassifier
 from sknoisy.classification._dynamic_bootstrap import DynamicBootstrapClassifier
 from sknoisy.classification._early_learning import ELRClassifier
 from sknoisy.classification._elr_plus import ELRPlusClassifier
@@ -12,6 +15,9 @@ from sknoisy.classification._transition_correction import (
 )
 
 __all__ = [
+    "CDRClassifier",
+    "CoTeachingClassifier",
+    "DivideMixClassifier",
     "DynamicBootstrapClassifier",
     "ELRClassifier",
     "ELRPlusClassifier",

@@ -10,21 +10,13 @@ from torch.nn import functional as F
 
 from sknoisy._validation import Interval, StrOptions, check_parameters
 from sknoisy.classification._robust_net import RobustNetMixin
+from sknoisy.classification._views import STRONG_VIEW, WEAK_VIEW, ViewsMixin
 from sknoisy.losses import (
     ContrastiveLoss,
     FlywheelLoss,
     prior_penalty,
 )
-from sknoisy.nets import (
-    NetClassifier,
-    crop_and_flip,
-    jitter,
-    mixup,
-    rand_augment,
-    swap_features,
-)
-from sknoisy.nets._augment import check_view
-from sknoisy.nets._batches import to_float
+from sknoisy.nets import NetClassifier, mixup
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._slots import check_outputs
 
@@ -33,15 +25,11 @@ __all__ = ["FlywheelClassifier"]
 # The value of the source for ten classes and more; with fewer it would drown the label.
 _LAM, _LAM_PER_CLASS = 3.0, 0.3
 _WARMUP_SHARE = 0.2
-# Views of tables, where the user says nothing.
-_JITTER, _SWAP_RATE = 0.3, 0.6
-# Rows that a feature's spread is taken from, at most.
-_N_SPREAD_ROWS = 10_000
 # A class that holds more of the refurbished labels has swallowed the others.
 _COLLAPSED = 0.9
 
 
-class FlywheelClassifier(RobustNetMixin, NetClassifier):
+class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
     """Robust classifier of two networks, one judging labels, one refurbishing them.
 
     The main network g says how likely each label is clean. The auxiliary network f
@@ -175,16 +163,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         ],
         "mixup_alpha": [Interval(Real, 0, None, closed="neither")],
         "prior_weight": [Interval(Real, 0, None, closed="left")],
-        "weak_view": [
-            Interval(Real, 0, None, closed="left"),
-            callable,
-            StrOptions({"auto"}),
-        ],
-        "strong_view": [
-            Interval(Real, 0, 1, closed="both"),
-            callable,
-            StrOptions({"auto"}),
-        ],
+        "weak_view": WEAK_VIEW,
+        "strong_view": STRONG_VIEW,
         "epsilon": [StrOptions({"estimated", "uniform"})],
         "resample": ["boolean"],
     }
@@ -277,7 +257,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
             self.n_warmup_ = max(1, round(_WARMUP_SHARE * self.max_epochs))
         # Of images, a missing network is named before missing views.
         self.component_of("module")
-        self._check_views(dataset)
+        strong = ["strong_view"] * bool(self.contrastive_weight)
+        self._check_views(dataset, ["weak_view", *strong])
 
     def component_of(self, name):
         """Return what fills a slot; the judge is by default built as the module is."""
@@ -378,6 +359,25 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
             loss = loss + self.contrastive_weight * contrast
         return loss, logits
 
+    @property
+    def masked_turns_(self):
+        """The auxiliary network, when it is trained."""
+        return [] if self.turn_ == "main" else [0]
+
+    def masking_loss(self, X, y, index):
+        """Mask weak views of what the auxiliary network learns."""
+        if self.turn_ != "auxiliary":
+            return super().masking_loss(X, y, index)
+        targets = self._cycles.targets(y, index)
+        return self.masked(0, self._weak(X), targets, index)
+
+    def label_quality(self, dataset):
+        """Return how likely each label is clean, as the main network has judged it."""
+        if self._cycles.gamma.isnan():
+            return super().label_quality(dataset)
+        quality = self._cycles.q
+        return torch.arange(len(quality), device=self.device_), [quality]
+
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Judge the labels, once the warm-up is over."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
@@ -440,50 +440,6 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         """Hand what a network says of some rows to a step of the cycles."""
         weight = None if self.sample_weight_ is None else self.sample_weight_[rows]
         step(values, codes, rows, weight)
-
-    def _weak(self, X):
-        if callable(self.weak_view):
-            # A copy: views that work in place would else be views of each other.
-            return self.weak_view(X.clone())
-        if X.ndim == 4:
-            return crop_and_flip(X)
-        scale = _JITTER if self.weak_view == "auto" else self.weak_view
-        return jitter(X, self.spread_, scale)
-
-    def _strong(self, X):
-        if callable(self.strong_view):
-            return self.strong_view(X.clone())
-        if X.ndim == 4:
-            return rand_augment(crop_and_flip(X))
-        rate = _SWAP_RATE if self.strong_view == "auto" else self.strong_view
-        return swap_features(X, rate)
-
-    def _check_views(self, dataset):
-        """Find the spread of a table's features; refuse views that cannot be made."""
-        # Many images would fill the memory.
-        n_rows = _N_SPREAD_ROWS if len(self.input_shape_) == 1 else 100
-        rows = np.unique(np.linspace(0, len(dataset) - 1, n_rows, dtype=int))
-        X = to_float(dataset.fetch(rows)[0])
-        self.spread_ = X.std(0, correction=0).to(self.device_) if X.ndim == 2 else None
-        names = ["weak_view"] + ["strong_view"] * bool(self.contrastive_weight)
-        for name in names:
-            view = getattr(self, name)
-            if callable(view):
-                check_view(name, view, X[:2].to(self.device_))
-            elif X.ndim != 2 and (view != "auto" or X.ndim != 4):
-                raise ValueError(
-                    f"{name}={view!r} is for tables, but X has {X.ndim} dimensions: "
-                    f"give {name} a callable that maps a batch to an augmented one."
-                )
-        changes_colours = X.ndim == 4 and "strong_view" in names
-        if changes_colours and self.strong_view == "auto":
-            low, high = float(X.min()), float(X.max())
-            if low < 0 or high > 1:
-                raise ValueError(
-                    "strong_view='auto' changes the colours of images in [0, 1], but X "
-                    f"has values from {low:.3g} to {high:.3g}: scale them, give "
-                    "strong_view a callable, or set contrastive_weight=0."
-                )
 
     def _warn_of_collapse(self, codes):
         shares = np.bincount(

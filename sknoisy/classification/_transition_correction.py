@@ -202,13 +202,13 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
 
     def _first_network_proba(self, dataset, n_classes):
         """Train a network like this one with cross-entropy; return mean predictions."""
-        own = ("transition_matrix", "correction", "anchor_percentile")
+        own = ("transition_matrix", "correction", "anchor_percentile", "masking")
         params = self.get_params(deep=False)
         # Callbacks watch the fit that was asked for; their parameters go with them.
         params = {
             name: value
             for name, value in params.items()
-            if name not in own and not name.startswith("callbacks__")
+            if name not in own and not name.startswith(("callbacks__", "masking__"))
         }
         params |= {
             "random_state": self.seed_ % 2**31,

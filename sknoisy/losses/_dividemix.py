@@ -144,12 +144,10 @@ def semi_supervised_loss(
     one, other = slice(None, n_labelled), slice(n_labelled, None)
     labelled = soft_cross_entropy(logits[one], targets[one])
     unlabelled = (logits[other].softmax(1) - targets[other]).square().mean(1)
-    weights = (None, None)
+    weight, rest = None, None
     if sample_weight is not None:
-        weights = sample_weight[one], sample_weight[other]
-    return _mean(labelled, weights[0]) + unlabelled_weight * _mean(
-        unlabelled, weights[1]
-    )
+        weight, rest = sample_weight[one], sample_weight[other]
+    return _mean(labelled, weight) + unlabelled_weight * _mean(unlabelled, rest)
 
 
 def negative_entropy(logits: Tensor) -> Tensor:

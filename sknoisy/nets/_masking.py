@@ -5,11 +5,9 @@ from contextlib import contextmanager
 from numbers import Integral
 
 import torch
-from sklearn.mixture import GaussianMixture
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy._validation import set_random_states
 from sknoisy.losses import (
     activation_map,
     mask_patches,
@@ -17,7 +15,7 @@ from sknoisy.losses import (
     soft_cross_entropy,
     soften_labels,
 )
-from sknoisy.mixture import BMMLossSplitter
+from sknoisy.mixture._small_loss import small_loss_splitter
 from sknoisy.nets._peers import Peers
 
 __all__ = ["AdversarialMasking", "MaskingMixin", "watch_maps"]
@@ -25,9 +23,6 @@ __all__ = ["AdversarialMasking", "MaskingMixin", "watch_maps"]
 # Of the epochs, the share before images are masked: 10 of 300 in the sources, where
 # an epoch has thirty times the updates of ours.
 _WARMUP_SHARE = 0.2
-# The mixture that tells clean labels by their losses is that of DivideMix.
-_MIXTURE = {"max_iter": 10, "tol": 1e-2, "reg_covar": 5e-4}
-_SPLIT = {"trim": None, "clip": 0.0, "monotone_left": False, "monotone_right": False}
 
 
 class AdversarialMasking(nn.Module):
@@ -41,9 +36,9 @@ class AdversarialMasking(nn.Module):
 
     Parameters
     ----------
-    mask_ratio : tuple of two floats in [0, 1], default=(0.02, 0.07), as the \
-authors' code
-        Range of the hidden share of an image, ρ, drawn for each image.
+    mask_ratio : tuple of two floats in [0, 1], default=(0.02, 0.07)
+        Range of the hidden share of an image, ρ, drawn for each image. The default is
+        that of the authors' code.
     quality_ratio : float in [0, 1], default=0.03, as the authors' code
         What is added to ρ where the label is certainly wrong.
     aspect_ratio : float in (0, 1], default=0.8, the value of [1]_
@@ -76,7 +71,8 @@ authors' code
     -----
     The loss is L_host(x, y) + w/2 [CE(x⁺, ỹ) + CE(x⁻, ỹ)] + v [MSE(x⁺) + MSE(x⁻)].
     The host says what y is: the given label or its own target. `DivideMixClassifier`
-    and `ELRPlusClassifier` mix masked images with the others, as they mix all.
+    mixes masked images with the others, as it mixes all; ``masking_weight`` has no
+    effect there.
 
     Labels are judged by a mixture of two Gaussians on their losses at the start of each
     epoch, with several networks by the losses of another one; a host that judges labels
@@ -219,6 +215,37 @@ authors' code
         errors = (without_peak - X).square() + (without_valley - X).square()
         return errors.mean((1, 2, 3))
 
+    def views_and_loss(self, turn, network, X, targets, quality, feature_map=None):
+        """Return masked views for a host that trains on them, and the decoder's loss.
+
+        Parameters
+        ----------
+        turn : int
+            Number of the network.
+        network : torch module
+        X : Tensor of shape (batch, channels, height, width)
+        targets : Tensor of shape (batch, n_classes)
+        quality : Tensor of shape (batch,)
+        feature_map : Tensor of shape (batch, n_channels, h, w), default=None
+            Of X. None computes it.
+
+        Returns
+        -------
+        masked : tuple of two Tensors, of the shape of X
+        softened : Tensor of shape (batch, n_classes)
+        loss : Tensor of shape (batch,)
+            Times its weight.
+        """
+        if feature_map is None:
+            with torch.no_grad():
+                feature_map = network.feature_map(X)
+        masked, softened = self.views(X, targets, quality, feature_map)
+        if not self.reconstruction_weight:
+            return masked, softened, X.new_zeros(len(X))
+        feature_map = network.feature_map(torch.cat(masked))
+        errors = self.reconstruction_loss(turn, feature_map, X)
+        return masked, softened, self.reconstruction_weight * errors
+
     def forward(self, turn, network, X, targets, index, feature_map=None):
         """Return the loss of masked images.
 
@@ -352,10 +379,9 @@ class MaskingMixin:
 
     def _clean_proba(self, logits, codes):
         losses = F.cross_entropy(logits, codes, reduction="none").cpu().numpy()
-        splitter = BMMLossSplitter(GaussianMixture(2, **_MIXTURE), **_SPLIT)
-        set_random_states(splitter, self.seed_ % 2**31)
-        p_noisy = splitter.fit(losses).transform(losses)[:, 0]
-        return 1 - torch.from_numpy(p_noisy).to(self.device_, torch.float32)
+        splitter = small_loss_splitter(self.seed_ % 2**31)
+        proba = splitter.fit(losses).predict_proba(losses)[:, 0]
+        return torch.from_numpy(proba).to(self.device_, torch.float32)
 
     def _initialize_criterion(self, reason=None):
         super()._initialize_criterion(reason)

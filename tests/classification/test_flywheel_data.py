@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import Dataset, Subset
 
 from sknoisy import FlywheelClassifier, NetClassifier, SymmetricNoiseInjector
-from sknoisy.classification import _flywheel
+from sknoisy.classification import _views
 from sknoisy.nets import DynamicsRecorder, LoaderBatches
 
 SMALL = {
@@ -104,8 +104,8 @@ class TestViews:
             asked["strong"].append(rate)
             return X
 
-        monkeypatch.setattr(_flywheel, "jitter", jitter)
-        monkeypatch.setattr(_flywheel, "swap_features", swap_features)
+        monkeypatch.setattr(_views, "jitter", jitter)
+        monkeypatch.setattr(_views, "swap_features", swap_features)
         make(weak_view=0.7, strong_view=0.2, contrastive_weight=0.1).fit(X, y)
         assert set(asked["strong"]) == {0.2}
         for spread, scale in asked["weak"]:
@@ -113,8 +113,8 @@ class TestViews:
             np.testing.assert_allclose(spread, X.std(0), rtol=1e-5)
         asked["weak"], asked["strong"] = [], []
         make(weak_view="auto", strong_view="auto", contrastive_weight=0.1).fit(X, y)
-        assert {scale for _, scale in asked["weak"]} == {_flywheel._JITTER}
-        assert set(asked["strong"]) == {_flywheel._SWAP_RATE}
+        assert {scale for _, scale in asked["weak"]} == {_views._JITTER}
+        assert set(asked["strong"]) == {_views._SWAP_RATE}
 
     def test_callables_are_given_the_batches_of_each_pass(self, blobs):
         X, y, _ = blobs
@@ -175,7 +175,7 @@ class TestViews:
                 asked.append(name)
                 return X
 
-            monkeypatch.setattr(_flywheel, name, view)
+            monkeypatch.setattr(_views, name, view)
 
         asked = []
         note("crop_and_flip")

@@ -11,9 +11,13 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from sknoisy import (
+    CDRClassifier,
+    CoTeachingClassifier,
+    DivideMixClassifier,
     DynamicBootstrapClassifier,
     ELRClassifier,
     ELRPlusClassifier,
+    FlywheelClassifier,
     NALClassifier,
     NetClassifier,
     RobustLossClassifier,
@@ -39,7 +43,12 @@ HOSTS = [
     DynamicBootstrapClassifier,
     RobustLossClassifier,
     TransitionCorrectionClassifier,
+    FlywheelClassifier,
+    CoTeachingClassifier,
+    CDRClassifier,
+    DivideMixClassifier,
 ]
+TWO_NETWORKS = {ELRPlusClassifier, CoTeachingClassifier, DivideMixClassifier}
 
 
 class Plain(nn.Module):
@@ -349,6 +358,82 @@ class TestHost:
         clf = Judged(PreActResNet, masking=AdversarialMasking, **SMALL, **FAST)
         assert clf.fit(X, y).n_seen_ == 6
 
+    def test_rows_that_co_teaching_has_chosen(self, images):
+        X, y, _ = images
+        seen = []
+
+        class Watched(CoTeachingClassifier):
+            def masked(self, turn, X, targets, index, rows=None):
+                assert torch.equal(rows, self.selected_[turn])
+                assert torch.equal(targets.argmax(1), torch.from_numpy(y)[index])
+                seen.append((turn, len(X), len(rows)))
+                before = self.masking_.forward
+
+                def watched(turn, network, X, targets, index, feature_map):
+                    assert network is self.module_.peers[turn]
+                    with torch.no_grad():
+                        again = network.feature_map(X)
+                    torch.testing.assert_close(feature_map, again)
+                    return before(turn, network, X, targets, index, feature_map)
+
+                self.masking_.forward = watched
+                try:
+                    return super().masked(turn, X, targets, index, rows)
+                finally:
+                    del self.masking_.forward
+
+        params = {**FAST, "batch_size": 60, "forget_rate": 0.5, "ramp_epochs": 1}
+        Watched(Plain, masking=AdversarialMasking, **params).fit(X, y)
+        assert seen == [(0, 60, 30), (1, 60, 30)] * 3
+
+    @pytest.mark.parametrize("weight", [0.0, 0.5])
+    def test_groups_of_divide_mix_have_two_views_more(self, images, weight):
+        X, y, _ = images
+        seen = []
+
+        class Watched(DivideMixClassifier):
+            def mixed_loss(self, labelled, unlabelled, index):
+                n = self.n_labelled_
+                for group in (labelled, unlabelled):
+                    one, _, peak, valley = group.views
+                    # Views of the first: unmasked pixels are its own.
+                    for view in (peak, valley):
+                        assert 0 < (view != one).float().mean() < 0.5
+                    first, second, softened, again = group.targets
+                    assert torch.equal(first, second)
+                    assert torch.equal(softened, again)
+                    ratio = first.amax(1) - softened.gather(
+                        1, first.argmax(1, keepdim=True)
+                    ).squeeze(1)
+                    rows = index[:n] if group is labelled else index[n:]
+                    quality = self.clean_[1 - self.turn_, rows]
+                    extra = ratio - 0.1 * (1 - quality)
+                    assert (extra > 0.1 - 1e-5).all() and (extra < 0.2 + 1e-5).all()
+                loss = super().mixed_loss(labelled, unlabelled, index)
+                seen.append(float(loss.detach()))
+                return loss
+
+            def training_loss(self, X, y, index):
+                loss, logits = super().training_loss(X, y, index)
+                if self.masking_.is_active:
+                    # What is added is the decoder's error.
+                    assert (float(loss.detach()) > seen[-1]) == (weight > 0)
+                return loss, logits
+
+        Watched(
+            PreActResNet,
+            masking=AdversarialMasking,
+            masking__mask_ratio=(0.1, 0.2),
+            masking__quality_ratio=0.1,
+            masking__reconstruction_weight=weight,
+            masking__warmup_epochs=2,
+            warmup_epochs=2,
+            unlabeled_weight=1.0,
+            **SMALL,
+            **FAST,
+        ).fit(X, y)
+        assert len(seen) > 8
+
     def test_targets_of_noise_attention(self, images):
         X, y, _ = images
         seen = []
@@ -363,6 +448,7 @@ class TestHost:
         assert all(same for same, _ in seen) and seen[-1][1]
 
 
+@pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
 @pytest.mark.parametrize("host", HOSTS)
 class TestEveryHost:
     def make(self, host, **params):
@@ -381,7 +467,7 @@ class TestEveryHost:
         np.testing.assert_array_equal(proba, again.predict_proba(X))
         assert (proba != other.predict_proba(X)).any()
         assert (proba != without.predict_proba(X)).any()
-        n_networks = 2 if host is ELRPlusClassifier else 1
+        n_networks = 2 if host in TWO_NETWORKS else 1
         assert len(clf.masking_.decoders) == n_networks
         warm = self.make(host, max_epochs=1).fit(X, y)
         for trained, fresh in zip(

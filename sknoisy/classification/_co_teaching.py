@@ -1,0 +1,254 @@
+"""Co-teaching: two networks choose for each other what to learn from."""
+
+from numbers import Integral, Real
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sknoisy._validation import Interval, StrOptions
+from sknoisy.classification._forget_rate import number_kept, resolve_forget_rate
+from sknoisy.classification._robust_net import RobustNetMixin
+from sknoisy.nets import NetClassifier
+from sknoisy.nets._peers import Peers
+
+__all__ = ["CoTeachingClassifier", "rate_at", "select_by_peer"]
+
+_RAMP_SHARE = 0.25
+
+
+def rate_at(epoch, forget_rate, ramp_epochs, exponent=1.0):
+    """Return the share of rows R(T) that is forgotten in an epoch.
+
+    Parameters
+    ----------
+    epoch : int >= 1
+        T, the first one is 1.
+    forget_rate : float in [0, 1)
+        τ.
+    ramp_epochs : int >= 1
+        T_k: over these R rises in equal steps, from 0 to τ^c.
+    exponent : float > 0, default=1.0
+        c.
+
+    Returns
+    -------
+    rate : float
+    """
+    if epoch > ramp_epochs:
+        return forget_rate
+    return forget_rate**exponent * (epoch - 1) / max(ramp_epochs - 1, 1)
+
+
+def select_by_peer(loss, forget_rate):
+    """Return the rows on which each of two networks learns.
+
+    Parameters
+    ----------
+    loss : Tensor of shape (2, batch)
+        Of both networks, from the same pass.
+    forget_rate : float in [0, 1)
+        R. Of a batch of B rows ⌊(1 − R) B⌋ are selected, at least one.
+
+    Returns
+    -------
+    selected : Tensor of shape (2, n_selected), dtype int64
+        Positions in the batch: for each network those with the smallest losses of the
+        *other* one.
+    """
+    n_selected = number_kept(loss.shape[1], forget_rate)
+    small = loss.detach().topk(n_selected, dim=1, largest=False, sorted=False).indices
+    return small.flip(0)
+
+
+class CoTeachingClassifier(RobustNetMixin, NetClassifier):
+    """Robust classifier of two networks that choose each other's rows.
+
+    Rows with small losses probably have right labels. In each batch both networks
+    point at theirs, and each learns from what the other one has chosen: as they differ,
+    one does not confirm the other's errors [1]_.
+
+    Parameters
+    ----------
+    module : torch module class, default=None
+        As in `NetClassifier`, but no instance: two networks with the same weights
+        would choose the same rows.
+    forget_rate : float in [0, 1) or "auto", default="auto"
+        Share of the rows of a batch that is not learnt from in the end, τ: [1]_ takes
+        the noise rate. The larger, the fewer wrong labels are learnt, and the fewer
+        rows are left. "auto" estimates the noise rate before training; see Notes.
+    ramp_epochs : int >= 1 or "auto", default="auto"
+        Epochs T_k over which the share rises from 0, in the first, to τ^c; [1]_ takes
+        10 of 200. "auto" is a quarter of ``max_epochs``. Epochs count from the first
+        call of ``partial_fit`` on, so that 2 + 2 epochs are 4 if this is a number and
+        the learning rate constant.
+    exponent : float > 0, default=1.0, the value of [1]_
+        c. For c other than 1 the share jumps from τ^c to τ after the ramp.
+    **net_params : dict
+        Parameters of `NetClassifier`, for both networks.
+
+    Attributes
+    ----------
+    forget_rate_ : float
+        The one in use, settled when a training starts anew; ``partial_fit`` goes on
+        with it.
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        1 minus the predicted probability of the given label, as the method judges rows
+        of a batch among each other only. Larger = more suspicious.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        ``noise_scores_ > 0.5``.
+    noise_rate_ : float
+        Mean of ``noise_scores_``.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        The most probable other label where the given one is judged wrong.
+    classes_ : ndarray of shape (n_classes,)
+    module_, criterion_, optimizer_, history_, device_, n_features_in_
+        As in `NetClassifier`; ``module_.peers`` are the two networks.
+
+    See Also
+    --------
+    CDRClassifier : One network, of which only critical weights learn.
+    ELRPlusClassifier : Two networks that teach each other targets.
+
+    Notes
+    -----
+    Both choices are made with the same weights, before the step, which one optimizer
+    takes with the sum of both losses. The prediction is the mean of both networks'
+    probabilities; [1]_ reports the networks one by one. The authors' code divides the
+    mean loss by the number of rows once more, which only optimizers such as Adam
+    forgive; here it is the mean. Their training begins with the second step of the
+    ramp, ours with the first, in which all rows are learnt from.
+
+    With ``sample_weight`` rows are chosen by their number, whatever they weigh; the
+    loss is the weighted mean of the chosen ones.
+
+    ``forget_rate="auto"``: two networks of the same kind are trained with
+    cross-entropy, each on one half of the rows, for half of ``max_epochs``, but no
+    less than 5 and no more than 25; sample weights do not count. Each predicts the
+    other half. Where they are surest of a class, in a twentieth of the rows, the share
+    of other labels is the estimate, at most 0.9 and at most 1 - 1 / n_classes. It is
+    too high where networks are wrong even there, too low where the surest rows have
+    fewer wrong labels than others. Three seeds on 5,000 rows of CIFAR-10 features, of
+    which a network trained on right labels gets 60 % right, and on 1,797 digits:
+
+    ======================== ==== ==============
+    labels                   true estimated
+    ======================== ==== ==============
+    clean                    0.00 0.07 to 0.08
+    symmetric 0.2            0.18 0.27 to 0.28
+    symmetric 0.5            0.45 0.63 to 0.66
+    symmetric 0.8            0.72 0.84 to 0.88
+    pair flip 0.4            0.40 0.60 to 0.63
+    asymmetric 0.4           0.20 0.20 to 0.21
+    instance-dependent 0.4   0.41 0.50 to 0.54
+    human, "worse"           0.41 0.35 to 0.44
+    human, "aggre"           0.09 0.08 to 0.12
+    digits, clean            0.00 0.00
+    digits, symmetric 0.4    0.40 0.30 to 0.39
+    ======================== ==== ==============
+
+    A rate that is somewhat too high did no harm there: of hard data more is worth
+    leaving out than the wrong labels.
+
+    References
+    ----------
+    .. [1] B. Han, Q. Yao, X. Yu, G. Niu, M. Xu, W. Hu, I. Tsang, M. Sugiyama,
+       "Co-teaching: Robust training of deep neural networks with extremely noisy
+       labels", NeurIPS 2018. arXiv:1804.06872
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknoisy import CoTeachingClassifier, SymmetricNoiseInjector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> injector = SymmetricNoiseInjector(0.4, random_state=0)
+    >>> X, y_noisy = injector.fit_resample(X / X.std(), y)
+    >>> clf = CoTeachingClassifier(random_state=0).fit(X[:1000], y_noisy[:1000])
+    >>> bool(clf.score(X[1000:], y[1000:]) > 0.85)
+    True
+    >>> bool(0.3 < clf.forget_rate_ < 0.5)
+    True
+    """
+
+    # What a step has chosen: for each network, positions in the batch. For those who
+    # look at the rows between the loss and the next step; gone after the epoch.
+    selected_ = None
+
+    _parameter_constraints = {
+        **NetClassifier._parameter_constraints,
+        "forget_rate": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "ramp_epochs": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "exponent": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        module=None,
+        *,
+        forget_rate="auto",
+        ramp_epochs="auto",
+        exponent=1.0,
+        **net_params,
+    ):
+        super().__init__(module, **net_params)
+        self.forget_rate = forget_rate
+        self.ramp_epochs = ramp_epochs
+        self.exponent = exponent
+
+    def start_fit(self, dataset):
+        """Settle the forget rate, before the networks are built."""
+        super().start_fit(dataset)
+        self._refuse_instance()
+        self.forget_rate_ = resolve_forget_rate(self, dataset)
+
+    def initialize_module(self):
+        """Build two networks."""
+        self._refuse_instance()
+        self.module_ = Peers(lambda: self.build("module"), mean_of="proba")
+        return self
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Settle how many rows are forgotten."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        ramp = self.ramp_epochs
+        if ramp == "auto":
+            ramp = max(1, round(_RAMP_SHARE * self.max_epochs))
+        epoch = len(self.history)
+        self.rate_ = rate_at(epoch, self.forget_rate_, ramp, self.exponent)
+
+    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Forget what the last step has chosen, which is not to be stored."""
+        super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
+        vars(self).pop("selected_", None)
+
+    def training_loss(self, X, y, index):
+        """Return the sum of both networks' losses, and the logits of their mean."""
+        log_p = torch.stack(self.module_.each(X)).float().log_softmax(-1)
+        # (2, batch, n_classes) -> (2, batch)
+        loss = -log_p.gather(2, y.expand(2, -1)[..., None]).squeeze(2)
+        selected = select_by_peer(loss, self.rate_)
+        self.selected_ = list(selected)
+        total = sum(
+            self.weighted_mean(own[rows], index[rows])
+            for own, rows in zip(loss, self.selected_, strict=True)
+        )
+        # log of the mean probability, but for a constant
+        return total, log_p.logsumexp(0)
+
+    def masking_loss(self, X, y, index):
+        """Mask the rows that each network learns."""
+        labels = F.one_hot(y, len(self.classes_)).float()
+        return sum(
+            self.masked(turn, X, labels, index, rows)
+            for turn, rows in enumerate(self.selected_)
+        )
+
+    def _refuse_instance(self):
+        if isinstance(self.module, nn.Module):
+            raise ValueError(
+                "module must be a class: two copies of an instance would start with "
+                f"the same weights. Pass {type(self.module).__name__} and module__…."
+            )

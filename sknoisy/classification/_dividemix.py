@@ -1,0 +1,551 @@
+"""DivideMix: two networks that sort each other's labels, and guess those they drop."""
+
+import warnings
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import Subset
+
+from sknoisy._validation import Interval, StrOptions
+from sknoisy.classification._robust_net import RobustNetMixin
+from sknoisy.classification._views import WEAK_VIEW, ViewsMixin
+from sknoisy.losses import (
+    guessed_targets,
+    negative_entropy,
+    prior_penalty,
+    refined_targets,
+    semi_supervised_loss,
+)
+from sknoisy.mixture._small_loss import small_loss_splitter
+from sknoisy.nets import Batch, NetClassifier, mixup
+from sknoisy.nets._peers import Peers
+
+__all__ = ["DivideMixClassifier", "RowGroup"]
+
+_WARMUP_SHARE = 0.1
+# As the 16 of 300 epochs in the source.
+_RAMP_SHARE = 16 / 300
+# Batch normalisation fails on one row.
+_MIN_ROWS = 2
+# What is known during an epoch only.
+_OF_AN_EPOCH = {"rows_", "clean_", "splits_"}
+
+
+class RowGroup(NamedTuple):
+    """Views of some rows of a batch, and what is to be learnt of each.
+
+    Parameters
+    ----------
+    views : list of Tensors of shape (n_rows, ...)
+    targets : list of Tensors of shape (n_rows, n_classes)
+        One for each view.
+    """
+
+    views: list
+    targets: list
+
+
+class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
+    """Robust classifier of two networks, each learning from what the other trusts.
+
+    After a warm-up the losses of each network are split into small and large ones. The
+    other network keeps the labels with small losses, mixed with what it predicts, and
+    guesses those of the other rows together with its partner: semi-supervised learning
+    with inputs that are mixed in pairs [1]_. The noise rate need not be known.
+
+    Parameters
+    ----------
+    module : torch module class, default=None
+        As in `NetClassifier`, but no instance: two networks with the same weights have
+        nothing to teach each other.
+    warmup_epochs : int >= 1 or "auto", default="auto"
+        Epochs in which both networks learn the given labels. "auto" is 10 % of
+        ``max_epochs``, as the 30 of 300 in [1]_ for CIFAR-100; for CIFAR-10 it has 10.
+    unlabeled_weight : float >= 0, default=5.0
+        Weight λ_u of the loss on rows whose labels are guessed. [1]_ has 25, and tunes
+        it among 0, 25, 50 and 150: the more wrong labels, the larger. With few steps
+        large weights make classes vanish.
+    ramp_epochs : float >= 0 or "auto", default="auto"
+        Epochs after the warm-up over which that weight is reached. "auto" is 16 / 300
+        of ``max_epochs``, as in [1]_.
+    temperature : float > 0, default=0.5, the value of [1]_
+        Of the sharpening of all targets. 1 leaves them as they are.
+    clean_threshold : float in [0, 1), default=0.5, the value of [1]_
+        A label is kept if it is clean with a larger probability.
+    mixup_alpha : float > 0, default=4.0, the value of [1]_
+        Both parameters of the beta distribution of a batch's share.
+    prior_weight : float >= 0, default=1.0, the value of [1]_
+        Weight of a penalty on the mean prediction in a batch for its distance from
+        equal shares of all classes, R. 0 for classes of very different sizes.
+    confidence_penalty : bool, default=False
+        Whether the entropy of predictions is rewarded in the warm-up, as in [1]_ for
+        asymmetric noise, where networks grow sure of wrong labels early.
+    loss_memory : int >= 1, default=1
+        Epochs over which the losses of a row are averaged before they are split. 5 for
+        90 % of wrong labels in [1]_.
+    weak_view : "auto", float or callable, default="auto"
+        A callable maps a batch of X to a batch that is slightly changed. For tables, a
+        float sets the standard deviation of noise on each feature, as a share of its
+        own; "auto" is 0.3. For images "auto" is `nets.crop_and_flip`.
+    lr : float >= 0, default=0.02, the value of [1]_
+        Learning rate of both networks at the first epoch.
+    **net_params : dict
+        Parameters of `NetClassifier`, for both networks. After the warm-up a step takes
+        ``batch_size`` rows whose labels are kept and as many others.
+
+    Attributes
+    ----------
+    clean_proba_ : ndarray of shape (n_samples,), dtype float32
+        How likely each given label is clean: the mean of what both networks' losses
+        say after the last epoch.
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        One minus that. Larger = more suspicious.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        ``noise_scores_ > 0.5``.
+    noise_rate_ : float
+        Mean of ``noise_scores_``.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        What both networks find most probable besides the given label, where that is
+        judged wrong.
+    classes_ : ndarray of shape (n_classes,)
+    module_, optimizer_, history_, device_, n_features_in_
+        As in `NetClassifier`; ``module_.peers`` are the two networks, and
+        ``history_[:, "kept"]`` is the share of the labels that were kept.
+
+    Warns
+    -----
+    UserWarning
+        If no epoch was run beyond a warm-up of given length; if there are fewer than 50
+        rows, too few for a mixture.
+
+    See Also
+    --------
+    ELRPlusClassifier : Two networks that learn all labels, with a regulariser.
+    FlywheelClassifier : One network judges labels, another one refurbishes them.
+    sknoisy.losses.semi_supervised_loss : The loss by itself.
+
+    Notes
+    -----
+    Both networks sort all labels before either is trained in an epoch. Then the first
+    one is trained for a whole epoch, then the second one, whose partner has been
+    updated by then. An epoch is as long as the labels that are kept last; the other
+    rows are shuffled anew whenever all have been seen. After the warm-up an epoch takes
+    three to ten times that of plain training: the more labels are kept, the longer.
+
+    Averaged losses are scaled to [0, 1] once more, which the authors' code leaves out.
+    Both networks take a step of ``batch_size`` rows in the warm-up, in [1]_ of twice
+    as many as they take of either kind later.
+
+    A network for which fewer than two labels are kept learns all given labels for an
+    epoch, as in the warm-up. If all labels are kept but one, there is nothing to guess.
+
+    Sample weights count in all losses, a mixed row having the mixed weight. Labels are
+    sorted without them.
+
+    Recorders see the mean logits of a row's two views, before they are mixed.
+
+    References
+    ----------
+    .. [1] J. Li, R. Socher, S. C. H. Hoi, "DivideMix: Learning with noisy labels as
+       semi-supervised learning", ICLR 2020. arXiv:2002.07394
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknoisy import DivideMixClassifier, SymmetricNoiseInjector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> injector = SymmetricNoiseInjector(0.4, random_state=0)
+    >>> X, y_noisy = injector.fit_resample(X / X.std(), y)
+    >>> clf = DivideMixClassifier(batch_size=32, random_state=0)
+    >>> clf = clf.fit(X[:1000], y_noisy[:1000])
+    >>> bool(clf.score(X[1000:], y[1000:]) > 0.85)
+    True
+    """
+
+    cuda_dependent_attributes_ = [
+        *NetClassifier.cuda_dependent_attributes_,
+        "spread_",
+    ]
+
+    _parameter_constraints = {
+        **NetClassifier._parameter_constraints,
+        "warmup_epochs": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "unlabeled_weight": [Interval(Real, 0, None, closed="left")],
+        "ramp_epochs": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "clean_threshold": [Interval(Real, 0, 1, closed="left")],
+        "mixup_alpha": [Interval(Real, 0, None, closed="neither")],
+        "prior_weight": [Interval(Real, 0, None, closed="left")],
+        "confidence_penalty": ["boolean"],
+        "loss_memory": [Interval(Integral, 1, None, closed="left")],
+        "weak_view": WEAK_VIEW,
+    }
+
+    def __init__(
+        self,
+        module=None,
+        *,
+        warmup_epochs="auto",
+        unlabeled_weight=5.0,
+        ramp_epochs="auto",
+        temperature=0.5,
+        clean_threshold=0.5,
+        mixup_alpha=4.0,
+        prior_weight=1.0,
+        confidence_penalty=False,
+        loss_memory=1,
+        weak_view="auto",
+        lr=0.02,
+        **net_params,
+    ):
+        super().__init__(module, lr=lr, **net_params)
+        self.warmup_epochs = warmup_epochs
+        self.unlabeled_weight = unlabeled_weight
+        self.ramp_epochs = ramp_epochs
+        self.temperature = temperature
+        self.clean_threshold = clean_threshold
+        self.mixup_alpha = mixup_alpha
+        self.prior_weight = prior_weight
+        self.confidence_penalty = confidence_penalty
+        self.loss_memory = loss_memory
+        self.weak_view = weak_view
+
+    def start_fit(self, dataset):
+        """Settle the phases and the views."""
+        super().start_fit(dataset)
+        self.n_warmup_, self.n_ramp_ = self.warmup_epochs, self.ramp_epochs
+        if self.warmup_epochs == "auto":
+            self.n_warmup_ = max(1, round(_WARMUP_SHARE * self.max_epochs))
+        if self.ramp_epochs == "auto":
+            self.n_ramp_ = _RAMP_SHARE * self.max_epochs
+        # Of images, a missing network is named before missing views.
+        self.component_of("module")
+        self._check_views(dataset, ["weak_view"])
+
+    def initialize_module(self):
+        """Build two networks."""
+        if isinstance(self.module, nn.Module):
+            raise ValueError(
+                "module must be a class: two copies of an instance would start with "
+                f"the same weights. Pass {type(self.module).__name__} and module__…."
+            )
+        self.module_ = Peers(lambda: self.build("module"), mean_of="logits")
+        return self
+
+    def initialize_criterion(self):
+        """Make room for the losses of earlier epochs, if they are to be averaged."""
+        self.criterion_ = nn.Identity()
+        if self.loss_memory > 1:
+            memory = LossMemory(self.rows_fitted_[0], self.loss_memory)
+            self.criterion_ = memory.to(self.device_)
+        return self
+
+    def augmented(self, X):
+        """Return the rows of a batch: groups take views of their own."""
+        return super().augmented(X) if self.n_labelled_ is None else X
+
+    def training_loss(self, X, y, index):
+        """Return the loss of a batch for the network whose turn it is, and logits."""
+        if self.n_labelled_ is None:
+            return self._given_label_loss(X, y, index)
+        labelled, unlabelled, logits = self.row_groups(X, y, index)
+        restoring = 0.0
+        if self.masking_ is not None and self.masking_.is_active:
+            labelled, unlabelled, restoring = self._masked_too(
+                labelled, unlabelled, index
+            )
+        return self.mixed_loss(labelled, unlabelled, index) + restoring, logits
+
+    def row_groups(self, X, y, index):
+        """Return the rows whose labels are kept and the others, before they are mixed.
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            The first ``n_labelled_`` rows are those whose labels are kept.
+        y, index : Tensors of shape (batch,), dtype int64
+
+        Returns
+        -------
+        labelled, unlabelled : RowGroup
+            With two views.
+        logits : Tensor of shape (batch, n_classes)
+            Mean of both views.
+        """
+        n = self.n_labelled_
+        own, partner = self._networks()
+        views = [self._weak(X), self._weak(X)]
+        w = self.clean_[1 - self.turn_, index[:n]]
+        with torch.no_grad():
+            logits = own(torch.cat(views)).float().chunk(2)
+            refined = refined_targets(
+                y[:n], [out[:n] for out in logits], w, self.temperature
+            )
+            guessed = refined[:0]
+            if n < len(X):
+                others = partner(torch.cat([view[n:] for view in views])).float()
+                guesses = [out[n:] for out in logits] + list(others.chunk(2))
+                guessed = guessed_targets(guesses, self.temperature)
+        labelled = RowGroup([view[:n] for view in views], [refined] * 2)
+        unlabelled = RowGroup([view[n:] for view in views], [guessed] * 2)
+        return labelled, unlabelled, (logits[0] + logits[1]) / 2
+
+    def mixed_loss(self, labelled, unlabelled, index):
+        """Mix all views of both groups, and return L_x + λ_u L_u + R.
+
+        Parameters
+        ----------
+        labelled, unlabelled : RowGroup
+            With any number of views, of the rows of the batch in their order.
+        index : Tensor of shape (batch,), dtype int64
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+        """
+        own, _ = self._networks()
+        X = torch.cat([*labelled.views, *unlabelled.views])
+        targets = torch.cat([*labelled.targets, *unlabelled.targets])
+        partner = torch.randperm(len(X), device=X.device)
+        share = float(self.rng_.beta(self.mixup_alpha, self.mixup_alpha))
+        share = max(share, 1 - share)
+        targets = mixup(targets, partner, share)
+        logits = own(mixup(X, partner, share)).float()
+        weight = self._weights(labelled, unlabelled, index)
+        weight = None if weight is None else mixup(weight, partner, share)
+        n = sum(len(view) for view in labelled.views)
+        lam = self.unlabeled_weight * self._ramp()
+        loss = semi_supervised_loss(logits, targets, n, lam, weight)
+        if self.prior_weight:
+            loss = loss + self.prior_weight * prior_penalty(logits, weight)
+        return loss
+
+    def _given_label_loss(self, X, y, index):
+        """Train a network on the given labels."""
+        own, _ = self._networks()
+        logits = own(X).float()
+        loss = F.cross_entropy(logits, y, reduction="none")
+        if self.confidence_penalty:
+            loss = loss + negative_entropy(logits)
+        return self.weighted_mean(loss, index), logits
+
+    def _networks(self):
+        """Return the network whose turn it is, training, and its partner, judging."""
+        own, partner = (
+            self.module_.peers[self.turn_],
+            self.module_.peers[1 - self.turn_],
+        )
+        for network, training in ((own, True), (partner, False)):
+            if network.training != training:
+                network.train(training)
+        return own, partner
+
+    def _weights(self, labelled, unlabelled, index):
+        """Return the sample weights of all views."""
+        if self.sample_weight_ is None:
+            return None
+        weight = self.sample_weight_[index]
+        n = self.n_labelled_
+        kept, others = [weight[:n]] * len(labelled.views), [weight[n:]]
+        return torch.cat([*kept, *others * len(unlabelled.views)])
+
+    def _ramp(self):
+        """Return the share of λ_u that has been reached, step by step."""
+        n_done = len(self.history) - 1 - self.n_warmup_ + self.progress_
+        return min(n_done / self.n_ramp_, 1.0) if self.n_ramp_ else 1.0
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Let both networks sort the labels, once the warm-up is over."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        epoch = len(self.history)
+        # The share of a whole batch is a number: numpy draws it without a device.
+        self.rng_ = np.random.default_rng([self.seed_, epoch])
+        self.rows_, self.clean_, self.splits_ = dataset_train, None, None
+        if epoch > self.n_warmup_:
+            self._split(dataset_train)
+        kept = [len(rows) for rows, _ in self.splits_ or ()]
+        share = np.mean(kept) / len(dataset_train) if kept else np.nan
+        self.history.record("kept", float(share))
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run an epoch for each network; one pass where nothing is trained."""
+        for self.turn_ in (0, 1) if training else (0,):
+            batches = self._batches(iterator) if training else iterator
+            super().run_single_epoch(batches, training, prefix, step_fn, **fit_params)
+
+    def _batches(self, iterator):
+        """Return the batches of the network whose turn it is."""
+        self.n_labelled_ = None
+        if self.splits_ is None:
+            return iterator
+        labelled, unlabelled = self.splits_[1 - self.turn_]
+        if len(labelled) < _MIN_ROWS:
+            return iterator
+        return self._pairs(labelled, unlabelled)
+
+    def _pairs(self, labelled, unlabelled):
+        """Yield batches of rows whose labels are kept, followed by other rows."""
+        kept = self.get_iterator(Subset(self.rows_, labelled), training=True)
+        others = None
+        if len(unlabelled) >= _MIN_ROWS:
+            subset = Subset(self.rows_, unlabelled)
+            others = _endless(self.get_iterator(subset, training=True))
+        for step, batch in enumerate(kept):
+            self.n_labelled_, self.progress_ = len(batch.index), step / len(kept)
+            yield batch if others is None else _joined(batch, next(others))
+
+    def _split(self, dataset):
+        """Find which labels each network takes for clean, and remember the losses."""
+        clean, losses, rows, _, _ = self._judged(dataset)
+        if isinstance(self.criterion_, LossMemory):
+            self.criterion_.remember(losses, rows)
+        self.clean_ = torch.ones(2, self.rows_fitted_[0], device=self.device_)
+        self.clean_[:, rows] = torch.from_numpy(clean).to(self.clean_)
+        is_kept = clean > self.clean_threshold
+        self.splits_ = [(np.flatnonzero(k), np.flatnonzero(~k)) for k in is_kept]
+
+    def _judged(self, dataset):
+        """Return what both networks say of all rows, in evaluation mode.
+
+        Returns
+        -------
+        clean : ndarray of shape (2, n_rows), dtype float64
+            How likely each label is clean.
+        losses : Tensor of shape (2, n_rows)
+            From 0 to 1.
+        rows, codes : Tensors of shape (n_rows,), dtype int64
+        logits : Tensor of shape (n_rows, n_classes)
+            Mean of both networks.
+        """
+        peers = dict(enumerate(self.module_.peers))
+        rows, codes, logits = self.eval_pass(dataset, peers)
+        losses = [
+            F.cross_entropy(logits[peer], codes, reduction="none") for peer in peers
+        ]
+        losses = mean = _on_unit_range(torch.stack(losses))
+        if isinstance(self.criterion_, LossMemory):
+            mean = self.criterion_.mean_with(losses, rows)
+        clean = np.stack([self._clean_proba_of(peer) for peer in mean.cpu().numpy()])
+        return clean, losses, rows, codes, (logits[0] + logits[1]) / 2
+
+    def _clean_proba_of(self, losses):
+        """Return the posterior of the smaller component of a Gaussian mixture."""
+        splitter = small_loss_splitter(self.seed_ % 2**31)
+        return splitter.fit(losses).predict_proba(losses)[:, 0]
+
+    def finish_fit(self, dataset):
+        """Judge the given labels by both networks as they are after the last epoch."""
+        self.rows_ = self.clean_ = self.splits_ = None
+        clean, _, _, codes, logits = self._judged(dataset)
+        clean = clean.mean(0)
+        self.clean_proba_ = clean.astype(np.float32)
+        self._judge(1 - clean, logits.softmax(1).cpu().numpy(), codes.cpu().numpy())
+        self._warn_of_late_start()
+
+    def _warn_of_late_start(self):
+        n_epochs = len(self.history)
+        if self.warmup_epochs == "auto" or n_epochs > self.n_warmup_:
+            return
+        warnings.warn(
+            f"no label was doubted: the warm-up takes {self.n_warmup_} epochs, of "
+            f"which {n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
+            stacklevel=5,
+        )
+
+    @property
+    def masked_turns_(self):
+        """The network whose turn it is."""
+        return [self.turn_]
+
+    def masking_loss(self, X, y, index):
+        """Mask given labels only; groups have masked images among their views."""
+        if self.n_labelled_ is None:
+            return super().masking_loss(X, y, index)
+        return 0.0
+
+    def label_quality(self, dataset):
+        """Say nothing yet: groups are masked by how the labels are sorted."""
+        rows = torch.arange(self.rows_fitted_[0], device=self.device_)
+        return rows, [torch.ones(len(rows), device=self.device_)] * 2
+
+    def _masked_too(self, labelled, unlabelled, index):
+        """Return both groups with two masked views more, and the decoder's loss."""
+        own, _ = self._networks()
+        n = self.n_labelled_
+        X = torch.cat([labelled.views[0], unlabelled.views[0]])
+        targets = torch.cat([labelled.targets[0], unlabelled.targets[0]])
+        # The guesses were made of all first views, then of all second ones.
+        maps = self.maps_.get(own, ())
+        feature_map = maps[0][1][: len(X)] if maps else None
+        masked, softened, loss = self.masking_.views_and_loss(
+            self.turn_, own, X, targets, self.clean_[1 - self.turn_, index], feature_map
+        )
+        groups = [
+            RowGroup(
+                [*group.views, *(view[rows] for view in masked)],
+                [*group.targets, *[softened[rows]] * 2],
+            )
+            for group, rows in (
+                (labelled, slice(None, n)),
+                (unlabelled, slice(n, None)),
+            )
+        ]
+        return *groups, self.weighted_mean(loss, index)
+
+    def __getstate__(self):
+        # A net that is stored while it is trained would take the rows along.
+        state = super().__getstate__()
+        return {k: v for k, v in state.items() if k not in _OF_AN_EPOCH}
+
+
+class LossMemory(nn.Module):
+    """The losses of every row in the last epochs, for two networks.
+
+    Parameters
+    ----------
+    n_samples : int
+    n_epochs : int >= 2
+        Over how many epochs losses are averaged, the current one included.
+    """
+
+    def __init__(self, n_samples, n_epochs):
+        super().__init__()
+        past = torch.full((n_epochs - 1, 2, n_samples), torch.nan)
+        self.register_buffer("past", past)
+
+    def mean_with(self, losses, rows):
+        """Return the mean of losses and those remembered, of shape (2, n_rows)."""
+        # NaN where a row has taken part in fewer epochs.
+        return torch.cat([self.past[:, :, rows], losses[None]]).nanmean(0)
+
+    def remember(self, losses, rows):
+        """Take in the losses of an epoch, and forget those of the earliest."""
+        newest = torch.full_like(self.past[:1], torch.nan)
+        newest[0, :, rows] = losses
+        self.past = torch.cat([self.past[1:], newest])
+
+
+def _on_unit_range(losses):
+    """Scale the losses of each network to [0, 1]; equal ones are 0."""
+    low, high = losses.amin(1, keepdim=True), losses.amax(1, keepdim=True)
+    tiny = torch.finfo(losses.dtype).tiny
+    return (losses - low) / (high - low).clamp_min(tiny)
+
+
+def _endless(iterator):
+    """Yield batches, in a new order whenever all have been seen."""
+    while True:
+        yield from iterator
+
+
+def _joined(first, second):
+    """Return the rows of two batches as one."""
+    X, y = (torch.cat(parts) for parts in zip(first, second, strict=True))
+    return Batch(X, y, torch.cat([first.index, second.index]))

@@ -1,0 +1,160 @@
+"""How many rows to forget: the noise rate, by networks that do not know the row."""
+
+import math
+from functools import partial
+
+import numpy as np
+from scipy.special import logsumexp
+from torch.utils.data import Subset
+
+from sknoisy.nets import NetClassifier
+
+__all__ = [
+    "estimate_noise_rate",
+    "number_kept",
+    "resolve_forget_rate",
+    "stratified_halves",
+]
+
+# Of the rows predicted to be of a class, those that are asked: the surest ones.
+_ANCHOR_SHARE = 0.05
+_MIN_ANCHORS = 5
+# Beyond this, small classes would be left with no rows to learn from.
+_MAX_RATE = 0.9
+# Networks that are to rank rows, not to learn wrong labels by heart.
+_MIN_EPOCHS, _MAX_EPOCHS = 5, 25
+_MIN_ROWS = 4
+# (1 - 0.9) * 10 is 0.9999999999999998 in floats, and 1 of 10 is meant.
+_ROUNDING = 1e-9
+
+
+def number_kept(n: int, forget_rate: float) -> int:
+    """Return ⌊(1 − τ) n⌋, but at least 1: what is left of n if a share is forgotten."""
+    return max(1, math.floor((1 - forget_rate) * n + _ROUNDING))
+
+
+def stratified_halves(codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Split rows at random into two halves with like shares of the classes.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,), dtype int64
+    rng : Generator
+
+    Returns
+    -------
+    halves : list of two ndarray, dtype int64
+        Row numbers in rising order. The halves differ by one row at most, in every
+        class, too.
+    """
+    order = np.lexsort((rng.random(len(codes)), codes))
+    return [np.sort(order[0::2]), np.sort(order[1::2])]
+
+
+def estimate_noise_rate(logits: np.ndarray, codes: np.ndarray) -> float:
+    """Return the share of wrong labels among the surest predictions of each class.
+
+    Where a network that has not seen the row is surest, it is hardly ever wrong, even
+    if it is often wrong elsewhere: there a label that differs is a wrong one. Of the
+    rows predicted to be of a class, the surest twentieth is asked, at least 5 rows.
+    The classes count by how often they are predicted.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_samples, n_classes)
+        Out-of-fold predictions.
+    codes : ndarray of shape (n_samples,), dtype int64
+        The given labels.
+
+    Returns
+    -------
+    noise_rate : float
+        At most 0.9, and at most 1 - 1 / n_classes: labels drawn by chance.
+    """
+    n_samples, n_classes = logits.shape
+    logits = logits.astype(np.float64)
+    predicted = logits.argmax(1)
+    rows = np.arange(n_samples)
+    others = logits.copy()
+    others[rows, predicted] = -np.inf
+    # The log odds: probabilities near 1 would be rounded to ties.
+    sureness = logits[rows, predicted] - logsumexp(others, axis=1)
+    is_other = predicted != codes
+    rate = 0.0
+    for of_class in np.unique(predicted):
+        rows = np.flatnonzero(predicted == of_class)
+        n_anchors = max(_MIN_ANCHORS, int(np.ceil(_ANCHOR_SHARE * len(rows))))
+        anchors = rows[np.argsort(-sureness[rows], kind="stable")[:n_anchors]]
+        rate += len(rows) / n_samples * is_other[anchors].mean()
+    return float(min(rate, _MAX_RATE, 1 - 1 / n_classes))
+
+
+def resolve_forget_rate(net, dataset):
+    """Return the share of rows that a net is to forget; estimate it for "auto".
+
+    Parameters
+    ----------
+    net : NetClassifier
+        With a parameter ``forget_rate``, "auto" or a float. It knows its data, but
+        need not be built.
+    dataset : ArrayDataset
+
+    Returns
+    -------
+    forget_rate : float
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows for an estimate.
+    """
+    if net.forget_rate != "auto":
+        return float(net.forget_rate)
+    if len(dataset) < _MIN_ROWS:
+        raise ValueError(
+            "forget_rate='auto' trains on one half of the rows and looks at the other, "
+            f"and needs {_MIN_ROWS} of them; got n_samples = {len(dataset)}. Give "
+            "forget_rate a number."
+        )
+    return estimate_noise_rate(_out_of_fold_logits(net, dataset), dataset.codes)
+
+
+def _out_of_fold_logits(net, dataset):
+    """Train a plain network on each half of the rows; let it predict the other."""
+    halves = stratified_halves(dataset.codes, np.random.default_rng([net.seed_, 0]))
+    classes = np.arange(len(net.classes_))
+    logits = np.empty((len(dataset), len(classes)), dtype=np.float32)
+    for number, (own, other) in enumerate([halves, halves[::-1]]):
+        first = NetClassifier(**_plain_params(net, own, number))
+        first.partial_fit(dataset, classes=classes)
+        _, _, predicted = first.eval_pass(Subset(dataset, other), ["module"])
+        logits[other] = predicted["module"].cpu().numpy()
+    return logits
+
+
+def _plain_params(net, rows, number):
+    """Return parameters of a `NetClassifier` like a net, to be trained on some rows."""
+    # Callbacks watch the fit that was asked for; their parameters go with them.
+    # Masked images would cost three times as much, and tell nothing of labels.
+    left_out = {"callbacks", "masking"}
+    known = {*NetClassifier().get_params(deep=False)} - left_out
+    parts = {*NetClassifier.prefixes_} - left_out
+    params = {
+        name: value
+        for name, value in net.get_params(deep=False).items()
+        if name in known or ("__" in name and name.split("__")[0] in parts)
+    }
+    n_epochs = np.clip(round(net.max_epochs / 2), _MIN_EPOCHS, _MAX_EPOCHS)
+    return params | {
+        "max_epochs": int(n_epochs),
+        "train_split": partial(_only, rows),
+        "random_state": (net.seed_ + number) % 2**31,
+        "verbose": 0,
+        # The file is for the training that was asked for.
+        "checkpoint": None,
+    }
+
+
+def _only(rows, dataset, codes):
+    """Split off the rows to train on, without copying them."""
+    return Subset(dataset, rows), None

@@ -1,0 +1,166 @@
+"""Images under the activation maps of a network."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+__all__ = ["ActivationMapDisplay"]
+
+
+class ActivationMapDisplay:
+    """Images, and over each how strongly its pixels activate the last feature map.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_images, channels, height, width)
+        uint8 or floats; those of an image that leaves [0, 1] are scaled to it.
+    activation_maps : ndarray of shape (n_images, height, width)
+        In [0, 1].
+    titles : sequence of str of length n_images, default=None
+        What stands over the images.
+
+    Attributes
+    ----------
+    axes_ : ndarray of shape (n_images,) of matplotlib Axes
+    figure_ : matplotlib Figure
+
+    See Also
+    --------
+    sknoisy.nets.AdversarialMasking : Hides what activates a network most.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import numpy as np
+    >>> from sknoisy import ActivationMapDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> images, maps = rng.random((2, 3, 8, 8)), rng.random((2, 8, 8))
+    >>> display = ActivationMapDisplay(images, maps, titles=["cat", "dog"]).plot()
+    >>> [ax.get_title() for ax in display.axes_]
+    ['cat', 'dog']
+    """
+
+    def __init__(self, images, activation_maps, *, titles=None):
+        self.images = images
+        self.activation_maps = activation_maps
+        self.titles = titles
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, titles="auto", ax=None):
+        """Plot some images and where a fitted network looks.
+
+        Parameters
+        ----------
+        estimator : NetClassifier or one that derives from it
+            Fitted on images; the last step is taken of a Pipeline. Of several networks
+            the maps are averaged.
+        X : array-like of shape (n_images, channels, height, width)
+            A few images, as ``predict`` takes them.
+        titles : "auto", sequence of str or None, default="auto"
+            "auto" is what is predicted.
+        ax : array-like of n_images matplotlib Axes, default=None
+            None makes a new figure.
+
+        Returns
+        -------
+        display : ActivationMapDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If its network has no ``feature_map``.
+        ValueError
+            If X is not images.
+        """
+        # Here, so that other plots need no torch.
+        import torch
+
+        from sknoisy.losses import activation_map
+        from sknoisy.nets._batches import to_float
+
+        if hasattr(estimator, "steps"):
+            estimator = estimator[-1]
+        check_is_fitted(estimator)
+        networks = getattr(estimator, "masked_networks_", [None])
+        for network in networks:
+            if not hasattr(network, "feature_map"):
+                raise TypeError(
+                    "activation maps need a net for images whose network has "
+                    f"feature_map(X); {type(estimator).__name__} has "
+                    f"{type(network).__name__}."
+                )
+        predicted = estimator.predict(X)
+        images = np.asarray(X)
+        batch = to_float(torch.from_numpy(images.copy())).float()
+        batch = batch.to(estimator.device_)
+        # predict has left the networks in evaluation mode.
+        with torch.no_grad():
+            maps = [
+                activation_map(network.feature_map(batch), batch.shape[2:])
+                for network in networks
+            ]
+        maps = torch.stack(maps).mean(0).cpu().numpy()
+        if isinstance(titles, str) and titles == "auto":
+            titles = [str(label) for label in predicted]
+        return cls(images, maps, titles=titles).plot(ax=ax)
+
+    def plot(self, *, ax=None, alpha=0.45, cmap="jet"):
+        """Draw into axes.
+
+        Parameters
+        ----------
+        ax : array-like of n_images matplotlib Axes, default=None
+        alpha : float in [0, 1], default=0.45
+            How far the maps cover the images.
+        cmap : str, default="jet"
+            Colours of the maps.
+
+        Returns
+        -------
+        display : ActivationMapDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there is not one map, title and axes for each image.
+        """
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError as error:
+            raise ImportError(
+                "ActivationMapDisplay needs matplotlib: pip install 'sknoisy[plot]'."
+            ) from error
+        images = np.asarray(self.images)
+        n_images = len(images)
+        if ax is None:
+            width = 1.6 * n_images
+            _, ax = plt.subplots(1, n_images, figsize=(width, 1.9), squeeze=False)
+        self.axes_ = np.asarray(ax, dtype=object).ravel()
+        titles = [""] * n_images if self.titles is None else self.titles
+        for name, given in {
+            "map": self.activation_maps,
+            "title": titles,
+            "axes": self.axes_,
+        }.items():
+            if len(given) != n_images:
+                raise ValueError(
+                    f"there must be one {name} for each of the {n_images} images; got "
+                    f"{len(given)}."
+                )
+        self.figure_ = self.axes_[0].figure
+        parts = zip(self.axes_, images, self.activation_maps, titles, strict=True)
+        for axes, image, activation, title in parts:
+            picture, is_grey = image.transpose(1, 2, 0), image.shape[0] != 3
+            if is_grey:
+                picture = picture.mean(2)
+            elif picture.dtype != np.uint8:
+                low, high = min(picture.min(), 0), max(picture.max(), 1)
+                picture = (picture - low) / (high - low)
+            axes.imshow(picture, cmap="gray" if is_grey else None)
+            axes.imshow(activation, cmap=cmap, alpha=alpha, vmin=0, vmax=1)
+            axes.set(title=title, xticks=[], yticks=[])
+        return self
