@@ -115,7 +115,8 @@ def parse(description, **defaults):
     parser.add_argument("--only", default="", help="noises whose name holds this")
     parser.add_argument("--method", default="", help="methods whose name holds this")
     for name, value in defaults.items():
-        parser.add_argument(f"--{name}", type=type(value), default=value)
+        how = {"action": "store_true"} if value is False else {"type": type(value)}
+        parser.add_argument(f"--{name}", default=value, **how)
     args = parser.parse_args()
     if args.full:
         args.seeds = max(args.seeds, 3)
