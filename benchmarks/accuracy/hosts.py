@@ -3,10 +3,12 @@
 The first table has 512 features of CIFAR-10 images, the second the images themselves,
 at half of their size, on a small residual network: each host with and without masking,
 SANM(host). They are neither moved nor mirrored, so that 20 epochs are enough to learn
-wrong labels by heart, as the 300 of the source are; ``--augment`` does both. Columns are test accuracies after the best and after the last epoch, the
-AUROC with which ``noise_scores_`` (of cross-entropy: 1 - the probability of the given
-label) find the wrong labels, the forget rate in use minus the true noise rate, and
-seconds of CPU time. Symmetric noise is drawn with the "include" convention.
+wrong labels by heart, as the 300 of the source are; ``--augment`` does both.
+
+Columns are test accuracies after the best and after the last epoch, the AUROC with
+which ``noise_scores_`` (of cross-entropy: 1 - the probability of the given label) find
+the wrong labels, the forget rate in use minus the true noise rate, and seconds of CPU
+time. Symmetric noise is drawn with the "include" convention.
 
 The claims of the source that are printed as checks: masking lifts every host at every
 noise level, most at high noise, and closes the gap from best to last epoch.

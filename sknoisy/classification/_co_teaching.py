@@ -3,14 +3,13 @@
 from numbers import Integral, Real
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from sknoisy._validation import Interval, StrOptions
 from sknoisy.classification._forget_rate import number_kept, resolve_forget_rate
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.nets import NetClassifier
-from sknoisy.nets._peers import Peers
+from sknoisy.nets._peers import Peers, refuse_instance
 
 __all__ = ["CoTeachingClassifier", "rate_at", "select_by_peer"]
 
@@ -201,12 +200,12 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
     def start_fit(self, dataset):
         """Settle the forget rate, before the networks are built."""
         super().start_fit(dataset)
-        self._refuse_instance()
+        refuse_instance(self.module)
         self.forget_rate_ = resolve_forget_rate(self, dataset)
 
     def initialize_module(self):
         """Build two networks."""
-        self._refuse_instance()
+        refuse_instance(self.module)
         self.module_ = Peers(lambda: self.build("module"), mean_of="proba")
         return self
 
@@ -245,10 +244,3 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
             self.masked(turn, X, labels, index, rows)
             for turn, rows in enumerate(self.selected_)
         )
-
-    def _refuse_instance(self):
-        if isinstance(self.module, nn.Module):
-            raise ValueError(
-                "module must be a class: two copies of an instance would start with "
-                f"the same weights. Pass {type(self.module).__name__} and module__…."
-            )

@@ -22,7 +22,7 @@ from sknoisy.losses import (
 )
 from sknoisy.mixture._small_loss import small_loss_splitter
 from sknoisy.nets import Batch, NetClassifier, mixup
-from sknoisy.nets._peers import Peers
+from sknoisy.nets._peers import Peers, refuse_instance
 
 __all__ = ["DivideMixClassifier", "RowGroup"]
 
@@ -231,11 +231,7 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
 
     def initialize_module(self):
         """Build two networks."""
-        if isinstance(self.module, nn.Module):
-            raise ValueError(
-                "module must be a class: two copies of an instance would start with "
-                f"the same weights. Pass {type(self.module).__name__} and module__…."
-            )
+        refuse_instance(self.module)
         self.module_ = Peers(lambda: self.build("module"), mean_of="logits")
         return self
 

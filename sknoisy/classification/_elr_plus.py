@@ -13,7 +13,7 @@ from sknoisy._validation import Interval, StrOptions
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import ELRLoss, early_learning_penalty, soft_cross_entropy
 from sknoisy.nets import NetClassifier, mixup
-from sknoisy.nets._peers import Peers
+from sknoisy.nets._peers import Peers, refuse_instance
 
 __all__ = ["ELRPlusClassifier"]
 
@@ -135,11 +135,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
 
     def initialize_module(self):
         """Build two networks and their averages."""
-        if isinstance(self.module, nn.Module):
-            raise ValueError(
-                "module must be a class: two copies of an instance would start with "
-                f"the same weights. Pass {type(self.module).__name__} and module__…."
-            )
+        refuse_instance(self.module)
         self.module_ = _AveragedPeers(lambda: self.build("module"))
         return self
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from sknoisy.nets._modules import embed
 
-__all__ = ["Peers"]
+__all__ = ["Peers", "refuse_instance"]
 
 
 class Peers(nn.Module):
@@ -42,3 +42,22 @@ class Peers(nn.Module):
     def embed(self, X):
         """Return the penultimate features of all peers, side by side."""
         return torch.cat([embed(peer, X) for peer in self.peers], dim=1)
+
+
+def refuse_instance(module):
+    """Refuse a module that is built already: peers are to differ from the start.
+
+    Parameters
+    ----------
+    module : torch module class or instance, or None
+
+    Raises
+    ------
+    ValueError
+        If it is an instance.
+    """
+    if isinstance(module, nn.Module):
+        raise ValueError(
+            "module must be a class: two copies of an instance would start with "
+            f"the same weights. Pass {type(module).__name__} and module__…."
+        )
