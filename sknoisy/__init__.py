@@ -15,6 +15,7 @@ _HOME = {
     "BetaMixture": "sknoisy.mixture",
     "CDRClassifier": "sknoisy.classification",
     "CoTeachingClassifier": "sknoisy.classification",
+    "ConfidentLearningDetector": "sknoisy.detection",
     "DivideMixClassifier": "sknoisy.classification",
     "DynaCorDetector": "sknoisy.detection",
     "DynamicBootstrapClassifier": "sknoisy.classification",
@@ -36,6 +37,7 @@ _HOME = {
     "TransitionMatrixDisplay": "sknoisy.inspection",
     "TransitionNoiseInjector": "sknoisy.noise",
     "estimate_transition_matrix": "sknoisy.noise",
+    "find_label_issues": "sknoisy.detection",
     "noise_report": "sknoisy.noise",
     "pair_flip_matrix": "sknoisy.noise",
 }

@@ -1,13 +1,29 @@
-"""Detectors of wrong labels."""
+"""Detectors of wrong labels.
 
-from sknoisy.detection._aum import AUMDetector
-from sknoisy.detection._dynacor import DynaCorDetector
-from sknoisy.detection._dynamics_classifier import DynamicsClassifier
-from sknoisy.detection._loss_mixture import LossMixtureDetector
+They load on first use: those that train no network need no torch.
+"""
 
-__all__ = [
-    "AUMDetector",
-    "DynaCorDetector",
-    "DynamicsClassifier",
-    "LossMixtureDetector",
-]
+import importlib
+
+_HOME = {
+    "AUMDetector": "_aum",
+    "ConfidentLearningDetector": "_confident_learning",
+    "DynaCorDetector": "_dynacor",
+    "DynamicsClassifier": "_dynamics_classifier",
+    "LossMixtureDetector": "_loss_mixture",
+    "find_label_issues": "_label_issues",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'sknoisy.detection' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

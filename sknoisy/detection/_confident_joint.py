@@ -2,7 +2,22 @@
 
 import numpy as np
 
-__all__ = ["confident_joint"]
+__all__ = [
+    "TOLERANCE",
+    "blocks",
+    "calibrated_counts",
+    "class_thresholds",
+    "confident_guesses",
+    "confident_joint",
+    "transition_from_joint",
+]
+
+# Probabilities that differ by less count as equal.
+TOLERANCE = 1e-6
+# A threshold that no probability reaches.
+_NEVER = 2
+# Numbers that are worked on at a time.
+_BLOCK_SIZE = 2**18
 
 
 def confident_joint(codes, proba):
@@ -50,3 +65,115 @@ def confident_joint(codes, proba):
     joint = np.bincount(cells[is_confident], minlength=n_classes**2).reshape(shape)
     # No row of the table is empty: of the rows of a class one reaches their mean.
     return joint * (counts / joint.sum(1))[:, None] / n_samples
+
+
+def class_thresholds(codes, proba):
+    """Return the mean probability of each class among the rows that carry it.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,), dtype int
+    proba : ndarray of shape (n_samples, n_classes)
+
+    Returns
+    -------
+    thresholds : ndarray of shape (n_classes,)
+        At least 2e-6; 2, which nothing reaches, for a class without rows.
+    """
+    n_classes = proba.shape[1]
+    means = [_NEVER] * n_classes
+    for k in range(n_classes):
+        rows = np.flatnonzero(codes == k)
+        if len(rows):
+            means[k] = proba[rows, k].mean()
+    return np.maximum(np.asarray(means), 2 * TOLERANCE)
+
+
+def blocks(n_samples, n_columns):
+    """Yield slices of rows that make blocks of about a megabyte."""
+    step = max(1, _BLOCK_SIZE // n_columns)
+    for start in range(0, n_samples, step):
+        yield slice(start, min(start + step, n_samples))
+
+
+def confident_guesses(block, best, thresholds):
+    """Return the class that each row confidently belongs to, -1 where there is none.
+
+    Parameters
+    ----------
+    block : ndarray of shape (n_rows, n_classes)
+        Probabilities.
+    best : ndarray of shape (n_rows,)
+        The most probable class of each row.
+    thresholds : ndarray of shape (n_classes,)
+
+    Returns
+    -------
+    guesses : ndarray of shape (n_rows,), dtype int64
+        The class whose probability reaches its threshold. Where several do, the most
+        probable class of all, whether or not it is among them.
+    """
+    limits = thresholds - TOLERANCE
+    largest = block[np.arange(len(block)), best]
+    guesses = np.where(largest >= limits[best], best, -1)
+    # Only where the most probable class fails can another one alone succeed, and not
+    # where it is below all limits: few rows need a look at every column.
+    open_rows = np.flatnonzero((guesses < 0) & (largest >= limits.min()))
+    is_confident = block[open_rows] >= limits
+    n_confident = np.count_nonzero(is_confident, axis=1)
+    several = np.where(n_confident > 1, best[open_rows], -1)
+    guesses[open_rows] = np.where(n_confident == 1, is_confident.argmax(1), several)
+    return guesses
+
+
+def calibrated_counts(counts, class_counts):
+    """Scale the rows of a table of counts to the numbers of rows of each class.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_classes, n_classes), dtype int64
+        Rows are given labels, columns confident ones. No row is all zeros.
+    class_counts : ndarray of shape (n_classes,), dtype int64
+        Rows that carry each label.
+
+    Returns
+    -------
+    joint : ndarray of shape (n_classes, n_classes), dtype int64
+        Its rows add up to ``class_counts``.
+    """
+    scaled = counts / counts.sum(1)[:, None] * class_counts[:, None]
+    # In exact arithmetic this changes nothing. With it, and summed by columns, halves
+    # are rounded as cleanlab rounds them.
+    scaled = scaled / scaled.ravel(order="F").sum() * class_counts.sum()
+    return _round_rows(scaled)
+
+
+def _round_rows(table):
+    """Round to whole numbers and keep the total of each row."""
+    rounded = table.round()
+    for row, whole in zip(table, rounded, strict=True):
+        gap = int(row.sum().round() - whole.sum())
+        if gap:
+            # Of equal remainders it takes those that cleanlab takes: no stable sort.
+            order = np.argsort(row - whole)[:: -1 if gap > 0 else 1]
+            whole[order[: abs(gap)]] += np.sign(gap)
+    return rounded.astype(np.int64)
+
+
+def transition_from_joint(joint):
+    """Return how often each class is given each label.
+
+    Parameters
+    ----------
+    joint : ndarray of shape (n_classes, n_classes)
+        Rows are given labels, columns true ones.
+
+    Returns
+    -------
+    transition_matrix : ndarray of shape (n_classes, n_classes), dtype float64
+        Rows are true classes and add up to 1. That of a class which no row seems to
+        belong to is the identity's.
+    """
+    totals = joint.sum(0)[:, None]
+    identity = np.eye(len(joint))
+    return np.where(totals > 0, joint.T / np.maximum(totals, 1e-300), identity)

@@ -443,11 +443,13 @@ class MaskingMixin:
             return loss + self.masking_.idle_loss(self.masked_turns_), logits
         # A compiled network would be compiled anew if it were watched.
         watched = [] if self.compile else self.masked_networks_
-        with watch_maps(watched) as self.maps_:
-            loss, logits = self.training_loss(X, y, index)
-        loss = loss + self.masking_loss(X, y, index)
-        self.maps_ = None
-        return loss, logits
+        try:
+            with watch_maps(watched) as self.maps_:
+                loss, logits = self.training_loss(X, y, index)
+            return loss + self.masking_loss(X, y, index), logits
+        finally:
+            # An interrupted step leaves nothing that holds the images.
+            self.maps_ = None
 
 
 @contextmanager

@@ -304,6 +304,18 @@ class TestHost:
         assert seen is X and torch.equal(made, network.feature_map(X))
         assert "feature_map" not in vars(network)
 
+    def test_an_interrupted_step_leaves_nothing(self, images):
+        X, y, _ = images
+
+        class Stopped(NetClassifier):
+            def masking_loss(self, X, y, index):
+                raise KeyboardInterrupt
+
+        clf = Stopped(PreActResNet, masking=AdversarialMasking, **SMALL, **FAST)
+        assert clf.fit(X, y).maps_ is None
+        assert "feature_map" not in vars(clf.module_)
+        assert clf.predict(X).shape == (60,)
+
     def test_labels_are_judged(self, images):
         X, y, is_noisy = images
         params = {**FAST, "max_epochs": 20}
