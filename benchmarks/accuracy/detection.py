@@ -43,6 +43,7 @@ from sklearn.preprocessing import LabelEncoder, StandardScaler
 
 from sknoisy import (
     AUMDetector,
+    ConfidentLearningDetector,
     DynaCorDetector,
     InstanceNoiseInjector,
     LossMixtureDetector,
@@ -188,6 +189,7 @@ METHODS = {
     "DynaCor paper": partial(detector, partial(DynaCorDetector, **PAPER)),
     "AUM": partial(detector, AUMDetector),
     "loss mixture": partial(detector, LossMixtureDetector),
+    "confident LR": partial(detector, ConfidentLearningDetector),
 }
 PEERS = {
     "cleanlab LR": ("cleanlab", cleanlab_regression),

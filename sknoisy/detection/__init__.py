@@ -10,7 +10,9 @@ _HOME = {
     "ConfidentLearningDetector": "_confident_learning",
     "DynaCorDetector": "_dynacor",
     "DynamicsClassifier": "_dynamics_classifier",
+    "FINEDetector": "_fine",
     "LossMixtureDetector": "_loss_mixture",
+    "NeighborVoteDetector": "_neighbor_vote",
     "find_label_issues": "_label_issues",
 }
 

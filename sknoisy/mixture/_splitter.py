@@ -4,6 +4,7 @@ import warnings
 from numbers import Real
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -411,7 +412,8 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _fit_mixture(self, points, weights):
         self.mixture_ = self._make_mixture()
         keywords = {} if weights is None else {"sample_weight": weights}
-        with warnings.catch_warnings():
+        # scikit-learn's array dispatch has no k-means start; these are numpy arrays.
+        with warnings.catch_warnings(), config_context(array_api_dispatch=False):
             # A set number of iterations is the method, not a failure.
             warnings.simplefilter("ignore", ConvergenceWarning)
             self.mixture_.fit(points[:, None], **keywords)

@@ -318,3 +318,14 @@ def test_bad_parameters(parameters, message):
         if hasattr(splitter, name):
             with pytest.raises(error, match=message or "Cannot clone"):
                 getattr(splitter, name)(two_kinds())
+
+
+def test_a_gaussian_mixture_under_array_dispatch():
+    from sklearn import config_context
+
+    losses = np.random.default_rng(0).gamma(2.0, size=200)
+    splitter = BMMLossSplitter("gaussian", random_state=0)
+    expected = splitter.fit(losses).transform(losses)
+    with config_context(array_api_dispatch=True):
+        found = splitter.fit(losses).transform(losses)
+    np.testing.assert_array_equal(found, expected)

@@ -1,0 +1,345 @@
+"""Find wrong labels, then fit any classifier without them."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    check_memory,
+    has_fit_parameter,
+    validate_data,
+)
+
+from sknoisy._validation import (
+    HasMethods,
+    StrOptions,
+    check_classes,
+    check_parameters,
+    check_weights,
+    encode_labels,
+)
+from sknoisy.base import NoiseScoresMixin
+from sknoisy.cleaning._filter import judge_of
+
+__all__ = ["CleanedClassifier"]
+
+# Kinds of X that this takes if both parts take them.
+_BOTH_TAKE = (
+    *("one_d_array", "two_d_array", "three_d_array", "sparse"),
+    *("categorical", "string", "dict", "allow_nan"),
+)
+
+
+def _classifier_has(method):
+    """Whether the classifier, fitted or not, has the method."""
+
+    def check(self):
+        getattr(getattr(self, "classifier_", self.classifier), method)
+        return True
+
+    return check
+
+
+class CleanedClassifier(
+    MetaEstimatorMixin, NoiseScoresMixin, ClassifierMixin, BaseEstimator
+):
+    """Classifier that is fitted on labels which a detector has cleaned.
+
+    The detector judges the labels given to ``fit``. The classifier then learns without
+    the rows that are flagged, with other labels for them, or with smaller weights.
+
+    Parameters
+    ----------
+    detector : estimator
+        Detector or robust classifier, or a scikit-learn pipeline that ends in one. It
+        is cloned.
+    classifier : classifier
+        Any scikit-learn classifier. It is cloned.
+    action : {"drop", "relabel", "reweight"}, default="drop"
+        What becomes of the verdict:
+
+        - "drop": the classifier sees the rows that are not flagged,
+        - "relabel": it sees all rows, those that are flagged with the suggested label,
+        - "reweight": it sees all rows with the given label, and with
+          ``1 - noise_scores_`` as sample weight.
+    memory : str, object with the joblib.Memory interface, or None, default=None
+        Where fitted detectors are kept: a folder or a `joblib.Memory`. With it, a grid
+        search over ``action`` or over parameters of the classifier fits the detector
+        once for each set of rows. The detector's ``random_state`` should be an int:
+        with None, the first random result is used again.
+
+    Attributes
+    ----------
+    detector_ : estimator
+        The fitted clone.
+    classifier_ : classifier
+        The fitted clone.
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        The detector's. Larger = more suspicious.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        True where the detector judges the label wrong.
+    noise_rate_ : float
+        The detector's estimate of the share of wrong labels.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        What each label should be.
+    classes_ : ndarray of shape (n_classes,)
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    NoisyLabelFilter : A detector with a budget or a threshold, also for this class.
+    label_report : Look at the flagged rows.
+    FlywheelClassifier : A network that cleans while it learns.
+
+    Notes
+    -----
+    ``predict_proba``, ``predict_log_proba``, ``decision_function`` and ``transform``
+    are there if the classifier has them.
+
+    Score on labels that you trust: wrong labels among the test rows count as mistakes
+    of a classifier that gets them right.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sknoisy import CleanedClassifier, LossMixtureDetector
+    >>> from sknoisy import SymmetricNoiseInjector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X, X_test, y, y_test = X[:1200] / 16, X[1200:] / 16, y[:1200], y[1200:]
+    >>> _, y_noisy = SymmetricNoiseInjector(0.3, random_state=0).fit_resample(X, y)
+    >>> detector = LossMixtureDetector(LogisticRegression(C=0.1), random_state=0)
+    >>> nearest = KNeighborsClassifier(1)
+    >>> round(nearest.fit(X, y_noisy).score(X_test, y_test), 2)
+    0.7
+    >>> cleaned = CleanedClassifier(detector, nearest).fit(X, y_noisy)
+    >>> round(cleaned.score(X_test, y_test), 2)
+    0.95
+    """
+
+    _parameter_constraints = {
+        "detector": [HasMethods(["fit"])],
+        "classifier": [HasMethods(["fit", "predict"])],
+        "action": [StrOptions({"drop", "relabel", "reweight"})],
+        "memory": [str, HasMethods(["cache"]), None],
+    }
+
+    def __init__(self, detector, classifier, *, action="drop", memory=None):
+        self.detector = detector
+        self.classifier = classifier
+        self.action = action
+        self.memory = memory
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the detector on the given labels, then the classifier on cleaned ones.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Whatever both the detector and the classifier take.
+        y : array-like of shape (n_samples,)
+            The given labels, of any kind.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows for the classifier, with "reweight" times
+            ``1 - noise_scores_``. The detector gets them, too, if it takes weights.
+
+        Returns
+        -------
+        self : CleanedClassifier
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or y is not as described, if weights are needed and the
+            classifier takes none, or if a class is lost by the cleaning.
+        TypeError
+            If what was given as detector does not judge labels.
+        """
+        check_parameters(self)
+        weight_name = self._check_weight_name(sample_weight)
+        for name in ("n_features_in_", "classifier_"):
+            vars(self).pop(name, None)
+        if y is None:
+            raise ValueError(
+                "CleanedClassifier requires y to be passed, but the target y is None."
+            )
+        validate_data(self, X, skip_check_array=True)
+        self.classes_, codes = encode_labels(y)
+        check_consistent_length(X, codes)
+        check_classes(self, self.classes_, codes)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, codes, dtype=np.float64)
+        self._detect(X, self.classes_[codes], sample_weight)
+        self._fit_classifier(X, codes, sample_weight, weight_name)
+        return self
+
+    def predict(self, X):
+        """Predict the class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self, "classifier_")
+        return self.classifier_.predict(X)
+
+    @available_if(_classifier_has("predict_proba"))
+    def predict_proba(self, X):
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+        """
+        check_is_fitted(self, "classifier_")
+        return self.classifier_.predict_proba(X)
+
+    @available_if(_classifier_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Predict the log of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+        """
+        check_is_fitted(self, "classifier_")
+        return self.classifier_.predict_log_proba(X)
+
+    @available_if(_classifier_has("decision_function"))
+    def decision_function(self, X):
+        """Return the classifier's decision function.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        """
+        check_is_fitted(self, "classifier_")
+        return self.classifier_.decision_function(X)
+
+    @available_if(_classifier_has("transform"))
+    def transform(self, X):
+        """Return the classifier's features of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        features : array of shape (n_samples, n_features_out)
+        """
+        check_is_fitted(self, "classifier_")
+        return self.classifier_.transform(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        detector, classifier = get_tags(self.detector), get_tags(self.classifier)
+        inputs = detector.input_tags, classifier.input_tags
+        for name in _BOTH_TAKE:
+            setattr(tags.input_tags, name, all(getattr(t, name) for t in inputs))
+        tags.input_tags.positive_only = any(t.positive_only for t in inputs)
+        if classifier.classifier_tags is not None:
+            tags.classifier_tags = classifier.classifier_tags
+        tags.non_deterministic = (
+            detector.non_deterministic or classifier.non_deterministic
+        )
+        return tags
+
+    def _check_weight_name(self, sample_weight):
+        """Return how the classifier calls its weights; None if it needs none."""
+        if self.action != "reweight" and sample_weight is None:
+            return None
+        name = _weight_name(self.classifier)
+        if name is None:
+            asker = "sample_weight was given"
+            if self.action == "reweight":
+                asker = "action='reweight' needs sample weights"
+            raise ValueError(
+                f"{asker}, but {type(self.classifier).__name__} takes none in fit. Use "
+                "action='drop' or 'relabel' without sample_weight, or another "
+                "classifier."
+            )
+        return name
+
+    def _detect(self, X, y, sample_weight):
+        name = None if sample_weight is None else _weight_name(self.detector)
+        fit_params = {} if name is None else {name: sample_weight}
+        fit_detector = check_memory(self.memory).cache(_fit_detector)
+        self.detector_ = fit_detector(clone(self.detector), X, y, fit_params)
+        judge = judge_of(self.detector_, len(y))
+        self.noise_scores_ = np.array(judge.noise_scores_, dtype=np.float64)
+        self.noise_mask_ = np.array(judge.noise_mask_, dtype=bool)
+        self.noise_rate_ = float(judge.noise_rate_)
+        self.suggested_labels_ = np.array(judge.suggested_labels_)
+
+    def _fit_classifier(self, X, codes, weights, weight_name):
+        if self.action == "relabel":
+            _, codes = encode_labels(self.suggested_labels_, self.classes_)
+        if self.action == "reweight":
+            trust = 1 - self.noise_scores_
+            weights = trust if weights is None else weights * trust
+        kept = np.arange(len(codes))
+        if self.action == "drop":
+            kept = np.flatnonzero(~self.noise_mask_)
+            X, codes = _safe_indexing(_indexable(X), kept), codes[kept]
+        weights = None if weights is None else weights[kept]
+        self._refuse_lost_classes(codes if weights is None else codes[weights > 0])
+        fit_params = {} if weight_name is None else {weight_name: weights}
+        self.classifier_ = clone(self.classifier)
+        self.classifier_.fit(X, self.classes_[codes], **fit_params)
+
+    def _refuse_lost_classes(self, codes):
+        lost = np.setdiff1d(np.arange(len(self.classes_)), codes)
+        if len(lost):
+            raise ValueError(
+                f"no row of class {self.classes_[lost].tolist()} is left after "
+                f"action={self.action!r}, so the classifier would never see it. Use a "
+                "detector that flags fewer rows, such as NoisyLabelFilter(detector, "
+                "threshold=...), or merge the class."
+            )
+
+
+def _fit_detector(detector, X, y, fit_params):
+    """Fit the detector: what a joblib memory remembers."""
+    return detector.fit(X, y, **fit_params)
+
+
+def _indexable(X):
+    """Return X, in another form if its rows cannot be picked."""
+    if issparse(X):
+        return X.tocsr()
+    return X if hasattr(X, "__getitem__") else np.asarray(X)
+
+
+def _weight_name(estimator):
+    """Return the argument of ``fit`` that takes sample weights, None without one."""
+    if isinstance(estimator, Pipeline):
+        step, last = estimator.steps[-1]
+        inner = _weight_name(last)
+        return None if inner is None else f"{step}__{inner}"
+    if isinstance(estimator, GridSearchCV | RandomizedSearchCV):
+        return _weight_name(estimator.estimator)
+    return "sample_weight" if has_fit_parameter(estimator, "sample_weight") else None

@@ -1,0 +1,215 @@
+"""Drop the most suspicious rows, by a budget or a threshold."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.validation import validate_data
+
+from sknoisy._validation import (
+    HasMethods,
+    Interval,
+    check_parameters,
+    encode_labels,
+)
+from sknoisy.base import NoiseDetectorMixin
+
+__all__ = ["NoisyLabelFilter"]
+
+_VERDICT = ("noise_scores_", "noise_mask_", "noise_rate_", "suggested_labels_")
+
+
+class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
+    """Sampler that drops the rows whose label a detector suspects most.
+
+    You say how many rows to keep, or from which score on to drop them. A step of an
+    imbalanced-learn pipeline, and a detector itself: whatever takes a detector can take
+    one with a budget.
+
+    Parameters
+    ----------
+    detector : estimator
+        Detector or robust classifier, or a scikit-learn pipeline that ends in one. It
+        is cloned.
+    keep : float in (0, 1] or int >= 1, default=None
+        Rows to keep, the least suspicious ones: a share of them (rounded to the
+        nearest number of rows) or their number. Of rows with equal scores, the first
+        ones are dropped first, as in `ranking`.
+    threshold : float in [0, 1], default=None
+        Rows with a larger noise score are dropped. A larger threshold drops fewer.
+        Without ``keep`` and ``threshold`` the detector's own flags decide.
+
+    Attributes
+    ----------
+    detector_ : estimator
+        The fitted clone.
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        The detector's. Larger = more suspicious.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        True for the rows that are dropped.
+    noise_rate_ : float
+        The detector's estimate of the share of wrong labels, not the share that is
+        dropped.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        For the rows that are dropped, what the detector suggests; that is the given
+        label where the detector does not flag the row. For the others the given label.
+    sample_indices_ : ndarray of shape (n_kept,), dtype int64
+        Numbers of the rows that are kept, in their order.
+    classes_ : ndarray of shape (n_classes,)
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    CleanedClassifier : Drop, relabel or reweight, then fit a classifier.
+    label_report : Look at the rows before they are dropped.
+
+    Notes
+    -----
+    Every detector has a ``fit_resample`` that drops the rows it flags. This class is
+    for those who can afford to lose a given share of the rows, or want to be more
+    careful.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sknoisy import LossMixtureDetector, NoisyLabelFilter
+    >>> from sknoisy import SymmetricNoiseInjector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> injector = SymmetricNoiseInjector(0.2, random_state=0)
+    >>> X, y_noisy = injector.fit_resample(X / 16, y)
+    >>> detector = LossMixtureDetector(LogisticRegression(C=0.1), random_state=0)
+    >>> sampler = NoisyLabelFilter(detector, keep=0.7)
+    >>> X_kept, y_kept = sampler.fit_resample(X, y_noisy)
+    >>> len(y), len(y_kept), int((y_kept != y[sampler.sample_indices_]).sum())
+    (1797, 1258, 2)
+    """
+
+    _parameter_constraints = {
+        "detector": [HasMethods(["fit"])],
+        "keep": [
+            Interval(Real, 0, 1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+            None,
+        ],
+        "threshold": [Interval(Real, 0, 1, closed="both"), None],
+    }
+
+    def __init__(self, detector, *, keep=None, threshold=None):
+        self.detector = detector
+        self.keep = keep
+        self.threshold = threshold
+
+    def fit(self, X, y, **fit_params):
+        """Fit the detector and decide which rows to drop.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Whatever the detector takes.
+        y : array-like of shape (n_samples,)
+            The given labels, of any kind.
+        **fit_params : dict
+            Passed to the detector's ``fit``.
+
+        Returns
+        -------
+        self : NoisyLabelFilter
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not as described, if both ``keep`` and ``threshold`` are
+            given, if there are fewer rows than ``keep``, or if the detector refuses X
+            or y.
+        TypeError
+            If what was given as detector does not judge labels.
+        """
+        check_parameters(self)
+        self._check_rule(y)
+        vars(self).pop("n_features_in_", None)
+        self.detector_ = clone(self.detector).fit(X, y, **fit_params)
+        if X is not None:
+            validate_data(self, X, skip_check_array=True)
+        self.classes_, codes = encode_labels(y)
+        judge = judge_of(self.detector_, len(codes))
+        self.noise_scores_ = np.asarray(judge.noise_scores_, dtype=np.float64)
+        self.noise_mask_ = self._flag(judge)
+        self.noise_rate_ = float(judge.noise_rate_)
+        self.suggested_labels_ = self.classes_[codes]
+        self.suggested_labels_[self.noise_mask_] = np.asarray(judge.suggested_labels_)[
+            self.noise_mask_
+        ]
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.detector)
+        tags.input_tags = inner.input_tags
+        tags.non_deterministic = inner.non_deterministic
+        return tags
+
+    def _check_rule(self, y):
+        if self.keep is not None and self.threshold is not None:
+            raise ValueError(
+                f"keep and threshold exclude each other; got keep={self.keep!r} and "
+                f"threshold={self.threshold!r}. Set one of them to None."
+            )
+        if isinstance(self.keep, Integral) and y is not None and self.keep > len(y):
+            raise ValueError(
+                f"keep={self.keep} is more than the {len(y)} rows that there are. Pass "
+                "a smaller number, or the share of rows to keep as a float."
+            )
+
+    def _flag(self, judge):
+        if self.threshold is not None:
+            return self.noise_scores_ > self.threshold
+        if self.keep is None:
+            return np.array(judge.noise_mask_, dtype=bool)
+        n_samples = len(self.noise_scores_)
+        is_count = isinstance(self.keep, Integral)
+        n_keep = self.keep if is_count else round(self.keep * n_samples)
+        mask = np.zeros(n_samples, dtype=bool)
+        mask[self.ranking()[: n_samples - n_keep]] = True
+        return mask
+
+
+def judge_of(detector, n_samples):
+    """Return the part of a fitted detector that holds its verdict on the labels.
+
+    Parameters
+    ----------
+    detector : estimator
+        Fitted: a detector, a robust classifier, or a pipeline that ends in one.
+    n_samples : int
+        Rows that were given to ``fit``.
+
+    Returns
+    -------
+    judge : estimator
+        The detector, or the last step of the pipeline.
+
+    Raises
+    ------
+    TypeError
+        If it does not judge labels.
+    ValueError
+        If it judged another number of rows.
+    """
+    judge = detector[-1] if isinstance(detector, Pipeline) else detector
+    absent = [name for name in _VERDICT if not hasattr(judge, name)]
+    if absent:
+        raise TypeError(
+            f"detector must judge the labels given to fit; {type(judge).__name__} does "
+            f"not set {', '.join(absent)}. Pass a detector or a robust classifier."
+        )
+    n_judged = len(judge.noise_scores_)
+    if n_judged != n_samples:
+        raise ValueError(
+            f"the detector judged {n_judged} rows, but {n_samples} were given; a step "
+            "before it must not add or drop rows."
+        )
+    return judge

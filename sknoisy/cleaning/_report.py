@@ -1,0 +1,350 @@
+"""What a detector found, as a table and as a page for a colleague."""
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.stats import norm
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_consistent_length
+
+from sknoisy._validation import encode_labels
+from sknoisy.cleaning._filter import judge_of
+from sknoisy.cleaning._report_page import full_page, summary_fragment
+
+__all__ = ["LabelReport", "label_report"]
+
+
+def label_report(detector, X, y, *, confidence=0.95):
+    """Return a report of the labels that a detector finds suspicious.
+
+    Parameters
+    ----------
+    detector : estimator
+        Detector or robust classifier, or a scikit-learn pipeline that ends in one.
+        Fitted on these rows, it is taken as it is. Otherwise a clone of it is fitted.
+        It counts as fitted on these rows if it has judged as many rows, and the labels
+        that it did not flag are those of y.
+    X : array-like of shape (n_samples, ...)
+        Whatever the detector takes. None if the detector is fitted and the page should
+        show no features.
+    y : array-like of shape (n_samples,)
+        The given labels, of any kind.
+    confidence : float in (0, 1), default=0.95
+        Of the interval of the noise rate.
+
+    Returns
+    -------
+    report : LabelReport
+
+    Raises
+    ------
+    ValueError
+        If X and y differ in length, a label is missing, X is None although the
+        detector must be fitted, or ``confidence`` is not in (0, 1).
+    TypeError
+        If what was given as detector does not judge labels.
+    ImportError
+        If pandas is not installed.
+
+    See Also
+    --------
+    CleanedClassifier : Clean the labels, then fit a classifier.
+    noise_report : Table of wrong labels where the true ones are known.
+
+    Notes
+    -----
+    The interval of the noise rate is Wilson's [1]_, around the rate that the detector
+    estimates. Read it so: if the detector is right on average, the noise rate of the
+    source that these rows were drawn from lies within it. It says nothing about a
+    detector that flags too many or too few rows. To learn that, look at some rows.
+
+    References
+    ----------
+    .. [1] E. B. Wilson, "Probable inference, the law of succession, and statistical
+       inference", Journal of the American Statistical Association 22, 1927.
+       doi:10.1080/01621459.1927.10502953
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sknoisy import LossMixtureDetector, SymmetricNoiseInjector, label_report
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y_noisy = SymmetricNoiseInjector(0.2, random_state=0).fit_resample(X / 16, y)
+    >>> detector = LossMixtureDetector(LogisticRegression(C=0.1), random_state=0)
+    >>> report = label_report(detector, X, y_noisy)
+    >>> report
+    LabelReport(1797 rows, 10 classes, 444 flagged, noise rate 0.28 (0.26 to 0.30))
+    >>> report.frame.loc[0, ["given_label", "suggested_label"]].tolist()
+    [0, 0]
+    """
+    pd = _pandas()
+    check_scalar(
+        confidence,
+        "confidence",
+        Real,
+        min_val=0,
+        max_val=1,
+        include_boundaries="neither",
+    )
+    classes, codes = encode_labels(y)
+    if not len(codes):
+        raise ValueError("y is empty; a report needs at least one row.")
+    given = classes[codes]
+    if X is not None:
+        check_consistent_length(X, codes)
+    if not _is_fitted_on(detector, given):
+        if X is None:
+            raise ValueError(
+                "X is None, but the detector must be fitted: it has not judged these "
+                "labels yet. Pass X, or fit the detector first."
+            )
+        detector = clone(detector).fit(X, y)
+    judge = judge_of(detector, len(given))
+    scores = np.array(judge.noise_scores_, dtype=np.float64)
+    suggested = np.array(judge.suggested_labels_)
+    frame = pd.DataFrame(
+        {
+            "is_label_issue": np.array(judge.noise_mask_, dtype=bool),
+            "label_quality": 1 - scores,
+            "given_label": given,
+            "predicted_label": _predicted(judge, suggested),
+            "noise_probability": scores,
+            "suggested_label": suggested,
+        },
+        index=_index_of(X, y),
+    )
+    rate = float(judge.noise_rate_)
+    return LabelReport(
+        frame=frame,
+        classes=classes,
+        noise_rate=rate,
+        noise_rate_interval=wilson_interval(rate, len(given), confidence),
+        confidence=float(confidence),
+        detector_name=type(judge).__name__,
+        X=X,
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelReport:
+    """What a detector found, as `label_report` returns it.
+
+    A notebook shows its summary.
+
+    Attributes
+    ----------
+    frame : pandas DataFrame of shape (n_samples, 6)
+        One row for each row of X, in its order, with the index of X, or else of y, if
+        it has one. Columns, the first four as in cleanlab:
+
+        - is_label_issue: whether the label is judged wrong,
+        - label_quality: ``1 - noise_probability``, larger = better,
+        - given_label: the label in y,
+        - predicted_label: the most probable class where the detector keeps class
+          probabilities (``pred_probs_``), else as suggested_label,
+        - noise_probability: the detector's ``noise_scores_``, larger = more suspicious,
+        - suggested_label: what the label should be; the given one where it is not
+          judged wrong.
+    classes : ndarray of shape (n_classes,)
+        The sorted labels.
+    noise_rate : float
+        The detector's estimate of the share of wrong labels.
+    noise_rate_interval : tuple of two floats
+        Wilson's interval around it; `label_report` says what it means.
+    confidence : float
+        Of the interval.
+    detector_name : str
+    X : array-like of shape (n_samples, ...) or None
+        What was given to `label_report`: the same object, no copy.
+
+    See Also
+    --------
+    label_report : Make one.
+    """
+
+    frame: Any
+    classes: np.ndarray
+    noise_rate: float
+    noise_rate_interval: tuple[float, float]
+    confidence: float
+    detector_name: str
+    X: Any = None
+
+    @property
+    def confusion(self):
+        """Counts of given (rows) and suggested labels (columns), a DataFrame."""
+        pd = _pandas()
+        return pd.DataFrame(
+            self._counts().toarray(),
+            index=pd.Index(self.classes, name="given_label"),
+            columns=pd.Index(self.classes, name="suggested_label"),
+        )
+
+    @property
+    def by_class(self):
+        """Rows and flagged rows of each given label, a DataFrame.
+
+        Columns: n_rows, n_flagged, share_flagged, mean_noise_probability, and
+        top_suggestion, the other label suggested most often (None without any).
+        """
+        pd = _pandas()
+        _, given = encode_labels(self.frame["given_label"], self.classes)
+        n_classes = len(self.classes)
+        n_rows = np.bincount(given, minlength=n_classes)
+        n_flagged = np.bincount(
+            given[self.frame["is_label_issue"]], minlength=n_classes
+        )
+        scores = np.bincount(given, self.frame["noise_probability"], n_classes)
+        others = self._counts()
+        others.setdiag(0)
+        has_other, best = others.sum(axis=1) > 0, others.argmax(axis=1)
+        names = self.classes.tolist()
+        top = [
+            names[c] if any_ else None for c, any_ in zip(best, has_other, strict=True)
+        ]
+        index = pd.Index(self.classes, name="given_label")
+        return pd.DataFrame(
+            {
+                "n_rows": n_rows,
+                "n_flagged": n_flagged,
+                "share_flagged": n_flagged / n_rows,
+                "mean_noise_probability": scores / n_rows,
+                # As objects, or numbers beside None turn into floats.
+                "top_suggestion": pd.Series(top, index=index, dtype=object),
+            },
+            index=index,
+        )
+
+    def to_html(self, path, *, X=None, max_rows=50, overwrite=False):
+        """Write one page that any browser can open, without a network.
+
+        It has a summary, the counts of given and suggested labels, a table of the
+        classes, and the most suspicious rows with their features, texts or images.
+        Everything is in the one file; it loads nothing and runs no script.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Of the file to write, such as "report.html".
+        X : array-like of shape (n_samples, ...), default=None
+            What to show of each row, in the order of ``frame``: a frame, a matrix, a
+            list of texts, or images of shape (n_samples, C, H, W), (n_samples, H, W, C)
+            or (n_samples, H, W). None shows the X that was given to `label_report`;
+            pass texts or unscaled columns if the detector saw something else.
+        max_rows : int >= 0, default=50
+            Suspicious rows to show.
+        overwrite : bool, default=False
+            True replaces a file that is there.
+
+        Returns
+        -------
+        path : pathlib.Path
+
+        Raises
+        ------
+        FileExistsError
+            If there is a file and ``overwrite`` is False. It is left as it is.
+        ValueError
+            If X has another number of rows, or ``max_rows`` is negative.
+        """
+        check_scalar(max_rows, "max_rows", Integral, min_val=0)
+        path = Path(path)
+        X = self.X if X is None else X
+        if X is not None:
+            check_consistent_length(X, self.frame)
+        page = full_page(self, self._counts(), X, max_rows)
+        try:
+            # A lone surrogate has no UTF-8 form, and is no reason to lose the page.
+            with path.open(
+                "w" if overwrite else "x", encoding="utf-8", errors="replace"
+            ) as file:
+                file.write(page)
+        except FileExistsError as error:
+            raise FileExistsError(
+                f"{path} is there already; pass overwrite=True to replace it, or "
+                "another path."
+            ) from error
+        return path
+
+    def _counts(self):
+        """Rows by given and suggested label, sparse: there may be many classes."""
+        _, given = encode_labels(self.frame["given_label"], self.classes)
+        _, suggested = encode_labels(self.frame["suggested_label"], self.classes)
+        ones = np.ones(len(given), dtype=np.int64)
+        shape = (len(self.classes), len(self.classes))
+        return coo_array((ones, (given, suggested)), shape=shape).tocsr()
+
+    def __repr__(self):
+        low, high = self.noise_rate_interval
+        return (
+            f"LabelReport({len(self.frame)} rows, {len(self.classes)} classes, "
+            f"{self.frame['is_label_issue'].sum()} flagged, noise rate "
+            f"{self.noise_rate:.2f} ({low:.2f} to {high:.2f}))"
+        )
+
+    def _repr_html_(self):
+        return summary_fragment(self)
+
+
+def wilson_interval(share, n_samples, confidence=0.95):
+    """Return Wilson's interval of a share.
+
+    Parameters
+    ----------
+    share : float in [0, 1]
+        Observed among ``n_samples``.
+    n_samples : int >= 1
+    confidence : float in (0, 1), default=0.95
+
+    Returns
+    -------
+    low, high : float
+        Within [0, 1]; not empty even if the share is 0 or 1.
+    """
+    z2 = norm.isf((1 - confidence) / 2) ** 2 / n_samples
+    middle = (share + z2 / 2) / (1 + z2)
+    half = np.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
+    # Rounding must not take a bound past 0 or 1.
+    return float(max(0, middle - half)), float(min(1, middle + half))
+
+
+def _is_fitted_on(detector, given):
+    """Whether the detector has judged as many rows, with these labels."""
+    judge = detector[-1] if isinstance(detector, Pipeline) else detector
+    if len(getattr(judge, "noise_scores_", ())) != len(given):
+        return False
+    judge = judge_of(detector, len(given))
+    kept = ~np.asarray(judge.noise_mask_, dtype=bool)
+    return np.array_equal(np.asarray(judge.suggested_labels_)[kept], given[kept])
+
+
+def _predicted(judge, suggested):
+    proba = getattr(judge, "pred_probs_", None)
+    if proba is None:
+        return suggested.copy()
+    return np.asarray(judge.classes_)[np.asarray(proba).argmax(axis=1)]
+
+
+def _index_of(X, y):
+    """Return the index of a pandas X, else of a pandas y, else None."""
+    for data in (X, y):
+        if hasattr(data, "iloc"):
+            return data.index
+    return None
+
+
+def _pandas():
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError(
+            "label_report needs pandas: pip install 'sknoisy[report]'."
+        ) from error
+    return pd

@@ -1,0 +1,321 @@
+"""The page of a label report: HTML that loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from sklearn.utils import _safe_indexing
+
+if TYPE_CHECKING:
+    from sknoisy.cleaning._report import LabelReport
+
+# What fits on a screen; a page with everything would be too long to be read.
+_MAX_CLASSES = 20
+_MAX_COLUMNS = 20
+_MAX_TEXT = 500
+_MAX_SIDE = 128
+
+# Characters that HTML forbids even as references, and halves of surrogate pairs.
+_FORBIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
+)
+
+# Nothing is fetched and no script runs, whatever slipped into the page.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+_STYLE = """
+.sknoisy { font: 1rem/1.5 system-ui, sans-serif; }
+.sknoisy .scroll { overflow-x: auto; margin: 1rem 0; }
+.sknoisy table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.sknoisy caption { text-align: left; padding-bottom: .4rem; opacity: .8; }
+.sknoisy th, .sknoisy td { padding: .25rem .6rem; text-align: right;
+  border-bottom: 1px solid rgb(128 128 128 / .35); vertical-align: top; }
+.sknoisy th { font-weight: 600; }
+.sknoisy .text { text-align: left; min-width: 8rem; max-width: 40rem;
+  overflow-wrap: anywhere; white-space: pre-wrap; }
+.sknoisy .zero { opacity: .65; }
+.sknoisy img { display: block; width: 6rem; height: auto; image-rendering: pixelated; }
+.sknoisy dl { display: grid; grid-template-columns: max-content 1fr;
+  gap: .2rem 1.2rem; }
+.sknoisy dt { font-weight: 600; }
+.sknoisy dd { margin: 0; }
+"""
+_PAGE_STYLE = """
+:root { color-scheme: light dark; }
+body { margin: 0 auto; padding: 1.5rem; max-width: 75rem;
+  background: Canvas; color: CanvasText; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2rem; }
+"""
+
+
+def full_page(report: LabelReport, counts: csr_array, X: Any, max_rows: int) -> str:
+    """Return the whole page.
+
+    Parameters
+    ----------
+    report : LabelReport
+    counts : sparse array of shape (n_classes, n_classes)
+        Rows by given and suggested label.
+    X : array-like of shape (n_samples, ...) or None
+        What to show of each row.
+    max_rows : int
+        Suspicious rows to show.
+
+    Returns
+    -------
+    page : str
+    """
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Label report</title>\n<style>{_PAGE_STYLE}{_STYLE}</style>\n</head>\n"
+        '<body>\n<main class="sknoisy">\n<h1>Label report</h1>\n'
+        f"{_summary(report)}"
+        f"<h2>Given and suggested labels</h2>\n{_confusion(report, counts)}"
+        f"<h2>Classes</h2>\n{_classes(report)}"
+        f"<h2>Most suspicious rows</h2>\n{_rows(report, X, max_rows)}"
+        "</main>\n</body>\n</html>\n"
+    )
+
+
+def summary_fragment(report: LabelReport) -> str:
+    """Return the summary and the table of classes, for a notebook."""
+    return (
+        f'<div class="sknoisy"><style>{_STYLE}</style>\n'
+        f"{_summary(report)}{_classes(report)}</div>\n"
+    )
+
+
+def escape(value: Any) -> str:
+    """Return a value as text that no browser takes for markup."""
+    return html.escape(_FORBIDDEN.sub("\ufffd", str(value)), quote=True)
+
+
+def png_data_uri(image: NDArray[np.uint8]) -> str:
+    """Return an image as a data URI, so that the page needs no other file.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, 3), dtype uint8
+        Grey or red, green and blue.
+
+    Returns
+    -------
+    uri : str
+    """
+    height, width = image.shape[:2]
+    color_type = 0 if image.ndim == 2 else 2
+    # Each line starts with the number of its filter: 0, none.
+    lines = np.pad(image.reshape(height, -1), ((0, 0), (1, 0)))
+    png = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">2I5B", width, height, 8, color_type, 0, 0, 0)
+    for kind, data in (
+        (b"IHDR", header),
+        (b"IDAT", zlib.compress(lines.tobytes(), 9)),
+        (b"IEND", b""),
+    ):
+        checksum = zlib.crc32(kind + data)
+        png += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def displayable(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return an image as bytes that a PNG can hold.
+
+    Parameters
+    ----------
+    image : ndarray of shape (C, H, W), any numeric dtype
+        With 3 or 4 channels its first three are red, green and blue; else the first is
+        shown in grey. Bytes and floats in [0, 1] keep their brightness; other values
+        are stretched from the smallest to the largest.
+
+    Returns
+    -------
+    image : ndarray of shape (H, W) or (H, W, 3), dtype uint8
+        Every second, third, ... pixel only, if a side is longer than 128.
+    """
+    step = -(-max(image.shape[1:]) // _MAX_SIDE)
+    image = image[:, ::step, ::step]
+    image = image[:3] if len(image) in (3, 4) else image[:1]
+    if image.dtype != np.uint8:
+        values = np.nan_to_num(image.astype(np.float64), posinf=0, neginf=0)
+        low, high = values.min(), values.max()
+        if not (0 <= low and high <= 1):
+            values = (values - low) / max(high - low, np.finfo(np.float64).tiny)
+        image = np.rint(values * 255).astype(np.uint8)
+    return (
+        image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
+    )
+
+
+def _summary(report: LabelReport) -> str:
+    low, high = report.noise_rate_interval
+    frame = report.frame
+    n_flagged = int(frame["is_label_issue"].sum())
+    shares = {
+        "Detector": escape(report.detector_name),
+        "Rows": f"{len(frame):,}",
+        "Classes": f"{len(report.classes):,}",
+        "Labels judged wrong": f"{n_flagged:,} ({n_flagged / len(frame):.1%})",
+        "Noise rate": f"{report.noise_rate:.1%} "
+        f"({report.confidence:.0%} interval: {low:.1%} to {high:.1%})",
+    }
+    terms = "".join(
+        f"<dt>{key}</dt><dd>{value}</dd>\n" for key, value in shares.items()
+    )
+    return (
+        f"<dl>\n{terms}</dl>\n"
+        "<p>The noise rate is the share of wrong labels that the detector estimates. "
+        "The interval accounts for the number of rows, not for a detector that judges "
+        "wrongly: look at some of the rows before you change their labels.</p>\n"
+    )
+
+
+def _confusion(report: LabelReport, counts: csr_array) -> str:
+    off = counts.copy()
+    off.setdiag(0)
+    n_changes = off.sum(axis=0) + off.sum(axis=1)
+    shown = np.sort(np.argsort(-n_changes, kind="stable")[:_MAX_CLASSES])
+    part = counts[shown][:, shown].toarray()
+    most = max(1, int(off[shown][:, shown].max()))
+    names = [escape(report.classes[c]) for c in shown]
+    body = []
+    for i, name in enumerate(names):
+        cells = "".join(_count(int(n), i == j, most) for j, n in enumerate(part[i]))
+        body.append(f'<tr><th scope="row">{name}</th>{cells}</tr>\n')
+    caption = "Number of rows by given label (lines) and suggested label (columns)."
+    if len(shown) < len(report.classes):
+        caption += (
+            f" The {len(shown)} of {len(report.classes)} classes with the most "
+            "suggestions of another label."
+        )
+    return _table("Given and suggested labels", caption, ["given", *names], body)
+
+
+def _count(count: int, is_same: bool, most: int) -> str:
+    if count == 0:
+        return '<td class="zero">0</td>'
+    if is_same:
+        return f"<td>{count:,}</td>"
+    shade = 0.1 + 0.5 * count / most
+    return f'<td style="background: rgb(220 110 20 / {shade:.2f})">{count:,}</td>'
+
+
+def _classes(report: LabelReport) -> str:
+    head = ["given", "rows", "judged wrong", "share", "mean noise probability"]
+    body = []
+    for name, row in zip(report.classes, report.by_class.itertuples(), strict=True):
+        suggestion = "none" if row.top_suggestion is None else row.top_suggestion
+        body.append(
+            f'<tr><th scope="row">{escape(name)}</th><td>{row.n_rows:,}</td>'
+            f"<td>{row.n_flagged:,}</td><td>{row.share_flagged:.1%}</td>"
+            f"<td>{row.mean_noise_probability:.3f}</td>"
+            f"<td>{escape(suggestion)}</td></tr>\n"
+        )
+    return _table(
+        "Classes",
+        "How often each given label is judged wrong, and what is then suggested most.",
+        [*head, "suggested most"],
+        body,
+    )
+
+
+def _rows(report: LabelReport, X: Any, max_rows: int) -> str:
+    scores = report.frame["noise_probability"].to_numpy()
+    index = np.argsort(-scores, kind="stable")[:max_rows]
+    if not len(index):
+        return "<p>No rows are shown.</p>\n"
+    names, features, note = _features(X, index)
+    body = []
+    for place, cells in zip(index, features, strict=True):
+        row = report.frame.iloc[place]
+        body.append(
+            f'<tr><th scope="row">{escape(report.frame.index[place])}</th>'
+            f"<td>{escape(row['given_label'])}</td>"
+            f"<td>{escape(row['suggested_label'])}</td>"
+            f"<td>{row['noise_probability']:.3f}</td>"
+            f"<td>{'yes' if row['is_label_issue'] else 'no'}</td>{cells}</tr>\n"
+        )
+    head = ["row", "given", "suggested", "noise probability", "judged wrong"]
+    caption = (
+        f"The {len(index):,} of {len(scores):,} rows with the largest noise "
+        f"probability.{note}"
+    )
+    return _table("Most suspicious rows", caption, [*head, *names], body)
+
+
+def _features(X: Any, index: NDArray[np.int64]) -> tuple[list[str], list[str], str]:
+    """Return the names of the columns, the cells of each row, and a note."""
+    if X is None:
+        return [], [""] * len(index), ""
+    if hasattr(X, "toarray") and not hasattr(X, "to_numpy"):
+        return [], [""] * len(index), " The features are sparse and not shown."
+    part = _safe_indexing(X, index)
+    if hasattr(part, "columns"):
+        names = [str(name) for name in part.columns]
+        rows = part.rows() if hasattr(part, "rows") else part.to_numpy(object).tolist()
+        return _columns(names, rows)
+    if len({np.shape(item) for item in part}) == 1 and np.shape(part[:1]) != (1,):
+        part = np.asarray(part)
+    ndim = getattr(part, "ndim", 1)
+    if ndim == 2:
+        return _columns([f"feature {j}" for j in range(part.shape[1])], part.tolist())
+    if ndim in (3, 4) and part.dtype.kind in "buif":
+        return ["image"], [_image_cell(*pair) for pair in _images(part, index)], ""
+    return ["content"], [_cell(value) for value in part], ""
+
+
+def _columns(
+    names: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> tuple[list[str], list[str], str]:
+    shown = [escape(name) for name in names[:_MAX_COLUMNS]]
+    cells = ["".join(_cell(value) for value in row[:_MAX_COLUMNS]) for row in rows]
+    if len(shown) == len(names):
+        return shown, cells, ""
+    return shown, cells, f" The first {len(shown)} of {len(names)} features."
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return f"<td>{value:.4g}</td>"
+    if isinstance(value, bool | int | np.integer):
+        return f"<td>{value}</td>"
+    text = str(value)
+    if len(text) > _MAX_TEXT:
+        text = text[:_MAX_TEXT] + " …"
+    return f'<td class="text">{escape(text)}</td>'
+
+
+def _images(
+    values: NDArray[Any], index: NDArray[np.int64]
+) -> Iterable[tuple[int, NDArray[Any]]]:
+    if values.ndim == 3:
+        values = values[:, None]
+    elif values.shape[-1] in (1, 3, 4) and values.shape[1] not in (1, 3, 4):
+        values = values.transpose(0, 3, 1, 2)
+    return zip(index.tolist(), values, strict=True)
+
+
+def _image_cell(row: int, image: NDArray[Any]) -> str:
+    uri = png_data_uri(displayable(image))
+    return f'<td><img src="{uri}" alt="image {row}"></td>'
+
+
+def _table(label: str, caption: str, head: Sequence[str], body: Iterable[str]) -> str:
+    """Return a table that can be scrolled; all that comes in is markup already."""
+    columns = "".join(f'<th scope="col">{name}</th>' for name in head)
+    return (
+        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">\n'
+        f"<table>\n<caption>{caption}</caption>\n<thead><tr>{columns}</tr></thead>\n"
+        f"<tbody>\n{''.join(body)}</tbody>\n</table>\n</div>\n"
+    )

@@ -1,0 +1,314 @@
+"""Wrong labels by confident learning, with any classifier or none."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+from sknoisy._validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_classes,
+    check_parameters,
+    encode_labels,
+    random_generator,
+    set_random_states,
+)
+from sknoisy.base import NoiseDetectorMixin
+from sknoisy.detection._confident_joint import transition_from_joint
+from sknoisy.detection._label_issues import (
+    FILTERS,
+    QUALITIES,
+    LabelIssues,
+    check_pred_probs,
+    label_quality,
+)
+
+__all__ = ["ConfidentLearningDetector"]
+
+# On noisy labels a model that is held back may predict far better.
+_REGULARISATIONS = (1.0, 0.1, 0.01, 0.001)
+
+
+class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
+    """Wrong-label detector by confident learning, with any classifier.
+
+    The classifier predicts rows that it was not fitted on. Rows that confidently belong
+    to another class than their label says are counted, pair by pair, and as many of
+    them are flagged as the counts say [1]_. No torch is needed.
+
+    Parameters
+    ----------
+    estimator : classifier with ``predict_proba``, default=None
+        It is cloned, and fitted once for each fold. It may be a pipeline or a search,
+        and takes what X is: texts, sparse matrices, frames. None takes a
+        `StandardScaler` and a `LogisticRegression`, for numbers, dense or sparse, with
+        the ``C`` out of 1, 0.1, 0.01 and 0.001 that predicts the given labels of the
+        left-out rows best.
+    filter_by : str, default="prune_by_noise_rate"
+        Which labels are judged wrong: "prune_by_noise_rate", "prune_by_class", "both",
+        "confident_learning", "predicted_neq_given", "low_normalized_margin" or
+        "low_self_confidence", as `find_label_issues` describes them.
+    quality : {"self_confidence", "normalized_margin", \
+            "confidence_weighted_entropy"}, default="self_confidence"
+        What labels are ranked by, see ``label_quality_``.
+    cv : int >= 2, default=5
+        Folds, stratified and shuffled; at most as many as the smallest class has rows.
+        More folds leave more rows to learn from, and take longer.
+    n_jobs : int or None, default=None
+        Folds at a time.
+    random_state : int, RandomState instance or None, default=None
+        The folds, and the classifier where it has no ``random_state`` yet.
+
+    Attributes
+    ----------
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        ``(noise_mask_ + 1 - label_quality_) / 2``: flagged labels are above 0.5, the
+        others are not, and both are ordered by quality. Larger = more suspicious; no
+        probability.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        What ``filter_by`` flags, which is ``noise_scores_ > 0.5``.
+    noise_rate_ : float
+        Share of the joint that is off its diagonal. It need not be the share of flagged
+        rows.
+    label_quality_ : ndarray of shape (n_samples,), dtype float
+        Of the given label, in [0, 1], larger = better. "self_confidence": its
+        probability. "normalized_margin": its distance to that of the most probable
+        other label, moved to [0, 1]. "confidence_weighted_entropy": falls with the
+        entropy of the row over the probability of its label.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        The most probable other label where the given one is judged wrong.
+    confident_joint_ : ndarray of shape (n_classes, n_classes), dtype int64
+        Estimated numbers of rows; rows = given label, columns = true one. Each row adds
+        up to the number of rows with that label.
+    transition_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
+        Rows = true class, columns = given label; rows add up to 1. By the joint.
+    thresholds_ : ndarray of shape (n_classes,)
+        Probabilities from which on a row confidently belongs to a class: the mean among
+        the rows that carry its label.
+    pred_probs_ : ndarray of shape (n_samples, n_classes)
+        The probabilities that all of this rests on.
+    classes_ : ndarray of shape (n_classes,)
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    find_label_issues : The mask alone, from integer labels and probabilities.
+    LossMixtureDetector : Scores of any classifier that are probabilities.
+    DynaCorDetector : Finds more of the wrong labels, in more time.
+
+    Notes
+    -----
+    Of [1]_, this has the counts of cleanlab 2.9: whole numbers, and a row that is
+    confident of several classes counts for the most probable class of all.
+
+    The counts take the mean probability of a class for what is confident. That makes up
+    for a classifier that is unsure of one class and sure of another, not for one that
+    has learnt wrong labels by heart: regularise it. Mistakes that have a pattern are
+    learnt, too.
+
+    References
+    ----------
+    .. [1] C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating
+       Uncertainty in Dataset Labels", JAIR 70, 2021. arXiv:1911.00068
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknoisy import ConfidentLearningDetector, SymmetricNoiseInjector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> injector = SymmetricNoiseInjector(0.2, random_state=0)
+    >>> X, y_noisy = injector.fit_resample(X, y)
+    >>> detector = ConfidentLearningDetector(random_state=0)
+    >>> mask = detector.fit_predict_noisy(X, y_noisy)
+    >>> bool((mask == injector.noise_mask_).mean() > 0.9)
+    True
+
+    With probabilities of your own, X is not needed:
+
+    >>> probabilities = detector.pred_probs_
+    >>> detector = ConfidentLearningDetector(filter_by="both")
+    >>> mask = detector.fit_predict_noisy(None, y_noisy, pred_probs=probabilities)
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict_proba"]), None],
+        "filter_by": [StrOptions(set(FILTERS))],
+        "quality": [StrOptions(set(QUALITIES))],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        filter_by="prune_by_noise_rate",
+        quality="self_confidence",
+        cv=5,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.filter_by = filter_by
+        self.quality = quality
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X, y, *, pred_probs=None):
+        """Predict every row without having learnt it, and judge the labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or None
+            Whatever the classifier takes. None if ``pred_probs`` is given; else X is
+            only counted then.
+        y : array-like of shape (n_samples,)
+            The given labels, of any kind.
+        pred_probs : array-like of shape (n_samples, n_classes), default=None
+            Probabilities from a classifier of your own that was not fitted on the row
+            which it predicts. Columns in the order of the sorted labels. They are kept
+            as they are, not copied.
+
+        Returns
+        -------
+        self : ConfidentLearningDetector
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or ``pred_probs`` is not as described, or if a class
+            has one row only and the classifier has to be fitted.
+        """
+        check_parameters(self)
+        if y is None:
+            raise ValueError(
+                "ConfidentLearningDetector requires y to be passed, but the target y "
+                "is None."
+            )
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+        if X is not None:
+            X = self._check_rows(X, pred_probs)
+        elif pred_probs is None:
+            raise ValueError("pass X, pred_probs or both; got None for both.")
+        self.classes_, codes = encode_labels(y)
+        if X is not None:
+            check_consistent_length(X, codes)
+        if pred_probs is None:
+            check_classes(self, self.classes_, codes, min_per_class=2)
+            pred_probs = self._predict_out_of_fold(X, codes)
+        else:
+            check_classes(self, self.classes_, codes)
+        self.pred_probs_ = check_pred_probs(pred_probs)
+        self._check_fit(codes)
+        self._find(codes)
+        return self
+
+    def fit_resample(self, X, y, **fit_params):
+        """Fit, then return the rows whose label is not judged wrong.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Not None.
+        y : array-like of shape (n_samples,)
+        **fit_params : dict
+            Passed to ``fit``.
+
+        Returns
+        -------
+        X_kept, y_kept : same types as X and y
+            The kept rows in their order; ``sample_indices_`` are their row numbers.
+
+        Raises
+        ------
+        ValueError
+            As ``fit``; if X is None; or if every row of a class is flagged.
+        """
+        if X is None:
+            raise ValueError(
+                "fit_resample returns rows of X, which is None. Use fit(None, y, "
+                "pred_probs=...) and sample_indices_, the numbers of the rows to keep."
+            )
+        return super().fit_resample(X, y, **fit_params)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        if self.estimator is not None:
+            tags.input_tags = get_tags(self.estimator).input_tags
+        return tags
+
+    def _check_rows(self, X, pred_probs):
+        """Check what the default classifier learns; others check for themselves."""
+        if self.estimator is not None or pred_probs is not None:
+            validate_data(self, X, skip_check_array=True)
+            return X
+        # The last digits of sums depend on the type and on the order in memory.
+        return validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C")
+
+    def _predict_out_of_fold(self, X, codes):
+        """Let the classifier predict each fold after fitting it on the others."""
+        seed = int(random_generator(self.random_state).integers(2**31))
+        n_folds = min(self.cv, int(np.bincount(codes).min()))
+        folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+        if self.estimator is not None:
+            return self._predict(clone(self.estimator), X, codes, folds, seed)
+        # Sparse columns would be sparse no more if their mean were taken off.
+        scaler = StandardScaler(with_mean=not issparse(X))
+        best, least = None, np.inf
+        for C in _REGULARISATIONS:
+            model = make_pipeline(scaler, LogisticRegression(C=C, max_iter=1000))
+            proba = self._predict(model, X, codes, folds, seed)
+            loss = log_loss(codes, proba, labels=np.arange(len(self.classes_)))
+            if loss < least:
+                best, least = proba, loss
+        return best
+
+    def _predict(self, estimator, X, codes, folds, seed):
+        set_random_states(estimator, seed)
+        return cross_val_predict(
+            estimator, X, codes, cv=folds, n_jobs=self.n_jobs, method="predict_proba"
+        )
+
+    def _check_fit(self, codes):
+        """Refuse probabilities of other rows or of other classes."""
+        n_samples, n_classes = self.pred_probs_.shape
+        if n_samples != len(codes):
+            raise ValueError(
+                f"pred_probs must have one row for each label, {len(codes)}; got "
+                f"{n_samples}."
+            )
+        if n_classes != len(self.classes_):
+            raise ValueError(
+                f"pred_probs must have one column for each of the {len(self.classes_)} "
+                f"labels that occur in y; got {n_classes}. For classes without rows, "
+                "use find_label_issues with integer labels."
+            )
+
+    def _find(self, codes):
+        issues = LabelIssues(codes, self.pred_probs_)
+        self.thresholds_ = issues.thresholds
+        self.confident_joint_ = issues.joint
+        self.transition_matrix_ = transition_from_joint(issues.joint)
+        quality = label_quality(codes, self.pred_probs_, self.quality)
+        self.label_quality_ = np.clip(quality, 0, 1)
+        mask = issues.flag(self.filter_by)
+        scores = (mask + 1 - self.label_quality_.astype(np.float64)) / 2
+        # A flagged row of quality 1 must not fall on the threshold.
+        scores[mask] = np.maximum(scores[mask], np.nextafter(0.5, 1))
+        self._judge(scores, self.pred_probs_, codes)
+        self.noise_rate_ = float(1 - np.trace(issues.joint) / len(codes))

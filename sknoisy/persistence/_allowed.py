@@ -1,0 +1,211 @@
+"""Which classes and functions a file may name."""
+
+import functools
+import importlib
+import inspect
+import sys
+import types
+from collections.abc import Iterable
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+__all__ = ["find_names", "name_of"]
+
+# Enumerated: their prediction is numpy, or code that checks its input, so that no
+# array of a file makes it read or write beside its memory.
+_ENUMERATED = {
+    "builtins": "bool float int object print str",
+    "imblearn.pipeline": "Pipeline",
+    "sklearn.compose": "ColumnTransformer",
+    "sklearn.decomposition": "IncrementalPCA PCA TruncatedSVD",
+    "sklearn.discriminant_analysis": (
+        "LinearDiscriminantAnalysis QuadraticDiscriminantAnalysis"
+    ),
+    "sklearn.dummy": "DummyClassifier",
+    "sklearn.ensemble": (
+        "BaggingClassifier ExtraTreesClassifier ExtraTreesRegressor "
+        "RandomForestClassifier RandomForestRegressor StackingClassifier "
+        "VotingClassifier"
+    ),
+    "sklearn.feature_extraction.text": (
+        "CountVectorizer HashingVectorizer TfidfTransformer TfidfVectorizer"
+    ),
+    "sklearn.feature_selection": (
+        "SelectFromModel SelectKBest SelectPercentile VarianceThreshold chi2 f_classif "
+        "mutual_info_classif"
+    ),
+    "sklearn.impute": "MissingIndicator SimpleImputer",
+    "sklearn.linear_model": (
+        "LinearRegression LogisticRegression LogisticRegressionCV Ridge RidgeCV "
+        "RidgeClassifier RidgeClassifierCV"
+    ),
+    "sklearn.mixture": "BayesianGaussianMixture GaussianMixture",
+    "sklearn.naive_bayes": (
+        "BernoulliNB CategoricalNB ComplementNB GaussianNB MultinomialNB"
+    ),
+    "sklearn.pipeline": "FeatureUnion Pipeline",
+    "sklearn.preprocessing": (
+        "Binarizer FunctionTransformer LabelBinarizer LabelEncoder MaxAbsScaler "
+        "MinMaxScaler Normalizer OneHotEncoder OrdinalEncoder PowerTransformer "
+        "QuantileTransformer RobustScaler StandardScaler"
+    ),
+    "sklearn.svm": "LinearSVC",
+    "sklearn.tree": (
+        "DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier "
+        "ExtraTreeRegressor"
+    ),
+    # Not those that read pickles when a fit begins, nor those that write elsewhere.
+    "skorch.callbacks": (
+        "BatchScoring EarlyStopping EpochScoring EpochTimer Freezer "
+        "GradientNormClipping LRScheduler PassthroughScoring PrintLog ProgressBar "
+        "Unfreezer"
+    ),
+    "torch.utils.data": "DataLoader",
+    "skorch.classifier": "NeuralNetBinaryClassifier NeuralNetClassifier",
+    "skorch.dataset": "Dataset ValidSplit",
+    "skorch.setter": "optimizer_setter",
+    "skorch.utils": (
+        "_indexing_dict _indexing_list_tuple_of_data _indexing_ndframe _indexing_none "
+        "_indexing_other noop to_numpy to_tensor"
+    ),
+}
+# Rooms of ours that hold functions which only compute.
+_PURE = {"sknoisy.losses", "sknoisy.nets", "sknoisy.noise"}
+# Here a class of the expected kind is enough, wherever under the room it stands.
+_BY_KIND = {
+    "numpy": ("numpy", "generic"),
+    "torch.nn": ("torch.nn", "Module"),
+    "torch.optim": ("torch.optim", "Optimizer"),
+    "torch.optim.lr_scheduler": ("torch.optim.lr_scheduler", "LRScheduler"),
+    "torchvision.models": ("torch.nn", "Module"),
+    "torchvision.ops": ("torch.nn", "Module"),
+}
+
+
+def name_of(value: Any) -> str:
+    """Return the name under which a file refers to a class or function.
+
+    Parameters
+    ----------
+    value : class or function
+
+    Returns
+    -------
+    name : str
+        With the room that is public, as "torch.nn.Linear", if there is one.
+
+    Raises
+    ------
+    ValueError
+        If it has no name of its own.
+    """
+    own = getattr(value, "__qualname__", None) or getattr(value, "__name__", "")
+    if not own or "<lambda>" in own:
+        raise ValueError("a lambda has no name to find it by")
+    owner = getattr(value, "__self__", None)
+    if not isinstance(owner, types.ModuleType | type | None):
+        raise ValueError("it belongs to an object")
+    module = getattr(value, "__module__", None) or "builtins"
+    room = _room_of(module)
+    if room and vars(sys.modules.get(room, types)).get(own) is value:
+        return f"{room}.{own}"
+    return f"{module}.{own}"
+
+
+def find_names(names: Iterable[str], known: Iterable[Any]) -> dict[str, Any]:
+    """Find the classes and functions that a file names, without asking the file how.
+
+    Parameters
+    ----------
+    names : iterable of str
+    known : iterable of classes and functions
+        What the caller vouches for.
+
+    Returns
+    -------
+    found : dict of str to class or function
+
+    Raises
+    ------
+    ValueError
+        If a name is neither allowed nor known.
+    """
+    vouched = _by_name(known)
+    found = {}
+    for name in names:
+        value = _find(name)
+        found[name] = vouched.get(name) if value is None else value
+    missing = sorted(name for name, value in found.items() if value is None)
+    if missing:
+        raise ValueError(
+            f"it names {', '.join(missing)}, which no file may bring along. If you "
+            "trust the file, pass these classes and functions: "
+            f"load(path, known=[{', '.join(name.split('.')[-1] for name in missing)}])."
+        )
+    return found
+
+
+def _by_name(known: Iterable[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for value in known:
+        if not callable(value):
+            raise TypeError(
+                f"known must be a list of classes and functions; it holds {value!r}."
+            )
+        name = name_of(value)
+        if found.setdefault(name, value) is not value:
+            raise TypeError(f"known holds two different {name}.")
+    return found
+
+
+def _find(name: str) -> Any:
+    """Return an allowed class or function, or None. Imports rooms, never the name."""
+    module, _, own = name.rpartition(".")
+    room = _room_of(module)
+    if not room or not own.isidentifier():
+        return None
+    try:
+        importlib.import_module(room)
+    except ImportError:
+        return None
+    value = vars(sys.modules.get(module, types)).get(own)
+    if room in _ENUMERATED:
+        return value if module == room and own in _ENUMERATED[room].split() else None
+    if room in _BY_KIND:
+        where, base = _BY_KIND[room]
+        kind = getattr(importlib.import_module(where), base)
+        return value if inspect.isclass(value) and issubclass(value, kind) else None
+    return value if _is_ours(value, room, own) else None
+
+
+def _is_ours(value: Any, room: str, own: str) -> bool:
+    """Whether a part of sknoisy is an estimator, a part of a net, or only computes."""
+    if not getattr(value, "__module__", "").startswith(room):
+        return False
+    is_public = own in getattr(sys.modules[room], "__all__", ())
+    if not inspect.isclass(value):
+        return is_public and room in _PURE
+    kinds: tuple[type, ...] = (BaseEstimator,)
+    if "torch" in sys.modules:
+        from skorch.callbacks import Callback
+        from torch import nn
+
+        kinds += (nn.Module, Callback)
+    return issubclass(value, kinds) or (is_public and room == "sknoisy.nets")
+
+
+@functools.cache
+def _rooms() -> list[str]:
+    """Return the rooms whose parts a file may name, the longest names first."""
+    from sknoisy import _HOME
+
+    ours = {*_HOME.values(), *_PURE} - {"sknoisy", "sknoisy.persistence"}
+    return sorted({*_ENUMERATED, *_BY_KIND, *ours}, key=len, reverse=True)
+
+
+def _room_of(module: str) -> str | None:
+    return next(
+        (room for room in _rooms() if module == room or module.startswith(room + ".")),
+        None,
+    )

@@ -1,0 +1,292 @@
+"""From an estimator to plain values and arrays."""
+
+import functools
+import math
+import os
+import sys
+import types
+from collections import OrderedDict
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.tree._tree import Tree
+from sklearn.utils import Bunch
+
+from sknoisy.persistence._allowed import name_of
+from sknoisy.persistence._consistency import check_estimator_state
+
+__all__ = ["PATHS_TO_PICKLES", "Encoder"]
+
+# A fit would unpickle what it finds there, so that a file must not say where.
+PATHS_TO_PICKLES = ("checkpoint", "memory", "torch_load_kwargs")
+# What lives during a training only.
+_SHORT_LIVED = {
+    *("hooks_", "autocast_", "augmentation_", "sample_weight_", "maps_"),
+    *("resumes_", "training_key_"),
+}
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, np.ufunc)
+_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+# What an array of numpy is stored as, if safetensors has no word for its dtype.
+STORED_AS = {"U": "<u4", "S": "|u1", "M": "<i8", "m": "<i8"}
+
+
+class Encoder:
+    """Turn an estimator into values that JSON holds, and arrays.
+
+    What has an identity (arrays, tensors, estimators, parts of nets) stands once in a
+    flat list, in front of all that refer to it by number: what was shared stays so.
+
+    Attributes
+    ----------
+    objects : list of dict
+    arrays : dict of str to ndarray
+    names : set of str
+        Classes and functions that the objects name.
+    """
+
+    def __init__(self):
+        self.objects = []
+        self.arrays = {}
+        self.names = set()
+        # Keeps what is encoded alive: the numbers of id() would be given again.
+        self._done = {}
+        self._open = set()
+        self._path = []
+
+    def encode(self, value):
+        """Return what stands for a value in JSON.
+
+        Raises
+        ------
+        ValueError
+            If nothing does, with the place of the value.
+        """
+        kind = type(value)
+        if value is None or kind in (bool, str):
+            return value
+        if kind is int:
+            return value if value.bit_length() < 2**12 else self.refuse("is too large")
+        if kind is float:
+            return value if math.isfinite(value) else _typed("float", value=repr(value))
+        if kind is list:
+            return self._items(value)
+        make = _CONTAINERS.get(kind)
+        if make is not None:
+            return make(self, value)
+        if isinstance(value, np.generic):
+            return self._scalar(value)
+        if isinstance(value, np.dtype):
+            return _typed("dtype", value=self._dtype(value))
+        if isinstance(value, (type, *_FUNCTIONS)):
+            return _typed("name", name=self.name(value))
+        if isinstance(value, functools.partial):
+            parts = value.func, value.args, value.keywords
+            return _typed("partial", items=self._items(parts))
+        if "torch" in sys.modules:
+            from sknoisy.persistence._torch_parts import encode_torch_value
+
+            found = encode_torch_value(self, value)
+            if found is not None:
+                return found
+        return self._refer(value, self._kind_of(value))
+
+    def at(self, label, value):
+        """Encode a part of what is being encoded; errors name it by the label."""
+        self._path.append(label)
+        found = self.encode(value)
+        self._path.pop()
+        return found
+
+    def attributes(self, values):
+        """Encode attributes by name."""
+        return {name: self.at(f".{name}", value) for name, value in values.items()}
+
+    def name(self, value):
+        """Return the name of a class or function, and note that it is needed."""
+        try:
+            name = name_of(value)
+        except ValueError as error:
+            self.refuse(f"cannot be found again: {error}. Define it with a name")
+        self.names.add(name)
+        return name
+
+    def store(self, array):
+        """Keep an array of numbers; return its name in the file."""
+        name = str(len(self.arrays))
+        # Not ascontiguousarray, which makes a row of a number.
+        array = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+        self.arrays[name] = array
+        return name
+
+    def refuse(self, why):
+        """Raise the error that a value cannot be saved."""
+        place = "".join(self._path).lstrip(".")
+        raise ValueError(
+            f"{place} {why}. Such a value cannot be saved; pickle may store it, for "
+            "those who trust the file."
+        )
+
+    @contextmanager
+    def below(self, label):
+        """Let errors begin with a name."""
+        self._path.append(label)
+        yield
+        self._path.pop()
+
+    def _refer(self, value, make):
+        if id(value) not in self._done:
+            if id(value) in self._open:
+                self.refuse("contains itself")
+            self._open.add(id(value))
+            entry = make(self, value)
+            self._open.discard(id(value))
+            self._done[id(value)] = len(self.objects), value
+            self.objects.append(entry)
+        return _typed("ref", id=self._done[id(value)][0])
+
+    def _kind_of(self, value):
+        if type(value) in (np.ndarray, np.memmap):
+            return Encoder._array
+        if type(value) is np.random.RandomState:
+            return Encoder._random_state
+        if type(value) is np.random.Generator:
+            return Encoder._generator
+        if type(value) is Tree:
+            return Encoder._tree
+        if isinstance(value, BaseEstimator):
+            return Encoder._estimator
+        if "torch" in sys.modules:
+            from sknoisy.persistence._torch_parts import torch_encoder_of
+
+            make = torch_encoder_of(value)
+            if make is not None:
+                return make
+        if not _is_plain(value):
+            self.refuse(f"is a {type(value).__module__}.{type(value).__qualname__}")
+        return Encoder._instance
+
+    def _items(self, values):
+        return [self.at(f"[{i}]", value) for i, value in enumerate(values)]
+
+    def _pairs(self, values):
+        return [
+            [self.encode(key), self.at(f"[{key!r:.60}]", value)]
+            for key, value in values.items()
+        ]
+
+    def _scalar(self, value):
+        kind = type(value).__name__
+        if isinstance(value, np.bool | np.integer | np.str_) or kind in _FLOATS:
+            return _typed("scalar", dtype=kind, value=self.encode(value.item()))
+        return self.refuse(f"is a numpy.{kind}")
+
+    def _dtype(self, dtype):
+        is_long = dtype.itemsize > {"f": 8, "c": 16}.get(dtype.kind, np.inf)
+        if dtype.kind not in "biufcUSMm" or is_long:
+            self.refuse(f"has dtype {dtype}")
+        return dtype.newbyteorder("<").str
+
+    def _array(self, array):
+        if array.dtype == object:
+            items = self._items(array.ravel().tolist())
+            return _typed("object array", shape=list(array.shape), items=items)
+        if array.dtype.itemsize == 0:
+            self.refuse(f"has dtype {array.dtype}")
+        dtype = self._dtype(array.dtype)
+        # Products of matrices add in the order of memory: it is part of the result.
+        is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+        order = "F" if is_fortran else "C"
+        array = np.asarray(array.T if is_fortran else array, dtype, order="C")
+        if array.dtype.kind in STORED_AS:
+            array = array[..., None].view(STORED_AS[array.dtype.kind])
+        elif array.dtype.kind == "c":
+            array = array[..., None].view(array.real.dtype)
+        return _typed("array", array=self.store(array), dtype=dtype, order=order)
+
+    def _random_state(self, value):
+        state = value.get_state(legacy=False)
+        return _typed("random state", state=self.encode(state))
+
+    def _generator(self, value):
+        state = value.bit_generator.state
+        if state["bit_generator"] not in _GENERATORS:
+            self.refuse(f"draws from a {state['bit_generator']}")
+        return _typed("generator", state=self.encode(state))
+
+    def _tree(self, tree):
+        state = tree.__getstate__()
+        nodes = state["nodes"]
+        return _typed(
+            "tree",
+            n_features=tree.n_features,
+            n_classes=self.encode(tree.n_classes),
+            n_outputs=tree.n_outputs,
+            max_depth=state["max_depth"],
+            nodes={name: self.encode(nodes[name]) for name in nodes.dtype.names},
+            values=self.encode(state["values"]),
+        )
+
+    def _estimator(self, estimator):
+        try:
+            check_estimator_state(estimator)
+        except ValueError as error:
+            self.refuse(f"cannot be checked when it is read: {error}")
+        own = vars(estimator)
+        names = [name for name in estimator.get_params(deep=False) if name in own]
+        params = {name: _without_path(name, own[name]) for name in names}
+        learnt = {k: v for k, v in own.items() if k not in {*params, *_SHORT_LIVED}}
+        return _typed(
+            "estimator",
+            **{"class": self.name(type(estimator))},
+            params=self.attributes(params),
+            attributes=self.attributes(learnt),
+        )
+
+    def _instance(self, value):
+        kind = self.name(type(value))
+        attributes = self.attributes(vars(value))
+        return _typed("instance", **{"class": kind}, attributes=attributes)
+
+
+def _typed(kind, **fields):
+    return {"type": kind, **fields}
+
+
+def _without_path(name, value):
+    if name not in PATHS_TO_PICKLES or isinstance(value, bool | int | float):
+        return value
+    is_path = isinstance(value, str | os.PathLike | dict) or hasattr(value, "cache")
+    return None if is_path else value
+
+
+def _is_plain(value):
+    """Whether the attributes of an object are all there is to it."""
+    kind = type(value)
+    is_usual = (
+        kind.__reduce_ex__ is object.__reduce_ex__
+        and kind.__reduce__ is object.__reduce__
+        and kind.__getstate__ is object.__getstate__
+        and not hasattr(kind, "__setstate__")
+    )
+    # Of built-in bases only object: a list or a file holds more than attributes.
+    is_python = all(base is object or base.__flags__ & 512 for base in kind.__mro__)
+    has_slots = any(vars(base).get("__slots__") for base in kind.__mro__)
+    return is_usual and is_python and not has_slots and hasattr(value, "__dict__")
+
+
+_FLOATS = ("float16", "float32", "float64")
+_CONTAINERS = {
+    tuple: lambda own, value: _typed("tuple", items=own._items(value)),
+    # Sets have no order: files of the same estimator should be the same.
+    set: lambda own, value: _typed("set", items=own._items(sorted(value, key=repr))),
+    frozenset: lambda own, value: _typed(
+        "frozenset", items=own._items(sorted(value, key=repr))
+    ),
+    dict: lambda own, value: _typed("dict", items=own._pairs(value)),
+    OrderedDict: lambda own, value: _typed("OrderedDict", items=own._pairs(value)),
+    Bunch: lambda own, value: _typed("Bunch", items=own._pairs(value)),
+    slice: lambda own, value: _typed(
+        "slice", items=own._items([value.start, value.stop, value.step])
+    ),
+}

@@ -1,0 +1,270 @@
+"""Tensors, modules, optimizers and callbacks, taken apart and put together."""
+
+import inspect
+from collections import defaultdict
+
+import torch
+from skorch.callbacks import Callback
+from skorch.dataset import ValidSplit
+from skorch.history import History
+from torch import nn
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
+
+__all__ = [
+    "TORCH_DECODERS",
+    "encode_torch_value",
+    "settle_net",
+    "torch_encoder_of",
+]
+
+# What torch keeps about each module; its parameters and parts are stored by name.
+_INTERNAL = set(vars(nn.Module())) - {"training"}
+_HOOKS = sorted(name for name in _INTERNAL if "hooks" in name)
+# A scheduler holds the optimizer, and each training makes a new one; a bar is open.
+_OF_CALLBACKS = {"lr_scheduler_", "pbar_"}
+# torch has dtypes that numpy lacks: stored as integers of that size.
+_BITS = {torch.bfloat16: torch.int16}
+_DTYPES = {
+    *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+}
+# Their fused steps are given states as they are.
+_FUSED = (SGD, Adagrad, Adam, AdamW)
+
+
+def encode_torch_value(encoder, value):
+    """Return what stands for a value of torch or skorch without identity, or None."""
+    if isinstance(value, torch.dtype):
+        return {"type": "torch.dtype", "value": str(value).removeprefix("torch.")}
+    if isinstance(value, torch.device):
+        return {"type": "torch.device", "value": str(value)}
+    if type(value) is torch.Size:
+        return {"type": "torch.Size", "items": list(value)}
+    if type(value) is History:
+        return {"type": "History", "items": encoder.encode(list(value))}
+    # Its class would be imported with all of torch's compiler.
+    if isinstance(value, nn.Module) and type(value).__name__ == "OptimizedModule":
+        # Compiled again at the next fit; the network is the same.
+        return encoder.encode(value._orig_mod)
+    return None
+
+
+def torch_encoder_of(value):
+    """Return the function that takes an object of torch or skorch apart, or None."""
+    if type(value) in (torch.Tensor, nn.Parameter):
+        return _tensor
+    if isinstance(value, nn.Module):
+        return _module
+    if isinstance(value, Optimizer):
+        return _optimizer
+    if isinstance(value, Callback | ValidSplit):
+        return _part_of_net
+    return None
+
+
+def settle_net(net):
+    """Let a net compute where its tensors are."""
+    if torch.cuda.is_available() or net.device is None:
+        return
+    if torch.device(net.device).type == "cuda":
+        net.device = "cpu"
+
+
+def _tensor(encoder, tensor):
+    is_dense = tensor.layout is torch.strided and not tensor.is_meta
+    if not is_dense or tensor.dtype not in _DTYPES:
+        encoder.refuse(f"is a tensor of {tensor.layout} and {tensor.dtype}")
+    values = tensor.detach().cpu()
+    form = "contiguous"
+    if values.ndim == 4 and not values.is_contiguous():
+        if values.is_contiguous(memory_format=torch.channels_last):
+            form = "channels_last"
+    values = values.contiguous().view(_BITS.get(tensor.dtype, tensor.dtype))
+    return {
+        "type": "tensor",
+        "array": encoder.store(values.numpy()),
+        "dtype": str(tensor.dtype).removeprefix("torch."),
+        "memory_format": form,
+        "device": tensor.device.type,
+        "is_parameter": type(tensor) is nn.Parameter,
+        "requires_grad": tensor.requires_grad,
+    }
+
+
+def _module(encoder, module):
+    for name in _HOOKS:
+        if vars(module).get(name):
+            encoder.refuse(f"has hooks ({name})")
+    own = {name: value for name, value in vars(module).items() if name not in _INTERNAL}
+    return {
+        "type": "module",
+        "class": encoder.name(type(module)),
+        "parameters": encoder.attributes(module._parameters),
+        "buffers": encoder.attributes(module._buffers),
+        "unsaved_buffers": sorted(module._non_persistent_buffers_set),
+        "modules": encoder.attributes(module._modules),
+        "attributes": encoder.attributes(own),
+    }
+
+
+def _optimizer(encoder, optimizer):
+    state = optimizer.__getstate__()
+    if set(state) != {"defaults", "state", "param_groups"}:
+        encoder.refuse(f"has a state of its own, {sorted(state)}")
+    return {
+        "type": "optimizer",
+        "class": encoder.name(type(optimizer)),
+        "defaults": encoder.at(".defaults", state["defaults"]),
+        "groups": encoder.at(".param_groups", state["param_groups"]),
+        "state": [
+            [encoder.encode(parameter), encoder.at(".state", dict(values))]
+            for parameter, values in state["state"].items()
+        ],
+    }
+
+
+def _part_of_net(encoder, value):
+    own = {k: v for k, v in vars(value).items() if k not in _OF_CALLBACKS}
+    return {
+        "type": "part of a net",
+        "class": encoder.name(type(value)),
+        "attributes": encoder.attributes(own),
+    }
+
+
+def _make_tensor(decoder, entry):
+    array, dtype, form, device, is_parameter, requires_grad = decoder.fields(
+        entry,
+        *("array", "dtype", "memory_format", "device"),
+        *("is_parameter", "requires_grad"),
+    )
+    dtype = _dtype(dtype)
+    tensor = torch.from_numpy(decoder.stored(array).copy())
+    stored_as = _BITS.get(dtype, dtype)
+    decoder.require(tensor.dtype == stored_as, "a tensor has another dtype")
+    tensor = tensor.view(dtype)
+    if form == "channels_last":
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
+    tensor = tensor.to(_device(device))
+    decoder.require(isinstance(requires_grad, bool), "requires_grad is no bool")
+    if is_parameter is True:
+        return nn.Parameter(tensor, requires_grad)
+    return tensor.requires_grad_(requires_grad)
+
+
+def _make_module(decoder, entry):
+    name, parameters, buffers, unsaved, modules, attributes = decoder.fields(
+        entry,
+        *("class", "parameters", "buffers", "unsaved_buffers", "modules"),
+        "attributes",
+    )
+    kind = decoder.kind(name, nn.Module)
+    module = kind.__new__(kind)
+    # The state of any module; its class would allocate what the file says.
+    nn.Module.__init__(module)
+    for name, part in decoder.values(parameters):
+        decoder.require(part is None or type(part) is nn.Parameter, "no parameter")
+        module._parameters[name] = part
+    for name, part in decoder.values(buffers):
+        decoder.require(part is None or type(part) is torch.Tensor, "no buffer")
+        module._buffers[name] = part
+    for name, part in decoder.values(modules):
+        decoder.require(part is None or isinstance(part, nn.Module), "no module")
+        module._modules[name] = part
+    for names in (module._parameters, module._buffers, module._modules):
+        for name in names:
+            # A part must not stand in front of a method.
+            found = inspect.getattr_static(kind, name, None)
+            decoder.require(not callable(found) and "." not in name, "a part's name")
+    decoder.require(set(unsaved) <= set(module._buffers), "a buffer is not there")
+    module._non_persistent_buffers_set = set(unsaved)
+    values = decoder.attributes(kind, attributes)
+    decoder.require(not _INTERNAL & set(values), "an attribute of torch's own")
+    vars(module).update(values)
+    return module
+
+
+def _make_optimizer(decoder, entry):
+    name, defaults, groups, state = decoder.fields(
+        entry, "class", "defaults", "groups", "state"
+    )
+    kind = decoder.kind(name, Optimizer)
+    groups = decoder.decode(groups)
+    learnt = defaultdict(dict)
+    for pair in state:
+        parameter, values = (decoder.decode(part) for part in pair)
+        decoder.require(isinstance(parameter, torch.Tensor), "no parameter")
+        learnt[parameter] = values
+    ours = [parameter for group in groups for parameter in group["params"]]
+    decoder.require(
+        all(isinstance(parameter, torch.Tensor) for parameter in ours)
+        and len(set(ours)) == len(ours)
+        and set(learnt) <= set(ours),
+        "the optimizer's parameters",
+    )
+    if issubclass(kind, _FUSED):
+        for parameter, values in learnt.items():
+            for name, value in values.items():
+                fits = not isinstance(value, torch.Tensor) or (
+                    value.shape == (() if name == "step" else parameter.shape)
+                )
+                decoder.require(fits, "the optimizer's state has another shape")
+    optimizer = kind.__new__(kind)
+    optimizer.__setstate__(
+        {
+            "defaults": decoder.decode(defaults),
+            "state": learnt,
+            "param_groups": groups,
+        }
+    )
+    return optimizer
+
+
+def _make_part_of_net(decoder, entry):
+    name, attributes = decoder.fields(entry, "class", "attributes")
+    kind = decoder.kind(name, (Callback, ValidSplit))
+    part = kind.__new__(kind)
+    vars(part).update(decoder.attributes(kind, attributes))
+    return part
+
+
+def _make_history(decoder, entry):
+    (items,) = decoder.fields(entry, "items")
+    items = decoder.decode(items)
+    decoder.require(
+        isinstance(items, list) and all(type(row) is dict for row in items), "History"
+    )
+    return History(items)
+
+
+def _make_size(decoder, entry):
+    (items,) = decoder.fields(entry, "items")
+    decoder.require(all(type(size) is int for size in items), "torch.Size")
+    return torch.Size(items)
+
+
+def _dtype(name):
+    found = next((dtype for dtype in _DTYPES if str(dtype) == f"torch.{name}"), None)
+    if found is None:
+        raise ValueError(f"no torch dtype {name!r:.40}")
+    return found
+
+
+def _device(name):
+    """Return the device of that kind; the CPU if there is none."""
+    device = torch.device(name)
+    if device.type == "cuda" and torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("cpu")
+
+
+TORCH_DECODERS = {
+    "tensor": _make_tensor,
+    "module": _make_module,
+    "optimizer": _make_optimizer,
+    "part of a net": _make_part_of_net,
+    "History": _make_history,
+    "torch.Size": _make_size,
+    "torch.dtype": lambda decoder, entry: _dtype(*decoder.fields(entry, "value")),
+    "torch.device": lambda decoder, entry: _device(*decoder.fields(entry, "value")),
+}
