@@ -20,7 +20,6 @@ from sknoisy._validation import (
     StrOptions,
     check_classes,
     check_parameters,
-    check_weights,
     encode_labels,
 )
 from sknoisy.base import NoiseScoresMixin
@@ -137,7 +136,7 @@ class CleanedClassifier(
         self.action = action
         self.memory = memory
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y):
         """Fit the detector on the given labels, then the classifier on cleaned ones.
 
         Parameters
@@ -146,9 +145,6 @@ class CleanedClassifier(
             Whatever both the detector and the classifier take.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows for the classifier, with "reweight" times
-            ``1 - noise_scores_``. The detector gets them, too, if it takes weights.
 
         Returns
         -------
@@ -163,7 +159,7 @@ class CleanedClassifier(
             If what was given as detector does not judge labels.
         """
         check_parameters(self)
-        weight_name = self._check_weight_name(sample_weight)
+        weight_name = self._check_weight_name()
         for name in ("n_features_in_", "classifier_"):
             vars(self).pop(name, None)
         if y is None:
@@ -174,10 +170,8 @@ class CleanedClassifier(
         self.classes_, codes = encode_labels(y)
         check_consistent_length(X, codes)
         check_classes(self, self.classes_, codes)
-        if sample_weight is not None:
-            sample_weight = check_weights(sample_weight, codes, dtype=np.float64)
-        self._detect(X, self.classes_[codes], sample_weight)
-        self._fit_classifier(X, codes, sample_weight, weight_name)
+        self._detect(X, self.classes_[codes])
+        self._fit_classifier(X, codes, weight_name)
         return self
 
     def predict(self, X):
@@ -268,46 +262,39 @@ class CleanedClassifier(
         )
         return tags
 
-    def _check_weight_name(self, sample_weight):
+    def _check_weight_name(self):
         """Return how the classifier calls its weights; None if it needs none."""
-        if self.action != "reweight" and sample_weight is None:
+        if self.action != "reweight":
             return None
         name = _weight_name(self.classifier)
         if name is None:
-            asker = "sample_weight was given"
-            if self.action == "reweight":
-                asker = "action='reweight' needs sample weights"
             raise ValueError(
-                f"{asker}, but {type(self.classifier).__name__} takes none in fit. Use "
-                "action='drop' or 'relabel' without sample_weight, or another "
-                "classifier."
+                "action='reweight' needs sample weights, but "
+                f"{type(self.classifier).__name__} takes none in fit. Use "
+                "action='drop' or 'relabel', or another classifier."
             )
         return name
 
-    def _detect(self, X, y, sample_weight):
-        name = None if sample_weight is None else _weight_name(self.detector)
-        fit_params = {} if name is None else {name: sample_weight}
+    def _detect(self, X, y):
         fit_detector = check_memory(self.memory).cache(_fit_detector)
-        self.detector_ = fit_detector(clone(self.detector), X, y, fit_params)
+        self.detector_ = fit_detector(clone(self.detector), X, y)
         judge = judge_of(self.detector_, len(y))
         self.noise_scores_ = np.array(judge.noise_scores_, dtype=np.float64)
         self.noise_mask_ = np.array(judge.noise_mask_, dtype=bool)
         self.noise_rate_ = float(judge.noise_rate_)
         self.suggested_labels_ = np.array(judge.suggested_labels_)
 
-    def _fit_classifier(self, X, codes, weights, weight_name):
+    def _fit_classifier(self, X, codes, weight_name):
         if self.action == "relabel":
             _, codes = encode_labels(self.suggested_labels_, self.classes_)
-        if self.action == "reweight":
-            trust = 1 - self.noise_scores_
-            weights = trust if weights is None else weights * trust
-        kept = np.arange(len(codes))
         if self.action == "drop":
             kept = np.flatnonzero(~self.noise_mask_)
             X, codes = _safe_indexing(_indexable(X), kept), codes[kept]
-        weights = None if weights is None else weights[kept]
-        self._refuse_lost_classes(codes if weights is None else codes[weights > 0])
-        fit_params = {} if weight_name is None else {weight_name: weights}
+        left, fit_params = codes, {}
+        if self.action == "reweight":
+            weights = 1 - self.noise_scores_
+            left, fit_params = codes[weights > 0], {weight_name: weights}
+        self._refuse_lost_classes(left)
         self.classifier_ = clone(self.classifier)
         self.classifier_.fit(X, self.classes_[codes], **fit_params)
 
@@ -322,9 +309,9 @@ class CleanedClassifier(
             )
 
 
-def _fit_detector(detector, X, y, fit_params):
+def _fit_detector(detector, X, y):
     """Fit the detector: what a joblib memory remembers."""
-    return detector.fit(X, y, **fit_params)
+    return detector.fit(X, y)
 
 
 def _indexable(X):

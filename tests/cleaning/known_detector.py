@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator
 
 from sknoisy.base import NoiseDetectorMixin
 
-# One entry for each fit: its X, y and sample_weight.
+# One entry for each fit: its X and y.
 FITS = []
 
 
@@ -18,10 +18,7 @@ class KnownDetector(NoiseDetectorMixin, BaseEstimator):
         self.rate = rate
 
     def fit(self, X, y):
-        FITS.append((X, y, None))
-        return self._decide(X, y)
-
-    def _decide(self, X, y):
+        FITS.append((X, y))
         scores = np.asarray(X)[:, 0] if self.scores is None else self.scores
         self.noise_scores_ = np.array(scores, dtype=np.float64)
         self.noise_mask_ = self.noise_scores_ > self.level
@@ -31,11 +28,3 @@ class KnownDetector(NoiseDetectorMixin, BaseEstimator):
         step = self.noise_mask_.astype(int)
         self.suggested_labels_ = self.classes_[(codes + step) % len(self.classes_)]
         return self
-
-
-class WeighedDetector(KnownDetector):
-    """The same, and it takes weights."""
-
-    def fit(self, X, y, sample_weight=None):
-        FITS.append((X, y, sample_weight))
-        return self._decide(X, y)
