@@ -1,0 +1,246 @@
+"""From the columns of a table to the numbers that a detector takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from sknoisy.command_line._errors import CommandError
+from sknoisy.command_line._files import import_pandas
+
+_MAX_CATEGORIES = 40
+_MAX_TEXT_FEATURES = 100
+# Any run of letters and digits, and any other mark by itself: no text that is not
+# blank is without a word.
+_WORD = r"(?u)\w+|[^\w\s]"
+_ID_NAME = re.compile(r"(.*[^a-z0-9])?(id|uuid|guid|index)", re.IGNORECASE)
+# Of the formats with day and month in either order, the first that fits all cells.
+_DATES = {
+    r"\d{4}-\d{2}-\d{2}([T ].*)?": ("ISO8601",),
+    r"\d{1,2}\.\d{1,2}\.\d{4}": ("%d.%m.%Y",),
+    r"\d{1,2}/\d{1,2}/\d{4}": ("%m/%d/%Y", "%d/%m/%Y"),
+}
+
+
+@dataclass(frozen=True)
+class NumberTable:
+    """A table as numbers, and what became of its columns.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_samples, n_features), dtype float32
+    kinds : dict of str to list of str
+        Names of the columns that are "numeric", "date", "categorical" and "text".
+    dropped : dict of str to str
+        Why a column is not used.
+    """
+
+    values: NDArray[np.float32]
+    kinds: dict[str, list[str]]
+    dropped: dict[str, str]
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether there are numbers and dates only."""
+        return not (self.kinds["categorical"] or self.kinds["text"])
+
+
+def to_numbers(
+    frame: Any, *, text: Collection[str] = (), random_state: int | None = None
+) -> NumberTable:
+    """Turn a table into numbers of one scale.
+
+    Numbers and dates: the median where missing, with a column that says so; then mean 0
+    and variance 1. Few distinct values: one column each, also for a missing one. Texts:
+    TF-IDF, reduced to at most 100 columns by a truncated SVD. A column with one value
+    only is dropped, and one that numbers or names the rows.
+
+    Parameters
+    ----------
+    frame : pandas DataFrame
+        Without the labels.
+    text : collection of str
+        Columns that are texts, whatever they look like.
+    random_state : int or None
+        Of the SVD.
+
+    Returns
+    -------
+    table : NumberTable
+
+    Raises
+    ------
+    CommandError
+        If no column is left, or a cell holds more than one value.
+    """
+    kinds: dict[str, list[str]] = {
+        "numeric": [],
+        "date": [],
+        "categorical": [],
+        "text": [],
+    }
+    dropped: dict[str, str] = {}
+    columns: dict[str, Any] = {}
+    for name in frame.columns:
+        kind, columns[name] = _recognise(frame[name], name in text)
+        if kind in kinds:
+            kinds[kind].append(name)
+        else:
+            dropped[name] = kind
+    if len(dropped) == frame.shape[1]:
+        raise CommandError("no column is left to judge the labels by")
+    parts = [_scaled_and_encoded(columns, kinds)]
+    parts += [_text_features(columns[name], random_state) for name in kinds["text"]]
+    values = np.hstack([part for part in parts if part is not None])
+    return NumberTable(values, kinds, dropped)
+
+
+def _recognise(column: Any, is_text: bool) -> tuple[str, Any]:
+    """Return the kind of a column, or why to drop it, and its cells made uniform."""
+    pd = import_pandas()
+    if is_text:
+        return "text", _as_strings(column)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return _number_or_constant("date", _days(column))
+    if pd.api.types.is_timedelta64_dtype(column):
+        return _number_or_constant("date", column / pd.Timedelta(days=1))
+    if pd.api.types.is_numeric_dtype(column):
+        return _recognise_numbers(column)
+    return _recognise_strings(column.name, _as_strings(column))
+
+
+def _recognise_numbers(column: Any) -> tuple[str, Any]:
+    numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers[np.isinf(numbers)] = np.nan
+    if len(numbers) > 2 and (np.diff(numbers) == 1).all():
+        return "numbers the rows", None
+    is_whole = np.isfinite(numbers).all() and (numbers == np.rint(numbers)).all()
+    is_distinct = len(np.unique(numbers)) == len(numbers)
+    if _ID_NAME.fullmatch(str(column.name)) and is_whole and is_distinct:
+        return "names the rows", None
+    return _number_or_constant("numeric", numbers)
+
+
+def _recognise_strings(name: str, strings: Any) -> tuple[str, Any]:
+    pd = import_pandas()
+    present = strings.dropna()
+    values = present.unique()
+    if len(values) == 0 or (len(values) == 1 and len(present) == len(strings)):
+        return "has one value only", None
+    numbers = pd.to_numeric(present, errors="coerce")
+    if not numbers.isna().any():
+        numbers = numbers.astype(np.float64).reindex(strings.index)
+        return _recognise_numbers(numbers.rename(name))
+    dates = _parsed_dates(present)
+    if dates is not None:
+        return _number_or_constant("date", _days(dates).reindex(strings.index))
+    has_blanks = present.str.contains(r"\s", regex=True).any()
+    if len(values) == len(strings) and not has_blanks:
+        return "names the rows", None
+    if len(values) <= _MAX_CATEGORIES and 2 * len(values) <= len(present):
+        return "categorical", strings
+    return "text", strings
+
+
+def _number_or_constant(kind: str, numbers: Any) -> tuple[str, Any]:
+    numbers = np.asarray(numbers, dtype=np.float64)
+    if len(np.unique(numbers)) == 1:  # NaN are equal here
+        return "has one value only", None
+    return kind, numbers
+
+
+def _as_strings(column: Any) -> Any:
+    """Return the cells as strings, None where missing, numbered from 0."""
+    pd = import_pandas()
+    column = column.reset_index(drop=True)
+    missing = column.isna().to_numpy()
+    cells = np.full(len(column), None, dtype=object)
+    for row in np.flatnonzero(~missing):
+        cell = column.iat[row]
+        if isinstance(cell, list | tuple | dict | set | np.ndarray):
+            raise CommandError(
+                f"column {column.name!r} holds several values a cell "
+                f"({type(cell).__name__}); spread them over columns, or --drop it"
+            )
+        cells[row] = str(cell)
+    return pd.Series(cells, name=column.name, dtype=object)
+
+
+def _parsed_dates(present: Any) -> Any:
+    """Return strings as dates, or None if they are none."""
+    pd = import_pandas()
+    for pattern, formats in _DATES.items():
+        if not present.str.fullmatch(pattern).all():
+            continue
+        for format_ in formats:
+            dates = pd.to_datetime(present, format=format_, errors="coerce", utc=True)
+            if not dates.isna().any():
+                return dates
+    return None
+
+
+def _days(dates: Any) -> Any:
+    """Return dates as days since 1970."""
+    pd = import_pandas()
+    dates = pd.to_datetime(dates.reset_index(drop=False).iloc[:, -1], utc=True).set_axis(
+        dates.index
+    )
+    return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+
+
+def _scaled_and_encoded(
+    columns: dict[str, Any], kinds: dict[str, list[str]]
+) -> NDArray[np.float32] | None:
+    pd = import_pandas()
+    numbers, categories = kinds["numeric"] + kinds["date"], kinds["categorical"]
+    if not numbers + categories:
+        return None
+    transformer = ColumnTransformer(
+        [
+            (
+                "numbers",
+                make_pipeline(
+                    SimpleImputer(strategy="median", add_indicator=True),
+                    StandardScaler(),
+                ),
+                numbers,
+            ),
+            (
+                "categories",
+                OneHotEncoder(sparse_output=False, dtype=np.float32),
+                categories,
+            ),
+        ]
+    )
+    used = pd.DataFrame({name: columns[name] for name in numbers + categories})
+    return transformer.fit_transform(used).astype(np.float32)
+
+
+def _text_features(
+    strings: Sequence[str | None], random_state: int | None
+) -> NDArray[np.float32]:
+    vectorizer = TfidfVectorizer(
+        token_pattern=_WORD, sublinear_tf=True, max_features=50_000, dtype=np.float32
+    )
+    try:
+        words = vectorizer.fit_transform([text or "" for text in strings])
+    except ValueError as error:
+        raise CommandError("a column that --text names is blank") from error
+    if words.shape[1] > _MAX_TEXT_FEATURES:
+        svd = TruncatedSVD(_MAX_TEXT_FEATURES, random_state=random_state)
+        features = svd.fit_transform(words)
+    else:
+        features = words.toarray()
+    # One factor for all: to scale each by itself would blow up the least ones.
+    return (features / max(features.std(), np.finfo(np.float32).tiny)).astype(np.float32)
