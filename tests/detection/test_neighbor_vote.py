@@ -1,5 +1,7 @@
 """Votes one neighbour at a time, the matrix behind them, limits, real data."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,8 +60,9 @@ class TestConsensus:
     def test_the_gradient(self):
         rng = np.random.default_rng(0)
         counts = consensus_model(some_matrix(rng, 3), rng.dirichlet(np.ones(3)))
-        # Observed shares of triples depend on the order.
-        counts = (*counts[:2], rng.dirichlet(np.ones(27)).reshape(3, 3, 3))
+        # Observed shares of pairs and triples depend on the order.
+        pairs, triples = rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(27))
+        counts = counts[0], pairs.reshape(3, 3), triples.reshape(3, 3, 3)
         values = rng.normal(size=12)
 
         def loss(values):
@@ -78,6 +81,19 @@ class TestConsensus:
         assert_allclose(found[0], T, atol=0.01)
         assert_allclose(found[1], prior, atol=0.01)
         assert_allclose(found[0].sum(1), 1)
+
+    def test_classes_get_the_names_that_they_are_mostly_given(self, monkeypatch):
+        rng = np.random.default_rng(0)
+        T, prior = some_matrix(rng, 3), np.array([0.5, 0.3, 0.2])
+        # The search may end with the classes in any order: all fit as well.
+        order = [2, 0, 1]
+        end = np.concatenate([np.log(T[order]).ravel(), np.log(prior[order])])
+        monkeypatch.setattr(
+            _consensus, "minimize", lambda *args, **kwargs: SimpleNamespace(x=end)
+        )
+        found = estimate_by_consensus(consensus_model(T, prior))
+        assert_allclose(found[0], T)
+        assert_allclose(found[1], prior)
 
     @pytest.mark.parametrize(
         ("T", "rate"),
@@ -124,16 +140,21 @@ class TestVotes:
         near = 1 - (unit[:, None] * unit[neighbors]).sum(2)
         assert_allclose(distances[:, 1:], near[:, 1:], atol=1e-7)
 
-    def test_those_that_sit_out_do_not_vote(self):
+    def test_a_row_votes_among_many_that_are_equal(self):
+        _, neighbors = NeighborVoteDetector(n_neighbors=3)._search(np.ones((40, 2)))
+        assert_array_equal(neighbors[:, 0], np.arange(40))
+
+    @pytest.mark.parametrize("k", [5, 18])
+    def test_those_that_sit_out_do_not_vote(self, k):
         detector = NeighborVoteDetector()
         rng = np.random.default_rng(0)
         X = rng.normal(size=(40, 3))
         codes = rng.integers(0, 3, 40)
         distances, neighbors = detector._search(X)
         taken = rng.random(40) < 0.7
-        found = detector._votes_of_round(codes, distances, neighbors, taken, 5, 3)
+        found = detector._votes_of_round(codes, distances, neighbors, taken, k, 3)
         for votes, row in zip(found, np.flatnonzero(taken), strict=True):
-            present = [i for i, near in enumerate(neighbors[row]) if taken[near]][:5]
+            present = [i for i, near in enumerate(neighbors[row]) if taken[near]][:k]
             expected = np.zeros(3)
             for i in present:
                 expected[codes[neighbors[row, i]]] += 1 - distances[row, i]
@@ -169,6 +190,18 @@ class TestDetector:
             detector.fit(X, given)
             assert_array_equal(np.flatnonzero(detector.noise_mask_), [7])
             assert detector.suggested_labels_[7] == 0 and detector.ranking()[0] == 7
+
+    def test_more_than_half_of_the_rounds(self):
+        detector = NeighborVoteDetector()
+        detector.classes_ = np.array(["ant", "bee"])
+        detector.class_prior_ = np.array([0.5, 0.5])
+        detector.transition_matrix_ = np.array([[0.9, 0.1], [0.3, 0.7]])
+        detector.votes_ = np.eye(2)[[0, 0, 1, 1]]
+        wrong, n_seen = np.array([10, 11, 3, 0]), np.array([21, 21, 4, 0])
+        detector._conclude(np.array([0, 1, 1, 1]), wrong, n_seen / 9, n_seen)
+        assert_array_equal(detector.noise_mask_, [False, True, True, False])
+        assert detector.suggested_labels_.tolist() == ["ant", "ant", "ant", "bee"]
+        assert detector.noise_rate_ == pytest.approx(0.2)
 
     def test_scores_go_with_the_mask_and_have_few_ties(self):
         X, y = load_digits(return_X_y=True)
