@@ -45,8 +45,10 @@ from sknoisy import (
     AUMDetector,
     ConfidentLearningDetector,
     DynaCorDetector,
+    FINEDetector,
     InstanceNoiseInjector,
     LossMixtureDetector,
+    NeighborVoteDetector,
     SymmetricNoiseInjector,
     TransitionNoiseInjector,
     pair_flip_matrix,
@@ -190,6 +192,8 @@ METHODS = {
     "AUM": partial(detector, AUMDetector),
     "loss mixture": partial(detector, LossMixtureDetector),
     "confident LR": partial(detector, ConfidentLearningDetector),
+    "neighbours": partial(detector, NeighborVoteDetector),
+    "FINE": partial(detector, FINEDetector),
 }
 PEERS = {
     "cleanlab LR": ("cleanlab", cleanlab_regression),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,7 @@ def to_numbers(
     }
     dropped: dict[str, str] = {}
     columns: dict[str, Any] = {}
+    frame = frame.reset_index(drop=True)
     for name in frame.columns:
         kind, columns[name] = _recognise(frame[name], name in text)
         if kind in kinds:
@@ -122,7 +123,7 @@ def _recognise(column: Any, is_text: bool) -> tuple[str, Any]:
 
 def _recognise_numbers(column: Any) -> tuple[str, Any]:
     numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    numbers[np.isinf(numbers)] = np.nan
+    numbers = np.where(np.isinf(numbers), np.nan, numbers)
     if len(numbers) > 2 and (np.diff(numbers) == 1).all():
         return "numbers the rows", None
     is_whole = np.isfinite(numbers).all() and (numbers == np.rint(numbers)).all()
@@ -161,9 +162,8 @@ def _number_or_constant(kind: str, numbers: Any) -> tuple[str, Any]:
 
 
 def _as_strings(column: Any) -> Any:
-    """Return the cells as strings, None where missing, numbered from 0."""
+    """Return the cells as strings, None where missing."""
     pd = import_pandas()
-    column = column.reset_index(drop=True)
     missing = column.isna().to_numpy()
     cells = np.full(len(column), None, dtype=object)
     for row in np.flatnonzero(~missing):
@@ -193,9 +193,7 @@ def _parsed_dates(present: Any) -> Any:
 def _days(dates: Any) -> Any:
     """Return dates as days since 1970."""
     pd = import_pandas()
-    dates = pd.to_datetime(dates.reset_index(drop=False).iloc[:, -1], utc=True).set_axis(
-        dates.index
-    )
+    dates = pd.to_datetime(dates, utc=True)
     return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
 
 
@@ -227,20 +225,20 @@ def _scaled_and_encoded(
     return transformer.fit_transform(used).astype(np.float32)
 
 
-def _text_features(
-    strings: Sequence[str | None], random_state: int | None
-) -> NDArray[np.float32]:
+def _text_features(strings: Any, random_state: int | None) -> NDArray[np.float32]:
     vectorizer = TfidfVectorizer(
         token_pattern=_WORD, sublinear_tf=True, max_features=50_000, dtype=np.float32
     )
     try:
         words = vectorizer.fit_transform([text or "" for text in strings])
     except ValueError as error:
-        raise CommandError("a column that --text names is blank") from error
+        raise CommandError(f"column {strings.name!r} has no words") from error
     if words.shape[1] > _MAX_TEXT_FEATURES:
         svd = TruncatedSVD(_MAX_TEXT_FEATURES, random_state=random_state)
         features = svd.fit_transform(words)
     else:
         features = words.toarray()
     # One factor for all: to scale each by itself would blow up the least ones.
-    return (features / max(features.std(), np.finfo(np.float32).tiny)).astype(np.float32)
+    return (features / max(features.std(), np.finfo(np.float32).tiny)).astype(
+        np.float32
+    )

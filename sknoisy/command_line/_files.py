@@ -14,10 +14,24 @@ from typing import Any
 from sknoisy.command_line._errors import CommandError, one_line
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_PARQUET = (".parquet", ".pq")
-TABLES = (*_DELIMITERS, *_PARQUET)
+PARQUET = (".parquet", ".pq")
+TABLES = (*_DELIMITERS, *PARQUET)
 
 _INSTALL = "pip install 'sknoisy[report]'"
+# In columns other than the labels.
+_MISSING = [
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "NaN",
+    "nan",
+    "NULL",
+    "null",
+    "None",
+    "<NA>",
+    "#N/A",
+]
 # Written at the start of a UTF-8 file by spreadsheets.
 _BOM = b"\xef\xbb\xbf"
 
@@ -52,9 +66,7 @@ def check_outputs(
     taken = {source.resolve(): "the table itself"}
     for option, (path, endings) in outputs.items():
         if path.suffix.lower() not in endings:
-            raise CommandError(
-                f"{option} {path} must end in {' or '.join(endings)}"
-            )
+            raise CommandError(f"{option} {path} must end in {' or '.join(endings)}")
         if path.is_dir():
             raise CommandError(f"{option} {path} is a folder; give a file")
         if not path.parent.is_dir():
@@ -114,11 +126,19 @@ def read_table(
     if is_parquet(path):
         frame = _read_parquet(pd, path)
     else:
-        options = {"converters": {label: str}, "low_memory": False}
         header = _read_csv(pd, path, delimiter, encoding, header=None, nrows=1)
-        names = header.iloc[0].astype(str).tolist()
-        _check_label(path, names, label)
-        frame = _read_csv(pd, path, delimiter, encoding, **options)
+        _check_label(path, header.iloc[0].astype(str).tolist(), label)
+        names = _read_csv(pd, path, delimiter, encoding, nrows=0).columns
+        frame = _read_csv(
+            pd,
+            path,
+            delimiter,
+            encoding,
+            dtype={label: str},
+            keep_default_na=False,
+            na_values={name: _MISSING for name in names if name != label},
+            low_memory=False,
+        )
     frame.columns = frame.columns.astype(str)
     _check_label(path, frame.columns.tolist(), label)
     if not len(frame):
@@ -162,7 +182,7 @@ def check_columns(names: Iterable[str], known: Iterable[str], option: str) -> No
 
 def is_parquet(path: Path) -> bool:
     """Whether a file is Parquet, by its ending."""
-    return path.suffix.lower() in _PARQUET
+    return path.suffix.lower() in PARQUET
 
 
 def import_pandas() -> Any:
