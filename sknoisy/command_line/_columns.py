@@ -14,7 +14,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
 
 from sknoisy.command_line._errors import CommandError
 from sknoisy.command_line._files import import_pandas
@@ -92,7 +92,6 @@ def to_numbers(
     }
     dropped: dict[str, str] = {}
     columns: dict[str, Any] = {}
-    frame = frame.reset_index(drop=True)
     for name in frame.columns:
         kind, columns[name] = _recognise(frame[name], name in text)
         if kind in kinds:
@@ -162,7 +161,7 @@ def _number_or_constant(kind: str, numbers: Any) -> tuple[str, Any]:
 
 
 def _as_strings(column: Any) -> Any:
-    """Return the cells as strings, None where missing."""
+    """Return the cells as strings, None where missing, numbered from 0."""
     pd = import_pandas()
     missing = column.isna().to_numpy()
     cells = np.full(len(column), None, dtype=object)
@@ -209,6 +208,8 @@ def _scaled_and_encoded(
             (
                 "numbers",
                 make_pipeline(
+                    # The squares of huge numbers would overflow.
+                    MaxAbsScaler(),
                     SimpleImputer(strategy="median", add_indicator=True),
                     StandardScaler(),
                 ),

@@ -1,0 +1,189 @@
+"""``sknoisy audit``: find the wrong labels of a table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sknoisy.command_line._columns import NumberTable, to_numbers
+from sknoisy.command_line._errors import CommandError, refusals
+from sknoisy.command_line._files import (
+    check_columns,
+    check_input,
+    check_outputs,
+    read_table,
+    written_in_one_step,
+)
+from sknoisy.command_line._labels import check_labels
+from sknoisy.command_line._progress import step
+
+DETECTORS = {
+    "dynacor": "DynaCorDetector",
+    "aum": "AUMDetector",
+    "loss-mixture": "LossMixtureDetector",
+    "confident-learning": "ConfidentLearningDetector",
+    "neighbors": "NeighborVoteDetector",
+    "fine": "FINEDetector",
+}
+# Beyond it, DynaCor takes minutes on one core.
+_MAX_ROWS = 50_000
+AUTO = (
+    f"dynacor for numbers and dates up to {_MAX_ROWS:,} rows, else confident-learning"
+)
+
+_N_SHOWN = 10
+
+
+def audit(args: argparse.Namespace) -> str:
+    """Judge the labels of a table, write what was asked for, return the summary.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options of the command.
+
+    Returns
+    -------
+    summary : str
+    """
+    path = Path(args.table)
+    check_input(path)
+    outputs = _outputs(args)
+    check_outputs(path, outputs, args.force)
+    with step(f"reading {path}", quiet=args.quiet):
+        frame = read_table(
+            path, args.label, delimiter=args.delimiter, encoding=args.encoding
+        )
+        labels = check_labels(path, frame[args.label])
+        features, left_out = _features(frame, args)
+        table = to_numbers(features, text=args.text, random_state=args.random_state)
+    name = choose_detector(args.detector, table)
+    with step(f"judging {len(labels):,} labels with {name}", quiet=args.quiet):
+        report = _report(DETECTORS[name], table, labels, args.random_state)
+    shown = frame.drop(columns=[args.label])
+    if args.out:
+        with written_in_one_step(Path(args.out), args.force, "--out") as draft:
+            report.to_html(draft, X=shown)
+    if args.issues:
+        with written_in_one_step(Path(args.issues), args.force, "--issues") as draft:
+            _write_issues(report.frame, draft)
+    lines = _summary(path, args, report, table, left_out, name)
+    lines += [f"wrote {path}" for path, _ in outputs.values()]
+    return "\n".join(lines)
+
+
+def choose_detector(name: str, table: NumberTable) -> str:
+    """Return the name of a detector, for "auto" the one that suits the table."""
+    if name != "auto":
+        return name
+    # To be replaced by AutoNoiseDetector once there is one.
+    is_small = len(table.values) <= _MAX_ROWS
+    return "dynacor" if table.is_numeric and is_small else "confident-learning"
+
+
+def _outputs(args: argparse.Namespace) -> dict[str, tuple[Path, tuple[str, ...]]]:
+    outputs: dict[str, tuple[Path, tuple[str, ...]]] = {}
+    if args.out:
+        outputs["--out"] = (Path(args.out), (".html", ".htm"))
+    if args.issues:
+        outputs["--issues"] = (Path(args.issues), (".csv",))
+    return outputs
+
+
+def _features(frame: Any, args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
+    """Return the columns to judge by, and why others are left out."""
+    known = [name for name in frame.columns if name != args.label]
+    check_columns(args.drop, known, "--drop")
+    check_columns(args.text, known, "--text")
+    both = sorted(set(args.drop) & set(args.text))
+    if both:
+        raise CommandError(f"--text and --drop both name {both[0]!r}")
+    left_out = dict.fromkeys(args.drop, "--drop")
+    clean = clean_name(args.label)
+    if clean in known and clean not in args.text:
+        # It would tell the detector what to find.
+        left_out.setdefault(clean, "labels from before sknoisy inject")
+    used = [name for name in known if name not in left_out]
+    return frame[used], left_out
+
+
+def clean_name(label: str) -> str:
+    """Return the name of the column where ``sknoisy inject`` keeps the true labels."""
+    return f"{label}_clean"
+
+
+def _report(name: str, table: NumberTable, labels: Any, random_state: int) -> Any:
+    import sknoisy
+
+    detector = getattr(sknoisy, name)(random_state=random_state)
+    with refusals(f"{name} cannot judge these labels"):
+        return sknoisy.label_report(detector, table.values, labels)
+
+
+def _write_issues(frame: Any, path: Path) -> None:
+    order = np.argsort(-frame["noise_probability"].to_numpy(), kind="stable")
+    names = [
+        f"row_{level}" if name is None and level else name or "row"
+        for level, name in enumerate(frame.index.names)
+    ]
+    frame.iloc[order].to_csv(path, index_label=names, encoding="utf-8")
+
+
+def _summary(
+    path: Path,
+    args: argparse.Namespace,
+    report: Any,
+    table: NumberTable,
+    left_out: dict[str, str],
+    name: str,
+) -> list[str]:
+    n_rows, frame = len(report.frame), report.frame
+    n_flagged = int(frame["is_label_issue"].sum())
+    low, high = report.noise_rate_interval
+    used = [f"{len(names)} {kind}" for kind, names in table.kinds.items() if names]
+    lines = [
+        f"{path}: {n_rows:,} rows, {len(report.classes):,} classes in {args.label!r}",
+        f"columns: {', '.join(used)}",
+    ]
+    for column, reason in (left_out | table.dropped).items():
+        lines.append(f"left out: {column!r} ({reason})")
+    chosen = " (chosen by auto)" if args.detector == "auto" else ""
+    return [
+        *lines,
+        f"detector: {name}{chosen}",
+        f"flagged: {n_flagged:,} labels ({n_flagged / n_rows:.1%})",
+        f"noise rate: {report.noise_rate:.1%} ({report.confidence:.0%} interval: "
+        f"{low:.1%} to {high:.1%})",
+        "",
+        *_most_suspicious(frame),
+    ]
+
+
+def _most_suspicious(frame: Any) -> list[str]:
+    order = np.argsort(-frame["noise_probability"].to_numpy(), kind="stable")
+    cells = [("row", "given", "suggested", "noise probability", "flagged")]
+    for place in order[:_N_SHOWN]:
+        row = frame.iloc[place]
+        cells.append(
+            (
+                _short(frame.index[place]),
+                _short(row["given_label"]),
+                _short(row["suggested_label"]),
+                f"{row['noise_probability']:.3f}",
+                "yes" if row["is_label_issue"] else "no",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["The most suspicious rows:"] + [
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+
+
+def _short(value: object) -> str:
+    # repr's escapes would show quotes; control characters must not reach a terminal.
+    text = "".join(c if c.isprintable() else "\ufffd" for c in str(value))
+    return text if len(text) <= 30 else text[:29] + "…"

@@ -1,0 +1,63 @@
+"""The column of labels: what is wrong with it is said before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sknoisy.command_line._errors import CommandError
+
+_NUMBERS = {"b": np.bool_, "i": np.int64, "u": np.uint64, "f": np.float64}
+
+
+def check_labels(path: Path, labels: Any) -> Any:
+    """Return labels that can be judged or corrupted, with their index.
+
+    Parameters
+    ----------
+    path : Path
+        Of the table.
+    labels : pandas Series
+
+    Returns
+    -------
+    labels : pandas Series
+        Numbers and booleans as they are, all else as strings.
+
+    Raises
+    ------
+    CommandError
+        If a label is missing, there is one class only, or nearly as many as rows.
+    """
+    name = labels.name
+    missing = labels.isna().to_numpy()
+    if hasattr(labels, "cat"):
+        labels = labels.astype(
+            labels.cat.categories.dtype if not missing.any() else object
+        )
+    kind = labels.dtype.kind
+    if kind not in _NUMBERS:
+        labels = labels.astype(object).map(str)
+        missing = missing | (labels.str.strip() == "").to_numpy()
+    if missing.any():
+        raise CommandError(
+            f"{path}: column {name!r} has {missing.sum()} missing label(s), the first "
+            f"in row {np.argmax(missing)} (counted from 0); fill or delete these rows"
+        )
+    n_classes = labels.nunique()
+    if n_classes == 1:
+        raise CommandError(
+            f"{path}: column {name!r} has one label only, {labels.iloc[0]!r}; two "
+            "are needed"
+        )
+    if 2 * n_classes > len(labels):
+        raise CommandError(
+            f"{path}: column {name!r} has {n_classes} different values in "
+            f"{len(labels)} rows; labels must occur more often"
+        )
+    if kind == "f" and (labels % 1 != 0).any():
+        return labels.map(str)
+    # Out of the types of pandas and Arrow, which numpy takes for objects.
+    return labels.astype(_NUMBERS[kind]) if kind in _NUMBERS else labels

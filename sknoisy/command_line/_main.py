@@ -1,0 +1,215 @@
+"""The options, and how a command ends."""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from sknoisy import __version__
+from sknoisy.command_line._audit import AUTO, DETECTORS, audit
+from sknoisy.command_line._errors import CommandError, one_line
+from sknoisy.command_line._inject import KINDS, inject
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str, default=None
+        What stands behind ``sknoisy``; None takes it from the process.
+
+    Returns
+    -------
+    status : int
+        0 if all went well, 1 if the command could not do what it was asked to, which
+        is then said in one line on stderr, 130 if it was interrupted.
+
+    Raises
+    ------
+    SystemExit
+        With status 2 for options that do not exist or do not fit, with 0 for
+        ``--help`` and ``--version``.
+
+    Examples
+    --------
+    >>> from sknoisy.command_line import main
+    >>> main(["audit", "no_such_table.csv", "--label", "y"])
+    1
+    """
+    args = _parser().parse_args(argv)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        status, text = _run(args)
+    if not args.quiet:
+        # Each once, in a line: where in the code it arose helps nobody here.
+        for message in dict.fromkeys(one_line(w.message) for w in caught):
+            print(f"sknoisy: warning: {message}", file=sys.stderr)
+    return _show(status, text)
+
+
+def _run(args: argparse.Namespace) -> tuple[int, str]:
+    try:
+        return 0, args.run(args)
+    except CommandError as error:
+        return 1, f"sknoisy: error: {one_line(error)}"
+    except OSError as error:
+        return 1, f"sknoisy: error: {one_line(error)}"
+    except KeyboardInterrupt:
+        return 130, "sknoisy: interrupted"
+
+
+def _show(status: int, text: str) -> int:
+    stream = sys.stderr if status else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        # A terminal that lacks a letter of a label is no reason to fail.
+        print(
+            text.encode(encoding, "replace").decode(encoding), file=stream, flush=True
+        )
+    except BrokenPipeError:
+        # Whoever read it has seen enough; without this, the exit would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sknoisy", description="Find wrong labels in a table, or plant some."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_audit(commands)
+    _add_inject(commands)
+    return parser
+
+
+def _add_audit(commands: argparse._SubParsersAction) -> None:
+    help_ = "find the wrong labels of a table"
+    parser = commands.add_parser("audit", help=help_, description=help_.capitalize())
+    parser.set_defaults(run=audit)
+    _add_table(parser)
+    parser.add_argument(
+        "--detector",
+        choices=["auto", *DETECTORS],
+        default="auto",
+        help=f"auto is {AUTO} (default: auto)",
+    )
+    parser.add_argument(
+        "--text",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="take this column as texts; may be given several times",
+    )
+    parser.add_argument(
+        "--out", metavar="HTML", help="write a page for a colleague to this file"
+    )
+    parser.add_argument(
+        "--issues",
+        metavar="CSV",
+        help="write all rows, the most suspicious first, with scores and suggested "
+        "labels, to this file",
+    )
+
+
+def _add_inject(commands: argparse._SubParsersAction) -> None:
+    help_ = "write a copy of a table with wrong labels, for a trial"
+    parser = commands.add_parser("inject", help=help_, description=help_.capitalize())
+    parser.set_defaults(run=inject)
+    _add_table(parser)
+    parser.add_argument(
+        "--noise-rate", type=_rate, required=True, help="share of labels, in [0, 1]"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=KINDS,
+        default="symmetric",
+        help="symmetric: to any other label; pair: to the next label; asymmetric: "
+        "each label to one other, drawn at random; instance: depending on the "
+        "columns; margin: near the boundary of two labels (default: symmetric)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="TABLE",
+        required=True,
+        help="write the copy to this file, of the same format; a last column "
+        "LABEL_clean keeps the labels as they were",
+    )
+
+
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", help="a .csv, .tsv, .parquet or .pq file")
+    parser.add_argument(
+        "--label", required=True, metavar="COLUMN", help="column of the given labels"
+    )
+    parser.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="do not look at this column, such as an id; may be given several times",
+    )
+    parser.add_argument(
+        "--delimiter",
+        type=_delimiter,
+        help="between columns of CSV (default: a comma, in .tsv a tab)",
+    )
+    parser.add_argument(
+        "--encoding", type=_encoding, default="utf-8", help="of CSV (default: utf-8)"
+    )
+    parser.add_argument(
+        "--random-state",
+        type=_seed,
+        default=0,
+        metavar="INT",
+        help="the same number gives the same result (default: 0)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace output files that are there"
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="show neither progress nor warnings"
+    )
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1
+    if not 0 <= rate <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number in [0, 1]; got {text!r}")
+    return rate
+
+
+def _seed(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 2**32):
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0 to {2**32 - 1}; got {text!r}"
+        )
+    return int(text)
+
+
+def _delimiter(text: str) -> str:
+    mark = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(mark) != 1:
+        raise argparse.ArgumentTypeError(
+            f"must be one character, or 'tab'; got {text!r}"
+        )
+    return mark
+
+
+def _encoding(text: str) -> str:
+    try:
+        return codecs.lookup(text).name
+    except LookupError:
+        raise argparse.ArgumentTypeError(
+            f"must be an encoding that Python knows, such as cp1252; got {text!r}"
+        ) from None
