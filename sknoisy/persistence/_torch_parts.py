@@ -76,8 +76,10 @@ def _tensor(encoder, tensor):
         encoder.refuse(f"is a tensor of {tensor.layout} and {tensor.dtype}")
     values = tensor.detach().cpu()
     form = "contiguous"
-    if values.ndim == 4 and not values.is_contiguous():
-        if values.is_contiguous(memory_format=torch.channels_last):
+    # By the strides: where an axis has length 1, torch calls both forms contiguous,
+    # and yet takes another convolution, which rounds otherwise.
+    if values.ndim == 4 and values.stride() != _strides(values.shape):
+        if values.stride() == _strides(values.shape, torch.channels_last):
             form = "channels_last"
     values = values.contiguous().view(_BITS.get(tensor.dtype, tensor.dtype))
     return {
@@ -89,6 +91,10 @@ def _tensor(encoder, tensor):
         "is_parameter": type(tensor) is nn.Parameter,
         "requires_grad": tensor.requires_grad,
     }
+
+
+def _strides(shape, memory_format=torch.contiguous_format):
+    return torch.empty(shape, memory_format=memory_format, device="meta").stride()
 
 
 def _module(encoder, module):
@@ -144,7 +150,8 @@ def _make_tensor(decoder, entry):
     decoder.require(tensor.dtype == stored_as, "a tensor has another dtype")
     tensor = tensor.view(dtype)
     if form == "channels_last":
-        tensor = tensor.contiguous(memory_format=torch.channels_last)
+        made = torch.empty(tensor.shape, dtype=dtype, memory_format=torch.channels_last)
+        tensor = made.copy_(tensor)
     tensor = tensor.to(_device(device))
     decoder.require(isinstance(requires_grad, bool), "requires_grad is no bool")
     if is_parameter is True:

@@ -355,6 +355,28 @@ def texts_and_labels():
     return np.array(texts, dtype=object), np.array(["+", "+", "+", "-", "-", "-"] * 6)
 
 
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_tensors_lie_in_memory_as_before(n_channels, tmp_path):
+    # Of one channel a tensor lies in both forms at once, with other strides.
+    rng = np.random.default_rng(0)
+    X = rng.random((40, n_channels, 8, 8), dtype=np.float32)
+    y = rng.integers(0, 2, 40)
+    net = NetClassifier(PreActResNet, module__blocks=(1,), module__width=4)
+    net.set_params(max_epochs=2, random_state=0).fit(X, y)
+    save(net, tmp_path / "net.sknoisy")
+    again = load(tmp_path / "net.sknoisy")
+    for a, b in zip(
+        net.module_.state_dict().values(),
+        again.module_.state_dict().values(),
+        strict=True,
+    ):
+        assert a.stride() == b.stride()
+    np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
+    for each in (net, again):
+        each.partial_fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
+
+
 def test_pipelines_of_texts_and_of_categories(tmp_path):
     texts, y = texts_and_labels()
     pipe = make_pipeline(TfidfVectorizer(), LogisticRegression())
