@@ -23,7 +23,7 @@ from sknoisy.nets._checkpoint import load_training, training_key
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 from sknoisy.nets._input import InputMixin
 from sknoisy.nets._loop import TrainingLoopMixin
-from sknoisy.nets._masking import MaskingMixin
+from sknoisy.nets._masked_host import MaskingMixin
 from sknoisy.nets._modules import embed
 from sknoisy.nets._slots import SlotsMixin, check_outputs, signature_of
 
