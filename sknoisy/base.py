@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
@@ -12,8 +13,17 @@ __all__ = [
     "NoiseDetectorMixin",
     "NoiseInjectorMixin",
     "NoiseScoresMixin",
+    "TrainingInterrupted",
+    "judge_of",
     "suggest_labels",
 ]
+
+# What every estimator sets that judges the labels it was given.
+_VERDICT = ("noise_scores_", "noise_mask_", "noise_rate_", "suggested_labels_")
+
+
+class TrainingInterrupted(RuntimeError):
+    """Training was interrupted too early to be of use."""
 
 
 class NoiseScoresMixin:
@@ -300,6 +310,44 @@ def suggest_labels(proba, codes, mask):
     proba[np.arange(len(proba)), codes[mask]] = -np.inf
     suggested[mask] = proba.argmax(1)
     return suggested
+
+
+def judge_of(detector, n_samples):
+    """Return the part of a fitted detector that holds its verdict on the labels.
+
+    Parameters
+    ----------
+    detector : estimator
+        Fitted: a detector, a robust classifier, or a pipeline that ends in one.
+    n_samples : int
+        Rows that were given to ``fit``.
+
+    Returns
+    -------
+    judge : estimator
+        The detector, or the last step of the pipeline.
+
+    Raises
+    ------
+    TypeError
+        If it does not judge labels.
+    ValueError
+        If it judged another number of rows.
+    """
+    judge = detector[-1] if isinstance(detector, Pipeline) else detector
+    absent = [name for name in _VERDICT if not hasattr(judge, name)]
+    if absent:
+        raise TypeError(
+            f"detector must judge the labels given to fit; {type(judge).__name__} does "
+            f"not set {', '.join(absent)}. Pass a detector or a robust classifier."
+        )
+    n_judged = len(judge.noise_scores_)
+    if n_judged != n_samples:
+        raise ValueError(
+            f"the detector judged {n_judged} rows, but {n_samples} were given; a step "
+            "before it must not add or drop rows."
+        )
+    return judge
 
 
 def _in_kind_of(y, labels):

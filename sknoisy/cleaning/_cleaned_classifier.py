@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sknoisy._progress import progress
 from sknoisy._validation import (
     HasMethods,
     StrOptions,
@@ -22,10 +23,12 @@ from sknoisy._validation import (
     check_parameters,
     encode_labels,
 )
-from sknoisy.base import NoiseScoresMixin
-from sknoisy.cleaning._filter import judge_of
+from sknoisy.base import NoiseScoresMixin, judge_of
 
 __all__ = ["CleanedClassifier"]
+
+# How long the detector and the classifier take: detectors train several models.
+_DETECT, _FIT = 5, 1
 
 # Kinds of X that this takes if both parts take them.
 _BOTH_TAKE = (
@@ -71,6 +74,8 @@ class CleanedClassifier(
         search over ``action`` or over parameters of the classifier fits the detector
         once for each set of rows. The detector's ``random_state`` should be an int:
         with None, the first random result is used again.
+    verbose : int, default=0
+        1 shows a bar, which those of both parts refine, whatever their own ``verbose``.
 
     Attributes
     ----------
@@ -128,13 +133,15 @@ class CleanedClassifier(
         "classifier": [HasMethods(["fit", "predict"])],
         "action": [StrOptions({"drop", "relabel", "reweight"})],
         "memory": [str, HasMethods(["cache"]), None],
+        "verbose": ["verbose"],
     }
 
-    def __init__(self, detector, classifier, *, action="drop", memory=None):
+    def __init__(self, detector, classifier, *, action="drop", memory=None, verbose=0):
         self.detector = detector
         self.classifier = classifier
         self.action = action
         self.memory = memory
+        self.verbose = verbose
 
     def fit(self, X, y):
         """Fit the detector on the given labels, then the classifier on cleaned ones.
@@ -170,8 +177,13 @@ class CleanedClassifier(
         self.classes_, codes = encode_labels(y)
         check_consistent_length(X, codes)
         check_classes(self, self.classes_, codes)
-        self._detect(X, self.classes_[codes])
-        self._fit_classifier(X, codes, weight_name)
+        total, name = _DETECT + _FIT, type(self).__name__
+        with progress(total, name, self.verbose, unit=None) as bar:
+            bar.begin(_DETECT, now=f"detecting by {type(self.detector).__name__}")
+            self._detect(X, self.classes_[codes])
+            bar.advance(_DETECT, now=f"fitting {type(self.classifier).__name__}")
+            self._fit_classifier(X, codes, weight_name)
+            bar.advance(_FIT)
         return self
 
     def predict(self, X):

@@ -4,7 +4,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
@@ -14,11 +13,9 @@ from sknoisy._validation import (
     check_parameters,
     encode_labels,
 )
-from sknoisy.base import NoiseDetectorMixin
+from sknoisy.base import NoiseDetectorMixin, judge_of
 
 __all__ = ["NoisyLabelFilter"]
-
-_VERDICT = ("noise_scores_", "noise_mask_", "noise_rate_", "suggested_labels_")
 
 
 class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
@@ -175,41 +172,3 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         mask = np.zeros(n_samples, dtype=bool)
         mask[self.ranking()[: n_samples - n_keep]] = True
         return mask
-
-
-def judge_of(detector, n_samples):
-    """Return the part of a fitted detector that holds its verdict on the labels.
-
-    Parameters
-    ----------
-    detector : estimator
-        Fitted: a detector, a robust classifier, or a pipeline that ends in one.
-    n_samples : int
-        Rows that were given to ``fit``.
-
-    Returns
-    -------
-    judge : estimator
-        The detector, or the last step of the pipeline.
-
-    Raises
-    ------
-    TypeError
-        If it does not judge labels.
-    ValueError
-        If it judged another number of rows.
-    """
-    judge = detector[-1] if isinstance(detector, Pipeline) else detector
-    absent = [name for name in _VERDICT if not hasattr(judge, name)]
-    if absent:
-        raise TypeError(
-            f"detector must judge the labels given to fit; {type(judge).__name__} does "
-            f"not set {', '.join(absent)}. Pass a detector or a robust classifier."
-        )
-    n_judged = len(judge.noise_scores_)
-    if n_judged != n_samples:
-        raise ValueError(
-            f"the detector judged {n_judged} rows, but {n_samples} were given; a step "
-            "before it must not add or drop rows."
-        )
-    return judge

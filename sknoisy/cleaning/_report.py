@@ -14,7 +14,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_consistent_length
 
 from sknoisy._validation import encode_labels
-from sknoisy.cleaning._filter import judge_of
+from sknoisy.base import judge_of
 from sknoisy.cleaning._report_page import full_page, summary_fragment
 
 __all__ = ["LabelReport", "label_report"]

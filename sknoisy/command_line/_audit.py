@@ -53,7 +53,7 @@ def audit(args: argparse.Namespace) -> str:
     check_input(path)
     outputs = _outputs(args)
     check_outputs(path, outputs, args.force)
-    with step(f"reading {path}", quiet=args.quiet):
+    with step("reading the table", quiet=args.quiet):
         frame = read_table(
             path, args.label, delimiter=args.delimiter, encoding=args.encoding
         )
@@ -66,7 +66,8 @@ def audit(args: argparse.Namespace) -> str:
     shown = frame.drop(columns=[args.label])
     if args.out:
         with written_in_one_step(Path(args.out), args.force, "--out") as draft:
-            report.to_html(draft, X=shown)
+            with step("writing the page", quiet=args.quiet):
+                report.to_html(draft, X=shown)
     if args.issues:
         with written_in_one_step(Path(args.issues), args.force, "--issues") as draft:
             _write_issues(report.frame, draft)

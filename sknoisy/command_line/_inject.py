@@ -43,7 +43,7 @@ def inject(args: argparse.Namespace) -> str:
     check_input(path)
     endings = PARQUET if is_parquet(path) else (path.suffix.lower(),)
     check_outputs(path, {"--out": (out, endings)}, args.force)
-    with step(f"reading {path}", quiet=args.quiet):
+    with step("reading the table", quiet=args.quiet):
         frame = read_table(
             path, args.label, delimiter=args.delimiter, encoding=args.encoding
         )

@@ -1,31 +1,25 @@
-"""A line on the terminal that says what is being done."""
+"""A bar on stderr that says what is being done, and how far it is."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_CLEAR = "\r\x1b[K"
+from sknoisy._progress import progress
 
 
 @contextmanager
 def step(text: str, *, quiet: bool) -> Iterator[None]:
-    """Show a line on stderr while something runs, and take it away again.
+    """Show a bar while something runs, refined by what is fitted meanwhile.
+
+    It is taken away at the end. In a log there are lines, of what takes long only.
 
     Parameters
     ----------
     text : str
     quiet : bool
-        True shows nothing. Neither is anything shown if stderr is no terminal.
+        True shows nothing.
     """
-    if quiet or not sys.stderr.isatty():
+    with progress(1, text, not quiet, leave=False) as bar:
         yield
-        return
-    sys.stderr.write(f"{_CLEAR}sknoisy: {text} ...")
-    sys.stderr.flush()
-    try:
-        yield
-    finally:
-        sys.stderr.write(_CLEAR)
-        sys.stderr.flush()
+        bar.advance()

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 
+from sknoisy._progress import progress
 from sknoisy._validation import (
     Interval,
     check_parameters,
@@ -48,6 +49,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Kept constant; [1]_ warns of learning rate drops, and takes 0.1 for ResNets.
     device : str, torch.device or None, default=None
     verbose : int, default=0
+        1 shows a bar, 2 also prints a row for each epoch.
     callbacks : list of skorch callbacks, "disable" or None, default=None
     random_state : int, RandomState instance or None, default=None
     **net_params : dict
@@ -108,6 +110,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     _parameter_constraints = {
         "percentile": [Interval(Real, 0, 100, closed="both")],
         "n_runs": [Interval(Integral, 2, None, closed="left")],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -167,7 +170,11 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         rng = random_generator(self.random_state)
         n_samples, n_classes = len(X), len(self.classes_)
         extra = self._extra_rows(n_samples, n_classes, rng)
-        runs = [self._run(X, codes, rows, n_classes, rng) for rows in extra]
+        runs = []
+        with progress(len(extra), "AUMDetector", self.verbose, unit="training") as bar:
+            for rows in extra:
+                runs.append(self._run(X, codes, rows, n_classes, rng))
+                bar.advance()
         self.thresholds_ = np.array([run["threshold"] for run in runs])
         ordinary = _ordinary_runs(extra, n_samples)
         scores = np.stack([run["scores"] for run in runs])

@@ -7,12 +7,12 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_consistent_length, validate_data
 
+from sknoisy._progress import progress
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -21,7 +21,6 @@ from sknoisy._validation import (
     check_parameters,
     encode_labels,
     random_generator,
-    set_random_states,
 )
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._confident_joint import transition_from_joint
@@ -32,6 +31,7 @@ from sknoisy.detection._label_issues import (
     check_pred_probs,
     label_quality,
 )
+from sknoisy.detection._out_of_fold import predict_out_of_fold, stratified_folds
 
 __all__ = ["ConfidentLearningDetector"]
 
@@ -66,6 +66,8 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         More folds leave more rows to learn from, and take longer.
     n_jobs : int or None, default=None
         Folds at a time.
+    verbose : int, default=0
+        1 shows a bar that counts the folds.
     random_state : int, RandomState instance or None, default=None
         The folds, and the classifier where it has no ``random_state`` yet.
 
@@ -147,6 +149,7 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         "quality": [StrOptions(set(QUALITIES))],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -158,6 +161,7 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         quality="self_confidence",
         cv=5,
         n_jobs=None,
+        verbose=0,
         random_state=None,
     ):
         self.estimator = estimator
@@ -165,6 +169,7 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         self.quality = quality
         self.cv = cv
         self.n_jobs = n_jobs
+        self.verbose = verbose
         self.random_state = random_state
 
     def fit(self, X, y, *, pred_probs=None):
@@ -209,7 +214,9 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
             check_consistent_length(X, codes)
         if pred_probs is None:
             check_classes(self, self.classes_, codes, min_per_class=2)
-            pred_probs = self._predict_out_of_fold(X, codes)
+            name = type(self).__name__
+            with progress(1, name, self.verbose, unit="fold") as bar:
+                pred_probs = self._predict_out_of_fold(X, codes, bar)
         else:
             check_classes(self, self.classes_, codes)
         self.pred_probs_ = check_pred_probs(pred_probs)
@@ -260,29 +267,26 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         # The last digits of sums depend on the type and on the order in memory.
         return validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C")
 
-    def _predict_out_of_fold(self, X, codes):
+    def _predict_out_of_fold(self, X, codes, bar):
         """Let the classifier predict each fold after fitting it on the others."""
         seed = int(random_generator(self.random_state).integers(2**31))
-        n_folds = min(self.cv, int(np.bincount(codes).min()))
-        folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+        folds = stratified_folds(codes, self.cv, seed)
+        given = {"n_jobs": self.n_jobs, "seed": seed, "bar": bar}
+        bar.total = folds.get_n_splits()
         if self.estimator is not None:
-            return self._predict(clone(self.estimator), X, codes, folds, seed)
+            estimator = clone(self.estimator)
+            return predict_out_of_fold(estimator, X, codes, folds, **given)
+        bar.total *= len(_REGULARISATIONS)
         # Sparse columns would be sparse no more if their mean were taken off.
         scaler = StandardScaler(with_mean=not issparse(X))
         best, least = None, np.inf
         for C in _REGULARISATIONS:
             model = make_pipeline(scaler, LogisticRegression(C=C, max_iter=1000))
-            proba = self._predict(model, X, codes, folds, seed)
+            proba = predict_out_of_fold(model, X, codes, folds, **given)
             loss = log_loss(codes, proba, labels=np.arange(len(self.classes_)))
             if loss < least:
                 best, least = proba, loss
         return best
-
-    def _predict(self, estimator, X, codes, folds, seed):
-        set_random_states(estimator, seed)
-        return cross_val_predict(
-            estimator, X, codes, cv=folds, n_jobs=self.n_jobs, method="predict_proba"
-        )
 
     def _check_fit(self, codes):
         """Refuse probabilities of other rows or of other classes."""

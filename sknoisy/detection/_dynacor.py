@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
+from sknoisy._progress import progress
 from sknoisy._validation import (
     Interval,
     StrOptions,
@@ -100,7 +101,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     verbose : int, default=0
-        1 prints a row for each training, 2 also one for each epoch.
+        1 shows a bar, 2 also a row for each training, 3 also one for each epoch.
     callbacks : list of skorch callbacks, "disable" or None, default=None
         For the classifier's trainings.
     random_state : int, RandomState instance or None, default=None
@@ -295,21 +296,31 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         def train(setting, run):
             return self._train(setting, rows, run_codes[run], int(seeds[run]))
 
-        finalists = race(entrants, train, len(planted), self.verbose)
-        best = choose(finalists, origin, len(self.classes_))
+        is_clustered = self.decision == "cluster"
+        n_trainings = len(entrants) * len(planted) + is_clustered
+        with progress(
+            n_trainings, "DynaCorDetector", self.verbose, unit="training"
+        ) as bar:
+            finalists = race(entrants, train, len(planted), bar)
+            best = choose(finalists, origin, len(self.classes_))
+            self._store(entrants, len(planted), best, origin)
+            if is_clustered:
+                self._cluster(best, rng)
+                bar.advance()
+            else:
+                self._calibrate(best, codes)
+        suggested = suggest_labels(best.given_proba, codes, self.noise_mask_)
+        self.suggested_labels_ = self.classes_[suggested]
+        return self
+
+    def _store(self, entrants, n_runs, best, origin):
+        """Keep what the race found out."""
         self.best_setting_, self.net_ = best.setting, best.net
-        self.setting_aurocs_ = np.full((len(entrants), len(planted)), np.nan)
+        self.setting_aurocs_ = np.full((len(entrants), n_runs), np.nan)
         for row, entrant in zip(self.setting_aurocs_, entrants, strict=True):
             row[: len(entrant.aurocs)] = entrant.aurocs
         self.corrupted_indices_ = origin[np.nonzero(best.planted)[1]]
         self.trajectories_ = self._oriented(best.given_trajectories)
-        if self.decision == "cluster":
-            self._cluster(best, rng)
-        else:
-            self._calibrate(best, codes)
-        suggested = suggest_labels(best.given_proba, codes, self.noise_mask_)
-        self.suggested_labels_ = self.classes_[suggested]
-        return self
 
     def _check_plan(self):
         """Refuse combinations that make no sense."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sknoisy.base import TrainingInterrupted
 from sknoisy.nets import LoaderBatches, NetClassifier, TensorBatches
 from sknoisy.nets._batches import ArrayDataset
 from sknoisy.nets._callbacks import DynamicsRecorder
@@ -18,10 +19,6 @@ __all__ = [
 NORMALIZATIONS = ("l2_time", "sign", "zscore")
 
 _OUR_ITERATORS = (TensorBatches, LoaderBatches)
-
-
-class TrainingInterrupted(RuntimeError):
-    """Training was interrupted too early to be of use."""
 
 
 def record_dynamics(

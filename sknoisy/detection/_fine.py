@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
+from sknoisy._progress import progress
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -81,6 +82,8 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     threshold : float in (0, 1), default=0.5
         ζ. Labels are kept whose alignment belongs to the larger component with at
         least this probability.
+    verbose : int, default=0
+        1 shows a bar.
     random_state : int, RandomState instance or None, default=None
         Start of the mixtures, and of the estimator.
 
@@ -138,12 +141,14 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "transform"]), None],
         "threshold": [Interval(Real, 0, 1, closed="neither")],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
-    def __init__(self, estimator=None, *, threshold=0.5, random_state=None):
+    def __init__(self, estimator=None, *, threshold=0.5, verbose=0, random_state=None):
         self.estimator = estimator
         self.threshold = threshold
+        self.verbose = verbose
         self.random_state = random_state
 
     def fit(self, X, y):
@@ -169,7 +174,19 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         check_parameters(self)
         seed = int(random_generator(self.random_state).integers(2**31))
         rows, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
-        features = self._features(rows, codes, seed)
+        n_classes = len(self.classes_)
+        # A network takes far longer than all that follows.
+        before = 0 if self.estimator is None else 20 * n_classes
+        total = before + n_classes
+        with progress(total, type(self).__name__, self.verbose, unit=None) as bar:
+            bar.begin(before, now="making features")
+            features = self._features(rows, codes, seed)
+            bar.advance(before, now="splitting classes")
+            self._judge(features, codes, seed, bar)
+        return self
+
+    def _judge(self, features, codes, seed, bar):
+        """Split each class by the alignments of its rows."""
         n_classes = len(self.classes_)
         self.alignments_ = class_alignments(features, codes, n_classes)
         own = self.alignments_[np.arange(len(codes)), codes]
@@ -177,11 +194,11 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         for c in range(n_classes):
             of_class = codes == c
             self.noise_scores_[of_class] = _noisy_proba(own[of_class], seed)
+            bar.advance()
         self.noise_mask_ = self.noise_scores_ > 1 - self.threshold
         self.noise_rate_ = float(self.noise_scores_.mean())
         suggested = suggest_labels(self.alignments_, codes, self.noise_mask_)
         self.suggested_labels_ = self.classes_[suggested]
-        return self
 
 
 def _noisy_proba(alignments, seed):

@@ -4,23 +4,25 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_consistent_length, validate_data
 from skorch import NeuralNet
 
+from sknoisy._progress import progress
 from sknoisy._validation import (
     HasMethods,
     Interval,
-    check_classes,
     check_parameters,
     check_rows_and_labels,
-    encode_labels,
     random_generator,
     set_random_states,
 )
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._dynamics import record_dynamics
+from sknoisy.detection._out_of_fold import (
+    check_any_rows_and_labels,
+    predict_out_of_fold,
+    stratified_folds,
+)
 from sknoisy.mixture import BMMLossSplitter
 from sknoisy.nets import NetParamsMixin
 
@@ -58,6 +60,7 @@ class LossMixtureDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     lr : float >= 0, default=0.05
     device : str, torch.device or None, default=None
     verbose : int, default=0
+        1 shows a bar; of a network, 2 also prints a row for each epoch.
     callbacks : list of skorch callbacks, "disable" or None, default=None
     random_state : int, RandomState instance or None, default=None
         Initial weights and order of rows, or the folds; start of the mixture.
@@ -128,6 +131,7 @@ class LossMixtureDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "splitter": [HasMethods(["fit", "transform"]), None],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -188,10 +192,9 @@ class LossMixtureDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         seed = int(random_generator(self.random_state).integers(2**31))
         for name in ("trajectories_", "net_", "n_features_in_"):
             vars(self).pop(name, None)
-        if self._is_net():
-            codes, proba = self._record(X, y, seed)
-        else:
-            codes, proba = self._predict_out_of_fold(X, y, seed)
+        look = self._record if self._is_net() else self._predict_out_of_fold
+        with progress(1, type(self).__name__, self.verbose, unit="fold") as bar:
+            codes, proba = look(X, y, seed, bar)
         splitter = BMMLossSplitter() if self.splitter is None else clone(self.splitter)
         set_random_states(splitter, seed)
         self.splitter_ = splitter.fit(self.losses_[:, None])
@@ -208,34 +211,25 @@ class LossMixtureDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     def _is_net(self):
         return self.estimator is None or isinstance(self.estimator, NeuralNet)
 
-    def _record(self, X, y, seed):
+    def _record(self, X, y, seed, bar):
         """Train a network on all rows; its losses are averaged over the epochs."""
         X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
         self.net_ = self._make_net()
         self.trajectories_, proba = record_dynamics(
             self.net_, X, codes, len(self.classes_), signal="loss", seed=seed
         )
+        bar.advance()
         self.losses_ = self.trajectories_.mean(axis=1, dtype=np.float64)
         return codes, proba
 
-    def _predict_out_of_fold(self, X, y, seed):
+    def _predict_out_of_fold(self, X, y, seed, bar):
         """Let a classifier predict each fold after fitting it on the others."""
         self._check_net_params()
-        if y is None:
-            raise ValueError(
-                "LossMixtureDetector requires y to be passed, but the target y is None."
-            )
-        validate_data(self, X, skip_check_array=True)
-        self.classes_, codes = encode_labels(y)
-        check_consistent_length(X, codes)
-        check_classes(self, self.classes_, codes, min_per_class=2)
-        n_folds = min(self.cv, int(np.bincount(codes).min()))
-        folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-        estimator = clone(self.estimator)
-        set_random_states(estimator, seed)
-        proba = cross_val_predict(
-            estimator, X, codes, cv=folds, n_jobs=self.n_jobs, method="predict_proba"
-        )
+        self.classes_, codes = check_any_rows_and_labels(self, X, y)
+        folds = stratified_folds(codes, self.cv, seed)
+        bar.total = folds.get_n_splits()
+        how = {"n_jobs": self.n_jobs, "seed": seed, "bar": bar}
+        proba = predict_out_of_fold(clone(self.estimator), X, codes, folds, **how)
         given = proba[np.arange(len(codes)), codes].astype(np.float64)
         self.losses_ = -np.log(np.clip(given, _MIN_PROBA, 1))
         return codes, proba

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
+from sknoisy._progress import progress
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -24,6 +25,8 @@ __all__ = ["NeighborVoteDetector", "neighbor_votes"]
 # In each round a tenth of the rows sits out: spare neighbours take their places.
 _SUBSAMPLE = 0.9
 _SPARE = 8
+# How long the parts of a fit take, in rounds: of many rows the search takes it all.
+_FEATURES, _SEARCH, _MATRIX = 500, 500, 20
 # The authors' code: what the estimate is moved by in each round, and its bounds.
 _JITTER = 0.05
 _LEAST, _MOST = 0.05, 0.95
@@ -80,6 +83,8 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         in more than half of its rounds.
     n_jobs : int or None, default=None
         For the search of neighbours.
+    verbose : int, default=0
+        1 shows a bar; the search of neighbours is one step.
     random_state : int, RandomState instance or None, default=None
 
     Attributes
@@ -147,6 +152,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         "method": [StrOptions({"rank", "vote"})],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -158,6 +164,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         method="vote",
         n_rounds=21,
         n_jobs=None,
+        verbose=0,
         random_state=None,
     ):
         self.estimator = estimator
@@ -165,6 +172,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         self.method = method
         self.n_rounds = n_rounds
         self.n_jobs = n_jobs
+        self.verbose = verbose
         self.random_state = random_state
 
     def fit(self, X, y):
@@ -192,15 +200,28 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         rows, self.classes_, codes = check_rows_and_labels(
             self, X, y, min_samples=4, min_per_class=2
         )
+        before = 0 if self.estimator is None else _FEATURES
+        total = before + _SEARCH + _MATRIX + self.n_rounds
+        with progress(total, type(self).__name__, self.verbose, unit=None) as bar:
+            bar.begin(before, now="making features")
+            features = self._features(rows, codes, int(rng.integers(2**31)))
+            bar.advance(before)
+            self._vote(features, codes, rng, bar)
+        return self
+
+    def _vote(self, features, codes, rng, bar):
+        """Let the neighbours of each row judge its label."""
         n_classes = len(self.classes_)
-        features = self._features(rows, codes, int(rng.integers(2**31)))
+        bar.begin(_SEARCH, now="searching neighbours")
         distances, neighbors = self._search(features)
         k = min(self.n_neighbors, neighbors.shape[1])
         self.votes_ = neighbor_votes(
             codes, distances[:, :k], neighbors[:, :k], n_classes
         )
+        bar.advance(_SEARCH, now="estimating the transition matrix")
         counts = consensus_counts(*codes[neighbors[:, :3]].T, n_classes)
         self.transition_matrix_, self.class_prior_ = estimate_by_consensus(counts)
+        bar.advance(_MATRIX, now="voting")
         wrong = np.zeros(len(codes))
         lack = np.zeros(len(codes))
         n_seen = np.zeros(len(codes))
@@ -214,8 +235,8 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
             wrong[taken] += self._flag(votes, own, codes[taken], rng)
             lack[taken] += 1 - own
             n_seen[taken] += 1
+            bar.advance()
         self._conclude(codes, wrong, lack, n_seen)
-        return self
 
     def _search(self, features):
         """Find the nearest rows by the cosine, the row itself first."""

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from sknoisy._progress import progress
 from sknoisy.detection._calibration import calibrate
 from sknoisy.detection._dynamics import TrainingInterrupted, fill_gaps
 
@@ -116,7 +117,7 @@ class DynamicsRuns:
         return np.stack([fill_gaps(t) for t in padded])
 
 
-def race(entrants, train, n_runs, verbose=0):
+def race(entrants, train, n_runs, bar=None):
     """Train every setting again and again, and drop those that fall behind.
 
     A setting falls behind when its AUROC is 0.03 below the best. One that diverges
@@ -129,8 +130,9 @@ def race(entrants, train, n_runs, verbose=0):
         Takes a setting and the number of the run; returns what `DynamicsRuns.add`
         takes.
     n_runs : int
-    verbose : int, default=0
-        1 prints a row for each training.
+    bar : Progress, default=None
+        Counts the trainings; its total falls with those that are dropped. If its
+        ``verbose`` is 2, a row is written for each training.
 
     Returns
     -------
@@ -142,29 +144,48 @@ def race(entrants, train, n_runs, verbose=0):
     TrainingInterrupted
         If it is interrupted before any setting has judged all samples.
     """
+    entrants = list(entrants)
+    bar = progress(len(entrants) * n_runs, "race", 0) if bar is None else bar
     try:
         for run in range(n_runs):
+            n_before = len(entrants)
             for entrant in list(entrants):
-                try:
-                    entrant.add(*train(entrant.setting, run))
-                except FloatingPointError:
-                    if len(entrants) == 1:
-                        raise
-                    entrants = [other for other in entrants if other is not entrant]
-                    continue
-                if verbose:
-                    found = f"AUROC {entrant.aurocs[-1]:.3f}" if entrant.aurocs else ""
-                    print(f"run {run + 1} of {n_runs}: {entrant.setting} {found}")
+                if _run_once(entrant, train, run, len(entrants) == 1):
+                    _tell(bar, entrant, run, n_runs)
+                else:
+                    entrants.remove(entrant)
+                    bar.advance()
             if len(entrants) > 1:
                 means = [np.mean(entrant.aurocs) for entrant in entrants]
                 near = np.array(means) >= max(means) - SLACK
                 entrants = [e for e, keep in zip(entrants, near, strict=True) if keep]
+            bar.total -= (n_before - len(entrants)) * (n_runs - run - 1)
     except (KeyboardInterrupt, TrainingInterrupted) as error:
         entrants = [e for e in entrants if e.trajectories and e.judges_all]
         if not entrants:
             message = "fit was interrupted before every row had been judged once."
             raise TrainingInterrupted(message) from error
     return entrants
+
+
+def _run_once(entrant, train, run, is_alone):
+    """Train once more; return whether that went well."""
+    try:
+        entrant.add(*train(entrant.setting, run))
+    except FloatingPointError:
+        if is_alone:
+            raise
+        return False
+    return True
+
+
+def _tell(bar, entrant, run, n_runs):
+    """Count a training, and say how well it went."""
+    found = {"AUROC": entrant.aurocs[-1]} if entrant.aurocs else {}
+    bar.advance(**found)
+    if bar.verbose > 1:
+        auroc = f"AUROC {found['AUROC']:.3f}" if found else ""
+        bar.write(f"run {run + 1} of {n_runs}: {entrant.setting} {auroc}")
 
 
 def choose(finalists, origin, n_classes):

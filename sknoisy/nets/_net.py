@@ -25,6 +25,7 @@ from sknoisy.nets._input import InputMixin
 from sknoisy.nets._loop import TrainingLoopMixin
 from sknoisy.nets._masked_host import MaskingMixin
 from sknoisy.nets._modules import embed
+from sknoisy.nets._progress import ProgressLog, close_bars
 from sknoisy.nets._slots import SlotsMixin, check_outputs, signature_of
 
 __all__ = ["NetClassifier"]
@@ -89,7 +90,8 @@ class NetClassifier(
     warm_start : bool, default=False
         Let ``fit`` go on from the weights of the last fit.
     verbose : int, default=0
-        1 prints a row for each epoch.
+        1 shows a bar with epoch, loss and time left, on stderr; 2 prints a row for each
+        epoch.
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     compile : bool, default=False
@@ -513,7 +515,15 @@ class NetClassifier(
                 self.finish_fit(dataset)
         finally:
             self.sample_weight_ = self.training_key_ = None
+            close_bars(self)
         return self
+
+    @property
+    def _default_callbacks(self):
+        return [
+            (name, ProgressLog() if name == "print_log" else callback)
+            for name, callback in super()._default_callbacks
+        ]
 
     def _may_set_reduction(self):
         """Whether torch's way to ask for one loss a row is open to us."""

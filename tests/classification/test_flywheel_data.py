@@ -387,7 +387,7 @@ class TestWhatGoesIn:
         np.testing.assert_allclose(half.gamma_, full.gamma_, atol=0.05)
 
     def test_progress_is_printed_with_gamma(self, blobs, capsys):
-        make(verbose=1).fit(*blobs[:2])
+        make(verbose=2).fit(*blobs[:2])
         head, _, *rows = capsys.readouterr().out.splitlines()
         column = head.split().index("gamma")
         shown = [row.split()[column] for row in rows]

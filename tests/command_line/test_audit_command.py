@@ -384,11 +384,14 @@ def test_progress_is_shown_on_a_terminal_only_and_not_if_quiet(
     csv, capsys, monkeypatch
 ):
     argv = ["audit", str(csv), "--label", "kind", *FAST]
+    out = succeeds(capsys, argv)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main(argv) == 0
-    err = capsys.readouterr().err
-    assert "judging 120 labels with confident-learning ..." in err
-    assert err.endswith("\r\x1b[K")
+    again = capsys.readouterr()
+    assert again.out == out
+    assert "\rjudging 120 labels with confident-learning:   0%|" in again.err
+    # Nothing is left on the screen, and the cursor is where it was.
+    assert "\n" not in again.err and again.err.endswith(" \r")
     succeeds(capsys, [*argv, "--quiet"])
 
 

@@ -201,12 +201,17 @@ class TestSettings:
     def test_verbose_says_how_each_training_went(self, blobs, capsys):
         X, y, _ = blobs
         detector = DynaCorDetector(settings=TWO, n_runs=2, random_state=0).fit(X, y)
-        assert capsys.readouterr().out == ""
+        assert capsys.readouterr() == ("", "")
         detector.set_params(verbose=1).fit(X, y)
-        lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == np.isfinite(detector.setting_aurocs_).sum()
-        assert lines[0].startswith("run 1 of 2: ") and "AUROC" in lines[0]
+        (line,) = capsys.readouterr().err.splitlines()
+        n_trainings = np.isfinite(detector.setting_aurocs_).sum()
+        assert f"100%, training {n_trainings}/{n_trainings}, AUROC 0." in line
         detector.set_params(verbose=2).fit(X, y)
+        out, err = capsys.readouterr()
+        lines = err.splitlines()
+        assert out == "" and len(lines) == n_trainings + 1
+        assert lines[0].startswith("run 1 of 2: ") and "AUROC" in lines[0]
+        detector.set_params(verbose=3).fit(X, y)
         assert "train_loss" in capsys.readouterr().out
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sknoisy._progress import progress
 from sknoisy.detection._calibration import calibrate
 from sknoisy.detection._dynamics import TrainingInterrupted
 from sknoisy.detection._race import DynamicsRuns, choose, race
@@ -150,13 +151,18 @@ def test_two_runs_that_plant_the_same_rows_do_not_judge_all():
         race([DynamicsRuns({}, planted, N_ROWS)], train, 3)
 
 
-def test_verbose_prints_a_row_for_each_training(capsys):
+def test_a_verbose_bar_gets_a_row_for_each_training(capsys):
     aurocs = {"a": [0.8] * 2, "b": [0.9] * 2, "c": [FloatingPointError()] * 2}
     race(*contest(aurocs, n_runs=2)[:2], 2)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
     entrants, train, trained = contest(aurocs, n_runs=2)
-    race(entrants, train, 2, verbose=1)
-    lines = capsys.readouterr().out.splitlines()
+    with progress(6, "Race", verbose=2) as bar:
+        race(entrants, train, 2, bar)
+    # Two trainings of six were called off.
+    assert (bar.done, bar.total) == (4, 4)
+    out, err = capsys.readouterr()
+    *lines, last = err.splitlines()
+    assert out == "" and last.startswith("Race: 100%, step 4/4, AUROC 0.9, took")
     assert trained == [("a", 0), ("b", 0), ("c", 0), ("b", 1)]
     assert len(lines) == 3  # but none for what diverged
     for line, run, name, auroc in zip(

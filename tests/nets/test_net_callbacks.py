@@ -305,7 +305,7 @@ class TestCallbacks:
     def test_a_table_is_printed_on_demand(self, make_net, table, capsys):
         make_net().fit(*table)
         assert capsys.readouterr().out == ""
-        make_net(verbose=1).fit(*table)
+        make_net(verbose=2).fit(*table)
         assert len(capsys.readouterr().out.strip().splitlines()) == 2 + 3
 
 

@@ -1,0 +1,264 @@
+"""How far a fit is, and how long it will take: a bar, or now and then a line."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from sknoisy._progress_display import Display, make_display
+
+__all__ = ["Progress", "current", "progress"]
+
+_innermost: ContextVar[Progress | None] = ContextVar("sknoisy_progress", default=None)
+
+
+def progress(
+    total: int,
+    description: str,
+    verbose: int = 1,
+    *,
+    unit: str | None = "step",
+    done: int = 0,
+    leave: bool = True,
+) -> Progress:
+    """Make a bar, to be used in a ``with`` statement.
+
+    While a bar is open, others that the same thread opens show nothing of their own:
+    they refine it. A detector that trains ten networks has one bar, which moves with
+    each epoch of each of them, whatever ``verbose`` the networks have.
+
+    Parameters
+    ----------
+    total : int
+        Steps there will be.
+    description : str
+        What is running, such as the name of a class.
+    verbose : int, default=1
+        0 shows nothing, unless there is an open bar to refine.
+    unit : str, default="step"
+        What a step is called: "epoch", "fold". None does not show the count.
+    done : int, default=0
+        Steps that were done before.
+    leave : bool, default=True
+        Whether the bar stays when it is closed.
+
+    Returns
+    -------
+    bar : Progress
+
+    Examples
+    --------
+    >>> from sknoisy._progress import progress
+    >>> with progress(3, "Counting", verbose=0) as bar:
+    ...     for number in range(3):
+    ...         bar.advance(loss=1 / (number + 1))
+    """
+    return Progress(total, description, verbose, unit, done, leave)
+
+
+def current() -> Progress | None:
+    """Return the bar that was opened last in this thread and is open still."""
+    return _innermost.get()
+
+
+class Progress:
+    """A bar that is shown on stderr, refines another one, or does nothing.
+
+    On a terminal it is a live line, in a notebook a widget (without ipywidgets a line
+    of text), and elsewhere, as in a log, a plain line for every tenth of the work, at
+    least ten seconds apart, and one at the end. What goes wrong with showing it is
+    ignored: the work goes on.
+
+    Parameters
+    ----------
+    total, description, verbose, unit, done, leave
+        As in `progress`.
+
+    Attributes
+    ----------
+    total : int
+        May be set while the bar is open, if there is more to do, or less.
+    done : int
+        Steps that have been done.
+    verbose : int
+    is_shown : bool
+        Whether it is open, and there is something to see.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        description: str,
+        verbose: int,
+        unit: str | None,
+        done: int,
+        leave: bool,
+    ) -> None:
+        self.total = total
+        self.is_shown = False
+        self._description = description
+        self.verbose = verbose
+        self._unit = unit
+        self.done = done
+        self._leave = leave
+        self._shown: dict[str, Any] = {}
+        self._part, self._ahead = 0.0, 1
+        self._outer: Progress | None = None
+        self._inner: Progress | None = None
+        self._display: Display | None = None
+
+    def __enter__(self) -> Progress:
+        self.open()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close(failed=error[0] is not None)
+
+    def open(self) -> None:
+        """Begin to show it."""
+        self._outer = _innermost.get()
+        self.is_shown = self._outer is not None or self.verbose > 0
+        if not self.is_shown:
+            return
+        if self._outer is None:
+            self._safely(self._make_display)
+        else:
+            self._outer._inner = self
+        _innermost.set(self)
+        self._refresh()
+
+    def advance(self, n: int = 1, **shown: Any) -> None:
+        """Say that steps have been done.
+
+        Parameters
+        ----------
+        n : int, default=1
+            0 only changes what is shown.
+        **shown : number or str
+            What to show beside, until it is given anew: ``loss=0.5``. What is being
+            done is called ``now``, and not shown when the bar is closed.
+        """
+        if not self.is_shown:
+            return
+        self.done += n
+        self._shown.update(shown)
+        if n:
+            self._part, self._ahead = 0.0, 1
+        self._refresh()
+
+    def begin(self, n: int = 1, **shown: Any) -> None:
+        """Say how many steps the next part is, which inner bars then refine.
+
+        Parameters
+        ----------
+        n : int, default=1
+            What `advance` will be called with at its end.
+        **shown : number or str
+            As in `advance`.
+        """
+        self._ahead = n
+        self.advance(0, **shown)
+
+    def write(self, line: str, file: Any = None) -> None:
+        """Write a line above the bar, if there is one to see.
+
+        Parameters
+        ----------
+        line : str
+        file : stream, default=None
+            None is where the bar is.
+        """
+        root = self._root()
+        if self.is_shown and root._display is not None:
+            root._safely(root._display.write, line, file)
+
+    def close(self, failed: bool = False) -> None:
+        """End it, as far as it has come.
+
+        Parameters
+        ----------
+        failed : bool, default=False
+            Whether an error is the reason; notebooks show that in red.
+        """
+        if not self.is_shown:
+            return
+        self._step_back()
+        self.is_shown = False
+        if self._outer is not None:
+            self._outer._end_of_inner(self)
+        elif self._display is not None:
+            self._inner = None
+            self._shown.pop("now", None)
+            end = self._display.close
+            self._safely(end, self._text, self._fraction(), self._leave, failed)
+            self._display = None
+
+    def _make_display(self) -> None:
+        self._display = make_display(self._description, self._fraction())
+
+    def _safely(self, act: Any, *args: Any) -> None:
+        """Show something; give up if the stream is closed, full or gone."""
+        try:
+            act(*args)
+        except (OSError, ValueError):
+            if self._display is not None:
+                self._display.give_up()
+            self._display = None
+
+    def _step_back(self) -> None:
+        """Let the bar outside be the innermost; any inside this one end with it."""
+        bar = _innermost.get()
+        while bar is not None and bar is not self:
+            bar = bar._outer
+        if bar is self:
+            _innermost.set(self._outer)
+
+    def _end_of_inner(self, inner: Progress) -> None:
+        if self._inner is inner:
+            self._part = max(self._part, inner._fraction())
+            self._inner = None
+
+    def _root(self) -> Progress:
+        bar = self
+        while bar._outer is not None:
+            bar = bar._outer
+        return bar
+
+    def _refresh(self) -> None:
+        root = self._root()
+        display = root._display
+        if display is None:
+            return
+        now = time.monotonic()
+        if display.may_be_due(now):
+            root._safely(display.show, root._text, root._fraction(), now)
+
+    def _fraction(self) -> float:
+        """Return the share of the work that is done, that of inner bars included."""
+        if self._inner is not None:
+            # Several trainings may make up one step: never back.
+            self._part = max(self._part, self._inner._fraction())
+        done = self.done + self._part * self._ahead
+        return min(done / max(self.total, 1), 1.0)
+
+    def _text(self, room: int | None = None) -> str:
+        """Return counts, then values; the last ones left out if there is no room."""
+        counts: list[str] = []
+        values: dict[str, str] = {}
+        bar: Progress | None = self
+        while bar is not None:
+            if bar._unit == "epoch" or (bar._unit and bar.total > 1):
+                number = min(bar.done + (bar._inner is not None), bar.total)
+                counts.append(f"{bar._unit} {number}/{bar.total}")
+            values |= {name: _format(name, v) for name, v in bar._shown.items()}
+            bar = bar._inner
+        parts = [*counts, *values.values()]
+        while room is not None and parts and len(", ".join(parts)) > room:
+            parts.pop()
+        return ", ".join(parts)
+
+
+def _format(name: str, value: Any) -> str:
+    number = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{name.replace('_', ' ')} {number}"

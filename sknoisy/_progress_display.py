@@ -1,0 +1,204 @@
+"""Where progress is shown: on a terminal, in a notebook, in a log."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+__all__ = ["Display", "make_display"]
+
+Text = Callable[..., str]
+
+_MIN_SECONDS = 0.1
+# In a log: a line for each tenth, but not sooner than this after another, and not
+# later than that.
+_LOG_SECONDS = 10
+_LOG_PATIENCE = 600
+# What a live bar needs besides its texts: percentage, times and some blocks.
+_FURNITURE = 34
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
+
+
+class Display:
+    """What shows a share of work that is done, with a text beside.
+
+    The text is a function of the room there is for it, or of None, and is asked for
+    only if it will be shown.
+    """
+
+    def may_be_due(self, now: float) -> bool:
+        """Return whether the last look is long enough ago."""
+        raise NotImplementedError
+
+    def show(self, text: Text, fraction: float, now: float) -> None:
+        """Show how far it is."""
+        raise NotImplementedError
+
+    def write(self, line: str, file: Any) -> None:
+        """Write a line above, on another stream if one is given."""
+        raise NotImplementedError
+
+    def close(self, text: Text, fraction: float, leave: bool, failed: bool) -> None:
+        """Show how far it has come, or take everything away."""
+        raise NotImplementedError
+
+    def give_up(self) -> None:
+        """Show nothing any more: the stream is gone."""
+
+
+class _Live(Display):
+    """A bar of tqdm: a line that is written over, or a widget of a notebook."""
+
+    def __init__(self, description: str, fraction: float, kind: Any) -> None:
+        options = {"desc": description, "initial": fraction, "bar_format": _FORMAT}
+        if kind is _text_bar():
+            # Asked for the size, tqdm takes 0 x 0 from a terminal that knows none.
+            size = {"ncols": _columns(sys.stderr), "nrows": 24}
+            options |= {"file": sys.stderr, **size}
+        self._bar = kind(total=1.0, **options)
+        self._room = _FURNITURE + len(description)
+        self._last = -float("inf")
+
+    def may_be_due(self, now: float) -> bool:
+        return now - self._last >= _MIN_SECONDS
+
+    def show(self, text: Text, fraction: float, now: float) -> None:
+        self._last = now
+        self._draw(text, fraction)
+        self._bar.refresh()
+
+    def write(self, line: str, file: Any) -> None:
+        self._bar.write(line, file=self._bar.fp if file is None else file)
+
+    def close(self, text: Text, fraction: float, leave: bool, failed: bool) -> None:
+        self._bar.leave, self._bar.is_failed = leave, failed
+        self._draw(text, fraction)
+        self._bar.close()
+
+    def give_up(self) -> None:
+        self._bar.disable = True
+
+    def _draw(self, text: Text, fraction: float) -> None:
+        room = None
+        if not self._bar.gui:
+            # The window may have changed its size.
+            self._bar.ncols = columns = _columns(self._bar.fp)
+            room = max(columns - self._room, 0)
+        self._bar.n = fraction
+        self._bar.set_postfix_str(text(room), refresh=False)
+
+
+class _Log(Display):
+    """Lines in a file, now and then."""
+
+    def __init__(self, description: str, fraction: float) -> None:
+        self._description = description
+        self._first = fraction
+        self._start = self._last = time.monotonic()
+        self._tenth = -1
+        self._stream = sys.stderr
+
+    def may_be_due(self, now: float) -> bool:
+        return now - self._last >= _LOG_SECONDS
+
+    def show(self, text: Text, fraction: float, now: float) -> None:
+        tenth = int(10 * fraction)
+        is_new = tenth != self._tenth or now - self._last >= _LOG_PATIENCE
+        # The end has a line of its own.
+        if fraction == 1 or not is_new:
+            return
+        self._last, self._tenth = now, tenth
+        elapsed, done = now - self._start, fraction - self._first
+        times = [_clock(elapsed)]
+        if done > 0:
+            times.append(f"{_clock(elapsed * (1 - fraction) / done)} left")
+        self._say(text, fraction, times)
+
+    def write(self, line: str, file: Any) -> None:
+        print(line, file=self._stream if file is None else file, flush=True)
+
+    def close(self, text: Text, fraction: float, leave: bool, failed: bool) -> None:
+        # What was too quick for a line, and shall leave nothing, is not worth one.
+        if leave or self._tenth >= 0:
+            end = "took" if fraction == 1 else "stopped after"
+            elapsed = _clock(time.monotonic() - self._start)
+            self._say(text, fraction, [f"{end} {elapsed}"])
+
+    def _say(self, text: Text, fraction: float, times: list[str]) -> None:
+        parts = [f"{fraction:.0%}", text(), *times]
+        line = ", ".join(part for part in parts if part)
+        self.write(f"{self._description}: {line}", None)
+
+
+def make_display(description: str, fraction: float) -> Display | None:
+    """Return what suits the place that stderr leads to; None if it leads nowhere."""
+    if sys.stderr is None:
+        return None
+    if _is_notebook():
+        return _Live(description, fraction, _notebook_bar() or _text_bar())
+    # Several processes would write over each other's line.
+    is_child = multiprocessing.parent_process() is not None
+    if sys.stderr.isatty() and not is_child:
+        return _Live(description, fraction, _text_bar())
+    return _Log(description, fraction)
+
+
+def _is_notebook() -> bool:
+    """Whether output goes to cells of Jupyter, Colab or the like; not to Spyder."""
+    if "IPython" not in sys.modules or any(k.startswith("SPYDER") for k in os.environ):
+        return False
+    shell = sys.modules["IPython"].get_ipython()
+    kinds = {kind.__name__ for kind in type(shell).__mro__}
+    return "ZMQInteractiveShell" in kinds
+
+
+@cache
+def _notebook_bar() -> Any:
+    """Return tqdm's widget; None without ipywidgets, of which tqdm would warn."""
+    from tqdm import notebook
+
+    if notebook.IProgress is None:
+        return None
+
+    class NotebookBar(notebook.tqdm):
+        monitor_interval = 0
+        is_failed = False
+
+        def display(self, *args: Any, bar_style: Any = None, **kwargs: Any) -> None:
+            # Red is for errors, and an early stop is none.
+            is_fine = bar_style == "danger" and not self.is_failed
+            style = "success" if is_fine else bar_style
+            super().display(*args, bar_style=style, **kwargs)
+
+    return NotebookBar
+
+
+@cache
+def _text_bar() -> Any:
+    from tqdm.std import tqdm
+
+    class TextBar(tqdm):
+        # No thread that watches: a process that forks had better have one only.
+        monitor_interval = 0
+
+    return TextBar
+
+
+def _columns(stream: Any) -> int:
+    """Return the width of a terminal, 80 if it does not know."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        columns = 0
+    # A line that fills the last column makes some terminals begin a new one.
+    return columns - 1 if columns > 1 else 80
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
