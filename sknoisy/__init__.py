@@ -9,11 +9,13 @@ __version__ = "0.1.0"
 
 _HOME = {
     "AUMDetector": "sknoisy.detection",
+    "AutoNoiseDetector": "sknoisy.detection",
     "ActivationMapDisplay": "sknoisy.inspection",
     "AsymmetricNoiseInjector": "sknoisy.noise",
     "BMMLossSplitter": "sknoisy.mixture",
     "BetaMixture": "sknoisy.mixture",
     "CDRClassifier": "sknoisy.classification",
+    "CORESDetector": "sknoisy.detection",
     "CoTeachingClassifier": "sknoisy.classification",
     "CleanedClassifier": "sknoisy.cleaning",
     "ConfidentLearningDetector": "sknoisy.detection",
@@ -37,6 +39,7 @@ _HOME = {
     "NoisyLabelFilter": "sknoisy.cleaning",
     "RobustLossClassifier": "sknoisy.classification",
     "SampleWeightsDisplay": "sknoisy.inspection",
+    "SmallLossDetector": "sknoisy.detection",
     "SymmetricNoiseInjector": "sknoisy.noise",
     "TransitionCorrectionClassifier": "sknoisy.classification",
     "TransitionMatrixDisplay": "sknoisy.inspection",

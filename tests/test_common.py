@@ -13,6 +13,7 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
@@ -22,11 +23,13 @@ import sknoisy
 from sknoisy import (
     AsymmetricNoiseInjector,
     AUMDetector,
+    AutoNoiseDetector,
     BetaMixture,
     BMMLossSplitter,
     CDRClassifier,
     CleanedClassifier,
     ConfidentLearningDetector,
+    CORESDetector,
     CoTeachingClassifier,
     DivideMixClassifier,
     DynaCorDetector,
@@ -44,6 +47,7 @@ from sknoisy import (
     NetClassifier,
     NoisyLabelFilter,
     RobustLossClassifier,
+    SmallLossDetector,
     SymmetricNoiseInjector,
     TransitionCorrectionClassifier,
     TransitionNoiseInjector,
@@ -68,6 +72,11 @@ STATIC = {"targets": "soft", "weights": "static", "mixup": None, "warmup_epochs"
 
 BY_LOSS = LossMixtureDetector(LogisticRegression(), random_state=0)
 CAREFUL = NoisyLabelFilter(BY_LOSS, keep=0.9)
+
+CANDIDATES = [
+    ("nearest", ConfidentLearningDetector(KNeighborsClassifier(3))),
+    ("votes", NeighborVoteDetector(n_rounds=3)),
+]
 
 ABLATED = {"epsilon": "uniform", "resample": False, "contrastive_weight": 0, "lr": 0.1}
 
@@ -94,7 +103,12 @@ ESTIMATORS = [
     (FINEDetector(NetClassifier(max_epochs=2), random_state=0), {}),
     (LossMixtureDetector(max_epochs=2, random_state=0), {}),
     (LossMixtureDetector(LogisticRegression(), random_state=0), {}),
+    (CORESDetector(max_epochs=3, random_state=0), {}),
+    (SmallLossDetector(max_epochs=2, random_state=0), {}),
+    (SmallLossDetector(LogisticRegression(), per_class=True, random_state=0), {}),
     (ConfidentLearningDetector(random_state=0), {}),
+    (AutoNoiseDetector(CANDIDATES, n_rounds=1, random_state=0), {}),
+    (AutoNoiseDetector(CANDIDATES, strategy="select", random_state=0), {}),
     (ConfidentLearningDetector(LogisticRegression(), filter_by="both"), {}),
     (DynamicBootstrapClassifier(max_epochs=10, random_state=0), WEIGHTS),
     (DynamicBootstrapClassifier(**GUIDED, max_epochs=10, random_state=0), WEIGHTS),
@@ -131,12 +145,20 @@ DETECTORS = [
     ),
     AUMDetector(max_epochs=8, module__hidden=32, random_state=0),
     LossMixtureDetector(max_epochs=8, module__hidden=32, random_state=0),
+    CORESDetector(module__hidden=32, batch_size=32, random_state=0),
+    SmallLossDetector(noise_rate=0.2, max_epochs=8, module__hidden=32, random_state=0),
     ConfidentLearningDetector(random_state=0),
+    AutoNoiseDetector(CANDIDATES, random_state=0),
     FINEDetector(random_state=0),
     NeighborVoteDetector(random_state=0),
 ]
 # Detectors that train no network: no images, no parameters of nets.
-NETLESS = (ConfidentLearningDetector, FINEDetector, NeighborVoteDetector)
+NETLESS = (
+    AutoNoiseDetector,
+    ConfidentLearningDetector,
+    FINEDetector,
+    NeighborVoteDetector,
+)
 # Classifiers that train robustly and judge the labels they were given.
 ROBUST = [
     DynamicBootstrapClassifier(module__hidden=32, batch_size=32, random_state=0),
@@ -193,6 +215,7 @@ def test_scikit_learn_contract(estimator, expected, monkeypatch):
         warnings.filterwarnings("ignore", message=".*encountered in cast")
         warnings.filterwarnings("ignore", message=".*losses are too few")
         warnings.filterwarnings("ignore", message="the losses cannot be split")
+        warnings.filterwarnings("ignore", message="candidates that failed take")
         warnings.filterwarnings("ignore", message="the refurbished labels have coll")
         results = check_estimator(
             clone(estimator), expected_failed_checks=expected, on_skip=None
@@ -393,6 +416,8 @@ ON_IMAGES = [
     dynacor_of_a_net,
     AUMDetector,
     LossMixtureDetector,
+    CORESDetector,
+    SmallLossDetector,
     DynamicBootstrapClassifier,
     partial(DynamicBootstrapClassifier, **GUIDED),
     NALClassifier,
@@ -483,8 +508,9 @@ class TestDetectorContract:
                 scores = clone(detector).fit(X, y).noise_scores_
             assert ((scores >= 0) & (scores <= 1)).all()
             return
+        judges = {*NETLESS, CORESDetector, SmallLossDetector} - {AutoNoiseDetector}
         is_relabelled = getattr(detector, "corruption", "") == "relabel"
-        if is_relabelled or isinstance(detector, NETLESS):
+        if is_relabelled or type(detector) in judges:
             scores = clone(detector).fit(X, y).noise_scores_
             assert ((scores >= 0) & (scores <= 1)).all()
             return
@@ -536,6 +562,22 @@ class TestInjectorContract:
         clone(injector).fit_resample(X, y)
         clone(injector).set_params(random_state=None).fit_resample(X, y)
         np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+JUDGES = [e for e, _ in ESTIMATORS if isinstance(e, NoiseScoresMixin)]
+
+
+@pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
+@pytest.mark.parametrize("estimator", [NetClassifier(), *JUDGES], ids=str)
+def test_a_fit_is_silent_by_default(estimator, blobs, capfd):
+    X, y, _ = blobs
+    clone(estimator).fit(X, y)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("estimator", SCORERS, ids=label)
+def test_verbose_is_a_parameter_and_off(estimator):
+    assert type(estimator)().get_params()["verbose"] == 0
 
 
 def test_import_loads_no_torch():

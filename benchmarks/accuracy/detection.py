@@ -44,11 +44,13 @@ from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sknoisy import (
     AUMDetector,
     ConfidentLearningDetector,
+    CORESDetector,
     DynaCorDetector,
     FINEDetector,
     InstanceNoiseInjector,
     LossMixtureDetector,
     NeighborVoteDetector,
+    SmallLossDetector,
     SymmetricNoiseInjector,
     TransitionNoiseInjector,
     pair_flip_matrix,
@@ -194,6 +196,8 @@ METHODS = {
     "confident LR": partial(detector, ConfidentLearningDetector),
     "neighbours": partial(detector, NeighborVoteDetector),
     "FINE": partial(detector, FINEDetector),
+    "CORES": partial(detector, CORESDetector),
+    "small loss": partial(detector, SmallLossDetector),
 }
 PEERS = {
     "cleanlab LR": ("cleanlab", cleanlab_regression),

@@ -7,12 +7,15 @@ import importlib
 
 _HOME = {
     "AUMDetector": "_aum",
+    "AutoNoiseDetector": "_auto",
+    "CORESDetector": "_cores",
     "ConfidentLearningDetector": "_confident_learning",
     "DynaCorDetector": "_dynacor",
     "DynamicsClassifier": "_dynamics_classifier",
     "FINEDetector": "_fine",
     "LossMixtureDetector": "_loss_mixture",
     "NeighborVoteDetector": "_neighbor_vote",
+    "SmallLossDetector": "_small_loss",
     "find_label_issues": "_label_issues",
 }
 

@@ -3,7 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["copy_noise_rate", "corrupted_copies", "corrupted_labels"]
+__all__ = [
+    "copy_noise_rate",
+    "corrupted_copies",
+    "corrupted_labels",
+    "planted_labels",
+    "rank_in_class",
+]
+
+# Rows of a class that planting leaves at least: less is no class to be judged.
+_MIN_LEFT = 2
 
 
 def corrupted_copies(
@@ -89,6 +98,75 @@ def corrupted_labels(
         rows = order[np.arange(run * n_rows, (run + 1) * n_rows) % n_samples]
         run_codes[run, rows] = _other_labels(codes[rows], n_classes, rng)
     return run_codes
+
+
+def planted_labels(
+    codes: NDArray[np.int64],
+    n_classes: int,
+    corruption_rate: float,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Give ⌊γN⌋ rows another label, as far as the small classes allow it.
+
+    A class keeps half of its rows and at least two.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,), dtype int64
+        The given labels.
+    n_classes : int
+    corruption_rate : float in (0, 0.5]
+        γ, the share of rows; at least one row.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    planted : ndarray of shape (n_samples,), dtype int64
+        The labels, some of them replaced. None is if all classes have two rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy.detection._corruption import planted_labels
+    >>> codes = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    >>> planted = planted_labels(codes, 2, 0.5, np.random.default_rng(0))
+    >>> int((planted[:6] != 0).sum()), planted[6:].tolist()
+    (3, [1, 1])
+    """
+    order = rng.permutation(len(codes))
+    counts = np.bincount(codes, minlength=n_classes)
+    spare = np.maximum(np.minimum(counts // 2, counts - _MIN_LEFT), 0)
+    free = order[rank_in_class(codes[order]) < spare[codes[order]]]
+    rows = free[: max(1, _count(corruption_rate, len(codes)))]
+    planted = codes.copy()
+    planted[rows] = _other_labels(codes[rows], n_classes, rng)
+    return planted
+
+
+def rank_in_class(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many rows of the same class stand before each row.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,), dtype int64
+
+    Returns
+    -------
+    rank : ndarray of shape (n_samples,), dtype int64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy.detection._corruption import rank_in_class
+    >>> rank_in_class(np.array([3, 1, 3, 3, 1])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    by_class = np.argsort(codes, kind="stable")
+    grouped = codes[by_class]
+    starts = np.searchsorted(grouped, grouped, "left")
+    rank = np.empty(len(codes), dtype=np.int64)
+    rank[by_class] = np.arange(len(codes)) - starts
+    return rank
 
 
 def copy_noise_rate(noise_rate: float, n_classes: int) -> float:

@@ -16,6 +16,7 @@ from sknoisy.losses._clustering import (
     target_distribution,
 )
 from sknoisy.losses._contrastive import ContrastiveLoss, nt_xent
+from sknoisy.losses._cores import CORESLoss, sieve_scores
 from sknoisy.losses._correction import (
     BackwardCorrectionLoss,
     ForwardCorrectionLoss,
@@ -50,6 +51,7 @@ from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
 __all__ = [
     "BackwardCorrectionLoss",
     "BootstrapLoss",
+    "CORESLoss",
     "ClusterAlignmentLoss",
     "ContrastiveLoss",
     "ELRLoss",
@@ -80,6 +82,7 @@ __all__ = [
     "refurbished_targets",
     "semi_supervised_loss",
     "sharpen",
+    "sieve_scores",
     "soft_assignment",
     "soft_cross_entropy",
     "soften_labels",

@@ -10,6 +10,8 @@ from sknoisy.detection._corruption import (
     copy_noise_rate,
     corrupted_copies,
     corrupted_labels,
+    planted_labels,
+    rank_in_class,
 )
 
 
@@ -142,3 +144,53 @@ def test_the_generator_decides(seed, other_seed):
     np.testing.assert_array_equal(draw(seed), draw(seed))
     assume(seed != other_seed)
     assert (draw(seed) != draw(other_seed)).any()
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60))
+def test_rank_in_class_counts_the_rows_before(values):
+    codes = np.array(values)
+    expected = [values[:i].count(code) for i, code in enumerate(values)]
+    assert rank_in_class(codes).tolist() == expected
+
+
+@given(
+    n_samples=st.integers(6, 200),
+    n_classes=st.integers(2, 7),
+    rate=st.floats(0.01, 0.5),
+    seed=st.integers(0, 1000),
+)
+def test_planting_leaves_half_of_each_class(n_samples, n_classes, rate, seed):
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, n_classes, n_samples)
+    before = codes.copy()
+    planted = planted_labels(codes, n_classes, rate, rng)
+    assert (codes == before).all()
+    assert set(planted) <= set(range(n_classes))
+    changed = planted != codes
+    assert changed.sum() <= max(1, int(rate * n_samples + 1e-9))
+    kept = np.bincount(codes[~changed], minlength=n_classes)
+    counts = np.bincount(codes, minlength=n_classes)
+    assert (kept >= np.minimum(counts, 2)).all() and (2 * kept >= counts).all()
+
+
+def test_planting_takes_all_rows_that_it_may():
+    codes = np.repeat([0, 1, 2], [40, 40, 2])
+    planted = planted_labels(codes, 3, 0.25, np.random.default_rng(0))
+    assert (planted != codes).sum() == 20
+    everything = planted_labels(codes, 3, 0.5, np.random.default_rng(0))
+    assert (everything != codes).sum() == 40
+
+
+def test_planted_labels_are_uniform_over_the_other_classes():
+    codes = np.zeros(9000, dtype=np.int64)
+    planted = planted_labels(codes, 4, 0.5, np.random.default_rng(0))
+    counts = np.bincount(planted[planted != 0], minlength=4)
+    assert counts[0] == 0
+    # With a fair draw this falls below 0.001 once in a thousand seeds.
+    assert chisquare(counts[1:]).pvalue > 0.001
+
+
+def test_where_all_classes_have_two_rows_none_is_planted():
+    codes = np.array([0, 0, 1, 1])
+    planted = planted_labels(codes, 2, 0.5, np.random.default_rng(0))
+    assert planted.tolist() == codes.tolist()

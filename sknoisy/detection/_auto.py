@@ -1,0 +1,412 @@
+"""Let detectors compete at finding planted labels, and combine the good ones."""
+
+import warnings
+from numbers import Integral, Real
+from textwrap import shorten
+
+import numpy as np
+from scipy.sparse import issparse
+from scipy.special import expit
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+from sknoisy._progress import progress
+from sknoisy._validation import (
+    HasMethods,
+    Interval,
+    NamedParts,
+    StrOptions,
+    check_classes,
+    check_parameters,
+    check_rows_and_labels,
+    encode_labels,
+    random_generator,
+)
+from sknoisy.base import NoiseDetectorMixin
+from sknoisy.detection._combination import normal_scores
+from sknoisy.detection._competition import Competition
+from sknoisy.detection._competitors import default_detectors
+from sknoisy.detection._corruption import rank_in_class
+
+__all__ = ["AutoNoiseDetector"]
+
+# Rows of a class that a subset keeps at least, if there are as many.
+_MIN_PER_CLASS = 4
+# Kinds of X that this takes if a candidate does: the others take no part then.
+_ONE_TAKES = ("one_d_array", "sparse", "categorical", "string", "dict", "allow_nan")
+# What is usual counts less than any vote.
+_LITTLE = 1e-6
+# Characters of an error message that the table shows.
+_LINE = 160
+
+
+class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
+    """Wrong-label detector that finds out which detectors suit the data.
+
+    Labels that are surely or almost surely wrong are planted among the given ones, and
+    each candidate is judged by how well it finds them; no true label is needed. The
+    scores of the candidates on the given labels are then added up, each with the
+    weight that tells planted labels from the others best.
+
+    Parameters
+    ----------
+    detectors : list of (str, detector) pairs, default=None
+        The candidates, by name: detectors, robust classifiers, or pipelines that end in
+        one; the same one with other settings is another candidate. They are cloned, and
+        their parameters can be set as ``name__parameter``. None takes those that suit
+        X: networks, classifiers and neighbours for a table or embeddings, classifiers
+        alone for sparse X, networks alone for images.
+    strategy : {"combine", "select"}, default="combine"
+        "select" takes the verdict of the single best candidate as it is.
+    corruption_rate : float in (0, 0.5], default=0.1
+        Share of rows that get a planted label in a round. A class keeps half of its
+        rows and at least two.
+    n_rounds : int >= 1, default=2
+        How often labels are planted, in other places each time. More rounds make the
+        weights less a matter of chance, and each takes as long as fitting all
+        candidates.
+    max_rows : int >= 100 or None, default=10_000
+        Larger data compete on a random subset of as many rows, with the classes in
+        proportion; only candidates that count are then fitted on all rows. None
+        takes all rows for all.
+    n_jobs : int or None, default=None
+        Candidates that are fitted at a time, each in a process of its own.
+    verbose : int, default=0
+        1 shows how far it is, and how long it will take.
+    random_state : int, RandomState instance or None, default=None
+        The planted labels, the subset, and the candidates where they have no
+        ``random_state`` yet.
+
+    Attributes
+    ----------
+    noise_scores_ : ndarray of shape (n_samples,), dtype float64
+        1 / (1 + exp(t − s)), with s the weighted sum of the candidates' scores, each as
+        the normal quantile of its rank, and t the threshold. Larger = more suspicious;
+        no probability. With "select", the scores of the best candidate.
+    noise_mask_ : ndarray of shape (n_samples,), dtype bool
+        ``noise_scores_ > 0.5``: as many rows as the candidates flag, in their weighted
+        mean. With "select", what the best candidate flags.
+    noise_rate_ : float
+        Share of flagged rows. With "select", what the best candidate says.
+    suggested_labels_ : ndarray of shape (n_samples,)
+        Where the given label is judged wrong, the other label that most of the weight
+        is for.
+    candidates_ : dict of str to ndarray of shape (n_candidates,)
+        The table of candidates, ready for ``pandas.DataFrame``: "name"; "auroc", how
+        well it finds planted labels, mean over the rounds, and "auroc_std"; "weight";
+        "noise_rate" and "flagged", its estimate and the share of rows that it flags;
+        "seconds" of a fit; "error", why it takes no part, or "".
+    aurocs_ : ndarray of shape (n_candidates, n_rounds), dtype float64
+        NaN for candidates that take no part.
+    best_name_ : str
+        The candidate with the best mean AUROC.
+    detectors_ : list of (str, detector) pairs
+        The candidates with a weight, fitted on the given labels.
+    classes_ : ndarray of shape (n_classes,)
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    DynaCorDetector : The best single one on most data; it chooses its own settings.
+    NoisyLabelFilter : Another number of rows to drop.
+
+    Notes
+    -----
+    That planted labels tell which detector and which settings to take is the idea of
+    [1]_, there for the epoch at which to stop. Planted labels are uniform over the
+    other labels. They differ from mistakes that people make; the order of the
+    candidates is nearly the same for both on the data of the user guide.
+
+    The weights are those of a logistic regression without negative ones, that of
+    stacking [2]_: candidates that say the same share their weight, and those that add
+    something get some even if they are not good alone. Wrong labels among the given
+    ones count as not planted, which makes all candidates look worse, and alike.
+
+    References
+    ----------
+    .. [1] S. Kim, D. Lee, S. Kang, S. Chae, S. Jang and H. Yu, "Learning
+       Discriminative Dynamics with Label Corruption for Noisy Label Detection", CVPR
+       2024.
+    .. [2] L. Breiman, "Stacked regressions", Machine Learning 24, 1996.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sknoisy import AutoNoiseDetector, ConfidentLearningDetector
+    >>> from sknoisy import NeighborVoteDetector, SymmetricNoiseInjector
+    >>> X, y = load_iris(return_X_y=True)
+    >>> injector = SymmetricNoiseInjector(0.2, random_state=0)
+    >>> X, y_noisy = injector.fit_resample(X, y)
+    >>> detector = AutoNoiseDetector(
+    ...     [
+    ...         ("regression", ConfidentLearningDetector()),
+    ...         ("nearest", ConfidentLearningDetector(KNeighborsClassifier(20))),
+    ...         ("votes", NeighborVoteDetector()),
+    ...     ],
+    ...     random_state=0,
+    ... )
+    >>> mask = detector.fit_predict_noisy(X, y_noisy)
+    >>> bool((mask == injector.noise_mask_).mean() > 0.9)
+    True
+    >>> detector.candidates_["name"].tolist()
+    ['regression', 'nearest', 'votes']
+    """
+
+    _parameter_constraints = {
+        "detectors": [list, tuple, None],
+        "strategy": [StrOptions({"combine", "select"})],
+        "corruption_rate": [Interval(Real, 0, 0.5, closed="right")],
+        "n_rounds": [Interval(Integral, 1, None, closed="left")],
+        "max_rows": [Interval(Integral, 100, None, closed="left"), None],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        detectors=None,
+        *,
+        strategy="combine",
+        corruption_rate=0.1,
+        n_rounds=2,
+        max_rows=10_000,
+        n_jobs=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self.detectors = detectors
+        self.strategy = strategy
+        self.corruption_rate = corruption_rate
+        self.n_rounds = n_rounds
+        self.max_rows = max_rows
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def get_params(self, deep=True):
+        """Return the parameters, those of the candidates included.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+
+        Returns
+        -------
+        params : dict
+        """
+        return self._get_params("detectors", deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters, those of the candidates included.
+
+        Parameters
+        ----------
+        **params : dict
+            ``name=detector`` replaces a candidate.
+
+        Returns
+        -------
+        self : AutoNoiseDetector
+        """
+        return self._set_params("detectors", **params)
+
+    def fit(self, X, y):
+        """Let the candidates compete, and judge every given label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            With ``detectors``, what these take; who does not take it takes no part.
+        y : array-like of shape (n_samples,)
+            The given labels, of any kind.
+
+        Returns
+        -------
+        self : AutoNoiseDetector
+
+        Raises
+        ------
+        RuntimeError
+            If it is interrupted before a round is complete. Later interruptions keep
+            the complete rounds.
+        ValueError
+            If a parameter, X or y is not as described; if a class has one row only
+            (nothing could speak for or against its label); if no class has a row to
+            spare for a planted label. If all candidates fail, the error of the first.
+        """
+        check_parameters(self)
+        self._check_detectors()
+        X, codes = self._check_data(X, y)
+        candidates = self.detectors or default_detectors(X)
+        rng = random_generator(self.random_state)
+        rows = self._competing_rows(codes, rng)
+        all_compete = len(rows) == len(codes)
+        n_fits = len(candidates) * (1 + self.n_rounds) + (not all_compete)
+        with progress(n_fits, type(self).__name__, self.verbose, unit="fit") as bar:
+            competition = Competition(candidates, self.classes_, self.n_jobs, bar)
+            seed = int(rng.integers(2**31))
+            subset = X if all_compete else _safe_indexing(X, rows)
+            competition.judge(subset, codes[rows], seed)
+            competition.play(
+                subset, codes[rows], self.corruption_rate, self.n_rounds, rng
+            )
+            self._tabulate(competition)
+            if not all_compete:
+                bar.total += np.count_nonzero(self.candidates_["weight"]) - 1
+                self._judge_all(competition, X, codes, seed)
+        self._warn_of_failures()
+        self._conclude(competition.given, codes)
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        if self.detectors is not None:
+            inputs = [get_tags(detector).input_tags for _, detector in self.detectors]
+            for name in _ONE_TAKES:
+                setattr(tags.input_tags, name, any(getattr(t, name) for t in inputs))
+        return tags
+
+    def _check_data(self, X, y):
+        """Check what the default candidates take; others check for themselves."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+        if y is None:
+            raise ValueError(
+                "AutoNoiseDetector requires y to be passed, but the target y is None."
+            )
+        if self.detectors is None and not issparse(X):
+            X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
+            return X, codes
+        if self.detectors is None:
+            X = validate_data(self, X, accept_sparse="csr", dtype=np.float64)
+        else:
+            validate_data(self, X, skip_check_array=True)
+        self.classes_, codes = encode_labels(y)
+        check_consistent_length(X, codes)
+        check_classes(self, self.classes_, codes, min_per_class=2)
+        if issparse(X):
+            X = X.tocsr()
+        return X if hasattr(X, "__getitem__") else np.asarray(X), codes
+
+    def _check_detectors(self):
+        """Refuse what is no list of named detectors."""
+        if self.detectors is None:
+            return
+        pairs = self.detectors
+        if not pairs or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs):
+            raise ValueError(
+                "detectors must be a list of (name, detector) pairs, at least one; got "
+                f"{self.detectors!r}."
+            )
+        for name, detector in pairs:
+            if not HasMethods(["fit"]).is_satisfied_by(detector):
+                raise TypeError(
+                    f"detector {name!r} must have a method fit; got {detector!r}."
+                )
+        self._validate_names([name for name, _ in pairs])
+
+    def _competing_rows(self, codes, rng):
+        """Return the rows on which the candidates compete, in their order."""
+        n_samples = len(codes)
+        if self.max_rows is None or n_samples <= self.max_rows:
+            return np.arange(n_samples)
+        counts = np.bincount(codes)
+        taken = np.maximum(counts * self.max_rows // n_samples, _MIN_PER_CLASS)
+        order = rng.permutation(n_samples)
+        return np.sort(order[rank_in_class(codes[order]) < taken[codes[order]]])
+
+    def _tabulate(self, competition):
+        """Set what the competition told of the candidates."""
+        verdicts = competition.given
+        self.aurocs_ = competition.aurocs
+        self.candidates_ = {
+            "name": np.array(competition.names),
+            "auroc": self.aurocs_.mean(1),
+            "auroc_std": self.aurocs_.std(1),
+            "weight": competition.weigh(self.strategy),
+            "noise_rate": np.array([v.noise_rate if v else np.nan for v in verdicts]),
+            "flagged": np.array([v.mask.mean() if v else np.nan for v in verdicts]),
+            "seconds": np.array([v.seconds if v else np.nan for v in verdicts]),
+            "error": np.array([_in_a_line(error) for error in competition.errors]),
+        }
+        best = int(np.nanargmax(self.candidates_["auroc"]))
+        self.best_name_ = competition.names[best]
+
+    def _judge_all(self, competition, X, codes, seed):
+        """Let the candidates that count judge all rows."""
+        weights = self.candidates_["weight"]
+        competition.judge(X, codes, seed, among=np.flatnonzero(weights).tolist())
+        failed = [verdict is None for verdict in competition.given]
+        weights[failed] = 0
+        weights /= weights.sum()
+        self.candidates_["error"] = np.array(
+            [_in_a_line(error) for error in competition.errors]
+        )
+
+    def _warn_of_failures(self):
+        """Name those of the user's candidates that took no part."""
+        if self.detectors is None:
+            return
+        table = zip(self.candidates_["name"], self.candidates_["error"], strict=True)
+        failed = [f"{name} ({error})" for name, error in table if error]
+        if failed:
+            warnings.warn(
+                f"candidates that failed take no part: {'; '.join(failed)}.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _conclude(self, verdicts, codes):
+        """Judge the labels by the verdicts that count."""
+        weights = self.candidates_["weight"]
+        voters = [(w, v) for w, v in zip(weights, verdicts, strict=True) if w]
+        names = self.candidates_["name"][weights > 0].tolist()
+        self.detectors_ = [
+            (name, v.detector) for name, (_, v) in zip(names, voters, strict=True)
+        ]
+        if self.strategy == "select":
+            ((_, best),) = voters
+            self.noise_scores_, self.noise_mask_ = best.scores, best.mask
+            self.noise_rate_ = best.noise_rate
+            self.suggested_labels_ = self.classes_[best.suggested]
+            return
+        everyone = np.ones(len(codes), dtype=bool)
+        total = sum(w * normal_scores(v.scores, everyone) for w, v in voters)
+        n_flagged = round(sum(w * v.mask.sum() for w, v in voters))
+        scores = expit(total - _threshold(total, n_flagged))
+        self._judge(scores, _votes(voters, codes, len(self.classes_)), codes)
+        self.noise_rate_ = float(self.noise_mask_.mean())
+
+
+def _threshold(values, n_above):
+    """Return a number that so many values are above, fewer where some are equal."""
+    ordered = np.sort(values)[::-1]
+    if n_above == 0:
+        return ordered[0] + 1
+    if n_above == len(ordered):
+        return ordered[-1] - 1
+    return (ordered[n_above - 1] + ordered[n_above]) / 2
+
+
+def _votes(voters, codes, n_classes):
+    """Return how much weight is for each class, shape (n_samples, n_classes)."""
+    votes = np.zeros((len(codes), n_classes))
+    for weight, verdict in voters:
+        rows = np.flatnonzero(verdict.suggested != codes)
+        votes[rows, verdict.suggested[rows]] += weight
+    # Where no one suggests another label, what is suggested to others of the class.
+    usual = np.zeros((n_classes, n_classes))
+    np.add.at(usual, codes, votes)
+    usual += np.bincount(codes, minlength=n_classes) / len(codes)
+    usual /= usual.sum(1, keepdims=True)
+    return votes + _LITTLE * usual[codes]
+
+
+def _in_a_line(error):
+    if error is None:
+        return ""
+    return shorten(f"{type(error).__name__}: {error}", _LINE, placeholder=" …")

@@ -1,0 +1,98 @@
+"""Weigh detectors by how well they find labels that were planted."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+__all__ = ["combination_weights", "normal_scores"]
+
+# Of the squared weights: with two detectors that say the same, both count.
+_PENALTY = 1e-3
+
+
+def normal_scores(
+    scores: NDArray[np.float64], reference: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Replace scores by the normal quantiles of their ranks among some rows.
+
+    Scores of different detectors have nothing in common but their order.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,)
+    reference : ndarray of shape (n_samples,), dtype bool
+        The rows to be ranked among, at least one. Other rows get the place that they
+        would have among them.
+
+    Returns
+    -------
+    quantiles : ndarray of shape (n_samples,), dtype float64
+        Equal scores share a place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy.detection._combination import normal_scores
+    >>> scores = np.array([0.1, 0.2, 0.9, 0.2])
+    >>> normal_scores(scores, np.array([True, True, True, False])).round(2).tolist()
+    [-0.67, 0.0, 0.67, 0.0]
+    """
+    ordered = np.sort(scores[reference])
+    below = np.searchsorted(ordered, scores, "left")
+    up_to = np.searchsorted(ordered, scores, "right")
+    place = (below + up_to + 1) / (2 * (len(ordered) + 1))
+    return norm.ppf(place)
+
+
+def combination_weights(
+    features: NDArray[np.float64],
+    planted: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return how much each detector should count: a logistic regression, none negative.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_rows, n_detectors)
+        Scores on a common scale, larger = more suspicious.
+    planted : ndarray of shape (n_rows,), dtype bool
+        What they should tell; some rows are, some are not.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_detectors,), dtype float64
+        They add up to 1. All alike if no detector tells anything.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy.detection._combination import combination_weights
+    >>> rng = np.random.default_rng(0)
+    >>> planted = np.arange(9000) < 900
+    >>> good, poor = 2 * planted + rng.normal(size=(2, 9000))
+    >>> useless = rng.normal(size=9000)
+    >>> features = np.stack([good, poor, useless, -good], axis=1)
+    >>> combination_weights(features, planted).round(1).tolist()
+    [0.5, 0.5, 0.0, 0.0]
+    """
+    n_rows, n_detectors = features.shape
+
+    def loss_and_gradient(
+        point: NDArray[np.float64],
+    ) -> tuple[float, NDArray[np.float64]]:
+        weights, intercept = point[:-1], point[-1]
+        margin = features @ weights + intercept
+        loss = np.mean(np.logaddexp(0, margin) - planted * margin)
+        residual = (expit(margin) - planted) / n_rows
+        gradient = features.T @ residual + _PENALTY * weights
+        penalty = _PENALTY / 2 * weights @ weights
+        return float(loss + penalty), np.append(gradient, residual.sum())
+
+    start = np.append(np.full(n_detectors, 1 / n_detectors), logit(planted.mean()))
+    bounds = [(0, None)] * n_detectors + [(None, None)]
+    found = minimize(loss_and_gradient, start, jac=True, bounds=bounds)
+    weights = found.x[:-1]
+    if weights.sum() < 1e-6:
+        return np.full(n_detectors, 1 / n_detectors)
+    return weights / weights.sum()

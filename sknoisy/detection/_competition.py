@@ -1,0 +1,228 @@
+"""A competition of detectors: who finds planted labels best."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import roc_auc_score
+
+from sknoisy._validation import encode_labels, set_random_states
+from sknoisy.base import TrainingInterrupted, judge_of
+from sknoisy.detection._combination import combination_weights, normal_scores
+from sknoisy.detection._corruption import planted_labels
+
+__all__ = ["Competition", "Verdict"]
+
+# A candidate with less weight is not worth a fit on more rows.
+_LEAST_WEIGHT = 0.01
+
+
+@dataclass
+class Verdict:
+    """What a candidate says of the labels it was fitted on.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_samples,), dtype float64
+    mask : ndarray of shape (n_samples,), dtype bool
+    noise_rate : float
+    suggested : ndarray of shape (n_samples,), dtype int64
+        Codes.
+    seconds : float
+        Time of the fit.
+    detector : estimator
+        Fitted.
+    """
+
+    scores: np.ndarray
+    mask: np.ndarray
+    noise_rate: float
+    suggested: np.ndarray
+    seconds: float
+    detector: BaseEstimator
+
+
+class Competition:
+    """Fits candidates on given and on planted labels, and weighs them.
+
+    Parameters
+    ----------
+    candidates : list of (str, detector) pairs
+    classes : ndarray of shape (n_classes,)
+        The sorted labels.
+    n_jobs : int or None
+    bar : Progress
+        Moves one step with each fit.
+
+    Attributes
+    ----------
+    names : list of str
+    given : list of Verdict or None
+        On the given labels; None for a candidate that failed.
+    errors : list of Exception or None
+        Why a candidate takes no part.
+    aurocs : ndarray of shape (n_candidates, n_rounds), dtype float64
+        How well planted labels are told from the others; NaN for who takes no part.
+    """
+
+    def __init__(self, candidates, classes, n_jobs, bar):
+        self.names = [name for name, _ in candidates]
+        self.given = [None] * len(candidates)
+        self.errors = [None] * len(candidates)
+        self._detectors = [detector for _, detector in candidates]
+        self._classes = classes
+        self._n_jobs = n_jobs
+        self._bar = bar
+        self._rounds = []
+
+    @property
+    def active(self):
+        """Positions of the candidates that take part."""
+        return [i for i, error in enumerate(self.errors) if error is None]
+
+    @property
+    def aurocs(self):
+        """How well each candidate finds the planted labels of each round."""
+        aurocs = np.full((len(self.names), len(self._rounds)), np.nan)
+        for column, (planted, scores) in enumerate(self._rounds):
+            for i in self.active:
+                aurocs[i, column] = roc_auc_score(planted, scores[i])
+        return aurocs
+
+    def judge(self, X, codes, seed, among=None):
+        """Let candidates judge the given labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        codes : ndarray of shape (n_samples,), dtype int64
+        seed : int
+        among : list of int, default=None
+            Positions of the candidates; None takes all. The others lose their verdict.
+
+        Raises
+        ------
+        Exception
+            That of the first candidate, if all fail.
+        TrainingInterrupted
+            If it is interrupted.
+        """
+        among = self.active if among is None else among
+        try:
+            verdicts = self._fit(among, X, codes, seed)
+        except KeyboardInterrupt as error:
+            message = "fit was interrupted before all candidates had judged the labels."
+            raise TrainingInterrupted(message) from error
+        self.given = [verdicts.get(i) for i in range(len(self.names))]
+
+    def play(self, X, codes, corruption_rate, n_rounds, rng):
+        """Plant labels, again and again, and let all candidates judge those.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        codes : ndarray of shape (n_samples,), dtype int64
+        corruption_rate : float
+        n_rounds : int
+        rng : numpy.random.Generator
+
+        Raises
+        ------
+        TrainingInterrupted
+            If it is interrupted before the first round is complete.
+        ValueError
+            If there is no row to plant a label at.
+        """
+        n_classes = len(self._classes)
+        try:
+            for _ in range(n_rounds):
+                labels = planted_labels(codes, n_classes, corruption_rate, rng)
+                planted = labels != codes
+                if not planted.any():
+                    raise ValueError(
+                        f"n_samples = {len(codes)} rows leave none to plant a wrong "
+                        "label at; at least one class needs three rows."
+                    )
+                seed = int(rng.integers(2**31))
+                verdicts = self._fit(self.active, X, labels, seed)
+                scores = {i: verdict.scores for i, verdict in verdicts.items()}
+                self._rounds.append((planted, scores))
+        except (KeyboardInterrupt, TrainingInterrupted) as error:
+            if not self._rounds:
+                message = "fit was interrupted before the first round was complete."
+                raise TrainingInterrupted(message) from error
+
+    def weigh(self, strategy):
+        """Return what each candidate counts.
+
+        Parameters
+        ----------
+        strategy : {"combine", "select"}
+
+        Returns
+        -------
+        weights : ndarray of shape (n_candidates,), dtype float64
+            They add up to 1.
+        """
+        weights = np.zeros(len(self.names))
+        if strategy == "select":
+            weights[np.nanargmax(self.aurocs.mean(1))] = 1
+            return weights
+        active = self.active
+        features = np.concatenate(
+            [
+                np.stack([normal_scores(scores[i], ~planted) for i in active], axis=1)
+                for planted, scores in self._rounds
+            ]
+        )
+        planted = np.concatenate([planted for planted, _ in self._rounds])
+        weights[active] = combination_weights(features, planted)
+        weights[weights < _LEAST_WEIGHT] = 0
+        return weights / weights.sum()
+
+    def _fit(self, among, X, codes, seed):
+        """Return the verdicts of those candidates that do not fail."""
+        given = self._classes[codes]
+        # Workers would get large arrays that cannot be written to, which torch minds.
+        run = Parallel(self._n_jobs, return_as="generator", max_nbytes=None)
+        results = run(
+            delayed(_fit_candidate)(self._detectors[i], X, given, self._classes, seed)
+            for i in among
+        )
+        verdicts = {}
+        for i in among:
+            self._bar.begin(now=self.names[i])
+            result = next(results)
+            self._bar.advance()
+            if isinstance(result, Verdict):
+                verdicts[i] = result
+            else:
+                self.errors[i] = result
+        if not verdicts:
+            raise self.errors[among[0]]
+        return verdicts
+
+
+def _fit_candidate(detector, X, y, classes, seed):
+    """Return a candidate's verdict, or the error that it ends with."""
+    detector = clone(detector)
+    set_random_states(detector, seed)
+    start = time.perf_counter()
+    try:
+        detector.fit(X, y)
+        judge = judge_of(detector, len(y))
+    except TrainingInterrupted:
+        raise
+    except Exception as error:
+        # One that does not suit the data must not take the others along.
+        return error
+    return Verdict(
+        scores=np.asarray(judge.noise_scores_, dtype=np.float64),
+        mask=np.asarray(judge.noise_mask_, dtype=bool),
+        noise_rate=float(judge.noise_rate_),
+        suggested=encode_labels(judge.suggested_labels_, classes)[1],
+        seconds=time.perf_counter() - start,
+        detector=detector,
+    )

@@ -1,0 +1,95 @@
+"""Detectors that compete when nobody says which."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer, StandardScaler
+
+from sknoisy.detection._confident_learning import ConfidentLearningDetector
+from sknoisy.detection._neighbor_vote import NeighborVoteDetector
+
+__all__ = ["default_detectors"]
+
+# Columns of embeddings are about as wide as each other, whatever they are; those of a
+# table have units. Standardising harms the first, and what helps these is needed there.
+_MAX_SPREAD = 10
+
+
+def default_detectors(X):
+    """Return the candidates that suit the kind of X.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features) or (n_samples, C, H, W), or sparse
+        Checked.
+
+    Returns
+    -------
+    candidates : list of (str, detector) pairs
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> from sknoisy.detection._competitors import default_detectors
+    >>> [name for name, _ in default_detectors(csr_array((3, 2)))]
+    ['regression', 'unit rows, C=1', 'unit rows, C=10']
+    """
+    if issparse(X):
+        return _of_sparse_rows()
+    if X.ndim > 2:
+        return _of_images()
+    candidates = _of_rows()
+    if _has_units(X):
+        return [(n, make_pipeline(StandardScaler(), d)) for n, d in candidates]
+    return candidates
+
+
+def _has_units(X):
+    """Return whether some columns are far wider than others."""
+    widths = X.std(0, dtype=np.float64)
+    widths = widths[widths > 0]
+    return len(widths) > 0 and widths.max() > _MAX_SPREAD * widths.min()
+
+
+def _of_rows():
+    # Imported here so that those who compete with other candidates need no torch.
+    from sknoisy.detection._dynacor import DynaCorDetector
+    from sknoisy.detection._loss_mixture import LossMixtureDetector
+    from sknoisy.detection._settings import AUTO
+
+    return [
+        ("regression", ConfidentLearningDetector()),
+        ("regression C=0.001", ConfidentLearningDetector(_regression(0.001))),
+        ("neighbors 10", NeighborVoteDetector()),
+        ("neighbors 30", NeighborVoteDetector(n_neighbors=30)),
+        ("losses", LossMixtureDetector(**AUTO[1])),
+        ("DynaCor", DynaCorDetector()),
+    ]
+
+
+def _of_sparse_rows():
+    # Counts and frequencies of words are not for standardising: rows of length 1.
+    unit_rows = [
+        (f"unit rows, C={C}", make_pipeline(Normalizer(), _regression(C)))
+        for C in (1, 10)
+    ]
+    return [("regression", ConfidentLearningDetector())] + [
+        (name, ConfidentLearningDetector(model)) for name, model in unit_rows
+    ]
+
+
+def _regression(C):
+    return LogisticRegression(C=C, max_iter=1000)
+
+
+def _of_images():
+    from sknoisy.detection._aum import AUMDetector
+    from sknoisy.detection._dynacor import DynaCorDetector
+    from sknoisy.detection._loss_mixture import LossMixtureDetector
+
+    return [
+        ("losses", LossMixtureDetector()),
+        ("AUM", AUMDetector()),
+        ("DynaCor", DynaCorDetector(settings=[{"max_epochs": 20, "lr": 0.05}])),
+    ]
