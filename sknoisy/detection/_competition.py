@@ -17,6 +17,8 @@ __all__ = ["Competition", "Verdict"]
 
 # A candidate with less weight is not worth a fit on more rows.
 _LEAST_WEIGHT = 0.01
+# Flips that no candidate suggests: of so many rows in all.
+_ANY_FLIP = 0.02
 
 
 @dataclass
@@ -135,10 +137,10 @@ class Competition:
         ValueError
             If there is no row to plant a label at.
         """
-        n_classes = len(self._classes)
+        flips = self._flips(codes)
         try:
             for _ in range(n_rounds):
-                labels = planted_labels(codes, n_classes, corruption_rate, rng)
+                labels = planted_labels(codes, flips, corruption_rate, rng)
                 planted = labels != codes
                 if not planted.any():
                     raise ValueError(
@@ -181,6 +183,18 @@ class Competition:
         weights[active] = combination_weights(features, planted)
         weights[weights < _LEAST_WEIGHT] = 0
         return weights / weights.sum()
+
+    def _flips(self, codes):
+        """Count how often each label stands where another one is suggested.
+
+        Rows are the suggested labels, columns the given ones, mean of the candidates.
+        """
+        n_classes = len(self._classes)
+        flips = np.full((n_classes, n_classes), _ANY_FLIP * len(codes) / n_classes**2)
+        verdicts = [verdict for verdict in self.given if verdict is not None]
+        for verdict in verdicts:
+            np.add.at(flips, (verdict.suggested, codes), 1 / len(verdicts))
+        return flips
 
     def _fit(self, among, X, codes, seed):
         """Return the verdicts of those candidates that do not fail."""

@@ -102,7 +102,7 @@ def corrupted_labels(
 
 def planted_labels(
     codes: NDArray[np.int64],
-    n_classes: int,
+    flips: NDArray[np.float64],
     corruption_rate: float,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
@@ -114,7 +114,9 @@ def planted_labels(
     ----------
     codes : ndarray of shape (n_samples,), dtype int64
         The given labels.
-    n_classes : int
+    flips : ndarray of shape (n_classes, n_classes), dtype float64
+        How often a row of the class of a row of this table gets the label of a column,
+        on any scale. The diagonal does not count; all else is positive.
     corruption_rate : float in (0, 0.5]
         γ, the share of rows; at least one row.
     rng : numpy.random.Generator
@@ -129,17 +131,22 @@ def planted_labels(
     >>> import numpy as np
     >>> from sknoisy.detection._corruption import planted_labels
     >>> codes = np.array([0, 0, 0, 0, 0, 0, 1, 1])
-    >>> planted = planted_labels(codes, 2, 0.5, np.random.default_rng(0))
+    >>> planted = planted_labels(codes, np.ones((2, 2)), 0.5, np.random.default_rng(0))
     >>> int((planted[:6] != 0).sum()), planted[6:].tolist()
     (3, [1, 1])
     """
     order = rng.permutation(len(codes))
-    counts = np.bincount(codes, minlength=n_classes)
+    counts = np.bincount(codes, minlength=len(flips))
     spare = np.maximum(np.minimum(counts // 2, counts - _MIN_LEFT), 0)
     free = order[rank_in_class(codes[order]) < spare[codes[order]]]
     rows = free[: max(1, _count(corruption_rate, len(codes)))]
+    odds = flips * (1 - np.eye(len(flips)))
+    bounds = np.cumsum(odds, axis=1) / odds.sum(1, keepdims=True)
+    draws = rng.random((len(rows), 1))
     planted = codes.copy()
-    planted[rows] = _other_labels(codes[rows], n_classes, rng)
+    # Sums may end a rounding below the largest draw.
+    last = np.where(codes[rows] == len(flips) - 1, len(flips) - 2, len(flips) - 1)
+    planted[rows] = np.minimum((draws >= bounds[codes[rows]]).sum(1), last)
     return planted
 
 

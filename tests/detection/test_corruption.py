@@ -163,7 +163,7 @@ def test_planting_leaves_half_of_each_class(n_samples, n_classes, rate, seed):
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, n_classes, n_samples)
     before = codes.copy()
-    planted = planted_labels(codes, n_classes, rate, rng)
+    planted = planted_labels(codes, np.ones((n_classes, n_classes)), rate, rng)
     assert (codes == before).all()
     assert set(planted) <= set(range(n_classes))
     changed = planted != codes
@@ -175,15 +175,15 @@ def test_planting_leaves_half_of_each_class(n_samples, n_classes, rate, seed):
 
 def test_planting_takes_all_rows_that_it_may():
     codes = np.repeat([0, 1, 2], [40, 40, 2])
-    planted = planted_labels(codes, 3, 0.25, np.random.default_rng(0))
+    planted = planted_labels(codes, np.ones((3, 3)), 0.25, np.random.default_rng(0))
     assert (planted != codes).sum() == 20
-    everything = planted_labels(codes, 3, 0.5, np.random.default_rng(0))
+    everything = planted_labels(codes, np.ones((3, 3)), 0.5, np.random.default_rng(0))
     assert (everything != codes).sum() == 40
 
 
 def test_planted_labels_are_uniform_over_the_other_classes():
     codes = np.zeros(9000, dtype=np.int64)
-    planted = planted_labels(codes, 4, 0.5, np.random.default_rng(0))
+    planted = planted_labels(codes, np.ones((4, 4)), 0.5, np.random.default_rng(0))
     counts = np.bincount(planted[planted != 0], minlength=4)
     assert counts[0] == 0
     # With a fair draw this falls below 0.001 once in a thousand seeds.
@@ -192,5 +192,37 @@ def test_planted_labels_are_uniform_over_the_other_classes():
 
 def test_where_all_classes_have_two_rows_none_is_planted():
     codes = np.array([0, 0, 1, 1])
-    planted = planted_labels(codes, 2, 0.5, np.random.default_rng(0))
+    planted = planted_labels(codes, np.ones((2, 2)), 0.5, np.random.default_rng(0))
     assert planted.tolist() == codes.tolist()
+
+
+def test_planted_labels_follow_the_flips():
+    codes = np.repeat([0, 1, 2], 6000)
+    flips = np.array([[9.0, 1, 3], [2, 9, 2], [0, 5, 9]])
+    planted = planted_labels(codes, flips, 0.5, np.random.default_rng(0))
+    counts = np.zeros((3, 3))
+    changed = planted != codes
+    np.add.at(counts, (codes[changed], planted[changed]), 1)
+    assert counts.sum(1).tolist() == [3000, 3000, 3000]
+    expected = [[0, 0.25, 0.75], [0.5, 0, 0.5], [0, 1, 0]]
+    # Four deviations of a share of 3,000 draws.
+    np.testing.assert_allclose(counts / 3000, expected, atol=0.04)
+
+
+class LargestDraw:
+    """A generator whose every draw is the largest number below 1."""
+
+    def permutation(self, n):
+        return np.arange(n)
+
+    def random(self, shape):
+        return np.full(shape, np.nextafter(1, 0))
+
+
+@pytest.mark.parametrize("n_classes", [3, 7, 49])
+def test_the_largest_draw_is_a_label_and_another_one(n_classes):
+    codes = np.repeat(np.arange(n_classes), 4)
+    flips = np.full((n_classes, n_classes), 1 / 3)
+    planted = planted_labels(codes, flips, 0.5, LargestDraw())
+    changed = planted != codes
+    assert changed.sum() == 2 * n_classes and planted.max() < n_classes
