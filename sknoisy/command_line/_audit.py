@@ -21,18 +21,16 @@ from sknoisy.command_line._labels import check_labels
 from sknoisy.command_line._progress import step
 
 DETECTORS = {
+    "auto": "AutoNoiseDetector",
     "dynacor": "DynaCorDetector",
     "aum": "AUMDetector",
     "loss-mixture": "LossMixtureDetector",
     "confident-learning": "ConfidentLearningDetector",
     "neighbors": "NeighborVoteDetector",
     "fine": "FINEDetector",
+    "small-loss": "SmallLossDetector",
+    "cores": "CORESDetector",
 }
-# Beyond it, DynaCor takes minutes on one core.
-_MAX_ROWS = 50_000
-AUTO = (
-    f"dynacor for numbers and dates up to {_MAX_ROWS:,} rows, else confident-learning"
-)
 
 _N_SHOWN = 10
 
@@ -60,9 +58,9 @@ def audit(args: argparse.Namespace) -> str:
         labels = check_labels(path, frame[args.label])
         features, left_out = _features(frame, args)
         table = to_numbers(features, text=args.text, random_state=args.random_state)
-    name = choose_detector(args.detector, table)
-    with step(f"judging {len(labels):,} labels with {name}", quiet=args.quiet):
-        report = _report(DETECTORS[name], table, labels, args.random_state)
+    with step(f"judging {len(labels):,} labels", quiet=args.quiet):
+        detector = _judge(DETECTORS[args.detector], table, labels, args.random_state)
+    report = _report(detector, table, labels)
     shown = frame.drop(columns=[args.label])
     if args.out:
         with written_in_one_step(Path(args.out), args.force, "--out") as draft:
@@ -71,18 +69,9 @@ def audit(args: argparse.Namespace) -> str:
     if args.issues:
         with written_in_one_step(Path(args.issues), args.force, "--issues") as draft:
             _write_issues(report.frame, draft)
-    lines = _summary(path, args, report, table, left_out, name)
+    lines = _summary(path, args, report, table, left_out, detector)
     lines += [f"wrote {path}" for path, _ in outputs.values()]
     return "\n".join(lines)
-
-
-def choose_detector(name: str, table: NumberTable) -> str:
-    """Return the name of a detector, for "auto" the one that suits the table."""
-    if name != "auto":
-        return name
-    # To be replaced by AutoNoiseDetector once there is one.
-    is_small = len(table.values) <= _MAX_ROWS
-    return "dynacor" if table.is_numeric and is_small else "confident-learning"
 
 
 def _outputs(args: argparse.Namespace) -> dict[str, tuple[Path, tuple[str, ...]]]:
@@ -116,12 +105,18 @@ def clean_name(label: str) -> str:
     return f"{label}_clean"
 
 
-def _report(name: str, table: NumberTable, labels: Any, random_state: int) -> Any:
+def _judge(name: str, table: NumberTable, labels: Any, random_state: int) -> Any:
     import sknoisy
 
     detector = getattr(sknoisy, name)(random_state=random_state)
     with refusals(f"{name} cannot judge these labels"):
-        return sknoisy.label_report(detector, table.values, labels)
+        return detector.fit(table.values, labels)
+
+
+def _report(detector: Any, table: NumberTable, labels: Any) -> Any:
+    import sknoisy
+
+    return sknoisy.label_report(detector, table.values, labels)
 
 
 def _write_issues(frame: Any, path: Path) -> None:
@@ -139,7 +134,7 @@ def _summary(
     report: Any,
     table: NumberTable,
     left_out: dict[str, str],
-    name: str,
+    detector: Any,
 ) -> list[str]:
     n_rows, frame = len(report.frame), report.frame
     n_flagged = int(frame["is_label_issue"].sum())
@@ -151,16 +146,29 @@ def _summary(
     ]
     for column, reason in (left_out | table.dropped).items():
         lines.append(f"left out: {column!r} ({reason})")
-    chosen = " (chosen by auto)" if args.detector == "auto" else ""
     return [
         *lines,
-        f"detector: {name}{chosen}",
+        f"detector: {args.detector}{_shares(detector)}",
         f"flagged: {n_flagged:,} labels ({n_flagged / n_rows:.1%})",
         f"noise rate: {report.noise_rate:.1%} ({report.confidence:.0%} interval: "
         f"{low:.1%} to {high:.1%})",
         "",
         *_most_suspicious(frame),
     ]
+
+
+def _shares(detector: Any) -> str:
+    """Return how much each detector counts, if there are several."""
+    table = getattr(detector, "candidates_", None)
+    if table is None:
+        return ""
+    order = np.argsort(-table["weight"], kind="stable")
+    shares = [
+        f"{table['name'][i]} {table['weight'][i]:.0%}"
+        for i in order
+        if table["weight"][i] > 0
+    ]
+    return f" ({', '.join(shares)})"
 
 
 def _most_suspicious(frame: Any) -> list[str]:

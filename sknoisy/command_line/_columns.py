@@ -50,11 +50,6 @@ class NumberTable:
     kinds: dict[str, list[str]]
     dropped: dict[str, str]
 
-    @property
-    def is_numeric(self) -> bool:
-        """Whether there are numbers and dates only."""
-        return not (self.kinds["categorical"] or self.kinds["text"])
-
 
 def to_numbers(
     frame: Any, *, text: Collection[str] = (), random_state: int | None = None

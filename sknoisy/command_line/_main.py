@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from sknoisy import __version__
-from sknoisy.command_line._audit import AUTO, DETECTORS, audit
+from sknoisy.command_line._audit import DETECTORS, audit
 from sknoisy.command_line._errors import CommandError, one_line
 from sknoisy.command_line._inject import KINDS, inject
 
@@ -97,9 +97,9 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
     _add_table(parser)
     parser.add_argument(
         "--detector",
-        choices=["auto", *DETECTORS],
+        choices=list(DETECTORS),
         default="auto",
-        help=f"auto is {AUTO} (default: auto)",
+        help="auto lets several compete, and adds up their scores (default: auto)",
     )
     parser.add_argument(
         "--text",

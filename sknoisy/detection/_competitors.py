@@ -11,9 +11,10 @@ from sknoisy.detection._neighbor_vote import NeighborVoteDetector
 
 __all__ = ["default_detectors"]
 
-# Columns of embeddings are about as wide as each other, whatever they are; those of a
-# table have units. Standardising harms the first, and what helps these is needed there.
-_MAX_SPREAD = 10
+# Columns of a table may have units, in which one or two drown the others; networks and
+# neighbours need them standardised. Embeddings, whose first columns often are the
+# widest, and indicators, which are narrow if they are rare, suffer from it.
+_MAX_SHARE, _N_WIDEST, _MIN_COLUMNS = 0.9, 2, 5
 
 
 def default_detectors(X):
@@ -46,10 +47,11 @@ def default_detectors(X):
 
 
 def _has_units(X):
-    """Return whether some columns are far wider than others."""
-    widths = X.std(0, dtype=np.float64)
-    widths = widths[widths > 0]
-    return len(widths) > 0 and widths.max() > _MAX_SPREAD * widths.min()
+    """Return whether two columns of at least five hold nearly all variance."""
+    variance = np.sort(X.var(0, dtype=np.float64))[::-1]
+    if np.count_nonzero(variance) < _MIN_COLUMNS:
+        return False
+    return variance[:_N_WIDEST].sum() > _MAX_SHARE * variance.sum()
 
 
 def _of_rows():

@@ -29,7 +29,7 @@ def no_detector(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("the detector ran")
 
-    monkeypatch.setattr(sknoisy, "label_report", refuse)
+    monkeypatch.setattr("sknoisy.command_line._audit._judge", refuse)
 
 
 def test_wrong_labels_of_a_csv_are_shown_and_written(csv, capsys, tmp_path):
@@ -141,37 +141,25 @@ def test_delimiter_and_encoding_are_used(capsys, tmp_path):
     assert "120 rows" in succeeds(capsys, ["audit", tabbed, "--label", "kind", *FAST])
 
 
-@pytest.mark.parametrize("name", sorted(set(DETECTORS) - {"dynacor"}))
+@pytest.mark.parametrize("name", sorted(set(DETECTORS) - {"auto", "dynacor"}))
 def test_every_detector_can_be_asked_for(csv, capsys, name):
     out = succeeds(capsys, ["audit", csv, "--label", "kind", "--detector", name])
     assert f"detector: {name}\n" in out
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [([], "DynaCorDetector"), (["--text", "width"], "ConfidentLearningDetector")],
-)
-def test_auto_takes_dynacor_for_numbers_only(
-    csv, capsys, monkeypatch, options, expected
-):
+def test_auto_says_what_counts_and_how_much(csv, capsys, monkeypatch):
+    auto = sknoisy.AutoNoiseDetector
+    neighbors = [("near", sknoisy.NeighborVoteDetector(n_rounds=3))]
     taken = []
-    report = sknoisy.label_report
 
-    def remember(detector, X, y):
-        taken.append((type(detector).__name__, detector.random_state))
-        detector = sknoisy.ConfidentLearningDetector(random_state=0)
-        return report(detector, X, y)
+    def remember(random_state):
+        taken.append(random_state)
+        return auto(neighbors, random_state=random_state)
 
-    monkeypatch.setattr(sknoisy, "label_report", remember)
-    argv = ["audit", csv, "--label", "kind", "--random-state", "3", *options]
-    assert "(chosen by auto)" in succeeds(capsys, argv)
-    assert taken == [(expected, 3)]
-
-
-def test_auto_leaves_large_tables_to_confident_learning(csv, capsys, monkeypatch):
-    monkeypatch.setattr("sknoisy.command_line._audit._MAX_ROWS", 119)
-    out = succeeds(capsys, ["audit", csv, "--label", "kind"])
-    assert "detector: confident-learning (chosen by auto)" in out
+    monkeypatch.setattr(sknoisy, "AutoNoiseDetector", remember)
+    argv = ["audit", csv, "--label", "kind", "--random-state", "3"]
+    assert "detector: auto (near 100%)\n" in succeeds(capsys, argv)
+    assert taken == [3]
 
 
 def test_the_same_seed_prints_the_same_summary(csv, capsys):
@@ -389,7 +377,7 @@ def test_progress_is_shown_on_a_terminal_only_and_not_if_quiet(
     assert main(argv) == 0
     again = capsys.readouterr()
     assert again.out == out
-    assert "\rjudging 120 labels with confident-learning:   0%|" in again.err
+    assert "\rjudging 120 labels:   0%|" in again.err
     # Nothing is left on the screen, and the cursor is where it was.
     assert "\n" not in again.err and again.err.endswith(" \r")
     succeeds(capsys, [*argv, "--quiet"])
@@ -426,8 +414,8 @@ def test_what_stops_a_detector_is_one_line(
     def stop(*args):
         raise error
 
-    monkeypatch.setattr(sknoisy, "label_report", stop)
-    assert message in fails(capsys, ["audit", csv, "--label", "kind"], status)
+    monkeypatch.setattr(sknoisy.ConfidentLearningDetector, "fit", stop)
+    assert message in fails(capsys, ["audit", csv, "--label", "kind", *FAST], status)
 
 
 def test_a_label_does_not_reach_the_terminal_as_a_command(capsys, tmp_path):

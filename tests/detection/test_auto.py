@@ -392,14 +392,17 @@ class TestWhatItTakes:
         assert (auto.candidates_["error"] == "").all()
 
     def test_columns_with_units_are_standardised(self):
-        X = np.random.default_rng(0).normal(size=(50, 3)) * [1, 1, 5]
-        # A constant column has no unit.
-        constant = np.column_stack([X, np.full(50, 7.0)])
-        for rows in (X, constant, np.ones((4, 2))):
+        wine = load_wine().data
+        for _, detector in default_detectors(wine):
+            assert isinstance(detector[0], StandardScaler)
+        rng = np.random.default_rng(0)
+        falling = rng.normal(size=(200, 20)) / np.arange(1, 21)
+        indicators = np.column_stack([falling, rng.random((200, 9)) < 0.02])
+        # Of few columns two may well hold most; constant ones are none.
+        few = np.column_stack([wine[:, -3:], np.full(len(wine), 7.0)])
+        for rows in (falling, indicators, few, np.ones((4, 2))):
             detectors = dict(default_detectors(rows))
             assert isinstance(detectors["neighbors 10"], NeighborVoteDetector)
-        for _, detector in default_detectors(X * [1, 100, 1]):
-            assert isinstance(detector[0], StandardScaler)
 
     def test_images_get_networks_that_take_images(self):
         X = np.zeros((4, 1, 8, 8))
