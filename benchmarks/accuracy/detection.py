@@ -43,6 +43,7 @@ from sklearn.preprocessing import LabelEncoder, StandardScaler
 
 from sknoisy import (
     AUMDetector,
+    AutoNoiseDetector,
     ConfidentLearningDetector,
     CORESDetector,
     DynaCorDetector,
@@ -189,6 +190,7 @@ def mislabeled(X, y, seed):
 
 
 METHODS = {
+    "auto": partial(detector, AutoNoiseDetector),
     "DynaCor": partial(detector, DynaCorDetector),
     "DynaCor paper": partial(detector, partial(DynaCorDetector, **PAPER)),
     "AUM": partial(detector, AUMDetector),
@@ -247,7 +249,8 @@ def cells(data, methods, args, n_rows, n_seeds):
         try:
             sets = [load(args.data, n_rows, seed) for seed in range(n_seeds)]
         except FileNotFoundError as error:
-            print(f"{name:20s} skipped: {error.filename} is not there")
+            # pandas gives no file name, but a message with it.
+            print(f"{name:20s} skipped: {error.filename or error} is not there")
             continue
         rate = np.mean([(y != y_noisy).mean() for _, y, y_noisy in sets])
         for title, method in methods.items():

@@ -32,6 +32,8 @@ __all__ = ["AutoNoiseDetector"]
 
 # Rows of a class that a subset keeps at least, if there are as many.
 _MIN_PER_CLASS = 4
+# Labels that are planted in all if data are few, and bounds of the rounds it takes.
+_PLANTED, _ROUNDS = 400, (2, 6)
 # Kinds of X that this takes if a candidate does: the others take no part then.
 _ONE_TAKES = ("one_d_array", "sparse", "categorical", "string", "dict", "allow_nan")
 # What is usual counts less than any vote.
@@ -61,10 +63,10 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     corruption_rate : float in (0, 0.5], default=0.1
         Share of rows that get a planted label in a round. A class keeps half of its
         rows and at least two.
-    n_rounds : int >= 1, default=2
+    n_rounds : int >= 1 or "auto", default="auto"
         How often labels are planted, in other places each time. More rounds make the
         weights less a matter of chance, and each takes as long as fitting all
-        candidates.
+        candidates. "auto" plants 400 labels or more, in 2 to 6 rounds.
     max_rows : int >= 100 or None, default=10_000
         Larger data compete on a random subset of as many rows, with the classes in
         proportion; only candidates that count are then fitted on all rows. None
@@ -145,6 +147,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     ...         ("nearest", ConfidentLearningDetector(KNeighborsClassifier(20))),
     ...         ("votes", NeighborVoteDetector()),
     ...     ],
+    ...     n_rounds=2,
     ...     random_state=0,
     ... )
     >>> mask = detector.fit_predict_noisy(X, y_noisy)
@@ -158,7 +161,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         "detectors": [list, tuple, None],
         "strategy": [StrOptions({"combine", "select"})],
         "corruption_rate": [Interval(Real, 0, 0.5, closed="right")],
-        "n_rounds": [Interval(Integral, 1, None, closed="left")],
+        "n_rounds": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_rows": [Interval(Integral, 100, None, closed="left"), None],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
@@ -171,7 +174,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         *,
         strategy="combine",
         corruption_rate=0.1,
-        n_rounds=2,
+        n_rounds="auto",
         max_rows=10_000,
         n_jobs=None,
         verbose=0,
@@ -244,15 +247,14 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         rng = random_generator(self.random_state)
         rows = self._competing_rows(codes, rng)
         all_compete = len(rows) == len(codes)
-        n_fits = len(candidates) * (1 + self.n_rounds) + (not all_compete)
+        n_rounds = self._count_rounds(len(rows))
+        n_fits = len(candidates) * (1 + n_rounds) + (not all_compete)
         with progress(n_fits, type(self).__name__, self.verbose, unit="fit") as bar:
             competition = Competition(candidates, self.classes_, self.n_jobs, bar)
             seed = int(rng.integers(2**31))
             subset = X if all_compete else _safe_indexing(X, rows)
             competition.judge(subset, codes[rows], seed)
-            competition.play(
-                subset, codes[rows], self.corruption_rate, self.n_rounds, rng
-            )
+            competition.play(subset, codes[rows], self.corruption_rate, n_rounds, rng)
             self._tabulate(competition)
             if not all_compete:
                 bar.total += np.count_nonzero(self.candidates_["weight"]) - 1
@@ -318,6 +320,12 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         taken = np.maximum(counts * self.max_rows // n_samples, _MIN_PER_CLASS)
         order = rng.permutation(n_samples)
         return np.sort(order[rank_in_class(codes[order]) < taken[codes[order]]])
+
+    def _count_rounds(self, n_rows):
+        if self.n_rounds != "auto":
+            return self.n_rounds
+        wanted = np.ceil(_PLANTED / (self.corruption_rate * n_rows))
+        return int(np.clip(wanted, *_ROUNDS))
 
     def _tabulate(self, competition):
         """Set what the competition told of the candidates."""

@@ -104,7 +104,7 @@ class TestCompetition:
                 seen.append((np.array(y), self.noise_scores_))
                 return self
 
-        detector = AutoNoiseDetector([("spy", Spy(n_rounds=1))], random_state=0)
+        detector = AutoNoiseDetector([("spy", Spy(n_rounds=1))], n_rounds=2)
         detector.fit(X, y)
         (given, _), *rounds = seen
         assert_array_equal(given, y)
@@ -122,15 +122,15 @@ class TestCompetition:
         X = rng.random((300, 4))
         y = (X[:, 0] > 0.5).astype(int)
         detectors = [("guess", Fixed(1)), ("nearest", NEAREST), ("guess too", Fixed(2))]
-        detector = AutoNoiseDetector(detectors, random_state=0).fit(X, y)
+        detector = AutoNoiseDetector(detectors, n_rounds=2, random_state=0).fit(X, y)
         assert detector.best_name_ == "nearest"
         assert detector.candidates_["weight"][1] > 0.8
         assert_allclose(detector.aurocs_[[0, 2]], 0.5, atol=0.2)
 
     def test_the_order_of_the_candidates_does_not_matter(self, digits):
         X, y, _ = digits
-        one = AutoNoiseDetector(THREE, random_state=0).fit(X, y)
-        two = AutoNoiseDetector(THREE[::-1], random_state=0).fit(X, y)
+        one = AutoNoiseDetector(THREE, n_rounds=2, random_state=0).fit(X, y)
+        two = AutoNoiseDetector(THREE[::-1], n_rounds=2, random_state=0).fit(X, y)
         assert_array_equal(one.aurocs_, two.aurocs_[::-1])
         assert_allclose(one.noise_scores_, two.noise_scores_, atol=1e-4)
 
@@ -160,6 +160,15 @@ class TestCompetition:
         assert np.bincount(y[kept]).tolist() == [98, 4, 3]
         assert (np.diff(kept) > 0).all() and len(X) == len(y)
 
+    @pytest.mark.parametrize(
+        ("n_rows", "rate", "expected"),
+        [(30, 0.1, 6), (700, 0.1, 6), (1000, 0.1, 4), (1500, 0.2, 2), (9999, 0.1, 2)],
+    )
+    def test_few_rows_compete_more_often(self, n_rows, rate, expected):
+        auto = AutoNoiseDetector(corruption_rate=rate)
+        assert auto._count_rounds(n_rows) == expected
+        assert auto.set_params(n_rounds=3)._count_rounds(n_rows) == 3
+
     def test_workers_give_the_same_bits(self, digits):
         X, y, _ = digits
         alone = AutoNoiseDetector(QUICK, n_rounds=1, random_state=0).fit(X, y)
@@ -181,7 +190,7 @@ class TestVerdict:
 
     def test_select_repeats_the_best_candidates(self, digits):
         X, y, _ = digits
-        auto = AutoNoiseDetector(THREE, strategy="select", random_state=0).fit(X, y)
+        auto = AutoNoiseDetector(THREE, strategy="select", n_rounds=2).fit(X, y)
         ((name, best),) = auto.detectors_
         assert name == auto.best_name_
         assert (
@@ -196,7 +205,7 @@ class TestVerdict:
 
     def test_it_flags_the_weighted_mean_of_what_the_candidates_flag(self, digits):
         X, y, _ = digits
-        auto = AutoNoiseDetector(THREE, random_state=0).fit(X, y)
+        auto = AutoNoiseDetector(THREE, n_rounds=2, random_state=0).fit(X, y)
         table = auto.candidates_
         expected = table["weight"] @ table["flagged"]
         assert auto.noise_rate_ == pytest.approx(expected, abs=0.5 / len(y) + 1e-9)
@@ -239,9 +248,9 @@ class TestFailures:
         X, y, _ = digits
         detectors = [("bad", Broken()), *QUICK]
         with pytest.warns(UserWarning, match=r"take no part: bad \(ValueError: no use"):
-            auto = AutoNoiseDetector(detectors, random_state=0).fit(X, y)
+            auto = AutoNoiseDetector(detectors, n_rounds=2, random_state=0).fit(X, y)
         assert np.isnan(auto.aurocs_[0]).all() and auto.candidates_["weight"][0] == 0
-        alone = AutoNoiseDetector(QUICK, random_state=0).fit(X, y)
+        alone = AutoNoiseDetector(QUICK, n_rounds=2, random_state=0).fit(X, y)
         assert_array_equal(auto.noise_scores_, alone.noise_scores_)
 
     def test_nor_does_one_that_fails_later(self, digits):
@@ -368,7 +377,7 @@ class TestWhatItTakes:
             ("words", ConfidentLearningDetector(by_words)),
             ("losses", LossMixtureDetector(clone(by_words))),
         ]
-        auto = AutoNoiseDetector(detectors, random_state=0).fit(X, y_noisy)
+        auto = AutoNoiseDetector(detectors, n_rounds=2, random_state=0).fit(X, y_noisy)
         assert roc_auc_score(wrong, auto.noise_scores_) > 0.99
         assert (auto.suggested_labels_ == y).mean() > 0.95
 
@@ -377,7 +386,7 @@ class TestWhatItTakes:
         raw, scaled = FINEDetector(), make_pipeline(StandardScaler(), FINEDetector())
         votes = make_pipeline(StandardScaler(), NeighborVoteDetector(n_rounds=3))
         detectors = [("raw", raw), ("scaled", scaled), ("votes", votes)]
-        auto = AutoNoiseDetector(detectors, random_state=0).fit(X, y)
+        auto = AutoNoiseDetector(detectors, n_rounds=2, random_state=0).fit(X, y)
         auroc = dict(
             zip(auto.candidates_["name"], auto.candidates_["auroc"], strict=True)
         )
