@@ -125,8 +125,9 @@ class Progress:
             self._safely(self._make_display)
         else:
             self._outer._inner = self
-        _innermost.set(self)
         self._refresh()
+        # Last: an interrupt before it leaves no bar that nobody closes.
+        _innermost.set(self)
 
     def advance(self, n: int = 1, **shown: Any) -> None:
         """Say that steps have been done.
@@ -161,17 +162,19 @@ class Progress:
         self.advance(0, **shown)
 
     def write(self, line: str, file: Any = None) -> None:
-        """Write a line above the bar, if there is one to see.
+        """Write a line above the bar.
 
         Parameters
         ----------
         line : str
         file : stream, default=None
-            None is where the bar is.
+            None is where the bar is, if there is one to see.
         """
         root = self._root()
         if self.is_shown and root._display is not None:
             root._safely(root._display.write, line, file)
+        elif file is not None:
+            print(line, file=file, flush=True)
 
     def close(self, failed: bool = False) -> None:
         """End it, as far as it has come.
@@ -198,10 +201,13 @@ class Progress:
         self._display = make_display(self._description, self._fraction())
 
     def _safely(self, act: Any, *args: Any) -> None:
-        """Show something; give up if the stream is closed, full or gone."""
+        """Show something; give up if the stream is closed, full or gone.
+
+        What people put in its place, such as a logger, may raise anything.
+        """
         try:
             act(*args)
-        except (OSError, ValueError):
+        except Exception:
             if self._display is not None:
                 self._display.give_up()
             self._display = None

@@ -144,9 +144,14 @@ def make_display(description: str, fraction: float) -> Display | None:
         return _Live(description, fraction, _notebook_bar() or _text_bar())
     # Several processes would write over each other's line.
     is_child = multiprocessing.parent_process() is not None
-    if sys.stderr.isatty() and not is_child:
+    if _is_terminal(sys.stderr) and not is_child:
         return _Live(description, fraction, _text_bar())
     return _Log(description, fraction)
+
+
+def _is_terminal(stream: Any) -> bool:
+    # A stand-in for stderr may have no more than a way to write.
+    return hasattr(stream, "isatty") and stream.isatty()
 
 
 def _is_notebook() -> bool:

@@ -360,6 +360,31 @@ class BrokenTerminal(Broken):
         return True
 
 
+class Unruly(io.StringIO):
+    def write(self, text):
+        raise RuntimeError("the queue has been closed")
+
+
+class Interrupting(Terminal):
+    is_calm = False
+
+    def write(self, text):
+        if not self.is_calm and "step" in text:
+            self.is_calm = True
+            raise KeyboardInterrupt
+        return super().write(text)
+
+
+class WriteOnly:
+    """What people put in place of stderr to send it to their logger."""
+
+    def __init__(self):
+        self.parts = []
+
+    def write(self, text):
+        self.parts.append(text)
+
+
 class TestNoStream:
     @pytest.mark.parametrize("kind", [Broken, BrokenTerminal])
     def test_work_goes_on_when_nobody_reads(self, monkeypatch, clock, kind):
@@ -378,6 +403,31 @@ class TestNoStream:
     def test_work_goes_on_without_a_stream(self, monkeypatch, clock):
         put_in_place_of_stderr(None, monkeypatch)
         count(clock)
+
+    def test_work_goes_on_whatever_the_stream_raises(self, monkeypatch, clock):
+        put_in_place_of_stderr(Unruly(), monkeypatch)
+        count(clock)
+
+    def test_what_can_do_no_more_than_write_gets_lines(self, monkeypatch, clock):
+        stream = put_in_place_of_stderr(WriteOnly(), monkeypatch)
+        count(clock, 2)
+        assert "".join(stream.parts).startswith("Fit: 100%, epoch 2/2")
+
+    @pytest.mark.parametrize("kind", [type(None), Broken])
+    def test_lines_for_another_stream_get_there(self, monkeypatch, clock, kind):
+        put_in_place_of_stderr(kind(), monkeypatch)
+        other = io.StringIO()
+        with progress(2, "Fit") as bar:
+            clock.now += 20
+            bar.advance()
+            bar.write("a row", other)
+        assert other.getvalue() == "a row\n"
+
+    def test_an_interrupt_while_it_is_opened_leaves_no_bar(self, monkeypatch, clock):
+        put_in_place_of_stderr(Interrupting(), monkeypatch)
+        with pytest.raises(KeyboardInterrupt), progress(2, "Fit"):
+            pass
+        assert current() is None
 
 
 class Widget:

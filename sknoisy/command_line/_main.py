@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 from sknoisy import __version__
 from sknoisy.command_line._audit import DETECTORS, audit
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.quiet:
         # Each once, in a line: where in the code it arose helps nobody here.
         for message in dict.fromkeys(one_line(w.message) for w in caught):
-            print(f"sknoisy: warning: {message}", file=sys.stderr)
+            _say(f"sknoisy: warning: {message}", sys.stderr)
     return _show(status, text)
 
 
@@ -67,16 +68,26 @@ def _run(args: argparse.Namespace) -> tuple[int, str]:
 
 def _show(status: int, text: str) -> int:
     stream = sys.stderr if status else sys.stdout
-    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        # A terminal that lacks a letter of a label is no reason to fail.
-        print(
-            text.encode(encoding, "replace").decode(encoding), file=stream, flush=True
-        )
-    except BrokenPipeError:
-        # Whoever read it has seen enough; without this, the exit would complain again.
+        _say(text, stream)
+    except OSError as error:
+        # Without this, the exit would complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        # Whoever reads a pipe no more has seen enough.
+        if status == 0 and not isinstance(error, BrokenPipeError):
+            reason = error.strerror or one_line(error)
+            text = f"sknoisy: error: the summary cannot be written: {reason}"
+            return _show(1, text)
     return status
+
+
+def _say(text: str, stream: TextIO | None) -> None:
+    # None where the stream was closed from outside; print would take stdout.
+    if stream is not None:
+        # A terminal that lacks a letter of a label is no reason to fail.
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        text = text.encode(encoding, "replace").decode(encoding)
+        print(text, file=stream, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.special import expit
 from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import validate_data
 
 from sknoisy._progress import progress
 from sknoisy._validation import (
@@ -16,10 +16,8 @@ from sknoisy._validation import (
     Interval,
     NamedParts,
     StrOptions,
-    check_classes,
     check_parameters,
     check_rows_and_labels,
-    encode_labels,
     random_generator,
 )
 from sknoisy.base import NoiseDetectorMixin
@@ -27,6 +25,7 @@ from sknoisy.detection._combination import normal_scores
 from sknoisy.detection._competition import Competition
 from sknoisy.detection._competitors import default_detectors
 from sknoisy.detection._corruption import rank_in_class
+from sknoisy.detection._out_of_fold import check_any_rows_and_labels
 
 __all__ = ["AutoNoiseDetector"]
 
@@ -276,20 +275,12 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         """Check what the default candidates take; others check for themselves."""
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
-        if y is None:
-            raise ValueError(
-                "AutoNoiseDetector requires y to be passed, but the target y is None."
-            )
         if self.detectors is None and not issparse(X):
             X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
             return X, codes
+        self.classes_, codes = check_any_rows_and_labels(self, X, y)
         if self.detectors is None:
             X = validate_data(self, X, accept_sparse="csr", dtype=np.float64)
-        else:
-            validate_data(self, X, skip_check_array=True)
-        self.classes_, codes = encode_labels(y)
-        check_consistent_length(X, codes)
-        check_classes(self, self.classes_, codes, min_per_class=2)
         if issparse(X):
             X = X.tocsr()
         return X if hasattr(X, "__getitem__") else np.asarray(X), codes

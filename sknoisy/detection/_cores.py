@@ -71,6 +71,7 @@ class SieveNet(NetClassifier):
         counts = np.bincount(dataset.codes, minlength=len(self.classes_))
         self.class_shares_ = counts / counts.sum()
         self.n_warm_ = 0
+        self.lrs_ = []
         self.is_warm_ = self.warmup_epochs == 0
 
     def initialize_criterion(self):
@@ -98,13 +99,23 @@ class SieveNet(NetClassifier):
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Put π to what passed, and see whether the network is warm."""
         super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
-        for group, lr in zip(self._param_groups(), self.lrs_, strict=True):
-            group["lr"] = lr
+        self._restore_lrs()
         codes = torch.from_numpy(dataset_train.codes).to(self.device_)
         self.criterion_.update_prior(codes)
         if not self.is_warm_:
             self.n_warm_ += 1
             self.is_warm_ = self._has_warmed_up()
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        """Restore the learning rate where an epoch was interrupted."""
+        super().on_train_end(net, X, y, **kwargs)
+        self._restore_lrs()
+
+    def _restore_lrs(self):
+        for group, lr in zip(self._param_groups(), self.lrs_, strict=False):
+            group["lr"] = lr
+        # Later changes, by a scheduler, are to stay.
+        self.lrs_ = []
 
     def _has_warmed_up(self):
         if self.warmup_epochs != "auto":
@@ -164,8 +175,8 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         1 / (1 + exp(−s)) of ``sieve_scores_``. Larger = more suspicious; no
         probability.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
-        ``sieve_scores_`` above 0, but for a tolerance of 1e-6; which is
-        ``noise_scores_ > 0.5``.
+        ``sieve_scores_`` above 0, but for a tolerance of 1e-6, or of 2e-8 for each
+        class if there are more than 50; which is ``noise_scores_ > 0.5``.
     noise_rate_ : float
         Share of flagged rows.
     suggested_labels_ : ndarray of shape (n_samples,)

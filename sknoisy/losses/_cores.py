@@ -147,6 +147,8 @@ class CORESLoss(nn.Module):
         super().__init__()
         if not beta >= 0:
             raise ValueError(f"beta must be at least 0; got {beta!r}.")
+        if reduction not in ("mean", "none"):
+            raise ValueError(f"reduction must be 'mean' or 'none'; got {reduction!r}.")
         if prior is None:
             prior = torch.full((n_classes,), 1 / n_classes)
         if prior.shape != (n_classes,) or not (prior >= 0).all() or not prior.any():

@@ -456,6 +456,31 @@ def test_other_letters_than_the_terminals_are_replaced():
     assert done.stderr == "sknoisy: error: there is no file K?se.csv\n"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_summary_that_cannot_be_written_is_one_line(csv):
+    command = [sys.executable, "-m", "sknoisy", "audit", csv, "--label", "kind", *FAST]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("sknoisy: error: the summary cannot be written: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_is_for_stderr_is_not_put_on_stdout(csv, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["audit", "no_such_table.csv", "--label", "y"]) == 1
+    fit = sknoisy.ConfidentLearningDetector.fit
+
+    def warn(self, X, y):
+        np.array([1.0]) / 0
+        return fit(self, X, y)
+
+    monkeypatch.setattr(sknoisy.ConfidentLearningDetector, "fit", warn)
+    assert main(["audit", str(csv), "--label", "kind", *FAST]) == 0
+    out = capsys.readouterr().out
+    assert "error" not in out and "warning" not in out and "flagged: " in out
+
+
 def test_help_needs_neither_torch_nor_pandas():
     code = (
         "import atexit, sys; sys.modules['pandas'] = None\n"

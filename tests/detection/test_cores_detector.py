@@ -79,6 +79,18 @@ class TestSchedule:
         np.testing.assert_allclose(lrs, [0.1, 0.05, 0.05, 0.05])
         assert detector.net_.optimizer_.param_groups[0]["lr"] == 0.1
 
+    def test_an_interrupted_epoch_leaves_the_rate_as_it_was(self, blobs):
+        class Stop(Callback):
+            def on_batch_end(self, net, **kwargs):
+                if len(net.history) == 4:
+                    raise KeyboardInterrupt
+
+        X, y, _ = blobs
+        net = NetClassifier(lr=0.1, lr_schedule=None, callbacks=[Stop()])
+        detector = CORESDetector(net, warmup_epochs=1, random_state=0).fit(X, y)
+        assert detector.net_.criterion_.beta > 0
+        assert detector.net_.optimizer_.param_groups[0]["lr"] == 0.1
+
     def test_without_warmup_and_ramp_all_begins_at_once(self, blobs):
         params = {"warmup_epochs": 0, "ramp_epochs": 0, "sieve_delay": 0}
         detector, seen = watched(blobs, beta=0.5, max_epochs=2, **params)

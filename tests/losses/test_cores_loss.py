@@ -240,6 +240,7 @@ def test_a_net_takes_it_as_its_criterion(blobs):
         ({"prior": torch.ones(2)}, "prior must be 3 shares of classes"),
         ({"prior": torch.zeros(3)}, r"not all of them 0; got \[0.0, 0.0, 0.0\]"),
         ({"prior": torch.tensor([1.0, -1, 1])}, "prior must be 3 shares"),
+        ({"reduction": "sum"}, "reduction must be 'mean' or 'none'; got 'sum'"),
     ],
 )
 def test_bad_parameters_are_named(params, message):
