@@ -249,8 +249,8 @@ def encode_labels(y, classes=None):
     """
     y = column_or_1d(y, warn=True)
     _refuse_missing(y)
-    check_classification_targets(y)
     if classes is None:
+        check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
         return classes, codes.astype(np.int64, copy=False)
     unknown = np.setdiff1d(y, classes)

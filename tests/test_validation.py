@@ -331,3 +331,11 @@ class TestWeights:
     def test_bad_weights_are_refused(self, weights, message):
         with pytest.raises(ValueError, match=message):
             check_weights(weights, np.zeros(3))
+
+
+def test_many_classes_are_no_doubt_where_they_are_known():
+    # scikit-learn warns that a target with so many values may be a regression's.
+    _, codes = encode_labels(np.arange(50), np.arange(60))
+    assert codes.tolist() == list(range(50))
+    with pytest.raises(ValueError, match=r"labels that were not there before: \[1.5"):
+        encode_labels(np.array([0, 1.5]), np.arange(3))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sknoisy.losses._flywheel import confidence_penalty
+from sknoisy.losses._reduction import check_reduction
 
 __all__ = ["CORESLoss", "sieve_scores", "sieve_tolerance"]
 
@@ -147,8 +148,6 @@ class CORESLoss(nn.Module):
         super().__init__()
         if not beta >= 0:
             raise ValueError(f"beta must be at least 0; got {beta!r}.")
-        if reduction not in ("mean", "none"):
-            raise ValueError(f"reduction must be 'mean' or 'none'; got {reduction!r}.")
         if prior is None:
             prior = torch.full((n_classes,), 1 / n_classes)
         if prior.shape != (n_classes,) or not (prior >= 0).all() or not prior.any():
@@ -158,7 +157,7 @@ class CORESLoss(nn.Module):
             )
         self.beta = beta
         self.sieving = sieving
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
         self.register_buffer("kept", torch.ones(n_samples, dtype=torch.bool))
         self.register_buffer("prior", (prior / prior.sum()).float())
         self.register_buffer("score_sum", torch.zeros(n_samples))

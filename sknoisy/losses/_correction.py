@@ -5,6 +5,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from sknoisy.losses._reduction import check_reduction, reduced
 from sknoisy.noise._transition import check_transition_matrix
 
 __all__ = ["BackwardCorrectionLoss", "ForwardCorrectionLoss"]
@@ -52,7 +53,7 @@ class ForwardCorrectionLoss(nn.Module):
     def __init__(self, transition_matrix: ArrayLike, reduction: str = "mean") -> None:
         super().__init__()
         T = check_transition_matrix(transition_matrix)
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
         log_T = torch.from_numpy(T).log().float()
         self.register_buffer("log_T", log_T)
 
@@ -60,7 +61,7 @@ class ForwardCorrectionLoss(nn.Module):
         """Return the loss, shape () or (batch,)."""
         log_joint = logits.log_softmax(1) + self.log_T.T[y]
         loss = -log_joint.logsumexp(1)
-        return loss if self.reduction == "none" else loss.mean()
+        return reduced(loss, self.reduction)
 
 
 class BackwardCorrectionLoss(nn.Module):
@@ -115,11 +116,11 @@ class BackwardCorrectionLoss(nn.Module):
                 f"{self.condition_number:.3g}. Use forward correction, or smooth the "
                 "matrix with some of the identity."
             )
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
         self.register_buffer("inverse", torch.from_numpy(np.linalg.inv(T)).float())
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss, shape () or (batch,)."""
         log_p = logits.log_softmax(1).clamp_min(_LOG_FLOOR)
         loss = -(self.inverse[y] * log_p).sum(1)
-        return loss if self.reduction == "none" else loss.mean()
+        return reduced(loss, self.reduction)

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sknoisy.losses._reduction import check_reduction, reduced
+
 __all__ = ["ELRLoss", "early_learning_penalty"]
 
 # Probabilities are kept from 0 and 1, the values of the authors' code; then 1 − ⟨t, p⟩
@@ -90,7 +92,7 @@ class ELRLoss(nn.Module):
             raise ValueError(f"beta must be in [0, 1); got {beta!r}.")
         self.lam = lam
         self.beta = beta
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
         self.register_buffer("targets", torch.zeros(n_samples, n_classes))
 
     def forward(self, logits: Tensor, y: Tensor, index: Tensor) -> Tensor:
@@ -108,7 +110,7 @@ class ELRLoss(nn.Module):
         targets = self._move(proba, index)
         penalty = torch.log1p(-(targets * proba).sum(1))
         loss = F.nll_loss(log_p, y, reduction="none") + self.lam * penalty
-        return loss if self.reduction == "none" else loss.mean()
+        return reduced(loss, self.reduction)
 
     def update(self, logits: Tensor, index: Tensor) -> Tensor:
         """Move the averages of some rows towards their predictions; return them."""

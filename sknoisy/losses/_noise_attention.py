@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sknoisy.losses._reduction import check_reduction, reduced
+
 __all__ = ["NoiseAttentionLoss", "noise_attention_loss"]
 
 
@@ -152,7 +154,7 @@ class NoiseAttentionLoss(nn.Module):
         self.label_floor = label_floor
         self.attention_threshold = attention_threshold
         self.rce_weight = rce_weight
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
         self.is_started = False
         self.register_buffer("targets", torch.zeros(n_samples, n_classes))
 
@@ -195,7 +197,7 @@ class NoiseAttentionLoss(nn.Module):
         loss = _attend(log_p, attention, target, self.lam, self.label_floor)
         if self.rce_weight:
             loss = loss + self.rce_weight * _reverse_loss(logits, attention, target)
-        return loss if self.reduction == "none" else loss.mean()
+        return reduced(loss, self.reduction)
 
     @torch.no_grad()
     def start(self, labels: Tensor) -> None:

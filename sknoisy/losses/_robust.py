@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sknoisy.losses._reduction import check_reduction, reduced
+
 __all__ = ["GCELoss", "SCELoss", "TruncatedGCELoss"]
 
 
@@ -46,12 +48,12 @@ class GCELoss(nn.Module):
         if not 0 < q <= 1:
             raise ValueError(f"q must be in (0, 1]; got {q!r}.")
         self.q = q
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss, shape () or (batch,)."""
         loss = _gce(_log_proba_of(logits, y), self.q)
-        return loss if self.reduction == "none" else loss.mean()
+        return reduced(loss, self.reduction)
 
 
 class TruncatedGCELoss(nn.Module):
@@ -111,14 +113,14 @@ class TruncatedGCELoss(nn.Module):
             raise ValueError(f"k must be in (0, 1); got {k!r}.")
         self.q = q
         self.k = k
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
         self.register_buffer("kept", torch.ones(n_samples, dtype=torch.bool))
 
     def forward(self, logits: Tensor, y: Tensor, index: Tensor) -> Tensor:
         """Return the loss, shape () or (batch,); the mean is over the whole batch."""
         excess = _gce(_log_proba_of(logits, y), self.q) - (1 - self.k**self.q) / self.q
         loss = excess * self.kept[index]
-        return loss if self.reduction == "none" else loss.mean()
+        return reduced(loss, self.reduction)
 
     @torch.no_grad()
     def prune(self, logits: Tensor, y: Tensor, index: Tensor) -> None:
@@ -187,14 +189,14 @@ class SCELoss(nn.Module):
         self.a = a
         self.b = b
         self.A = A
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss, shape () or (batch,)."""
         log_py = _log_proba_of(logits, y)
         # −A (1 − p_y)
         loss = self.b * self.A * torch.expm1(log_py) - self.a * log_py
-        return loss if self.reduction == "none" else loss.mean()
+        return reduced(loss, self.reduction)
 
 
 def _log_proba_of(logits: Tensor, y: Tensor) -> Tensor:
