@@ -13,7 +13,6 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
@@ -73,19 +72,24 @@ STATIC = {"targets": "soft", "weights": "static", "mixup": None, "warmup_epochs"
 BY_LOSS = LossMixtureDetector(LogisticRegression(), random_state=0)
 CAREFUL = NoisyLabelFilter(BY_LOSS, keep=0.9)
 
+BY_LINES = {"estimator": LogisticRegression(), "random_state": 0}
+
 CANDIDATES = [
-    ("nearest", ConfidentLearningDetector(KNeighborsClassifier(3))),
+    ("regression", ConfidentLearningDetector(LogisticRegression())),
     ("votes", NeighborVoteDetector(n_rounds=3)),
 ]
 
-ABLATED = {"epsilon": "uniform", "resample": False, "contrastive_weight": 0, "lr": 0.1}
+ABLATED = {"epsilon": "uniform", "resample": False, "contrastive_weight": 0}
+
+# Few and large steps: scikit-learn asks for 83 % on its blobs, these reach 90 %.
+QUICK = {"max_epochs": 4, "lr": 0.2, "random_state": 0}
 
 # One entry for each public estimator, quick enough to be fitted dozens of times:
 # instance, and the expected failures of scikit-learn's checks with their reason.
 ESTIMATORS = [
-    (NetClassifier(max_epochs=10, random_state=0), WEIGHTS),
+    (NetClassifier(**QUICK), WEIGHTS),
     (DynamicsClassifier(max_epochs=3, random_state=0), WEIGHTS),
-    (DynamicsClassifier(summarize=True, random_state=0), WEIGHTS),
+    (DynamicsClassifier(summarize=True, max_epochs=6, random_state=0), WEIGHTS),
     (DynaCorDetector(max_epochs=2, n_runs=2, random_state=0), {}),
     (DynaCorDetector(**PAPER, max_epochs=2, encoder_epochs=1, random_state=0), {}),
     (AUMDetector(max_epochs=2, random_state=0), {}),
@@ -96,7 +100,7 @@ ESTIMATORS = [
     (AsymmetricNoiseInjector(random_state=0), {}),
     (AsymmetricNoiseInjector(mapping="random_partner", random_state=0), {}),
     (MarginNoiseInjector(random_state=0), {}),
-    (MarginNoiseInjector(noise_type="II", factor=1.4, random_state=0), {}),
+    (MarginNoiseInjector(noise_type="II", factor=1.4, **BY_LINES), {}),
     (NeighborVoteDetector(random_state=0), {}),
     (NeighborVoteDetector(method="rank", n_rounds=1), {}),
     (FINEDetector(random_state=0), {}),
@@ -106,25 +110,25 @@ ESTIMATORS = [
     (CORESDetector(max_epochs=3, random_state=0), {}),
     (SmallLossDetector(max_epochs=2, random_state=0), {}),
     (SmallLossDetector(LogisticRegression(), per_class=True, random_state=0), {}),
-    (ConfidentLearningDetector(random_state=0), {}),
+    (ConfidentLearningDetector(cv=2, random_state=0), {}),
     (AutoNoiseDetector(CANDIDATES, n_rounds=1, random_state=0), {}),
-    (AutoNoiseDetector(CANDIDATES, strategy="select", random_state=0), {}),
+    (AutoNoiseDetector(CANDIDATES, strategy="select", n_rounds=2), {}),
     (ConfidentLearningDetector(LogisticRegression(), filter_by="both"), {}),
-    (DynamicBootstrapClassifier(max_epochs=10, random_state=0), WEIGHTS),
-    (DynamicBootstrapClassifier(**GUIDED, max_epochs=10, random_state=0), WEIGHTS),
-    (DynamicBootstrapClassifier(**STATIC, max_epochs=10, random_state=0), WEIGHTS),
-    (NALClassifier(max_epochs=10, random_state=0), WEIGHTS),
-    (NALClassifier(attention="mlp", max_epochs=10, random_state=0), WEIGHTS),
-    (RobustLossClassifier(max_epochs=10, random_state=0), WEIGHTS),
-    (RobustLossClassifier(loss="truncated_gce", random_state=0), WEIGHTS),
-    (ELRClassifier(max_epochs=10, random_state=0), WEIGHTS),
-    (ELRPlusClassifier(max_epochs=5, random_state=0), WEIGHTS),
-    (TransitionCorrectionClassifier(max_epochs=5, random_state=0), WEIGHTS),
-    (CoTeachingClassifier(max_epochs=10, random_state=0), WEIGHTS),
-    (CDRClassifier(max_epochs=10, random_state=0), WEIGHTS),
-    (FlywheelClassifier(max_epochs=8, lr=0.1, random_state=0), WEIGHTS),
-    (FlywheelClassifier(**ABLATED, max_epochs=8, random_state=0), WEIGHTS),
-    (DivideMixClassifier(max_epochs=8, lr=0.1, random_state=0), WEIGHTS),
+    (DynamicBootstrapClassifier(**QUICK), WEIGHTS),
+    (DynamicBootstrapClassifier(**GUIDED, **QUICK, warmup_epochs=2), WEIGHTS),
+    (DynamicBootstrapClassifier(**STATIC, **QUICK), WEIGHTS),
+    (NALClassifier(**QUICK), WEIGHTS),
+    (NALClassifier(attention="mlp", **QUICK), WEIGHTS),
+    (RobustLossClassifier(**QUICK), WEIGHTS),
+    (RobustLossClassifier(loss="truncated_gce", **QUICK), WEIGHTS),
+    (ELRClassifier(**QUICK), WEIGHTS),
+    (ELRPlusClassifier(**QUICK), WEIGHTS),
+    (TransitionCorrectionClassifier(**QUICK), WEIGHTS),
+    (CoTeachingClassifier(**QUICK), WEIGHTS),
+    (CDRClassifier(**QUICK), WEIGHTS),
+    (FlywheelClassifier(**QUICK), WEIGHTS),
+    (FlywheelClassifier(**ABLATED, **QUICK), WEIGHTS),
+    (DivideMixClassifier(**QUICK), WEIGHTS),
     (NoisyLabelFilter(BY_LOSS), {}),
     (CAREFUL, {}),
     (CleanedClassifier(CAREFUL, LogisticRegression()), {}),
@@ -148,7 +152,7 @@ DETECTORS = [
     CORESDetector(module__hidden=32, batch_size=32, random_state=0),
     SmallLossDetector(noise_rate=0.2, max_epochs=8, module__hidden=32, random_state=0),
     ConfidentLearningDetector(random_state=0),
-    AutoNoiseDetector(CANDIDATES, random_state=0),
+    AutoNoiseDetector(CANDIDATES, n_rounds=2, random_state=0),
     FINEDetector(random_state=0),
     NeighborVoteDetector(random_state=0),
 ]
@@ -227,12 +231,23 @@ def test_scikit_learn_contract(estimator, expected, monkeypatch):
     assert set(by_status) <= {"passed", "xfail"}, by_status
 
 
+FITTED = {}
+
+
+@pytest.fixture
+def fitted(detector, blobs):
+    """Return the detector fitted on the blobs: once for all tests, which only read."""
+    if id(detector) not in FITTED:
+        X, y, _ = blobs
+        FITTED[id(detector)] = clone(detector)
+        assert FITTED[id(detector)].fit(X, y) is FITTED[id(detector)]
+    return FITTED[id(detector)]
+
+
 @pytest.mark.parametrize("detector", SCORERS, ids=label)
 class TestNoiseScoresContract:
-    def test_fitted_attributes(self, detector, blobs):
-        X, y, _ = blobs
-        fitted = clone(detector)
-        assert fitted.fit(X, y) is fitted
+    def test_fitted_attributes(self, detector, fitted, blobs):
+        _, y, _ = blobs
         n_samples = len(y)
         scores = fitted.noise_scores_
         assert scores.shape == (n_samples,) and scores.dtype == np.float64
@@ -252,51 +267,48 @@ class TestNoiseScoresContract:
         if getattr(detector, "decision", "") != "calibrated":
             np.testing.assert_array_equal(fitted.noise_mask_, scores > 0.5)
 
-    def test_it_finds_the_wrong_labels_of_three_blobs(self, detector, blobs):
+    def test_it_finds_the_wrong_labels_of_three_blobs(self, fitted, blobs):
         from sklearn.metrics import roc_auc_score
 
-        X, y, is_noisy = blobs
-        fitted = clone(detector).fit(X, y)
+        _, _, is_noisy = blobs
         # A broken orientation gives below 0.1, random scores 0.5.
         assert roc_auc_score(is_noisy, fitted.noise_scores_) > 0.9
         flagged = fitted.noise_mask_
         assert (flagged & is_noisy).sum() / is_noisy.sum() > 0.7
         assert (flagged & ~is_noisy).sum() / (~is_noisy).sum() < 0.2
 
-    def test_the_same_seed_gives_the_same_bits(self, detector, blobs):
+    def test_the_same_seed_gives_the_same_bits(self, detector, fitted, blobs):
         X, y, _ = blobs
-        a, b = clone(detector).fit(X, y), clone(detector).fit(X, y)
-        np.testing.assert_array_equal(a.noise_scores_, b.noise_scores_)
+        again = clone(detector).fit(X, y)
+        np.testing.assert_array_equal(fitted.noise_scores_, again.noise_scores_)
         other = clone(detector).set_params(random_state=1).fit(X, y)
         # The start of its mixtures is drawn, and forgotten where they are clear.
         if not isinstance(detector, FINEDetector):
-            assert (a.noise_scores_ != other.noise_scores_).any()
+            assert (fitted.noise_scores_ != other.noise_scores_).any()
 
-    def test_a_second_fit_forgets_the_first(self, detector, blobs):
+    def test_a_second_fit_forgets_the_first(self, detector, fitted, blobs):
         X, y, _ = blobs
-        once = clone(detector).fit(X, y)
         twice = clone(detector).fit(X[::-1], y[::-1]).fit(X, y)
-        np.testing.assert_array_equal(once.noise_scores_, twice.noise_scores_)
+        np.testing.assert_array_equal(fitted.noise_scores_, twice.noise_scores_)
 
-    def test_renaming_the_classes_changes_no_flag(self, detector, blobs):
+    def test_renaming_the_classes_changes_no_flag(self, detector, fitted, blobs):
         X, y, _ = blobs
         names = np.array(["ant", "bee", "cat"])
-        plain, named = clone(detector).fit(X, y), clone(detector).fit(X, names[y])
-        np.testing.assert_array_equal(plain.noise_scores_, named.noise_scores_)
+        named = clone(detector).fit(X, names[y])
+        np.testing.assert_array_equal(fitted.noise_scores_, named.noise_scores_)
         np.testing.assert_array_equal(
-            names[plain.suggested_labels_], named.suggested_labels_
+            names[fitted.suggested_labels_], named.suggested_labels_
         )
         assert named.classes_.tolist() == names.tolist()
 
     @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
-    def test_frames(self, detector, blobs, frame):
+    def test_frames(self, detector, fitted, blobs, frame):
         X, y, _ = blobs
         columns = ["a", "b", "c", "d"]
         named = frame(dict(zip(columns, X.T, strict=True)))
-        fitted = clone(detector).fit(named, y)
-        assert fitted.feature_names_in_.tolist() == columns
-        plain = clone(detector).fit(X, y)
-        np.testing.assert_array_equal(fitted.noise_scores_, plain.noise_scores_)
+        of_frame = clone(detector).fit(named, y)
+        assert of_frame.feature_names_in_.tolist() == columns
+        np.testing.assert_array_equal(of_frame.noise_scores_, fitted.noise_scores_)
 
     def test_last_step_of_a_pipeline(self, detector, blobs):
         X, y, _ = blobs
@@ -323,9 +335,7 @@ class TestNoiseScoresContract:
         np.testing.assert_array_equal(X, X_before)
         np.testing.assert_array_equal(y, y_before)
 
-    def test_pickle(self, detector, blobs):
-        X, y, _ = blobs
-        fitted = clone(detector).fit(X, y)
+    def test_pickle(self, detector, fitted):
         again = pickle.loads(pickle.dumps(fitted))
         np.testing.assert_array_equal(again.predict_noisy(), fitted.predict_noisy())
 
@@ -445,7 +455,7 @@ def test_every_net_is_tried_on_images():
 @pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
 @pytest.mark.parametrize("make", ON_IMAGES)
 @pytest.mark.parametrize("net", SMALL_NETS.values(), ids=SMALL_NETS.keys())
-@pytest.mark.parametrize("side", [8, 32])
+@pytest.mark.parametrize("side", [8, 16])
 def test_images_of_bytes_and_of_floats(make, net, side):
     rng = np.random.default_rng(0)
     y = rng.permutation(np.repeat([0, 1, 2], 20))
@@ -596,6 +606,7 @@ def test_public_names_resolve_and_unknown_ones_do_not():
     for name in sknoisy.__all__:
         assert getattr(sknoisy, name).__name__ == name
     assert set(sknoisy.__all__) <= set(dir(sknoisy))
+    assert len(dir(sknoisy)) == len(set(dir(sknoisy)))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         sknoisy.nothing  # noqa: B018
 

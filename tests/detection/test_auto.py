@@ -116,6 +116,33 @@ class TestCompetition:
         assert_allclose(detector.candidates_["auroc"], detector.aurocs_.mean(1))
         assert (rounds[0][0] != rounds[1][0]).any()
 
+    def test_what_is_planted_follows_the_suggestions(self):
+        seen = []
+
+        class Suspects(Fixed):
+            """Says that every other 1 is meant to be a 0."""
+
+            def fit(self, X, y):
+                super().fit(X, y)
+                seen.append(np.array(y))
+                self.noise_mask_ = (y == 1) & (np.arange(len(y)) % 4 < 2)
+                self.suggested_labels_ = np.where(self.noise_mask_, 0, y)
+                return self
+
+        y = np.arange(600) % 3
+        X = np.random.default_rng(0).random((600, 2))
+        auto = AutoNoiseDetector(
+            [("suspects", Suspects())], corruption_rate=0.5, n_rounds=2
+        )
+        auto.fit(X, y)
+        for planted in seen[1:]:
+            flips = np.zeros((3, 3))
+            changed = planted != y
+            np.add.at(flips, (y[changed], planted[changed]), 1)
+            # Of 100 flips: 1 stands where 0 is meant, nothing is known of 1 and 2.
+            assert flips[0, 1] > 90
+            assert (flips[1, [0, 2]] > 20).all() and (flips[2, :2] > 20).all()
+
     def test_a_detector_that_knows_wins_over_one_that_guesses(self):
         # The second column falls where the label is not that of the majority.
         rng = np.random.default_rng(0)
