@@ -114,7 +114,7 @@ class Competition:
         among = self.active if among is None else among
         try:
             verdicts = self._fit(among, X, codes, seed)
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, TrainingInterrupted) as error:
             message = "fit was interrupted before all candidates had judged the labels."
             raise TrainingInterrupted(message) from error
         self.given = [verdicts.get(i) for i in range(len(self.names))]

@@ -77,11 +77,12 @@ class Interrupting(Fixed):
 
     count = 0
     at = 0
+    error = KeyboardInterrupt
 
     def fit(self, X, y):
         type(self).count += 1
         if type(self).count == type(self).at:
-            raise KeyboardInterrupt
+            raise type(self).error
         return super().fit(X, y)
 
 
@@ -368,9 +369,10 @@ class TestFailures:
 
 
 class TestInterruption:
-    @pytest.fixture(autouse=True)
-    def start_anew(self):
-        Interrupting.count = 0
+    @pytest.fixture(autouse=True, params=[KeyboardInterrupt, TrainingInterrupted])
+    def start_anew(self, request):
+        # Some detectors tell an interruption by an error of their own.
+        Interrupting.count, Interrupting.error = 0, request.param
 
     def fit(self, at, digits, n_rounds=3):
         Interrupting.at = at
@@ -380,6 +382,7 @@ class TestInterruption:
 
     def test_complete_rounds_are_kept(self, digits):
         auto = self.fit(3, digits)
+        assert auto.candidates_["error"].tolist() == ["", ""]
         assert auto.aurocs_.shape == (2, 1)
         assert_array_equal(auto.aurocs_, self.fit(0, digits, n_rounds=1).aurocs_)
 
