@@ -36,8 +36,9 @@ def digits():
 
 @pytest.mark.slow
 def test_digits_with_20_per_cent_noise(digits):
-    # Ten seeds: AUROC 0.9993-0.9996, F1 0.967-0.980, rate within 0.006.
-    detector, y, is_noisy = digits(0.2)
+    # Ten seeds on 1,797 rows: AUROC 0.9993-0.9996, F1 0.967-0.980, rate within 0.006;
+    # two on 1,000: 0.9992 and 0.9993, 0.964 and 0.980, 0.003 and 0.006.
+    detector, y, is_noisy = digits(0.2, n_rows=1000)
     assert roc_auc_score(is_noisy, detector.noise_scores_) > 0.99
     assert f1_score(is_noisy, detector.noise_mask_) > 0.94
     assert abs(detector.noise_rate_ - is_noisy.mean()) < 0.05
