@@ -236,7 +236,7 @@ class TestOutOfFold:
 
     def test_an_unseeded_estimator_follows_the_detectors_seed(self, blobs):
         X, y, _ = blobs
-        before = np.random.get_state()[1].copy()
+        before = np.append(*np.random.get_state()[1:3])
         forest = RandomForestClassifier(10)
         a, b, c = (
             ConfidentLearningDetector(forest, random_state=seed).fit(X, y).pred_probs_
@@ -245,7 +245,7 @@ class TestOutOfFold:
         np.testing.assert_array_equal(a, b)
         assert (a != c).any() and forest.random_state is None
         ConfidentLearningDetector(make_pipeline(StandardScaler(), forest)).fit(X, y)
-        np.testing.assert_array_equal(np.random.get_state()[1], before)
+        np.testing.assert_array_equal(np.append(*np.random.get_state()[1:3]), before)
         seeded = RandomForestClassifier(10, random_state=7)
         detector = ConfidentLearningDetector(seeded, random_state=0).fit(X, y)
         proba = out_of_fold(seeded, X, y)

@@ -203,7 +203,7 @@ class TestRandomness:
                 torch.is_autocast_enabled("cpu"),
                 torch.are_deterministic_algorithms_enabled(),
                 torch.random.get_rng_state().tolist(),
-                np.random.get_state()[1].tolist(),
+                np.append(*np.random.get_state()[1:3]).tolist(),
             )
 
         before = state()
