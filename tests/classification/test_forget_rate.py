@@ -218,7 +218,7 @@ class TestAuto:
         self, blobs, estimator, tmp_path, capsys
     ):
         Counter.n_epochs = 0
-        extra = {"verbose": 1, "checkpoint": tmp_path / "run.pt"}
+        extra = {"verbose": 2, "checkpoint": tmp_path / "run.pt"}
         clf = estimator(callbacks=[("count", Counter())], **SMALL, **extra)
         clf.fit(*blobs[:2])
         assert Counter.n_epochs == 2
