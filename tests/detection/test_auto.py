@@ -171,12 +171,20 @@ class TestCompetition:
                 sizes.append((len(X), np.unique(y, return_counts=True)[1].min()))
                 return super().fit(X, y)
 
-        detectors = [("spy", Spy(n_rounds=1)), ("guess", Fixed(0))]
+        class Guess(Fixed):
+            def fit(self, X, y):
+                guessed.append(len(X))
+                return super().fit(X, y)
+
+        guessed = []
+        detectors = [("spy", Spy(n_rounds=1)), ("guess", Guess(0))]
         detector = AutoNoiseDetector(
             detectors, max_rows=200, n_rounds=1, random_state=0
         ).fit(X, y)
         assert [n for n, _ in sizes] == [sizes[0][0]] * 2 + [len(X)]
         assert 190 <= sizes[0][0] <= 200 and sizes[0][1] >= 4
+        # Without a weight it is not worth a fit on all rows.
+        assert guessed == [sizes[0][0]] * 2
         assert roc_auc_score(is_wrong, detector.noise_scores_) > 0.95
         assert [name for name, _ in detector.detectors_] == ["spy"]
 
@@ -196,6 +204,17 @@ class TestCompetition:
         auto = AutoNoiseDetector(corruption_rate=rate)
         assert auto._count_rounds(n_rows) == expected
         assert auto.set_params(n_rounds=3)._count_rounds(n_rows) == 3
+
+    def test_hardly_any_weight_is_none(self, digits, monkeypatch):
+        from sknoisy.detection import _competition
+
+        weights = np.array([0.992, 0.008])
+        monkeypatch.setattr(
+            _competition, "combination_weights", lambda *args: weights.copy()
+        )
+        auto = AutoNoiseDetector(QUICK, n_rounds=1, random_state=0).fit(*digits[:2])
+        assert auto.candidates_["weight"].tolist() == [1, 0]
+        assert [name for name, _ in auto.detectors_] == ["regression"]
 
     def test_workers_give_the_same_bits(self, digits):
         X, y, _ = digits
