@@ -247,7 +247,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         rows = self._competing_rows(codes, rng)
         all_compete = len(rows) == len(codes)
         n_rounds = self._count_rounds(len(rows))
-        n_fits = len(candidates) * (1 + n_rounds) + (not all_compete)
+        n_fits = len(candidates) * (1 + n_rounds + (not all_compete))
         with progress(n_fits, type(self).__name__, self.verbose, unit="fit") as bar:
             competition = Competition(candidates, self.classes_, self.n_jobs, bar)
             seed = int(rng.integers(2**31))
@@ -256,7 +256,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             competition.play(subset, codes[rows], self.corruption_rate, n_rounds, rng)
             self._tabulate(competition)
             if not all_compete:
-                bar.total += np.count_nonzero(self.candidates_["weight"]) - 1
+                bar.total -= np.count_nonzero(self.candidates_["weight"] == 0)
                 self._judge_all(competition, X, codes, seed)
         self._warn_of_failures()
         self._conclude(competition.given, codes)
