@@ -2,38 +2,23 @@
 
 from numbers import Integral
 
-import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import get_tags
-from skorch import NeuralNet
 
-from sknoisy._progress import progress
 from sknoisy._validation import (
     HasMethods,
     Interval,
     check_parameters,
-    check_rows_and_labels,
     random_generator,
     set_random_states,
 )
 from sknoisy.base import NoiseDetectorMixin
-from sknoisy.detection._dynamics import record_dynamics
-from sknoisy.detection._out_of_fold import (
-    check_any_rows_and_labels,
-    predict_out_of_fold,
-    stratified_folds,
-)
+from sknoisy.detection._losses import LossesMixin
 from sknoisy.mixture import BMMLossSplitter
-from sknoisy.nets import NetParamsMixin
 
 __all__ = ["LossMixtureDetector"]
 
-# Least probability of a label: classifiers that count, such as nearest neighbours, give
-# zeros, whose loss would be infinite.
-_MIN_PROBA = 1e-7
 
-
-class LossMixtureDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
+class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     """Wrong-label detector by a two-component mixture of the losses of a classifier.
 
     Rows with wrong labels have larger losses. Those of a network are recorded while it
@@ -190,46 +175,11 @@ class LossMixtureDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         """
         check_parameters(self)
         seed = int(random_generator(self.random_state).integers(2**31))
-        for name in ("trajectories_", "net_", "n_features_in_"):
-            vars(self).pop(name, None)
-        look = self._record if self._is_net() else self._predict_out_of_fold
-        with progress(1, type(self).__name__, self.verbose, unit="fold") as bar:
-            codes, proba = look(X, y, seed, bar)
+        with self._progress() as bar:
+            _, codes, proba = self._read_losses(X, y, seed, bar)
         splitter = BMMLossSplitter() if self.splitter is None else clone(self.splitter)
         set_random_states(splitter, seed)
         self.splitter_ = splitter.fit(self.losses_[:, None])
         p_noisy = self.splitter_.transform(self.losses_[:, None])[:, 0]
         self._judge(p_noisy, proba, codes)
         return self
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        if not self._is_net():
-            tags.input_tags = get_tags(self.estimator).input_tags
-        return tags
-
-    def _is_net(self):
-        return self.estimator is None or isinstance(self.estimator, NeuralNet)
-
-    def _record(self, X, y, seed, bar):
-        """Train a network on all rows; its losses are averaged over the epochs."""
-        X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
-        self.net_ = self._make_net()
-        self.trajectories_, proba = record_dynamics(
-            self.net_, X, codes, len(self.classes_), signal="loss", seed=seed
-        )
-        bar.advance()
-        self.losses_ = self.trajectories_.mean(axis=1, dtype=np.float64)
-        return codes, proba
-
-    def _predict_out_of_fold(self, X, y, seed, bar):
-        """Let a classifier predict each fold after fitting it on the others."""
-        self._check_net_params()
-        self.classes_, codes = check_any_rows_and_labels(self, X, y)
-        folds = stratified_folds(codes, self.cv, seed)
-        bar.total = folds.get_n_splits()
-        how = {"n_jobs": self.n_jobs, "seed": seed, "bar": bar}
-        proba = predict_out_of_fold(clone(self.estimator), X, codes, folds, **how)
-        given = proba[np.arange(len(codes)), codes].astype(np.float64)
-        self.losses_ = -np.log(np.clip(given, _MIN_PROBA, 1))
-        return codes, proba

@@ -3,17 +3,13 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils import get_tags
-from skorch import NeuralNet
+from sklearn.base import BaseEstimator
 
-from sknoisy._progress import progress
 from sknoisy._validation import (
     HasMethods,
     Interval,
     StrOptions,
     check_parameters,
-    check_rows_and_labels,
     random_generator,
 )
 from sknoisy.base import NoiseDetectorMixin
@@ -23,18 +19,10 @@ from sknoisy.classification._forget_rate import (
     stratified_halves,
 )
 from sknoisy.detection._dynamics import record_dynamics
-from sknoisy.detection._out_of_fold import (
-    check_any_rows_and_labels,
-    predict_out_of_fold,
-    stratified_folds,
-)
-from sknoisy.nets import ArrayDataset, NetClassifier, NetParamsMixin
+from sknoisy.detection._losses import MIN_PROBA, LossesMixin
+from sknoisy.nets import ArrayDataset, NetClassifier
 
 __all__ = ["SmallLossDetector", "largest_losses"]
-
-# Least probability of a label: classifiers that count, such as nearest neighbours, give
-# zeros, whose loss would be infinite.
-_MIN_PROBA = 1e-7
 
 
 def largest_losses(losses, rate):
@@ -77,7 +65,7 @@ def largest_losses(losses, rate):
     return mask, scores
 
 
-class SmallLossDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
+class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     """Wrong-label detector that flags the largest losses, as many as are wrong.
 
     Rows with wrong labels have larger losses. Those of a network are averaged over its
@@ -256,45 +244,22 @@ class SmallLossDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         """
         check_parameters(self)
         seed = int(random_generator(self.random_state).integers(2**31))
-        for name in ("trajectories_", "net_", "n_features_in_"):
-            vars(self).pop(name, None)
-        fit, unit = self._fit_classifier, "fold"
-        if self._is_net():
-            fit, unit = self._fit_net, "training"
-        with progress(1, "SmallLossDetector", self.verbose, unit=unit) as bar:
-            codes, proba, rate = fit(X, y, seed, bar)
+        is_unknown = self.noise_rate == "auto"
+        with self._progress(3 if is_unknown and self._is_net() else 1) as bar:
+            X, codes, proba = self._read_losses(X, y, seed, bar)
+            rate = self.noise_rate
+            if is_unknown:
+                is_net = self._is_net()
+                unseen = self._predict_halves(X, codes, seed, bar) if is_net else proba
+                rate = _estimated_rate(unseen, codes)
         scores = np.empty(len(codes))
         groups = np.unique(codes) if self.per_class else [slice(None)]
         for group in groups:
             rows = codes == group if self.per_class else group
             _, scores[rows] = largest_losses(self.losses_[rows], rate)
         self._judge(scores, proba, codes)
-        self.noise_rate_ = rate
+        self.noise_rate_ = float(rate)
         return self
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        if not self._is_net():
-            tags.input_tags = get_tags(self.estimator).input_tags
-        return tags
-
-    def _is_net(self):
-        return self.estimator is None or isinstance(self.estimator, NeuralNet)
-
-    def _fit_net(self, X, y, seed, bar):
-        """Train a network on all rows; its losses are averaged over the epochs."""
-        X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
-        bar.total = 3 if self.noise_rate == "auto" else 1
-        self.net_ = self._make_net()
-        self.trajectories_, proba = record_dynamics(
-            self.net_, X, codes, len(self.classes_), signal="loss", seed=seed
-        )
-        bar.advance()
-        self.losses_ = self.trajectories_.mean(axis=1, dtype=np.float64)
-        if self.noise_rate != "auto":
-            return codes, proba, float(self.noise_rate)
-        unseen = self._predict_halves(X, codes, seed, bar)
-        return codes, proba, _estimated_rate(unseen, codes)
 
     def _predict_halves(self, X, codes, seed, bar):
         """Train a network on each half of the rows; let it predict the other."""
@@ -316,22 +281,8 @@ class SmallLossDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             bar.advance()
         return proba
 
-    def _fit_classifier(self, X, y, seed, bar):
-        """Let a classifier predict each fold after fitting it on the others."""
-        self._check_net_params()
-        self.classes_, codes = check_any_rows_and_labels(self, X, y)
-        folds = stratified_folds(codes, self.cv, seed)
-        bar.total = folds.get_n_splits()
-        how = {"n_jobs": self.n_jobs, "seed": seed, "bar": bar}
-        proba = predict_out_of_fold(clone(self.estimator), X, codes, folds, **how)
-        given = proba[np.arange(len(codes)), codes].astype(np.float64)
-        self.losses_ = -np.log(np.clip(given, _MIN_PROBA, 1))
-        if self.noise_rate != "auto":
-            return codes, proba, float(self.noise_rate)
-        return codes, proba, _estimated_rate(proba, codes)
-
 
 def _estimated_rate(proba, codes):
     """Return the share of wrong labels among the surest predictions of each class."""
-    logits = np.log(np.clip(proba.astype(np.float64), _MIN_PROBA, 1))
+    logits = np.log(np.clip(proba.astype(np.float64), MIN_PROBA, 1))
     return estimate_noise_rate(logits, codes)

@@ -1,0 +1,77 @@
+"""Losses of the given labels, by a network in training or by any classifier."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import get_tags
+from skorch import NeuralNet
+
+from sknoisy._progress import progress
+from sknoisy._validation import check_rows_and_labels
+from sknoisy.detection._dynamics import record_dynamics
+from sknoisy.detection._out_of_fold import (
+    check_any_rows_and_labels,
+    predict_out_of_fold,
+    stratified_folds,
+)
+from sknoisy.nets import NetParamsMixin
+
+__all__ = ["MIN_PROBA", "LossesMixin"]
+
+# Least probability of a label: classifiers that count, such as nearest neighbours, give
+# zeros, whose loss would be infinite.
+MIN_PROBA = 1e-7
+
+
+class LossesMixin(NetParamsMixin):
+    """What a detector reads that goes by losses: ``losses_`` of the given labels.
+
+    Those of a network are averaged over its training; any other ``estimator`` predicts
+    rows that it was not fitted on. The detector also has ``cv`` and ``n_jobs``.
+    """
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if not self._is_net():
+            tags.input_tags = get_tags(self.estimator).input_tags
+        return tags
+
+    def _is_net(self):
+        return self.estimator is None or isinstance(self.estimator, NeuralNet)
+
+    def _read_losses(self, X, y, seed, bar):
+        """Set ``losses_`` and return X, the codes and probabilities of the classes.
+
+        X is checked if a network learns it.
+        """
+        for name in ("trajectories_", "net_", "n_features_in_"):
+            vars(self).pop(name, None)
+        look = self._record if self._is_net() else self._predict_out_of_fold
+        return look(X, y, seed, bar)
+
+    def _record(self, X, y, seed, bar):
+        """Train a network on all rows; its losses are averaged over the epochs."""
+        X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
+        self.net_ = self._make_net()
+        self.trajectories_, proba = record_dynamics(
+            self.net_, X, codes, len(self.classes_), signal="loss", seed=seed
+        )
+        bar.advance()
+        self.losses_ = self.trajectories_.mean(axis=1, dtype=np.float64)
+        return X, codes, proba
+
+    def _predict_out_of_fold(self, X, y, seed, bar):
+        """Let a classifier predict each fold after fitting it on the others."""
+        self._check_net_params()
+        self.classes_, codes = check_any_rows_and_labels(self, X, y)
+        folds = stratified_folds(codes, self.cv, seed)
+        bar.total = folds.get_n_splits()
+        how = {"n_jobs": self.n_jobs, "seed": seed, "bar": bar}
+        proba = predict_out_of_fold(clone(self.estimator), X, codes, folds, **how)
+        given = proba[np.arange(len(codes)), codes].astype(np.float64)
+        self.losses_ = -np.log(np.clip(given, MIN_PROBA, 1))
+        return X, codes, proba
+
+    def _progress(self, n_steps=1):
+        """Return a bar that counts trainings, or folds."""
+        unit = "training" if self._is_net() else "fold"
+        return progress(n_steps, type(self).__name__, self.verbose, unit=unit)
