@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 __all__ = ["Display", "make_display"]
 
@@ -25,7 +25,7 @@ _FURNITURE = 34
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
 
 
-class Display:
+class Display(Protocol):
     """What shows a share of work that is done, with a text beside.
 
     The text is a function of the room there is for it, or of None, and is asked for
@@ -34,22 +34,19 @@ class Display:
 
     def may_be_due(self, now: float) -> bool:
         """Return whether the last look is long enough ago."""
-        raise NotImplementedError
 
     def show(self, text: Text, fraction: float, now: float) -> None:
         """Show how far it is."""
-        raise NotImplementedError
 
     def write(self, line: str, file: Any) -> None:
         """Write a line above, on another stream if one is given."""
-        raise NotImplementedError
 
     def close(self, text: Text, fraction: float, leave: bool, failed: bool) -> None:
         """Show how far it has come, or take everything away."""
-        raise NotImplementedError
 
     def give_up(self) -> None:
         """Show nothing any more: the stream is gone."""
+        return None
 
 
 class _Live(Display):
