@@ -5,7 +5,7 @@ The public names load on first use, so ``import sknoisy`` imports no torch.
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOME = {
     "AUMDetector": "sknoisy.detection",

@@ -1,0 +1,75 @@
+"""Files saved by released versions say the same today, or are refused in a sentence."""
+
+import functools
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import save_fixtures
+
+from sknoisy import load
+
+FOLDERS = sorted(Path(__file__).parent.glob("saved_*"))
+FILES = [path for folder in FOLDERS for path in sorted(folder.glob("*.sknoisy"))]
+# Files that a later version refuses, and a part of the sentence that says why.
+REFUSED = {}
+
+
+def name_of(path):
+    return f"{path.parent.name}/{path.stem}"
+
+
+@functools.cache
+def outputs_in(folder):
+    with np.load(folder / "outputs.npz") as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def load_quietly(path):
+    with warnings.catch_warnings():
+        # It was saved under other versions of the packages, and load says so.
+        warnings.filterwarnings("ignore", message=".*saved (with|under)")
+        return load(path)
+
+
+def test_there_are_files_of_each_released_version():
+    assert [folder.name for folder in FOLDERS] == ["saved_0_1_0"]
+    names = {path.stem for path in FILES}
+    assert names == set(save_fixtures.estimators())
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_of_an_earlier_version_says_the_same(path):
+    if name_of(path) in REFUSED:
+        with pytest.raises(ValueError, match=REFUSED[name_of(path)]):
+            load_quietly(path)
+        return
+    estimator = load_quietly(path)
+    expected = {
+        key.partition(".")[2]: value
+        for key, value in outputs_in(path.parent).items()
+        if key.partition(".")[0] == path.stem
+    }
+    if path.stem == "unfitted":
+        assert estimator.get_params()["module__hidden"] == 8
+        return
+    assert expected
+    found = save_fixtures.outputs_of(path.stem, estimator)
+    assert set(expected) <= set(found)
+    for method, value in expected.items():
+        if value.dtype.kind == "f":
+            # Other releases of torch and numpy round differently.
+            np.testing.assert_allclose(found[method], value, rtol=1e-4, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(found[method], value)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_checkpoint_of_an_earlier_version_goes_on(folder, tmp_path):
+    shutil.copy(folder / "training.checkpoint", tmp_path)
+    net, X, y = save_fixtures.stopped(tmp_path)
+    net.set_params(callbacks=None).fit(X, y)
+    expected = outputs_in(folder)["stopped.predict_proba"]
+    np.testing.assert_allclose(net.predict_proba(X), expected, rtol=1e-4, atol=1e-5)
