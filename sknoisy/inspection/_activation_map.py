@@ -112,6 +112,7 @@ class ActivationMapDisplay:
         Parameters
         ----------
         ax : array-like of n_images matplotlib Axes, default=None
+            Axes to draw on, one for each image; None makes a figure.
         alpha : float in [0, 1], default=0.45
             How far the maps cover the images.
         cmap : str, default="jet"
@@ -120,6 +121,7 @@ class ActivationMapDisplay:
         Returns
         -------
         display : ActivationMapDisplay
+            The display itself, with the axes it drew on.
 
         Raises
         ------

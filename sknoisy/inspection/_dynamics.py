@@ -12,6 +12,7 @@ class DynamicsDisplay:
     Parameters
     ----------
     trajectories : ndarray of shape (n_samples, n_epochs)
+        Training signal of each sample in each epoch.
     noise_mask : ndarray of shape (n_samples,), dtype bool
         True = flagged.
     signal_name : str, default="logit_diff"
@@ -78,10 +79,12 @@ class DynamicsDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
 
         Returns
         -------
         display : DynamicsDisplay
+            The display itself, with the axes it drew on.
 
         Raises
         ------

@@ -134,6 +134,7 @@ class LossMixtureDisplay:
         Returns
         -------
         display : LossMixtureDisplay
+            The display itself, with the axes it drew on.
 
         Raises
         ------

@@ -76,10 +76,12 @@ class SampleWeightsDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
 
         Returns
         -------
         display : SampleWeightsDisplay
+            The display itself, with the axes it drew on.
 
         Raises
         ------

@@ -190,6 +190,7 @@ class TransitionMatrixDisplay:
         Returns
         -------
         display : TransitionMatrixDisplay
+            The display itself, with the axes it drew on.
 
         Raises
         ------

@@ -24,8 +24,14 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     Parameters
     ----------
     logits : Tensor of shape (batch, n_classes)
+        Outputs of the network.
     targets : Tensor of shape (batch, n_classes)
         Class probabilities t, or any weights of the classes.
+
+    Returns
+    -------
+    loss : Tensor of shape (batch,)
+        One loss for each row.
     """
     return -(targets * logits.log_softmax(1)).sum(1)
 
@@ -41,6 +47,11 @@ def bootstrap_targets(y: Tensor, beliefs: Tensor, weight: Tensor | float) -> Ten
         What the network believes, v: probabilities, or a one-hot prediction.
     weight : Tensor of shape (batch,) or float in [0, 1]
         How far belief replaces the label, w.
+
+    Returns
+    -------
+    targets : Tensor of shape (batch, n_classes)
+        Target distribution of each row.
     """
     weight = torch.as_tensor(weight, dtype=beliefs.dtype, device=beliefs.device)
     weight = weight.expand(len(y))
@@ -61,6 +72,7 @@ def prior_penalty(
     Parameters
     ----------
     logits : Tensor of shape (batch, n_classes)
+        Outputs of the network.
     sample_weight : Tensor of shape (batch,), default=None
         Weights of the rows in p̄, at least 0. If all are 0, so is the penalty.
     prior : Tensor of shape (n_classes,), default=None
@@ -69,6 +81,7 @@ def prior_penalty(
     Returns
     -------
     penalty : Tensor of shape ()
+        Penalty to add to the loss.
     """
     n_rows, n_classes = logits.shape
     if prior is None:
@@ -149,11 +162,14 @@ class BootstrapLoss(nn.Module):
         Parameters
         ----------
         logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
         y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
 
         Returns
         -------
         loss : Tensor of shape (), or (batch,) without reduction
+            Mean over the batch, or one loss for each row.
         """
         if self.targets == "hard":
             beliefs = F.one_hot(logits.argmax(1), logits.shape[1]).to(logits.dtype)

@@ -23,31 +23,90 @@ COSINE_EPS = 1e-6
 
 
 def cosine_distances(z: Tensor, centers: Tensor) -> Tensor:
-    """Return d_k = 1 − cos(z, μ_k) in [0, 2], shape (batch, n_centers)."""
+    """Return d_k = 1 − cos(z, μ_k) in [0, 2], shape (batch, n_centers).
+
+    Parameters
+    ----------
+    z : Tensor of shape (batch, n_out)
+        Encodings.
+    centers : Tensor of shape (n_centers, n_out)
+        Centres of the clusters.
+
+    Returns
+    -------
+    distances : Tensor of shape (batch, n_centers)
+        In [0, 2].
+    """
     unit_centers = F.normalize(centers, eps=COSINE_EPS)
     norms = torch.linalg.vector_norm(z, dim=1, keepdim=True)
     return 1 - z @ unit_centers.T / norms.clamp_min(COSINE_EPS)
 
 
 def squared_distances(z: Tensor, centers: Tensor) -> Tensor:
-    """Return d_k = ‖z − μ_k‖², shape (batch, n_centers)."""
+    """Return d_k = ‖z − μ_k‖², shape (batch, n_centers).
+
+    Parameters
+    ----------
+    z : Tensor of shape (batch, n_out)
+        Encodings.
+    centers : Tensor of shape (n_centers, n_out)
+        Centres of the clusters.
+
+    Returns
+    -------
+    distances : Tensor of shape (batch, n_centers)
+        At least 0.
+    """
     # One centre at a time: the (batch, n_centers, n_out) differences leave the cache.
     return torch.stack([(z - center).square().sum(1) for center in centers], dim=1)
 
 
 def soft_assignment(distances: Tensor) -> Tensor:
-    """Return Student-t assignments q_k ∝ 1 / (1 + d_k), shape (batch, n_centers)."""
+    """Return Student-t assignments q_k ∝ 1 / (1 + d_k), shape (batch, n_centers).
+
+    Parameters
+    ----------
+    distances : Tensor of shape (batch, n_centers)
+        Distances to the centres, at least 0.
+
+    Returns
+    -------
+    q : Tensor of shape (batch, n_centers)
+        Each row sums to 1.
+    """
     return F.normalize(1 / (1 + distances), p=1, dim=1)
 
 
 @torch.no_grad()
 def target_distribution(q: Tensor) -> Tensor:
-    """Return the sharpened target p_k ∝ q_k² / Σ_batch q_k, without a gradient."""
+    """Return the sharpened target p_k ∝ q_k² / Σ_batch q_k, without a gradient.
+
+    Parameters
+    ----------
+    q : Tensor of shape (batch, n_centers)
+        Assignments; each row sums to 1.
+
+    Returns
+    -------
+    p : Tensor of shape (batch, n_centers)
+        Each row sums to 1.
+    """
     return F.normalize(q.square() / q.sum(0), p=1, dim=1)
 
 
 def cluster_loss(q: Tensor) -> Tensor:
-    """Return the batch mean of KL(p ‖ q) with p the target distribution of q."""
+    """Return the batch mean of KL(p ‖ q) with p the target distribution of q.
+
+    Parameters
+    ----------
+    q : Tensor of shape (batch, n_centers)
+        Assignments; each row sums to 1.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        Mean over the batch.
+    """
     return F.kl_div(q.log(), target_distribution(q), reduction="batchmean")
 
 
@@ -124,14 +183,18 @@ class ClusterAlignmentLoss(nn.Module):
         Parameters
         ----------
         z : Tensor of shape (batch, n_out)
+            Encodings.
         centers : Tensor of shape (2, n_out)
             Of the clean and of the noisy cluster.
         is_copy : Tensor of shape (batch,), dtype bool
+            Whether the row is a copy with a planted label.
 
         Returns
         -------
         loss : Tensor of shape ()
+            Mean over the batch.
         q : Tensor of shape (batch, 2)
+            Probabilities of the clean and the noisy cluster.
         """
         q = soft_assignment(cosine_distances(z, centers))
         is_noisy = q[:, 1].detach() > 0.5

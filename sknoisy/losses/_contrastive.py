@@ -59,6 +59,7 @@ class ContrastiveLoss(nn.Module):
     n_projected : int, default=128
         Width of the space in which views are compared.
     temperature : float > 0, default=0.05
+        Divides the similarities. A lower one separates near neighbours more.
 
     Examples
     --------
@@ -86,6 +87,13 @@ class ContrastiveLoss(nn.Module):
         Parameters
         ----------
         first, second : Tensor of shape (n, n_features)
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Mean over the batch.
+            Another encoding of each row.
+            One encoding of each row.
         """
         first, second = self.head(torch.cat([first, second])).chunk(2)
         return nt_xent(first, second, self.temperature)

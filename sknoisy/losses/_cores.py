@@ -43,6 +43,7 @@ def sieve_scores(logits: Tensor, y: Tensor) -> Tensor:
     Parameters
     ----------
     logits : Tensor of shape (batch, n_classes)
+        Outputs of the network.
     y : Tensor of shape (batch,), dtype int64
         Given labels.
 
@@ -84,6 +85,7 @@ class CORESLoss(nn.Module):
     n_samples : int
         Rows of the training set.
     n_classes : int
+        Number of classes.
     beta : float >= 0, default=2.0, the final value of [1]_
         Weight of the regulariser, β. The larger, the surer the network gets, of the
         right label or not.
@@ -169,9 +171,16 @@ class CORESLoss(nn.Module):
         Parameters
         ----------
         logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
         y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
         index : Tensor of shape (batch,), dtype int64
             Row numbers in the training set.
+
+        Returns
+        -------
+        loss : Tensor of shape () or (batch,)
+            Mean over the batch, or one loss for each row without reduction.
         """
         # In bfloat16 the 1e-8 would be lost, and with it the bound.
         logits = logits if logits.dtype == torch.float64 else logits.float()
@@ -191,7 +200,10 @@ class CORESLoss(nn.Module):
         Parameters
         ----------
         logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
         y, index : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
+            Codes of the given labels.
 
         Returns
         -------

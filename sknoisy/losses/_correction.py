@@ -58,7 +58,20 @@ class ForwardCorrectionLoss(nn.Module):
         self.register_buffer("log_T", log_T)
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Return the loss, shape () or (batch,)."""
+        """Return the loss, shape () or (batch,).
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
+        y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
+
+        Returns
+        -------
+        loss : Tensor of shape () or (batch,)
+            Mean over the batch, or one loss for each row without reduction.
+        """
         log_joint = logits.log_softmax(1) + self.log_T.T[y]
         loss = -log_joint.logsumexp(1)
         return reduced(loss, self.reduction)
@@ -120,7 +133,20 @@ class BackwardCorrectionLoss(nn.Module):
         self.register_buffer("inverse", torch.from_numpy(np.linalg.inv(T)).float())
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Return the loss, shape () or (batch,)."""
+        """Return the loss, shape () or (batch,).
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
+        y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
+
+        Returns
+        -------
+        loss : Tensor of shape () or (batch,)
+            Mean over the batch, or one loss for each row without reduction.
+        """
         log_p = logits.log_softmax(1).clamp_min(_LOG_FLOOR)
         loss = -(self.inverse[y] * log_p).sum(1)
         return reduced(loss, self.reduction)

@@ -29,6 +29,11 @@ def sharpen(proba: Tensor, temperature: float = 0.5) -> Tensor:
     temperature : float > 0, default=0.5
         T. 1 changes nothing; as it falls, the largest probability takes all.
 
+    Returns
+    -------
+    sharpened : Tensor of shape (batch, n_classes)
+        Distributions with less entropy.
+
     Examples
     --------
     >>> import torch
@@ -117,6 +122,7 @@ def semi_supervised_loss(
     Parameters
     ----------
     logits : Tensor of shape (batch, n_classes)
+        Outputs of the network.
     targets : Tensor of shape (batch, n_classes)
         Class probabilities.
     n_labelled : int in [0, batch]
@@ -129,6 +135,7 @@ def semi_supervised_loss(
     Returns
     -------
     loss : Tensor of shape ()
+        Mean over the batch.
 
     Examples
     --------
@@ -156,6 +163,7 @@ def negative_entropy(logits: Tensor) -> Tensor:
     Parameters
     ----------
     logits : Tensor of shape (batch, n_classes)
+        Outputs of the network.
 
     Returns
     -------

@@ -19,12 +19,14 @@ def early_learning_penalty(logits: Tensor, targets: Tensor) -> Tensor:
     Parameters
     ----------
     logits : Tensor of shape (batch, n_classes)
+        Outputs of the network.
     targets : Tensor of shape (batch, n_classes)
         Sums of at most 1.
 
     Returns
     -------
     penalty : Tensor of shape (batch,)
+        Penalty to add to the loss.
     """
     return torch.log1p(-(targets * _clamped_proba(logits)).sum(1))
 
@@ -41,6 +43,7 @@ class ELRLoss(nn.Module):
     n_samples : int
         Rows of the training set.
     n_classes : int
+        Number of classes.
     lam : float >= 0, default=3.0, the value of [1]_ for CIFAR-10
         Weight of the penalty, λ.
     beta : float in [0, 1), default=0.7, the value of [1]_ for symmetric noise
@@ -101,9 +104,16 @@ class ELRLoss(nn.Module):
         Parameters
         ----------
         logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
         y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
         index : Tensor of shape (batch,), dtype int64
             Row numbers in the training set.
+
+        Returns
+        -------
+        loss : Tensor of shape () or (batch,)
+            Mean over the batch, or one loss for each row without reduction.
         """
         log_p = logits.log_softmax(1)
         proba = log_p.exp().clamp(_PROBA_FLOOR, 1 - _PROBA_FLOOR)
@@ -113,7 +123,20 @@ class ELRLoss(nn.Module):
         return reduced(loss, self.reduction)
 
     def update(self, logits: Tensor, index: Tensor) -> Tensor:
-        """Move the averages of some rows towards their predictions; return them."""
+        """Move the averages of some rows towards their predictions; return them.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
+        index : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
+
+        Returns
+        -------
+        targets : Tensor of shape (batch, n_classes)
+            Estimated targets of the rows.
+        """
         return self._move(_clamped_proba(logits), index)
 
     @torch.no_grad()

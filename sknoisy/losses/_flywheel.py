@@ -55,6 +55,7 @@ def clean_probability(
     Returns
     -------
     q : Tensor of shape (n,)
+        Probability that each label is clean.
 
     References
     ----------
@@ -84,6 +85,7 @@ def refurbished_targets(q: Tensor, y: Tensor, proba: Tensor) -> Tensor:
     q : Tensor of shape (n,)
         Chance that the given label is clean.
     y : Tensor of shape (n,), dtype int64
+        Codes of the given labels.
     proba : Tensor of shape (n, n_classes)
         f, of the auxiliary network.
 
@@ -106,7 +108,9 @@ def corruption_matrix(
     Parameters
     ----------
     q : Tensor of shape (n,)
+        Probability that each label is clean.
     y : Tensor of shape (n,), dtype int64
+        Codes of the given labels.
     proba : Tensor of shape (n, n_classes)
         f, from which the targets were made.
     sample_weight : Tensor of shape (n,), default=None
@@ -131,6 +135,7 @@ def target_transition_matrix(
     targets : Tensor of shape (n, n_classes)
         Q of Equation 11.
     y : Tensor of shape (n,), dtype int64
+        Codes of the given labels.
     sample_weight : Tensor of shape (n,), default=None
         How often each row counts.
 
@@ -152,7 +157,10 @@ def corrupt_label_probability(proba: Tensor, y: Tensor, T_c: Tensor) -> Tensor:
     proba : Tensor of shape (n, n_classes)
         f, after its update.
     y : Tensor of shape (n,), dtype int64
+        Codes of the given labels.
     T_c : Tensor of shape (n_classes, n_classes)
+        Probabilities of the given label (columns) for each target (rows) among corrupt
+        labels.
 
     Returns
     -------
@@ -178,13 +186,17 @@ def wrong_label_probability(q: Tensor, y: Tensor, proba: Tensor, T_c: Tensor) ->
     q : Tensor of shape (n,)
         Chance that the given label is clean.
     y : Tensor of shape (n,), dtype int64
+        Codes of the given labels.
     proba : Tensor of shape (n, n_classes)
         f.
     T_c : Tensor of shape (n_classes, n_classes)
+        Probabilities of the given label (columns) for each target (rows) among corrupt
+        labels.
 
     Returns
     -------
     wrong : Tensor of shape (n,)
+        Probability that each label is wrong.
     """
     epsilon = corrupt_label_probability(proba, y, T_c)
     own = T_c.diagonal().to(proba)[y]
@@ -205,6 +217,7 @@ def confidence_penalty(logits: Tensor, prior: Tensor) -> Tensor:
     Returns
     -------
     penalty : Tensor of shape (batch,)
+        Penalty to add to the loss.
     """
     return (logits.softmax(1) + _LOG_OFFSET).log() @ prior
 
@@ -218,6 +231,8 @@ class FlywheelLoss(nn.Module):
     Parameters
     ----------
     n_samples, n_classes : int
+        Number of classes.
+        Number of rows given to ``fit``.
     lam : float >= 0, default=3.0, the value of [1]_
         Weight λ of the confidence regulariser.
     epsilon : {"estimated", "uniform"}, default="estimated"
@@ -321,6 +336,7 @@ class FlywheelLoss(nn.Module):
         rows : Tensor of shape (n,), dtype int64
             Row numbers.
         sample_weight : Tensor of shape (n,), default=None
+            Weight of each row; None weighs all rows equally.
         """
         self._keep(proba, y, rows, sample_weight)
         self.gamma.copy_(_accuracy(proba, y, sample_weight))
@@ -335,11 +351,14 @@ class FlywheelLoss(nn.Module):
         logits : Tensor of shape (n, n_classes)
             Of the main network.
         y : Tensor of shape (n,), dtype int64
+            Codes of the given labels.
         rows : Tensor of shape (n,), dtype int64
+            Row numbers in the X given to ``fit``.
 
         Returns
         -------
         q : Tensor of shape (n,)
+            Probability that each label is clean.
         """
         return _judge(logits, y, float(self.gamma), self.epsilon[rows])
 
@@ -356,9 +375,13 @@ class FlywheelLoss(nn.Module):
         Parameters
         ----------
         q : Tensor of shape (n,)
+            Probability that each label is clean.
         y : Tensor of shape (n,), dtype int64
+            Codes of the given labels.
         rows : Tensor of shape (n,), dtype int64
+            Row numbers in the X given to ``fit``.
         sample_weight : Tensor of shape (n,), default=None
+            Weight of each row; None weighs all rows equally.
         """
         self.q[rows] = q
         self.gamma.copy_(_mean(q, sample_weight))
@@ -378,16 +401,33 @@ class FlywheelLoss(nn.Module):
         Parameters
         ----------
         proba : Tensor of shape (n, n_classes)
+            Class probabilities of the rows.
         y : Tensor of shape (n,), dtype int64
+            Codes of the given labels.
         rows : Tensor of shape (n,), dtype int64
+            Row numbers in the X given to ``fit``.
         sample_weight : Tensor of shape (n,), default=None
+            Weight of each row; None weighs all rows equally.
         """
         self._keep(proba, y, rows, sample_weight)
         if self.estimates_epsilon:
             self.epsilon[rows] = corrupt_label_probability(proba, y, self.corruption)
 
     def targets(self, y: Tensor, rows: Tensor) -> Tensor:
-        """Return Q of Equation 11 for some rows, shape (n, n_classes)."""
+        """Return Q of Equation 11 for some rows, shape (n, n_classes).
+
+        Parameters
+        ----------
+        y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
+        rows : Tensor of shape (n,), dtype int64
+            Row numbers in the X given to ``fit``.
+
+        Returns
+        -------
+        targets : Tensor of shape (n, n_classes)
+            Target distribution of each row.
+        """
         return refurbished_targets(self.q[rows], y, self.proba[rows])
 
     def auxiliary_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -396,8 +436,14 @@ class FlywheelLoss(nn.Module):
         Parameters
         ----------
         logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
         targets : Tensor of shape (batch, n_classes)
             Q, mixed as the rows were.
+
+        Returns
+        -------
+        loss : Tensor of shape (batch,)
+            One loss for each row.
         """
         return soft_cross_entropy(logits, targets)
 
@@ -407,12 +453,16 @@ class FlywheelLoss(nn.Module):
         Parameters
         ----------
         logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
         y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
         rows : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
 
         Returns
         -------
         loss : Tensor of shape (batch,)
+            One loss for each row.
         """
         learnt = self.labels[rows] if self.resample else y
         loss = F.cross_entropy(logits, learnt, reduction="none")
@@ -440,14 +490,19 @@ class FlywheelLoss(nn.Module):
         logits : Tensor of shape (n, n_classes)
             Of the main network.
         y, rows : Tensor of shape (n,), dtype int64
+            Row numbers in the X given to ``fit``.
+            Codes of the given labels.
         sample_weight : Tensor of shape (n,), default=None
+            Weight of each row; None weighs all rows equally.
 
         Returns
         -------
         q : Tensor of shape (n,)
+            Probability that each label is clean.
         wrong : Tensor of shape (n,)
             As `wrong_label_probability`.
         T, T_c : Tensor of shape (n_classes, n_classes), dtype float64
+            Transition matrices of all labels and of the corrupt ones.
         """
         gamma = self.gamma
         if gamma.isnan():

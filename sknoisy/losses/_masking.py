@@ -21,12 +21,14 @@ def activation_map(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
     Parameters
     ----------
     feature_map : Tensor of shape (batch, n_channels, h, w)
+        Last feature map of the network.
     size : tuple of int
         Height and width of the images.
 
     Returns
     -------
     activation : Tensor of shape (batch, height, width), dtype float32
+        Mean over the channels, enlarged to the size of the images.
 
     Examples
     --------
@@ -85,6 +87,7 @@ def mask_patches(
     Parameters
     ----------
     X : Tensor of shape (batch, channels, height, width)
+        Images of the batch.
     place : Tensor of shape (batch, 2), dtype int64
         Row and column. A rectangle that would leave the image is moved inside.
     area : Tensor of shape (batch,)

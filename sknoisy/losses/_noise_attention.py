@@ -25,6 +25,7 @@ def noise_attention_loss(
     Parameters
     ----------
     logits : Tensor of shape (batch, n_classes)
+        Outputs of the network.
     attention : Tensor of shape (batch,)
         Logit of the attention τ.
     target : Tensor of shape (batch,), dtype int64, or of shape (batch, n_classes)
@@ -38,6 +39,7 @@ def noise_attention_loss(
     Returns
     -------
     loss : Tensor of shape (batch,)
+        One loss for each row.
 
     References
     ----------
@@ -81,6 +83,7 @@ class NoiseAttentionLoss(nn.Module):
     n_samples : int
         Rows of the training set.
     n_classes : int
+        Number of classes.
     lam : float >= 0, default=0.5, the value of [1]_ for CIFAR-10
         Weight of the boost term, λ.
     alpha : float in [0, 1), default=0.9, the value of [1]_
@@ -172,8 +175,11 @@ class NoiseAttentionLoss(nn.Module):
         Parameters
         ----------
         logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
         attention : Tensor of shape (batch,)
+            Attention of each row, in [0, 1].
         y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
         index : Tensor of shape (batch,), dtype int64
             Row numbers in the training set.
         estimate : bool, default=False
@@ -184,6 +190,7 @@ class NoiseAttentionLoss(nn.Module):
         Returns
         -------
         loss : Tensor of shape (), or (batch,) without reduction
+            Mean over the batch, or one loss for each row.
         """
         log_p = logits.log_softmax(1)
         target = y
@@ -206,6 +213,7 @@ class NoiseAttentionLoss(nn.Module):
         Parameters
         ----------
         labels : Tensor of shape (n_samples,), dtype int64
+            Codes of the given labels.
         """
         self.targets.copy_(F.one_hot(labels, self.targets.shape[1]))
         self.is_started = True
@@ -214,12 +222,37 @@ class NoiseAttentionLoss(nn.Module):
     def update(
         self, logits: Tensor, attention: Tensor, y: Tensor, index: Tensor
     ) -> None:
-        """Move the targets of some rows towards what is predicted for them."""
+        """Move the targets of some rows towards what is predicted for them.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
+        attention : Tensor of shape (batch,)
+            Attention of each row, in [0, 1].
+        y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
+        index : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
+        """
         self._move(self.targets_of(index, y), logits.log_softmax(1), attention, index)
 
     @torch.no_grad()
     def targets_of(self, index: Tensor, y: Tensor) -> Tensor:
-        """Return the targets of some rows, shape (batch, n_classes)."""
+        """Return the targets of some rows, shape (batch, n_classes).
+
+        Parameters
+        ----------
+        index : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
+        y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
+
+        Returns
+        -------
+        targets : Tensor of shape (batch, n_classes)
+            Target distribution of each row.
+        """
         targets = self.targets[index]
         if self.is_started:
             return targets

@@ -51,7 +51,20 @@ class GCELoss(nn.Module):
         self.reduction = check_reduction(reduction)
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Return the loss, shape () or (batch,)."""
+        """Return the loss, shape () or (batch,).
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
+        y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
+
+        Returns
+        -------
+        loss : Tensor of shape () or (batch,)
+            Mean over the batch, or one loss for each row without reduction.
+        """
         loss = _gce(_log_proba_of(logits, y), self.q)
         return reduced(loss, self.reduction)
 
@@ -67,6 +80,7 @@ class TruncatedGCELoss(nn.Module):
     n_samples : int
         Rows of the training set.
     q : float in (0, 1], default=0.7, the value of [1]_
+        Between cross-entropy (towards 0) and the mean absolute error (1).
     k : float in (0, 1), default=0.5, the value of [1]_
         Least probability of a label that is kept.
     reduction : {"mean", "none"}, default="mean"
@@ -117,7 +131,22 @@ class TruncatedGCELoss(nn.Module):
         self.register_buffer("kept", torch.ones(n_samples, dtype=torch.bool))
 
     def forward(self, logits: Tensor, y: Tensor, index: Tensor) -> Tensor:
-        """Return the loss, shape () or (batch,); the mean is over the whole batch."""
+        """Return the loss, shape () or (batch,); the mean is over the whole batch.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
+        y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
+        index : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
+
+        Returns
+        -------
+        loss : Tensor of shape () or (batch,)
+            Mean over the batch, or one loss for each row without reduction.
+        """
         excess = _gce(_log_proba_of(logits, y), self.q) - (1 - self.k**self.q) / self.q
         loss = excess * self.kept[index]
         return reduced(loss, self.reduction)
@@ -131,7 +160,10 @@ class TruncatedGCELoss(nn.Module):
         Parameters
         ----------
         logits : Tensor of shape (n, n_classes)
+            Outputs of the network.
         y, index : Tensor of shape (n,), dtype int64
+            Row numbers in the X given to ``fit``.
+            Codes of the given labels.
         """
         kept = _log_proba_of(logits, y).exp() > self.k
         if kept.any():
@@ -192,7 +224,20 @@ class SCELoss(nn.Module):
         self.reduction = check_reduction(reduction)
 
     def forward(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Return the loss, shape () or (batch,)."""
+        """Return the loss, shape () or (batch,).
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+            Outputs of the network.
+        y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
+
+        Returns
+        -------
+        loss : Tensor of shape () or (batch,)
+            Mean over the batch, or one loss for each row without reduction.
+        """
         log_py = _log_proba_of(logits, y)
         # −A (1 − p_y)
         loss = self.b * self.A * torch.expm1(log_py) - self.a * log_py

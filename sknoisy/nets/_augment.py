@@ -12,6 +12,7 @@ def mixup(X: Tensor, partner: Tensor, share: Tensor | float) -> Tensor:
     Parameters
     ----------
     X : Tensor of shape (batch, ...)
+        Rows of the batch.
     partner : Tensor of shape (batch,), dtype int64
         Which row of the batch each row is mixed with.
     share : Tensor of shape (batch,) or float in [0, 1]
@@ -20,6 +21,7 @@ def mixup(X: Tensor, partner: Tensor, share: Tensor | float) -> Tensor:
     Returns
     -------
     mixed : Tensor of shape (batch, ...)
+        Weighted means of pairs of rows.
 
     References
     ----------
@@ -48,6 +50,7 @@ def jitter(X: Tensor, spread: Tensor, scale: float) -> Tensor:
     Parameters
     ----------
     X : Tensor of shape (batch, n_features)
+        Rows of the batch.
     spread : Tensor of shape (n_features,)
         Standard deviations of the features over all rows.
     scale : float >= 0
@@ -56,6 +59,7 @@ def jitter(X: Tensor, spread: Tensor, scale: float) -> Tensor:
     Returns
     -------
     view : Tensor of shape (batch, n_features)
+        Changed copies of the rows.
 
     Examples
     --------
@@ -77,11 +81,14 @@ def swap_features(X: Tensor, rate: float) -> Tensor:
     Parameters
     ----------
     X : Tensor of shape (batch, n_features)
+        Rows of the batch.
     rate : float in [0, 1]
+        Share of the features that are replaced.
 
     Returns
     -------
     view : Tensor of shape (batch, n_features)
+        Changed copies of the rows.
 
     References
     ----------

@@ -15,7 +15,9 @@ class Batch(tuple):
     Parameters
     ----------
     X : Tensor of shape (batch, ...)
+        Rows of the batch.
     y : Tensor of shape (batch,) or None
+        Label codes of the rows; None for prediction.
     index : Tensor of shape (batch,), dtype int64
         Row numbers in the X given to ``fit``.
 
@@ -73,14 +75,36 @@ class ArrayDataset(Dataset):
         return X[0], 0 if y is None else y[0]
 
     def on(self, device):
-        """Return all rows and codes as tensors on a device, copied there once."""
+        """Return all rows and codes as tensors on a device, copied there once.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where the tensors are put.
+
+        Returns
+        -------
+        X, y : Tensors
+            On the device; y is None if there are no labels.
+        """
         if self._there is None or self._there[0] != device:
             y = None if self.codes is None else _as_tensor(self.codes).to(device)
             self._there = device, _as_tensor(self.features).to(device), y
         return self._there[1:]
 
     def fetch(self, rows):
-        """Return X, y and row numbers of some rows, as tensors on the CPU."""
+        """Return X, y and row numbers of some rows, as tensors on the CPU.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n,), dtype int64
+            Row numbers in the X given to ``fit``.
+
+        Returns
+        -------
+        X, y, index : Tensors
+            On the CPU; y is None if there are no labels.
+        """
         rows = np.asarray(rows)
         if isinstance(self.features, Dataset):
             X = default_collate([_first(self.features[int(row)]) for row in rows])
@@ -182,6 +206,7 @@ class LoaderBatches:
     Parameters
     ----------
     dataset : ArrayDataset or Subset of one
+        Rows to read.
     batch_size, shuffle, drop_last, device, memory_format
         As for `TensorBatches`.
     **loader_params : dict

@@ -24,11 +24,14 @@ def random_flip(X: Tensor, p: float = 0.5) -> Tensor:
     Parameters
     ----------
     X : Tensor of shape (batch, channels, height, width)
+        Images of the batch.
     p : float in [0, 1], default=0.5
+        Probability that an image is mirrored.
 
     Returns
     -------
     view : Tensor of shape (batch, channels, height, width)
+        Changed copies of the rows.
 
     Examples
     --------
@@ -49,12 +52,14 @@ def random_crop(X: Tensor, padding: int | None = None) -> Tensor:
     Parameters
     ----------
     X : Tensor of shape (batch, channels, height, width)
+        Images of the batch.
     padding : int >= 0 or None, default=None
         None is an eighth of the height: 4 for 32 pixels.
 
     Returns
     -------
     view : Tensor of shape (batch, channels, height, width)
+        Changed copies of the rows.
 
     Examples
     --------
@@ -86,12 +91,14 @@ def crop_and_flip(X: Tensor, padding: int | None = None) -> Tensor:
     Parameters
     ----------
     X : Tensor of shape (batch, channels, height, width)
+        Images of the batch.
     padding : int >= 0 or None, default=None
         As in `random_crop`.
 
     Returns
     -------
     view : Tensor of shape (batch, channels, height, width)
+        Changed copies of the rows.
     """
     return random_flip(random_crop(X, padding))
 
@@ -102,12 +109,14 @@ def cutout(X: Tensor, size: int = 16) -> Tensor:
     Parameters
     ----------
     X : Tensor of shape (batch, channels, height, width)
+        Images of the batch.
     size : int >= 0, default=16
         Side of the square in pixels. Its centre lies in the image, its edges may not.
 
     Returns
     -------
     view : Tensor of shape (batch, channels, height, width)
+        Changed copies of the rows.
 
     References
     ----------
@@ -136,7 +145,9 @@ def rand_augment(X: Tensor, n_ops: int = 2, magnitude: int = 10) -> Tensor:
     X : Tensor of shape (batch, channels, height, width)
         In [0, 1].
     n_ops : int >= 0, default=2
+        Operations that each image goes through.
     magnitude : int in [0, 30], default=10
+        Strength of the operations; 30 is the strongest.
 
     Returns
     -------

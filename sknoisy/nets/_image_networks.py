@@ -17,15 +17,48 @@ class _MapNetwork(nn.Module):
     """A network that takes the mean of its last feature map, and a linear head."""
 
     def feature_map(self, X):
-        """Return the last feature map, shape (batch, n_features_out, h, w)."""
+        """Return the last feature map, shape (batch, n_features_out, h, w).
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of the batch.
+
+        Returns
+        -------
+        map : Tensor of shape (batch, n_channels, h, w)
+            The last map before the pooling.
+        """
         return self.body(X)
 
     def embed(self, X):
-        """Return the mean of the feature map, shape (batch, n_features_out)."""
+        """Return the mean of the feature map, shape (batch, n_features_out).
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of the batch.
+
+        Returns
+        -------
+        features : Tensor of shape (batch, n_features_out)
+            Penultimate features.
+        """
         return self.feature_map(X).mean((2, 3))
 
     def forward(self, X):
-        """Return the logits, shape (batch, n_classes)."""
+        """Return the logits, shape (batch, n_classes).
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of the batch.
+
+        Returns
+        -------
+        logits : Tensor of shape (batch, n_classes)
+            One logit for each class.
+        """
         return self.head(self.embed(X))
 
 
@@ -40,6 +73,7 @@ class PreActResNet(_MapNetwork):
     input_shape : tuple of int
         (channels, height, width) of an image.
     n_classes : int
+        Number of classes.
     blocks : tuple of int, default=(2, 2, 2, 2)
         Number of blocks at each resolution; each but the first halves the size and
         doubles the channels. The default is the 18-layer network.
@@ -82,6 +116,7 @@ class ResNet(_MapNetwork):
     input_shape : tuple of int
         (channels, height, width) of an image.
     n_classes : int
+        Number of classes.
     blocks : tuple of int, default=(2, 2, 2, 2)
         Number of blocks at each resolution, 18 layers by default; (3, 4, 6, 3) makes
         34.
@@ -121,8 +156,11 @@ class PreActResNet18(PreActResNet):
     Parameters
     ----------
     input_shape : tuple of int
+        Channels, height and width of an image.
     n_classes : int
+        Number of classes.
     width : int, default=64
+        Channels of the first stage.
     """
 
     def __init__(self, input_shape, n_classes, width=64):
@@ -135,8 +173,11 @@ class ResNet18(ResNet):
     Parameters
     ----------
     input_shape : tuple of int
+        Channels, height and width of an image.
     n_classes : int
+        Number of classes.
     width : int, default=64
+        Channels of the first stage.
     """
 
     def __init__(self, input_shape, n_classes, width=64):
@@ -149,8 +190,11 @@ class ResNet34(ResNet):
     Parameters
     ----------
     input_shape : tuple of int
+        Channels, height and width of an image.
     n_classes : int
+        Number of classes.
     width : int, default=64
+        Channels of the first stage.
     """
 
     def __init__(self, input_shape, n_classes, width=64):
@@ -165,6 +209,7 @@ class CNN9(_MapNetwork):
     input_shape : tuple of int
         (channels, height, width) of an image, at least 28 x 28.
     n_classes : int
+        Number of classes.
     width : int, default=128
         Channels of the first three layers.
     dropout : float in [0, 1), default=0.25

@@ -16,6 +16,7 @@ class MLP(nn.Module):
     input_shape : tuple of int
         Shape of one row. Higher-dimensional rows are flattened.
     n_classes : int
+        Number of classes.
     hidden : int or tuple of int, default=512
         Width of each hidden layer; ``()`` makes a linear model.
     dropout : float in [0, 1), default=0.3
@@ -48,11 +49,33 @@ class MLP(nn.Module):
         self.head = nn.Linear(n_in, n_classes)
 
     def embed(self, X):
-        """Return the penultimate features, shape (batch, n_features_out)."""
+        """Return the penultimate features, shape (batch, n_features_out).
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of the batch.
+
+        Returns
+        -------
+        features : Tensor of shape (batch, n_features_out)
+            Penultimate features.
+        """
         return self.body(X.flatten(1))
 
     def forward(self, X):
-        """Return the logits, shape (batch, n_classes)."""
+        """Return the logits, shape (batch, n_classes).
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of the batch.
+
+        Returns
+        -------
+        logits : Tensor of shape (batch, n_classes)
+            One logit for each class.
+        """
         return self.head(self.embed(X))
 
 
@@ -64,10 +87,12 @@ def embed(module, X):
     module : torch module
         Its own ``embed`` is used if it has one, else what enters its last Linear layer.
     X : Tensor of shape (batch, ...)
+        Rows of the batch.
 
     Returns
     -------
     features : Tensor of shape (batch, n_features_out)
+        Penultimate features of each row.
 
     Raises
     ------

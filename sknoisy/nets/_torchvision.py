@@ -13,6 +13,7 @@ class TorchvisionNet(nn.Module):
     Parameters
     ----------
     n_classes : int
+        Number of classes.
     model : str or callable, default="resnet18"
         Name of a torchvision model, or a function that makes a network, such as
         ``torchvision.models.resnet18``. It is called with ``weights`` and ``**params``.
@@ -65,6 +66,16 @@ class TorchvisionNet(nn.Module):
         Where a model pools by itself, the output of its last convolution or
         normalisation.
 
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of the batch.
+
+        Returns
+        -------
+        map : Tensor of shape (batch, n_channels, h, w)
+            The last map before the pooling.
+
         Raises
         ------
         TypeError
@@ -92,11 +103,33 @@ class TorchvisionNet(nn.Module):
         return seen[-1]
 
     def embed(self, X):
-        """Return what enters the last layer, shape (batch, n_features_out)."""
+        """Return what enters the last layer, shape (batch, n_features_out).
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of the batch.
+
+        Returns
+        -------
+        features : Tensor of shape (batch, n_features_out)
+            Penultimate features.
+        """
         return embed_and_classify(self.network, X)[0]
 
     def forward(self, X):
-        """Return the logits, shape (batch, n_classes)."""
+        """Return the logits, shape (batch, n_classes).
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of the batch.
+
+        Returns
+        -------
+        logits : Tensor of shape (batch, n_classes)
+            One logit for each class.
+        """
         return self.network(X)
 
 

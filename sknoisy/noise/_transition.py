@@ -34,6 +34,7 @@ def symmetric_matrix(
     Returns
     -------
     T : ndarray of shape (n_classes, n_classes), dtype float64
+        Rows are true classes, columns given ones; each row sums to 1.
 
     Raises
     ------
@@ -82,6 +83,7 @@ def pair_flip_matrix(n_classes: int, noise_rate: float) -> Floats:
     Returns
     -------
     T : ndarray of shape (n_classes, n_classes), dtype float64
+        Rows are true classes, columns given ones; each row sums to 1.
 
     Raises
     ------
@@ -198,6 +200,7 @@ def empirical_transition_matrix(
     true_codes, noisy_codes : array-like of shape (n_samples,), integers
         Labels as codes in ``[0, n_classes)``.
     n_classes : int
+        Number of classes.
 
     Returns
     -------
