@@ -43,6 +43,10 @@ class NoiseScoresMixin:
     classes_ : ndarray of shape (n_classes,)
     """
 
+    # Whether noise_mask_ is noise_scores_ > 0.5, whatever the data. With another rule,
+    # flagged rows need not come first in the ranking.
+    _mask_is_threshold = True
+
     def predict_noisy(self):
         """Return which of the labels given to ``fit`` are judged wrong.
 
@@ -91,8 +95,8 @@ class NoiseScoresMixin:
         check_is_fitted(self, "noise_scores_")
         return np.argsort(-self.noise_scores_, kind="stable")
 
-    def _judge(self, scores, proba, codes):
-        """Set what is known of the labels, from probabilities that they are wrong.
+    def _judge(self, scores, proba, codes, mask=None):
+        """Set what is known of the labels, from scores and class probabilities.
 
         Parameters
         ----------
@@ -101,9 +105,11 @@ class NoiseScoresMixin:
             Of the classes, for the suggested labels.
         codes : ndarray of shape (n_samples,), dtype int64
             The given labels.
+        mask : ndarray of shape (n_samples,), dtype bool, default=None
+            Judged wrong; None takes scores above 0.5.
         """
         self.noise_scores_ = np.asarray(scores, dtype=np.float64)
-        self.noise_mask_ = self.noise_scores_ > 0.5
+        self.noise_mask_ = self.noise_scores_ > 0.5 if mask is None else mask
         self.noise_rate_ = float(self.noise_scores_.mean())
         suggested = suggest_labels(proba, codes, self.noise_mask_)
         self.suggested_labels_ = self.classes_[suggested]

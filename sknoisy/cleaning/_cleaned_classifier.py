@@ -128,6 +128,9 @@ class CleanedClassifier(
     0.95
     """
 
+    # That of the detector, whatever that is.
+    _mask_is_threshold = False
+
     _parameter_constraints = {
         "detector": [HasMethods(["fit"])],
         "classifier": [HasMethods(["fit", "predict"])],

@@ -85,6 +85,9 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
     (1797, 1258, 2)
     """
 
+    # That of the detector, whatever that is.
+    _mask_is_threshold = False
+
     _parameter_constraints = {
         "detector": [HasMethods(["fit"])],
         "keep": [

@@ -15,6 +15,7 @@ from sknoisy._validation import (
 )
 from sknoisy.base import NoiseDetectorMixin, suggest_labels
 from sknoisy.detection._dynamics import record_dynamics
+from sknoisy.detection._order import keep_order
 from sknoisy.nets import NetParamsMixin
 
 __all__ = ["AUMDetector"]
@@ -177,8 +178,9 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 bar.advance()
         self.thresholds_ = np.array([run["threshold"] for run in runs])
         ordinary = _ordinary_runs(extra, n_samples)
-        scores = np.stack([run["scores"] for run in runs])
-        self.noise_scores_ = np.where(ordinary, scores, np.inf).min(0)
+        lacks = np.stack([run["lack"] for run in runs])
+        lack = np.where(ordinary, lacks, np.inf).min(0)
+        self.noise_scores_ = keep_order(expit(lack), lack)
         self.noise_mask_ = self.noise_scores_ > 0.5
         self.noise_rate_ = float(self.noise_mask_.mean())
         self.margins_ = _mean_over(ordinary, [run["margins"] for run in runs])
@@ -218,10 +220,10 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         # The scale only shapes the score; equal margins must not divide by zero.
         scale = max(high - low, np.finfo(np.float64).tiny)
         with np.errstate(over="ignore"):
-            scores = expit((threshold - margins) / scale)
+            lack = (threshold - margins) / scale
         return {
             "threshold": threshold,
-            "scores": scores,
+            "lack": lack,
             "margins": margins,
             "trajectories": trajectories,
             "mean_proba": mean_proba[:, :n_classes],

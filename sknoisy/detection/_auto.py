@@ -188,6 +188,11 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         self.verbose = verbose
         self.random_state = random_state
 
+    @property
+    def _mask_is_threshold(self):
+        # The best candidate may have a rule of its own.
+        return self.strategy == "combine"
+
     def get_params(self, deep=True):
         """Return the parameters, those of the candidates included.
 

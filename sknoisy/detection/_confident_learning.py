@@ -31,6 +31,7 @@ from sknoisy.detection._label_issues import (
     check_pred_probs,
     label_quality,
 )
+from sknoisy.detection._order import keep_order
 from sknoisy.detection._out_of_fold import predict_out_of_fold, stratified_folds
 
 __all__ = ["ConfidentLearningDetector"]
@@ -74,11 +75,11 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        ``(noise_mask_ + 1 - label_quality_) / 2``: flagged labels are above 0.5, the
-        others are not, and both are ordered by quality. Larger = more suspicious; no
-        probability.
+        ``1 - label_quality_``, but for last digits that keep qualities near 0 apart:
+        in the order of the quality. Larger = more suspicious; no probability.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
-        What ``filter_by`` flags, which is ``noise_scores_ > 0.5``.
+        What ``filter_by`` flags. It counts labels class by class, so that a flagged
+        label may have a smaller score than one that is not flagged.
     noise_rate_ : float
         Share of the joint that is off its diagonal. It need not be the share of flagged
         rows.
@@ -142,6 +143,9 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
     >>> detector = ConfidentLearningDetector(filter_by="both")
     >>> mask = detector.fit_predict_noisy(None, y_noisy, pred_probs=probabilities)
     """
+
+    # filter_by decides.
+    _mask_is_threshold = False
 
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
@@ -310,9 +314,8 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         self.transition_matrix_ = transition_from_joint(issues.joint)
         quality = label_quality(codes, self.pred_probs_, self.quality)
         self.label_quality_ = np.clip(quality, 0, 1)
+        # Qualities near 0 would all round to a score of 1.
+        scores = keep_order(1 - self.label_quality_.astype(np.float64), -quality)
         mask = issues.flag(self.filter_by)
-        scores = (mask + 1 - self.label_quality_.astype(np.float64)) / 2
-        # A flagged row of quality 1 must not fall on the threshold.
-        scores[mask] = np.maximum(scores[mask], np.nextafter(0.5, 1))
-        self._judge(scores, self.pred_probs_, codes)
+        self._judge(scores, self.pred_probs_, codes, mask)
         self.noise_rate_ = float(1 - np.trace(issues.joint) / len(codes))

@@ -18,6 +18,7 @@ from sknoisy._validation import (
 )
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._dynamics import record_dynamics
+from sknoisy.detection._order import keep_order
 from sknoisy.losses import CORESLoss
 from sknoisy.losses._cores import sieve_tolerance
 from sknoisy.nets import NetClassifier, NetParamsMixin
@@ -319,7 +320,8 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.prior_ = criterion.prior.cpu().numpy().copy()
         self.n_warmup_epochs_ = self.net_.n_warm_
         self.sieve_scores_ = criterion.mean_scores.cpu().numpy().astype(np.float64)
-        self._judge(_squashed(self.sieve_scores_, n_classes), proba, codes)
+        scores = _squashed(self.sieve_scores_, n_classes)
+        self._judge(keep_order(scores, self.sieve_scores_), proba, codes)
         self.noise_rate_ = float(self.noise_mask_.mean())
         return self
 

@@ -408,6 +408,11 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             raise TrainingInterrupted("fit was interrupted.")
         return self._oriented(trajectories), mean_proba, net
 
+    @property
+    def _mask_is_threshold(self):
+        # The calibrated decision counts rows; it has no threshold of scores.
+        return self.decision == "cluster"
+
     def _has_callbacks(self):
         owner = self if self.estimator is None else self.estimator
         return owner.callbacks not in (None, "disable", [])

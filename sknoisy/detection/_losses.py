@@ -71,6 +71,25 @@ class LossesMixin(NetParamsMixin):
         self.losses_ = -np.log(np.clip(given, MIN_PROBA, 1))
         return X, codes, proba
 
+    def _suspicion(self, proba, codes):
+        """Return what orders rows of equal losses, and all others as the losses do.
+
+        Parameters
+        ----------
+        proba : ndarray of shape (n_samples, n_classes)
+            As `_read_losses` returned it.
+        codes : ndarray of shape (n_samples,), dtype int64
+
+        Returns
+        -------
+        suspicion : ndarray of shape (n_samples,)
+            The losses; of predictions, which the least probability makes equal, less
+            the probability of the label.
+        """
+        if self._is_net():
+            return self.losses_
+        return -proba[np.arange(len(codes)), codes]
+
     def _progress(self, n_steps=1):
         """Return a bar that counts trainings, or folds."""
         unit = "training" if self._is_net() else "fold"

@@ -20,6 +20,7 @@ from sknoisy.classification._forget_rate import (
 )
 from sknoisy.detection._dynamics import record_dynamics
 from sknoisy.detection._losses import MIN_PROBA, LossesMixin
+from sknoisy.detection._order import keep_order
 from sknoisy.nets import ArrayDataset, NetClassifier
 
 __all__ = ["SmallLossDetector", "largest_losses"]
@@ -257,6 +258,7 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         for group in groups:
             rows = codes == group if self.per_class else group
             _, scores[rows] = largest_losses(self.losses_[rows], rate)
+        scores = keep_order(scores, self._suspicion(proba, codes))
         self._judge(scores, proba, codes)
         self.noise_rate_ = float(rate)
         return self

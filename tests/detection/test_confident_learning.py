@@ -1,6 +1,7 @@
 """ConfidentLearningDetector: any classifier out of fold, or probabilities given."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -75,19 +76,41 @@ class TestGivenProbabilities:
 
     @pytest.mark.parametrize("filter_by", FILTERS)
     @pytest.mark.parametrize("quality", QUALITIES)
-    def test_scores_order_by_flag_and_then_by_quality(self, digits, filter_by, quality):
+    def test_scores_rank_as_the_quality_and_flags_by_filter(
+        self, digits, filter_by, quality
+    ):
         labels, proba = digits["labels"], digits["pred_probs"]
         detector = ConfidentLearningDetector(filter_by=filter_by, quality=quality)
         detector.fit(None, labels, pred_probs=proba)
-        mask = find_label_issues(labels, proba, filter_by=filter_by)
-        np.testing.assert_array_equal(detector.noise_mask_, mask)
-        np.testing.assert_array_equal(detector.noise_scores_ > 0.5, mask)
+        find = partial(find_label_issues, labels, proba, filter_by=filter_by)
+        mask, ranking = detector.noise_mask_, detector.ranking()
+        np.testing.assert_array_equal(mask, find())
         good = label_quality(labels, proba, quality)
-        expected = np.where(mask, 1 - good / 2, (1 - good) / 2)
-        np.testing.assert_allclose(detector.noise_scores_, expected, rtol=1e-12)
-        order = np.lexsort([np.arange(len(good)), good, ~mask])
-        np.testing.assert_array_equal(good[detector.ranking()], good[order])
-        np.testing.assert_array_equal(mask[detector.ranking()], np.sort(mask)[::-1])
+        np.testing.assert_allclose(detector.noise_scores_, 1 - good, atol=1e-12)
+        np.testing.assert_array_equal(ranking, np.argsort(good, kind="stable"))
+        ranked = find(return_indices_ranked_by=quality)
+        np.testing.assert_array_equal(ranking[mask[ranking]], ranked)
+
+    def test_flagged_rows_are_not_pulled_in_front(self, digits):
+        detector = ConfidentLearningDetector()
+        detector.fit(None, digits["labels"], pred_probs=digits["pred_probs"])
+        in_order = detector.noise_mask_[detector.ranking()]
+        assert not in_order[: in_order.sum()].all()
+
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.parametrize("quality", QUALITIES)
+    def test_labels_of_almost_no_quality_keep_their_order(self, quality, dtype):
+        # One minus any of them is 1.
+        own = np.array([3e-19, 1e-25, 0.9, 2e-21, 1e-25, 0.8], dtype=dtype)
+        proba = np.column_stack([own, 1 - own]).astype(dtype)
+        detector = ConfidentLearningDetector(quality=quality)
+        detector.fit(None, [0, 0, 0, 0, 0, 1], pred_probs=proba)
+        good = label_quality(np.array([0, 0, 0, 0, 0, 1]), proba, quality)
+        expected = np.argsort(good, kind="stable")
+        assert detector.ranking().tolist() == expected.tolist()
+        if quality == "self_confidence":
+            assert detector.ranking()[:4].tolist() == [1, 4, 3, 0]
+        assert detector.noise_scores_.max() <= 1
 
     def test_suggested_is_the_most_probable_other_label(self, digits):
         labels, proba = digits["labels"], digits["pred_probs"].copy()
@@ -100,16 +123,15 @@ class TestGivenProbabilities:
         assert detector.suggested_labels_.tolist() == names[expected].tolist()
         assert detector.classes_.tolist() == names.tolist()
 
-    def test_a_flagged_label_of_full_quality_stays_above_a_half(self, monkeypatch):
+    def test_quality_above_one_is_full_quality(self, monkeypatch):
         module = "sknoisy.detection._confident_learning.label_quality"
         monkeypatch.setattr(module, lambda codes, *_: np.full(len(codes), 1.001))
         proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.9, 0.1]])
         detector = ConfidentLearningDetector(filter_by="predicted_neq_given")
         detector.fit(None, [0, 0, 1, 1, 1], pred_probs=proba)
         assert detector.noise_mask_.tolist() == [False] * 4 + [True]
-        assert detector.noise_scores_[:4].tolist() == [0] * 4
+        assert detector.noise_scores_.tolist() == [0] * 5
         assert detector.label_quality_.tolist() == [1] * 5
-        assert detector.noise_scores_[4] > 0.5
 
     def test_a_frame_of_probabilities(self, digits):
         labels, proba = digits["labels"], digits["pred_probs"]

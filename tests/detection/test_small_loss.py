@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_digits
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -303,3 +303,28 @@ def test_labels_that_people_gave_to_images(real_data):
     detector.fit(X / np.sqrt(X.std(axis=0)), data["y_worse"][rows])
     assert roc_auc_score(is_noisy, detector.noise_scores_) > 0.74
     assert detector.noise_rate_ == pytest.approx(is_noisy.mean(), abs=0.2)
+
+
+class Told(ClassifierMixin, BaseEstimator):
+    """Two classes, the probability of the second being the only column of X."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        return np.column_stack([1 - X[:, 0], X[:, 0]])
+
+    def predict(self, X):
+        return self.classes_[(X[:, 0] > 0.5).astype(int)]
+
+
+def test_probabilities_below_the_least_one_keep_their_order():
+    # Their losses are all -log(1e-7).
+    X = np.full((40, 1), 0.9)
+    X[:4, 0] = [1e-12, 1e-9, 1e-30, 1e-8]
+    y = np.repeat([1, 0], [20, 20])
+    X[20:] = 0.1
+    detector = SmallLossDetector(Told(), noise_rate=0.1, random_state=0).fit(X, y)
+    assert detector.noise_mask_[:4].all()
+    assert detector.ranking()[:4].tolist() == [2, 0, 1, 3]
