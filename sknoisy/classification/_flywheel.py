@@ -327,11 +327,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         logits = self.module_(X).float()
         loss = F.cross_entropy(logits, y, reduction="none")
         loss = loss + F.cross_entropy(self.judge_(X).float(), y, reduction="none")
-        loss = self.weighted_mean(loss, index)
-        # torch's fused SGD fails on weights whose gradients begin later than others'.
-        for weight in self.criterion_.parameters():
-            loss = loss + 0 * weight.sum()
-        return loss, logits
+        return self.weighted_mean(loss, index), logits
 
     def _auxiliary_loss(self, X, y, index):
         """Equation 13 on mixed weak views, and the contrastive term on strong ones."""

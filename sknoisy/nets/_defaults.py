@@ -8,7 +8,12 @@ from sknoisy.nets._image_augment import crop_and_flip
 from sknoisy.nets._image_networks import PreActResNet18
 from sknoisy.nets._modules import MLP
 
-__all__ = ["default_augmentation", "default_module", "default_optimizer_params"]
+__all__ = [
+    "begin_momentum",
+    "default_augmentation",
+    "default_module",
+    "default_optimizer_params",
+]
 
 # One entry per number of dimensions of a row.
 _MODULES = {1: MLP, 3: PreActResNet18}
@@ -63,3 +68,25 @@ def default_optimizer_params(optimizer, params, device):
     if fusible and not other_kernel and device.type in ("cpu", "cuda"):
         defaults["fused"] = True
     return {**{k: v for k, v in defaults.items() if k not in given}, **params}
+
+
+def begin_momentum(optimizer):
+    """Give weights whose first gradient comes late the momentum of one that rests.
+
+    torch's fused SGD begins momentum for all weights at once, and fails where some
+    have it already: parts that take no part in a warm-up begin after it.
+
+    Parameters
+    ----------
+    optimizer : torch optimizer
+        Others than a fused SGD with momentum begin it for each weight by themselves.
+    """
+    for group in getattr(optimizer, "param_groups", ()):
+        if not (group.get("fused") and group.get("momentum")):
+            continue
+        state = optimizer.state
+        learning = [weight for weight in group["params"] if weight.grad is not None]
+        late = [w for w in learning if state[w].get("momentum_buffer") is None]
+        if len(late) < len(learning):
+            for weight in late:
+                state[weight]["momentum_buffer"] = torch.zeros_like(weight)

@@ -157,11 +157,8 @@ class MaskingMixin:
 
     def _loss_with_masking(self, X, y, index):
         """Return the host's loss, with that of masked images, and the host's logits."""
-        if self.masking_ is None:
+        if self.masking_ is None or not self.masking_.is_active:
             return self.training_loss(X, y, index)
-        if not self.masking_.is_active:
-            loss, logits = self.training_loss(X, y, index)
-            return loss + self.masking_.idle_loss(self.masked_turns_), logits
         # A compiled network would be compiled anew if it were watched.
         watched = [] if self.compile else self.masked_networks_
         try:

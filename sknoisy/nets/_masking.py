@@ -276,16 +276,6 @@ class AdversarialMasking(nn.Module):
             loss = loss + self.reconstruction_weight * errors
         return loss
 
-    def idle_loss(self, turns):
-        """Return 0, which gives the decoders of some networks gradients of 0.
-
-        torch's fused SGD fails on weights whose gradients begin later than others'.
-        """
-        weights = (
-            weight for turn in turns for weight in self.decoders[turn].parameters()
-        )
-        return sum(0 * weight.sum() for weight in weights)
-
 
 @contextmanager
 def watch_maps(networks):

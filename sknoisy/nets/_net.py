@@ -20,6 +20,7 @@ from sknoisy._validation import (
 )
 from sknoisy.nets._batches import Batch, TensorBatches
 from sknoisy.nets._checkpoint import load_training, training_key
+from sknoisy.nets._defaults import begin_momentum
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 from sknoisy.nets._input import InputMixin
 from sknoisy.nets._loop import TrainingLoopMixin
@@ -272,6 +273,8 @@ class NetClassifier(
         with self.autocast_:
             loss, logits = self._loss_with_masking(X, y, batch.index)
         loss.backward()
+        for name in self._optimizers:
+            begin_momentum(getattr(self, name + "_"))
         return {"loss": loss, "y_pred": logits.detach()}
 
     def train_step(self, batch, **fit_params):

@@ -4,7 +4,11 @@ import torch
 from torch import nn
 
 from sknoisy.nets import MLP, embed
-from sknoisy.nets._defaults import default_module, default_optimizer_params
+from sknoisy.nets._defaults import (
+    begin_momentum,
+    default_module,
+    default_optimizer_params,
+)
 
 
 def n_parameters(module):
@@ -125,6 +129,33 @@ class TestDefaults:
         for other in (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop):
             params = default_optimizer_params(other, {}, cpu)
             assert not {"momentum", "weight_decay"} & params.keys()
+
+    @pytest.mark.parametrize(
+        "optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW]
+    )
+    def test_a_part_may_begin_later(self, optimizer):
+        # Its steps are those that it would take alone.
+        def trained(parts, begins):
+            weights = [nn.Parameter(torch.arange(1.0, 4)) for _ in parts]
+            params = default_optimizer_params(optimizer, {}, torch.device("cpu"))
+            stepped = optimizer(weights, lr=0.1, **params)
+            for epoch in range(5):
+                stepped.zero_grad()
+                loss = [
+                    part * weight.square().sum()
+                    for part, weight in zip(parts, weights, strict=True)
+                    if epoch >= begins[part]
+                ]
+                if loss:
+                    sum(loss).backward()
+                begin_momentum(stepped)
+                stepped.step()
+            return [weight.detach() for weight in weights]
+
+        begins = {1: 0, 2: 3}
+        early, late = trained([1, 2], begins)
+        assert torch.equal(early, trained([1], begins)[0])
+        assert torch.equal(late, trained([2], begins)[0])
 
     def test_the_users_choice_of_kernel_stands(self):
         cpu = torch.device("cpu")
