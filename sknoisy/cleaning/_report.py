@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_consistent_length
 
+from sknoisy._regular_files import written_in_one_step
 from sknoisy._validation import encode_labels
 from sknoisy.base import judge_of
 from sknoisy.cleaning._report_page import full_page, summary_fragment
@@ -261,11 +262,9 @@ class LabelReport:
             check_consistent_length(X, self.frame)
         page = full_page(self, self._counts(), X, max_rows)
         try:
-            # A lone surrogate has no UTF-8 form, and is no reason to lose the page.
-            with path.open(
-                "w" if overwrite else "x", encoding="utf-8", errors="replace"
-            ) as file:
-                file.write(page)
+            with written_in_one_step(path, overwrite=overwrite) as draft:
+                # A lone surrogate has no UTF-8 form, and is no reason to lose the page.
+                draft.write_text(page, encoding="utf-8", errors="replace")
         except FileExistsError as error:
             raise FileExistsError(
                 f"{path} is there already; pass overwrite=True to replace it, or "

@@ -1,14 +1,15 @@
 """The state of an unfinished training, in a file."""
 
+import hashlib
+import json
 import os
 import pickle
 import re
-import tempfile
+import warnings
 import zlib
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Number
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,8 +17,28 @@ from skorch.callbacks import EarlyStopping, LRScheduler
 from torch import nn
 from torch.utils.data import Dataset
 
+from sknoisy._regular_files import (
+    check_replaceable,
+    open_regular,
+    written_in_one_step,
+)
+from sknoisy._versions import differing_versions, installed_versions
+
 __all__ = ["as_before", "load_training", "save_training", "training_key"]
 
+# A file begins with this line, and one of the SHA-256 of all that follows.
+_FIRST_LINE = b"sknoisy training, format 2\n"
+_DIGEST_SIZE = 2 * hashlib.sha256().digest_size
+# The first byte of a pickle, and of the files of 0.1.0.
+_PICKLE = b"\x80"
+_CHUNK = 1 << 20
+_OLD = (
+    "was written by sknoisy 0.1.0 without a checksum: damage to it would go unnoticed"
+)
+_OTHER = (
+    "was written with {}: the weights may differ from those of a training without a "
+    "break"
+)
 # What may differ between the run that was stopped and the one that goes on.
 _FREE = {"checkpoint", "verbose", "device", "warm_start", "random_state", "classes"}
 # What the data say that are given now.
@@ -50,14 +71,7 @@ def training_key(net, dataset, weights):
     ValueError
         If the checkpoint cannot be a file.
     """
-    path = Path(net.checkpoint)
-    if path.is_dir():
-        raise ValueError(f"checkpoint {str(path)!r} is a folder; give a file in it.")
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"checkpoint {str(path)!r} cannot be written: there is no folder "
-            f"{str(path.parent)!r}. Make it first."
-        )
+    check_replaceable(net.checkpoint, "checkpoint")
     n_rows, labels = net.rows_fitted_
     in_memory = not isinstance(dataset.features, Dataset)
     facts = {
@@ -95,22 +109,15 @@ def save_training(net, path):
     ValueError
         If a part of the net or a callback cannot be pickled.
     """
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            pickle.dump(_content(net), file)
-        os.replace(name, path)
+        with written_in_one_step(path) as draft, open(draft, "wb") as file:
+            _write(_content(net), file)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        Path(name).unlink(missing_ok=True)
         raise ValueError(
-            f"checkpoint {str(path)!r} cannot be written ({error}): modules, criteria "
-            "and what callbacks learn must be picklable. Define classes at the top "
-            "level of a file, and use no lambda."
+            f"checkpoint {os.fspath(path)!r} cannot be written ({error}): modules, "
+            "criteria and what callbacks learn must be picklable. Define classes at "
+            "the top level of a file, and use no lambda."
         ) from error
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def load_training(net, path):
@@ -129,25 +136,35 @@ def load_training(net, path):
 
     Raises
     ------
+    OSError
+        If it may not be read.
     ValueError
-        If it is of another training, or cannot be read.
+        If it is of another training, damaged, or no file.
+
+    Warns
+    -----
+    UserWarning
+        If other versions of the packages wrote it.
     """
-    if not Path(path).exists():
-        return False
     try:
-        with open(path, "rb") as file:
-            content = pickle.load(file)
+        with open_regular(path) as file:
+            content, remark = _read(file)
         parts = [dict(content[name]) for name in ("key", "state", "callbacks")]
+    except FileNotFoundError:
+        return False
     except OSError:
         raise
-    # Bytes that are no pickle fail in many ways.
+    # A pickle can fail in many ways, that of another version for example.
     except Exception as error:
         raise ValueError(
             f"checkpoint {os.fspath(path)!r} cannot be read "
-            f"({type(error).__name__}: {error}); delete it to start anew."
+            f"({type(error).__name__}: {_short(error, text=str)}); delete it to start "
+            "anew."
         ) from error
     key, state, learnt = parts
     _refuse_other(key, net.training_key_, path)
+    if remark:
+        warnings.warn(f"checkpoint {os.fspath(path)!r} {remark}.", stacklevel=4)
     net.__setstate__({**net.__getstate__(), **state})
     net._initialize_callbacks()
     for name, callback in net.callbacks_:
@@ -189,6 +206,51 @@ def _content(net):
     return {"key": net.training_key_, "state": state, "callbacks": learnt}
 
 
+def _write(content, file):
+    """Write the digest of what follows, the versions in JSON, and the pickle."""
+    file.write(_FIRST_LINE + b"0" * _DIGEST_SIZE + b"\n")
+    sealed = _Sealed(file)
+    sealed.write(json.dumps(installed_versions()).encode() + b"\n")
+    pickle.dump(content, sealed)
+    file.seek(len(_FIRST_LINE))
+    file.write(sealed.digest.hexdigest().encode())
+
+
+class _Sealed:
+    """A file that keeps a digest of what is written to it."""
+
+    def __init__(self, file):
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data):
+        """Write bytes, or what has a buffer of them."""
+        self.digest.update(data)
+        return self.file.write(data)
+
+
+def _read(file):
+    """Return the content of a file, and a remark on it or None.
+
+    It is unpickled only if nothing in it has changed.
+    """
+    first = file.read(len(_FIRST_LINE))
+    if first.startswith(_PICKLE):
+        file.seek(0)
+        return pickle.load(file), _OLD
+    if first != _FIRST_LINE:
+        raise ValueError("it is damaged, or this version of sknoisy did not write it")
+    expected = file.read(_DIGEST_SIZE + 1)
+    start, digest = file.tell(), hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    if expected != digest.hexdigest().encode() + b"\n":
+        raise ValueError("it is damaged: its content does not match its checksum")
+    file.seek(start)
+    differ = differing_versions(json.loads(file.readline()))
+    return pickle.load(file), _OTHER.format(differ) if differ else None
+
+
 def _learnt(callback):
     """Return what a callback has found out: attributes with a trailing underscore."""
     values = callback.__getstate__()
@@ -223,8 +285,8 @@ def _refuse_other(key, ours, path):
         )
 
 
-def _short(value, limit=120):
-    text = repr(value)
+def _short(value, limit=120, text=repr):
+    text = text(value)
     return text if len(text) <= limit else text[:limit] + "…"
 
 

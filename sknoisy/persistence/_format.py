@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
+
+from sknoisy._regular_files import check_replaceable, written_in_one_step
 
 __all__ = ["FORMAT_VERSION", "read_file", "write_file"]
 
@@ -38,15 +38,7 @@ def write_file(
     ValueError
         If the path cannot be a file, or the arrays are too many.
     """
-    if path.is_dir():
-        raise ValueError(f"path {str(path)!r} is a folder; give a file in it.")
-    # A link stays a link to what is replaced.
-    path = Path(os.path.realpath(path))
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"path {str(path)!r} cannot be written: there is no folder "
-            f"{str(path.parent)!r}. Make it first."
-        )
+    check_replaceable(path)
     text = json.dumps(manifest, allow_nan=False, separators=(",", ":"))
     arrays = {**arrays, _MANIFEST: np.frombuffer(text.encode(), np.uint8)}
     # One entry: safetensors puts several in any order.
@@ -55,21 +47,8 @@ def write_file(
         content = safetensors.numpy.save(arrays, metadata)
     except safetensors.SafetensorError as error:
         raise ValueError(f"path {str(path)!r} cannot be written: {error}.") from error
-    _replace(path, content)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-    try:
-        with open(part, "xb") as file:
-            file.write(content)
-            # Else a power cut could leave the new name with no content.
-            os.fsync(file.fileno())
-        if path.exists():
-            os.chmod(part, path.stat().st_mode & 0o777)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_in_one_step(path) as draft:
+        draft.write_bytes(content)
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -1,21 +1,18 @@
 """What users call: save an estimator, load it again."""
 
 import os
-import sys
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sklearn.base import BaseEstimator
 
+from sknoisy._versions import differing_versions, installed_versions
 from sknoisy.persistence._allowed import find_names
 from sknoisy.persistence._decode import Decoder
 from sknoisy.persistence._encode import Encoder
 from sknoisy.persistence._format import read_file, write_file
 
 __all__ = ["load", "save"]
-
-_PACKAGES = ("numpy", "scikit-learn", "sknoisy", "skorch", "torch")
 
 
 def save(estimator, path):
@@ -76,7 +73,7 @@ def save(estimator, path):
                 "too deeply, or a list contains itself."
             ) from None
     manifest = {
-        "versions": _versions(),
+        "versions": installed_versions(),
         "names": sorted(encoder.names),
         "estimator": root,
         "objects": encoder.objects,
@@ -184,36 +181,11 @@ def _saved_versions(manifest):
     return versions
 
 
-def _versions():
-    found = {}
-    for package in _PACKAGES:
-        # torch counts if it has been used.
-        is_torch = package in ("skorch", "torch")
-        if not is_torch or "torch" in sys.modules:
-            found[package] = _version(package)
-    return found
-
-
-def _version(package):
-    if package == "sknoisy":
-        from sknoisy import __version__
-
-        return __version__
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _warn_of_versions(path, saved):
-    differ = [
-        f"{package} {str(theirs)[:40]} (here {_version(package)})"
-        for package, theirs in saved.items()
-        if package in _PACKAGES and theirs != _version(package)
-    ]
+    differ = differing_versions(saved)
     if differ:
         warnings.warn(
-            f"{os.fspath(path)!r} was saved with {', '.join(differ)}; it may predict "
+            f"{os.fspath(path)!r} was saved with {differ}; it may predict "
             "differently. Where it matters, fit again.",
             UserWarning,
             stacklevel=3,

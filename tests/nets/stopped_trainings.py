@@ -1,5 +1,6 @@
 """Trainings that are stopped at a chosen moment, and comparisons bit for bit."""
 
+import pickle
 from functools import cache, partial
 
 import numpy as np
@@ -161,3 +162,11 @@ def assert_same_training(net, expected):
         if hasattr(expected, attribute):
             found, wanted = getattr(net, attribute), getattr(expected, attribute)
             np.testing.assert_array_equal(found, wanted, err_msg=attribute)
+
+
+def content_of(path):
+    """Return what a checkpoint holds: it is a pickle behind three lines."""
+    with open(path, "rb") as file:
+        for _ in range(3):
+            file.readline()
+        return pickle.load(file)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import stat
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from stopped_trainings import (
     Kill,
     Killed,
     assert_same_training,
+    content_of,
     kill,
     make,
     reference,
@@ -328,6 +330,61 @@ class TestFile:
             make(checkpoint=stored).fit(*DATA["table"])
         assert stored.read_bytes() == cut
 
+    def test_a_changed_bit_is_noticed_wherever_it_is(self, stored, monkeypatch):
+        content = stored.read_bytes()
+        # Many in the first lines, and places in all of the rest.
+        places = {
+            *range(0, 1600, 13),
+            *np.linspace(0, 8 * len(content) - 1, 80, dtype=int),
+        }
+        net, never = make(checkpoint=stored), SimpleNamespace(load=pytest.fail)
+        monkeypatch.setattr(checkpoint_module, "pickle", never)
+        for place in places:
+            damaged = bytearray(content)
+            damaged[place // 8] ^= 1 << place % 8
+            stored.write_bytes(damaged)
+            with pytest.raises(ValueError, match=r"cannot be read \(.*delete it"):
+                checkpoint_module.load_training(net, stored)
+        for size in np.linspace(0, len(content) - 1, 12, dtype=int):
+            stored.write_bytes(content[:size])
+            with pytest.raises(ValueError, match="cannot be read"):
+                checkpoint_module.load_training(net, stored)
+
+    def test_a_device_and_a_fifo_are_not_touched(self, tmp_path):
+        os.mkfifo(tmp_path / "fifo")
+        for path, kind in {"/dev/null": "device", tmp_path / "fifo": "FIFO"}.items():
+            with pytest.raises(ValueError, match=f"^checkpoint '.*' is a {kind}; give"):
+                make(checkpoint=path).fit(*DATA["table"])
+            with pytest.raises(ValueError, match=f"it is a {kind}; give a file"):
+                checkpoint_module.load_training(make(), path)
+        assert Path("/dev/null").is_char_device() and (tmp_path / "fifo").is_fifo()
+
+    def test_a_file_that_may_not_be_read_says_so(self, stored, monkeypatch):
+        def fail(path):
+            raise PermissionError("not yours")
+
+        monkeypatch.setattr(checkpoint_module, "open_regular", fail)
+        with pytest.raises(PermissionError, match="not yours"):
+            make(checkpoint=stored).fit(*DATA["table"])
+
+    def test_other_versions_are_named(self, stored, monkeypatch):
+        older = {"torch": "1.0", "numpy": np.__version__, "sknoisy": "\x1b[2J"}
+        monkeypatch.setattr(checkpoint_module, "installed_versions", lambda: older)
+        stored.unlink()
+        kill(make(checkpoint=stored), *DATA["table"], ("on_epoch_begin", 3))
+        message = r"written with torch 1.0 \(here .*\), sknoisy \?\[2J \(here .*weights"
+        with pytest.warns(UserWarning, match=message):
+            net = make(checkpoint=stored).fit(*DATA["table"])
+        assert_same_training(net, reference("NetClassifier"))
+
+    def test_its_rights_stay(self, stored):
+        usual = stored.with_name("usual")
+        usual.touch()
+        assert stored.stat().st_mode == usual.stat().st_mode
+        stored.chmod(0o600)
+        make(checkpoint=stored).fit(*DATA["table"])
+        assert stat.S_IMODE(stored.stat().st_mode) == 0o600
+
     @pytest.mark.parametrize("error", [Killed, KeyboardInterrupt, OSError])
     def test_a_kill_while_it_is_written_leaves_the_one_before(
         self, error, tmp_path, monkeypatch
@@ -366,8 +423,7 @@ class TestFile:
 
         def replace(source, target, replace=os.replace):
             # All is there already, in the same folder.
-            with open(source, "rb") as file:
-                seen.append(len(pickle.load(file)["state"]["history_"]))
+            seen.append(len(content_of(source)["state"]["history_"]))
             assert Path(source).parent == path.parent and Path(target) == path
             replace(source, target)
 
