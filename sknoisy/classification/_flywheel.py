@@ -18,7 +18,7 @@ from sknoisy.losses import (
 )
 from sknoisy.nets import NetClassifier, mixup
 from sknoisy.nets._modules import embed_and_classify
-from sknoisy.nets._slots import check_outputs
+from sknoisy.nets._outputs import check_outputs
 
 __all__ = ["FlywheelClassifier"]
 

@@ -7,7 +7,7 @@ from sknoisy.nets import LoaderBatches, NetClassifier, TensorBatches
 from sknoisy.nets._batches import ArrayDataset
 from sknoisy.nets._callbacks import DynamicsRecorder
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
-from sknoisy.nets._slots import check_outputs
+from sknoisy.nets._outputs import check_outputs
 
 __all__ = [
     "TrainingInterrupted",
@@ -135,7 +135,7 @@ def _fit_plain(net, dataset, n_classes, seed):
         seed_torch(device, seed)
         net.initialize()
         row = dataset.fetch([0])[0].to(device)
-        check_outputs(net.module_, row, n_classes)
+        check_outputs(net.module_, row, n_classes, net.criterion_, may_be_tuple=True)
         seed_torch(device, seed)
         net.fit(dataset, None)
     losses = [row.get("train_loss", 0.0) for row in net.history]

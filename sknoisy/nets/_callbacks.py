@@ -2,11 +2,11 @@
 
 import torch
 from skorch.callbacks import Callback
-from torch import nn
 from torch.utils.data import Subset
 
 from sknoisy.nets._batches import Batch
 from sknoisy.nets._modules import embed
+from sknoisy.nets._outputs import logits_of
 from sknoisy.nets._signals import SIGNALS, alignment
 
 __all__ = ["DynamicsRecorder"]
@@ -102,12 +102,13 @@ class DynamicsRecorder(Callback):
         """Turn the epoch's logits into its column of signals."""
         if self.when == "epoch_end" or self.signal == "alignment":
             features = self._score(net, dataset_train)
-        logits = self._log_proba(net) if _takes_proba(net) else self.logits_
-        if logits is None:
+        if self.logits_ is None:
             raise TypeError(
                 "DynamicsRecorder saw no batch with row numbers; set "
                 "iterator_train=sknoisy.nets.TensorBatches."
             )
+        # skorch's convention: under NLLLoss the module returns probabilities.
+        logits = logits_of(getattr(net, "criterion_", None), self.logits_)
         codes = torch.from_numpy(_base(dataset_train).codes).to(logits.device)
         table = features if self.signal == "alignment" else logits
         signal = alignment if self.signal == "alignment" else SIGNALS[self.signal]
@@ -162,20 +163,11 @@ class DynamicsRecorder(Callback):
         net.module_.train(training)
         return features
 
-    def _log_proba(self, net):
-        return None if self.logits_ is None else self.logits_.clamp_min(1e-38).log()
-
 
 def _softmax(logits):
     # On a tall table of few classes five times as fast as torch's own, row by row.
     proba = (logits - logits.amax(1, keepdim=True)).exp_()
     return proba.div_(proba.sum(1, keepdim=True))
-
-
-def _takes_proba(net):
-    # skorch's convention: under NLLLoss the module returns probabilities.
-    criterion = getattr(net, "criterion_", None)
-    return isinstance(getattr(criterion, "_orig_mod", criterion), nn.NLLLoss)
 
 
 def _base(dataset):

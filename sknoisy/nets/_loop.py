@@ -21,6 +21,7 @@ from sknoisy.nets._callbacks import DynamicsRecorder
 from sknoisy.nets._checkpoint import as_before, save_training
 from sknoisy.nets._defaults import default_augmentation
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
+from sknoisy.nets._outputs import logits_of, scores_alone, takes_proba
 
 __all__ = ["TrainingLoopMixin"]
 
@@ -90,7 +91,7 @@ class TrainingLoopMixin:
         return getattr(self, slot)(dataset, **params)
 
     def forward_iter(self, X, training=False, device="cpu"):
-        """Yield the logits of each batch, in the order of the rows."""
+        """Yield what the module returns for each batch, in the order of the rows."""
         self.check_is_fitted()
         # The training iterator would shuffle the rows.
         for batch in self.get_iterator(self.get_dataset(X), training=False):
@@ -111,7 +112,8 @@ class TrainingLoopMixin:
         rows : Tensor of shape (n_samples,), dtype int64
         codes : Tensor of shape (n_samples,), dtype int64
         logits : dict of str to Tensor of shape (n_samples, n_classes)
-            One entry for each module, by name.
+            One entry for each module, by name; under NLLLoss the log of what it
+            returns.
         """
         if not isinstance(modules, dict):
             names = modules or self._modules
@@ -125,7 +127,7 @@ class TrainingLoopMixin:
                 codes.append(y)
                 here = slice(n_done, n_done := n_done + len(y))
                 for name, module in modules.items():
-                    out = module(X)
+                    out = logits_of(self.criterion_, module(X))
                     if name not in logits:
                         # Filled as it comes: parts and their union would be twice that.
                         size = len(dataset), out.shape[1]
@@ -135,15 +137,65 @@ class TrainingLoopMixin:
         return torch.cat(rows), torch.cat(codes), logits
 
     def evaluation_step(self, batch, training=False):
-        """Return the logits of a batch."""
+        """Return what the module returns for a batch."""
         X, _ = batch
         self._set_training(training)
         with torch.set_grad_enabled(training), self._autocast():
             return self.infer(X).float()
 
+    def infer(self, x, **fit_params):
+        """Return what the module returns for the rows of a batch."""
+        if isinstance(x, torch.Tensor) and not fit_params:
+            # Batches are where the module is; skorch would look again.
+            return self.module_(x)
+        return super().infer(x, **fit_params)
+
+    def scored(self, outputs):
+        """Return what the criterion is given: under NLLLoss the log of the outputs.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (batch, n_classes)
+            What the module returns.
+
+        Returns
+        -------
+        scored : Tensor of shape (batch, n_classes)
+        """
+        if not takes_proba(self.criterion_):
+            return outputs
+        # skorch's epsilon; but skorch does not see a criterion that is compiled.
+        outputs = outputs.float()
+        return (outputs + torch.finfo(outputs.dtype).eps).log()
+
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Score a validation batch by plain cross-entropy."""
-        return F.cross_entropy(y_pred, y_true)
+        """Return the criterion's value for the outputs of a batch.
+
+        A criterion that needs more than outputs and labels is for training only:
+        validation batches are then scored by plain cross-entropy.
+
+        Parameters
+        ----------
+        y_pred : Tensor of shape (batch, n_classes)
+            What the module returns.
+        y_true : Tensor of shape (batch,), dtype int64
+            Label codes.
+        X : Tensor of shape (batch, ...), default=None
+            Not used here.
+        training : bool, default=False
+
+        Returns
+        -------
+        loss : Tensor of shape () or (batch,)
+        """
+        if training or scores_alone(self.criterion_):
+            return self.criterion_(self.scored(y_pred), y_true)
+        return F.cross_entropy(self.scored(y_pred), y_true)
+
+    def validation_step(self, batch, **fit_params):
+        """Score a validation batch; a loss of each row is averaged."""
+        step = super().validation_step(batch, **fit_params)
+        return {**step, "loss": step["loss"].mean()}
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Seed the epoch and set its learning rate."""
@@ -292,6 +344,8 @@ class TrainingLoopMixin:
     def _get_predict_nonlinearity(self):
         self.check_is_fitted()
         if self.predict_nonlinearity == "auto":
+            if takes_proba(self.criterion_):
+                return nn.Identity()
             return partial(torch.softmax, dim=-1)
         return super()._get_predict_nonlinearity()
 

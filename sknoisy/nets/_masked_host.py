@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from sknoisy.mixture._small_loss import small_loss_splitter
 from sknoisy.nets._masking import watch_maps
+from sknoisy.nets._outputs import takes_proba
 from sknoisy.nets._peers import Peers
 
 __all__ = ["MaskingMixin"]
@@ -110,6 +111,11 @@ class MaskingMixin:
         vars(self).pop("_criteria", None)
         if self.masking is None:
             return self
+        if takes_proba(self.criterion_):
+            raise ValueError(
+                "masking needs a network that returns logits; under NLLLoss it returns "
+                "probabilities. Set criterion=torch.nn.CrossEntropyLoss."
+            )
         masking = self.build("masking")
         for network in self.masked_networks_:
             if not hasattr(network, "feature_map"):

@@ -26,8 +26,9 @@ from sknoisy.nets._input import InputMixin
 from sknoisy.nets._loop import TrainingLoopMixin
 from sknoisy.nets._masked_host import MaskingMixin
 from sknoisy.nets._modules import embed
+from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_proba
 from sknoisy.nets._progress import ProgressLog, close_bars
-from sknoisy.nets._slots import SlotsMixin, check_outputs, signature_of
+from sknoisy.nets._slots import SlotsMixin
 
 __all__ = ["NetClassifier"]
 
@@ -56,7 +57,11 @@ class NetClassifier(
         2-D input, `nets.PreActResNet18` for images.
     criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
         Called with logits and label codes; and with the row numbers if it takes an
-        ``index``, as criteria do that keep a state for each row.
+        ``index``, as criteria do that keep a state for each row. Under
+        ``torch.nn.NLLLoss`` the module returns probabilities, as in skorch, and the
+        criterion is given their log. With a ``train_split``, ``valid_loss`` is its
+        value on the rows held out; plain cross-entropy if it keeps a state for each
+        row, or takes more than outputs and codes.
     optimizer : torch optimizer class, default=torch.optim.SGD
         SGD runs with momentum 0.9 and weight decay 2e-3 unless
         ``optimizer__momentum`` and ``optimizer__weight_decay`` say otherwise.
@@ -253,11 +258,14 @@ class NetClassifier(
         -------
         loss : Tensor of shape ()
         logits : Tensor of shape (batch, n_classes)
-            What recorders see.
+            What recorders see; probabilities under NLLLoss.
         """
-        logits = self.module_(X)
-        rows = (index,) if self.criterion_takes_index_ else ()
-        return self.weighted_mean(self.criterion_(logits, y, *rows), index), logits
+        outputs = self.infer(X)
+        if self.criterion_takes_index_:
+            loss = self.criterion_(self.scored(outputs), y, index)
+        else:
+            loss = self.get_loss(outputs, y, X=X, training=True)
+        return self.weighted_mean(loss, index), outputs
 
     def train_step_single(self, batch, **fit_params):
         """Compute loss, logits and gradients of a batch."""
@@ -422,7 +430,7 @@ class NetClassifier(
         return self.classes_[codes]
 
     def predict_proba(self, X):
-        """Return the softmax of the logits.
+        """Return the softmax of the logits; under NLLLoss what the module returns.
 
         Parameters
         ----------
@@ -488,7 +496,7 @@ class NetClassifier(
             self.device_ = resolve_device(self.device)
             self.seed_ = int(random_generator(self.random_state).integers(2**63))
         fingerprint = len(dataset), zlib.crc32(dataset.codes.tobytes())
-        row_state = None if fresh else self._row_state()
+        row_state = None if fresh else keeps_rows(self.criterion_)
         if row_state and fingerprint != self.rows_fitted_:
             raise ValueError(
                 f"{row_state} keeps a state for each row: go on "
@@ -508,8 +516,9 @@ class NetClassifier(
                     self._check_masking()
                     self.start_fit(dataset)
                     self.initialize()
+                if not resumes and (fresh or takes_proba(self.criterion_)):
                     row = dataset.fetch([0])[0].to(self.device_)
-                    check_outputs(self.module_, row, len(classes))
+                    check_outputs(self.module_, row, len(classes), self.criterion_)
                 if weights is not None and self._may_set_reduction():
                     self.criterion_.reduction = "none"
                 self._train(dataset, resumes)
@@ -533,9 +542,3 @@ class NetClassifier(
         by_user = isinstance(self.criterion, nn.Module)
         by_user = by_user or hasattr(self, "criterion__reduction")
         return not by_user and getattr(self.criterion_, "reduction", None) == "mean"
-
-    def _row_state(self):
-        """Return the name of a criterion, or of its part, with a state for each row."""
-        kinds = map(type, self.criterion_.modules())
-        keep = (kind.__name__ for kind in kinds if "n_samples" in signature_of(kind)[0])
-        return next(keep, None)

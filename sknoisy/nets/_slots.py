@@ -10,7 +10,7 @@ from sknoisy.nets._batches import LoaderBatches, TensorBatches
 from sknoisy.nets._defaults import default_module, default_optimizer_params
 from sknoisy.nets._device import isolated_rng, seed_torch
 
-__all__ = ["SlotsMixin", "check_outputs", "signature_of"]
+__all__ = ["SlotsMixin", "signature_of"]
 
 # Scoring needs no gradient memory, and large batches spare calls.
 EVAL_BATCH_SIZE = 1024
@@ -199,33 +199,6 @@ class SlotsMixin:
 
     def _default_module(self, input_shape):
         return default_module(input_shape)
-
-
-@torch.no_grad()
-def check_outputs(module, row, n_classes):
-    """Refuse a network that has not one logit for each class.
-
-    Parameters
-    ----------
-    module : torch module
-    row : Tensor of shape (1, ...)
-    n_classes : int
-
-    Raises
-    ------
-    ValueError
-        If the shape of the output is not (1, n_classes).
-    """
-    was_training = module.training
-    logits = module.eval()(row / 255 if row.dtype == torch.uint8 else row)
-    module.train(was_training)
-    logits = logits[0] if isinstance(logits, tuple) else logits
-    if logits.shape != (1, n_classes):
-        raise ValueError(
-            f"{type(module).__name__} must return logits of shape (batch, n_classes): "
-            f"it has {logits[0].numel()} outputs for a row, but {n_classes} are "
-            "needed."
-        )
 
 
 def signature_of(component):

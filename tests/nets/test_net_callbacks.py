@@ -79,16 +79,16 @@ class TestValidation:
             expected = np.average(losses, weights=w[index])
             np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
-    def test_validation_loss_is_plain_also_under_another_criterion(
-        self, make_net, table, spy
-    ):
+    def test_validation_loss_is_that_of_the_criterion(self, make_net, table, spy):
         X, y = table
         net = make_net(
             callbacks=[spy], train_split=SPLIT, criterion__label_smoothing=0.5
         ).fit(X, y)
         (index, _, codes, logits, loss) = spy.valid[-1][0]
         log_p = log_softmax(logits.astype(float), axis=1)
-        expected = -log_p[np.arange(len(index)), codes].mean()
+        given = -log_p[np.arange(len(index)), codes].mean()
+        # Label smoothing: half of the target is spread evenly.
+        expected = 0.5 * given - 0.5 * log_p.mean()
         np.testing.assert_allclose(loss, expected, rtol=1e-5)
         np.testing.assert_allclose(net.history[-1, "valid_loss"], expected, rtol=1e-5)
 

@@ -1,0 +1,159 @@
+"""What a network returns: logits, or under NLLLoss probabilities, as in skorch."""
+
+import inspect
+
+import torch
+from torch import nn
+
+__all__ = [
+    "check_outputs",
+    "keeps_rows",
+    "logits_of",
+    "scores_alone",
+    "takes_proba",
+]
+
+# How far the probabilities of a row may be from a sum of 1, in float16 too.
+_SUM_TOLERANCE = 1e-2
+
+
+def takes_proba(criterion):
+    """Whether the module returns probabilities: skorch's convention under NLLLoss.
+
+    Parameters
+    ----------
+    criterion : torch criterion or None
+        Compiled or not.
+
+    Returns
+    -------
+    takes_proba : bool
+    """
+    return isinstance(getattr(criterion, "_orig_mod", criterion), nn.NLLLoss)
+
+
+def logits_of(criterion, outputs):
+    """Return what a network returns as logits: the log of what are probabilities.
+
+    Parameters
+    ----------
+    criterion : torch criterion or None
+        Under which the network was trained.
+    outputs : Tensor of shape (batch, n_classes), or a tuple that begins with one
+
+    Returns
+    -------
+    logits : Tensor of shape (batch, n_classes)
+    """
+    outputs = outputs[0] if isinstance(outputs, tuple) else outputs
+    if not takes_proba(criterion):
+        return outputs
+    # A probability that was rounded to 0 has a finite logit, and so a finite margin.
+    return outputs.float().clamp_min(1e-38).log()
+
+
+def keeps_rows(criterion):
+    """Return the name of a criterion, or of its part, with a state for each row.
+
+    Parameters
+    ----------
+    criterion : torch criterion or function
+
+    Returns
+    -------
+    name : str or None
+    """
+    if not isinstance(criterion, nn.Module):
+        return None
+    kinds = map(type, criterion.modules())
+    keep = (kind.__name__ for kind in kinds if "n_samples" in _signature(kind))
+    return next(keep, None)
+
+
+def scores_alone(criterion):
+    """Whether a criterion scores outputs by labels alone, without a state of rows.
+
+    Parameters
+    ----------
+    criterion : torch criterion or function
+
+    Returns
+    -------
+    scores : bool
+    """
+    forward = getattr(criterion, "forward", criterion)
+    if "index" in _signature(forward) or keeps_rows(criterion):
+        return False
+    try:
+        inspect.signature(forward).bind(None, None)
+    except TypeError:
+        return False
+    return True
+
+
+@torch.no_grad()
+def check_outputs(module, row, n_classes, criterion=None, *, may_be_tuple=False):
+    """Refuse a network that has not one output for each class, or the wrong kind.
+
+    Parameters
+    ----------
+    module : torch module
+    row : Tensor of shape (1, ...)
+    n_classes : int
+    criterion : torch criterion, default=None
+        Under NLLLoss the outputs must be probabilities.
+    may_be_tuple : bool, default=False
+        Whether the outputs may be a tuple, of which the first counts.
+
+    Raises
+    ------
+    TypeError
+        If the output is no tensor.
+    ValueError
+        If its shape is not (1, n_classes), or if it cannot be probabilities where
+        they are needed.
+    """
+    was_training = module.training
+    outputs = module.eval()(row / 255 if row.dtype == torch.uint8 else row)
+    module.train(was_training)
+    name = type(getattr(module, "_orig_mod", module)).__name__
+    if may_be_tuple and isinstance(outputs, tuple):
+        outputs = outputs[0]
+    if not isinstance(outputs, torch.Tensor):
+        raise TypeError(
+            f"{name} must return logits, one tensor of shape (batch, n_classes); it "
+            f"returns a {type(outputs).__name__}. Wrap it in a module that returns "
+            "the logits alone."
+        )
+    if outputs.shape != (1, n_classes):
+        raise ValueError(
+            f"{name} must return logits of shape (batch, n_classes): "
+            f"it has {outputs[0].numel() if outputs.ndim else 1} outputs for a row, "
+            f"but {n_classes} are needed."
+        )
+    if takes_proba(criterion):
+        _check_proba(name, outputs.float(), criterion)
+
+
+def _check_proba(name, outputs, criterion):
+    low, total = float(outputs.min()), float(outputs.sum())
+    if low >= -1e-6 and abs(total - 1) <= _SUM_TOLERANCE:
+        return
+    # What is NaN or infinite is told apart when the training diverges.
+    if not outputs.isfinite().all():
+        return
+    loss = type(getattr(criterion, "_orig_mod", criterion)).__name__
+    raise ValueError(
+        f"under {loss} the module must return probabilities, as in skorch, of which "
+        f"the log is taken; but {name} returns values down to {low:.3g} that sum to "
+        f"{total:.3g}. For logits, and for the output of a LogSoftmax, set "
+        "criterion=torch.nn.CrossEntropyLoss; or end the module with a Softmax."
+    )
+
+
+def _signature(component):
+    try:
+        return inspect.signature(component).parameters
+    except (TypeError, ValueError):
+        # Some that are written in C have none.
+        return {}
