@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.metaestimators import _BaseComposition as NamedParts
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
+    _check_method_params,
     _check_sample_weight,
     check_consistent_length,
     column_or_1d,
@@ -27,6 +28,7 @@ __all__ = [
     "HasMethods",
     "Interval",
     "NamedParts",
+    "RareClassError",
     "Options",
     "StrOptions",
     "check_classes",
@@ -36,12 +38,39 @@ __all__ = [
     "check_rows_and_labels",
     "check_weights",
     "encode_labels",
+    "params_of_rows",
     "random_generator",
     "set_random_states",
 ]
 
 # Standardised images stay below it, those of unscaled bytes do not.
 _LARGEST_PIXEL = 32
+
+
+class RareClassError(ValueError):
+    """A class has fewer rows than an estimator needs.
+
+    Parameters
+    ----------
+    message : str
+    estimator : estimator
+        Which needs them.
+    classes : ndarray of shape (n_classes,)
+    codes : ndarray of shape (n_samples,), dtype int64
+    is_rare : ndarray of shape (n_samples,), dtype bool
+        Rows of classes that are too small.
+    """
+
+    def __init__(self, message, estimator, classes, codes, is_rare):
+        super().__init__(message)
+        self.estimator = estimator
+        self.classes = classes
+        self.codes = codes
+        self.is_rare = is_rare
+
+    def __reduce__(self):
+        # Errors come back pickled from the processes of joblib; the rows stay there.
+        return ValueError, self.args
 
 
 def check_parameters(estimator):
@@ -207,8 +236,9 @@ def check_classes(estimator, classes, codes, min_per_class=1):
     Raises
     ------
     ValueError
-        If there are fewer than two classes, or a class that occurs has fewer than
-        ``min_per_class`` rows.
+        If there are fewer than two classes.
+    RareClassError
+        A ValueError: if a class that occurs has fewer than ``min_per_class`` rows.
     """
     if len(classes) < 2:
         found = f"y has one class only, {classes.tolist()[0]!r}" if len(classes) else ""
@@ -219,10 +249,14 @@ def check_classes(estimator, classes, codes, min_per_class=1):
     present, counts = np.unique(codes, return_counts=True)
     if counts.min() < min_per_class:
         smallest = classes[present].tolist()[counts.argmin()]
-        raise ValueError(
+        raise RareClassError(
             f"class {smallest!r} has {counts.min()} row(s); "
             f"{type(estimator).__name__} needs at least {min_per_class} rows of every "
-            "class. Drop the class or merge it with another."
+            "class. Drop the class or merge it with another.",
+            estimator,
+            classes,
+            codes,
+            np.isin(codes, present[counts < min_per_class]),
         )
 
 
@@ -260,6 +294,23 @@ def encode_labels(y, classes=None):
             f"{classes.tolist()}."
         )
     return classes, np.searchsorted(classes, y).astype(np.int64, copy=False)
+
+
+def params_of_rows(params, X, index):
+    """Return parameters of ``fit`` for some of the rows of X.
+
+    Parameters
+    ----------
+    params : dict
+        Those that have one entry for each row of X are cut, all others stay.
+    X : array-like of shape (n_samples, ...)
+    index : ndarray of shape (n_rows,), dtype int64
+
+    Returns
+    -------
+    params : dict
+    """
+    return _check_method_params(X, params, index)
 
 
 def check_weights(sample_weight, X, *, dtype=np.float32):

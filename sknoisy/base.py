@@ -7,6 +7,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from sknoisy._unjudged import judges_the_rest
 from sknoisy._validation import check_parameters, encode_labels, random_generator
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "TrainingInterrupted",
     "judge_of",
     "suggest_labels",
+    "unjudged_rows",
 ]
 
 # What every estimator sets that judges the labels it was given.
@@ -40,12 +42,27 @@ class NoiseScoresMixin:
         Estimated share of wrong labels.
     suggested_labels_ : ndarray of shape (n_samples,)
         What the label should be, in the values of y.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Numbers of the rows that were not judged, since no other row has their label.
+        They have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
     """
 
     # Whether noise_mask_ is noise_scores_ > 0.5, whatever the data. With another rule,
     # flagged rows need not come first in the ranking.
     _mask_is_threshold = True
+
+    @property
+    def unjudged_(self):
+        """Numbers of the rows whose label occurs once, ndarray of dtype int64.
+
+        Nothing speaks for or against such a label. It is not judged: the score of the
+        row is 0.5, it is not flagged, and its label is what is suggested.
+        """
+        if "noise_scores_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no unjudged_ before fit.")
+        # Estimators saved by 0.1.0 have judged every row.
+        return vars(self).get("_unjudged", np.empty(0, dtype=np.int64))
 
     def predict_noisy(self):
         """Return which of the labels given to ``fit`` are judged wrong.
@@ -116,12 +133,27 @@ class NoiseScoresMixin:
 
 
 class NoiseDetectorMixin(NoiseScoresMixin):
-    """A detector: noise scores, and a sampler that drops the flagged rows."""
+    """A detector: noise scores, and a sampler that drops the flagged rows.
+
+    A subclass whose ``fit`` refuses classes of one row, through ``min_per_class=2`` of
+    the checks in ``_validation``, judges all other rows instead: ``fit`` is wrapped for
+    that. ``_fitted_axes`` says which arrays it learns with an entry for each row or
+    class.
+    """
+
+    # Name of a fitted array: what its axes are.
+    _fitted_axes = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "fit" in vars(cls):
+            cls.fit = judges_the_rest(cls.fit)
 
     def fit_resample(self, X, y, **fit_params):
         """Fit, then return the rows whose label is not judged wrong.
 
-        This makes a detector a step of an imbalanced-learn pipeline.
+        This makes a detector a step of an imbalanced-learn pipeline. Rows in
+        ``unjudged_`` are kept: dropping one would drop its class.
 
         Parameters
         ----------
@@ -354,6 +386,22 @@ def judge_of(detector, n_samples):
             "before it must not add or drop rows."
         )
     return judge
+
+
+def unjudged_rows(judge):
+    """Return the numbers of the rows that a fitted detector could not judge.
+
+    Parameters
+    ----------
+    judge : estimator
+        As `judge_of` returns it.
+
+    Returns
+    -------
+    index : ndarray of shape (n_unjudged,), dtype int64
+        Its ``unjudged_``; empty for a detector that has no such attribute.
+    """
+    return np.array(getattr(judge, "unjudged_", ()), dtype=np.int64)
 
 
 def _in_kind_of(y, labels):

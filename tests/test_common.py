@@ -503,12 +503,6 @@ class TestDetectorContract:
         kept = np.flatnonzero(~fitted.noise_mask_)
         np.testing.assert_array_equal(fitted.sample_indices_, kept)
 
-    def test_a_class_of_one_row_is_refused(self, detector, blobs):
-        X, y, _ = blobs
-        y = np.where(np.arange(180) == 7, 9, y)
-        with pytest.raises(ValueError, match="class 9 has 1 row"):
-            clone(detector).fit(X, y)
-
     def test_four_rows_are_judged_or_too_few(self, detector, blobs):
         X, y = blobs[0][:4], np.array([0, 1, 0, 1])
         if isinstance(detector, LossMixtureDetector):

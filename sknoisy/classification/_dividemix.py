@@ -111,6 +111,8 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
     suggested_labels_ : ndarray of shape (n_samples,)
         What both networks find most probable besides the given label, where that is
         judged wrong.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
     module_, optimizer_, history_, device_, n_features_in_
         As in `NetClassifier`; ``module_.peers`` are the two networks, and

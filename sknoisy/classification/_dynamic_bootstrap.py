@@ -120,6 +120,8 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
         The most probable other label where the given one is judged wrong.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     losses_ : ndarray of shape (n_samples,), dtype float32
         Cross-entropy of the given labels after the last epoch.
     mixtures_ : list of BMMLossSplitter

@@ -102,6 +102,8 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
         What f finds most probable besides the given label, where that is judged wrong.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
     module_, judge_ : torch modules
         f and g.

@@ -78,6 +78,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
         The largest other target where the given label is judged wrong.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
     module_, criterion_, optimizer_, history_, device_, n_features_in_
         As in `NetClassifier`; ``module_.network`` is the network, ``module_.attention``

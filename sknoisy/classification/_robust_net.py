@@ -65,6 +65,19 @@ class RobustNetMixin(NoiseScoresMixin):
         given = evidence[np.arange(len(codes)), codes].astype(np.float64)
         self._judge(1 - given, evidence, codes)
 
+    def _judge(self, scores, proba, codes):
+        """Judge the labels, but for those that occur once.
+
+        A network learns such a class, which it may have to predict, but can say
+        nothing of the label: all that it knows of the class is that row.
+        """
+        is_lone = np.bincount(codes)[codes] == 1
+        scores = np.where(is_lone, 0.5, scores)
+        super()._judge(scores, proba, codes)
+        self._unjudged = np.flatnonzero(is_lone)
+        if is_lone.any() and not is_lone.all():
+            self.noise_rate_ = float(self.noise_scores_[~is_lone].mean())
+
     def score_rows(self, dataset):
         """Return codes and logits of all rows, in evaluation mode."""
         _, codes, logits = self.eval_pass(dataset)

@@ -23,7 +23,7 @@ from sknoisy._validation import (
     check_parameters,
     encode_labels,
 )
-from sknoisy.base import NoiseScoresMixin, judge_of
+from sknoisy.base import NoiseScoresMixin, judge_of, unjudged_rows
 
 __all__ = ["CleanedClassifier"]
 
@@ -91,6 +91,8 @@ class CleanedClassifier(
         The detector's estimate of the share of wrong labels.
     suggested_labels_ : ndarray of shape (n_samples,)
         What each label should be.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -298,6 +300,7 @@ class CleanedClassifier(
         self.noise_mask_ = np.array(judge.noise_mask_, dtype=bool)
         self.noise_rate_ = float(judge.noise_rate_)
         self.suggested_labels_ = np.array(judge.suggested_labels_)
+        self._unjudged = unjudged_rows(judge)
 
     def _fit_classifier(self, X, codes, weight_name):
         if self.action == "relabel":

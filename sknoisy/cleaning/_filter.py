@@ -13,7 +13,7 @@ from sknoisy._validation import (
     check_parameters,
     encode_labels,
 )
-from sknoisy.base import NoiseDetectorMixin, judge_of
+from sknoisy.base import NoiseDetectorMixin, judge_of, unjudged_rows
 
 __all__ = ["NoisyLabelFilter"]
 
@@ -33,7 +33,8 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
     keep : float in (0, 1] or int >= 1, default=None
         Rows to keep, the least suspicious ones: a share of them (rounded to the
         nearest number of rows) or their number. Of rows with equal scores, the first
-        ones are dropped first, as in `ranking`.
+        ones are dropped first, as in `ranking`. Rows in ``unjudged_`` are never
+        dropped.
     threshold : float in [0, 1], default=None
         Rows with a larger noise score are dropped. A larger threshold drops fewer.
         Without ``keep`` and ``threshold`` the detector's own flags decide.
@@ -52,6 +53,8 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
     suggested_labels_ : ndarray of shape (n_samples,)
         For the rows that are dropped, what the detector suggests; that is the given
         label where the detector does not flag the row. For the others the given label.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     sample_indices_ : ndarray of shape (n_kept,), dtype int64
         Numbers of the rows that are kept, in their order.
     classes_ : ndarray of shape (n_classes,)
@@ -123,8 +126,8 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         ------
         ValueError
             If a parameter is not as described, if both ``keep`` and ``threshold`` are
-            given, if there are fewer rows than ``keep``, or if the detector refuses X
-            or y.
+            given, if there are fewer rows than ``keep``, or more rows that are never
+            dropped, or if the detector refuses X or y.
         TypeError
             If what was given as detector does not judge labels.
         """
@@ -137,6 +140,7 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         self.classes_, codes = encode_labels(y)
         judge = judge_of(self.detector_, len(codes))
         self.noise_scores_ = np.asarray(judge.noise_scores_, dtype=np.float64)
+        self._unjudged = unjudged_rows(judge)
         self.noise_mask_ = self._flag(judge)
         self.noise_rate_ = float(judge.noise_rate_)
         self.suggested_labels_ = self.classes_[codes]
@@ -165,13 +169,22 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
             )
 
     def _flag(self, judge):
+        is_judged = np.ones(len(self.noise_scores_), dtype=bool)
+        is_judged[self._unjudged] = False
         if self.threshold is not None:
-            return self.noise_scores_ > self.threshold
+            return is_judged & (self.noise_scores_ > self.threshold)
         if self.keep is None:
-            return np.array(judge.noise_mask_, dtype=bool)
-        n_samples = len(self.noise_scores_)
+            return is_judged & np.asarray(judge.noise_mask_, dtype=bool)
+        n_samples, n_unjudged = len(is_judged), len(self._unjudged)
         is_count = isinstance(self.keep, Integral)
         n_keep = self.keep if is_count else round(self.keep * n_samples)
+        if n_keep < n_unjudged:
+            raise ValueError(
+                f"keep={self.keep!r} keeps {n_keep} rows, but {n_unjudged} rows have a "
+                "label that occurs once and are never dropped. Keep more rows, or "
+                "merge rare labels into common ones."
+            )
+        ranking = self.ranking()
         mask = np.zeros(n_samples, dtype=bool)
-        mask[self.ranking()[: n_samples - n_keep]] = True
+        mask[ranking[is_judged[ranking]][: n_samples - n_keep]] = True
         return mask

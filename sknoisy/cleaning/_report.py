@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from sknoisy._regular_files import written_in_one_step
 from sknoisy._validation import encode_labels
-from sknoisy.base import judge_of
+from sknoisy.base import judge_of, unjudged_rows
 from sknoisy.cleaning._report_page import full_page, summary_fragment
 
 __all__ = ["LabelReport", "label_report"]
@@ -110,14 +110,17 @@ def label_report(detector, X, y, *, confidence=0.95):
     judge = judge_of(detector, len(given))
     scores = np.array(judge.noise_scores_, dtype=np.float64)
     suggested = np.array(judge.suggested_labels_)
+    is_judged = np.ones(len(given), dtype=bool)
+    is_judged[unjudged_rows(judge)] = False
     frame = pd.DataFrame(
         {
             "is_label_issue": np.array(judge.noise_mask_, dtype=bool),
             "label_quality": 1 - scores,
             "given_label": given,
-            "predicted_label": _predicted(judge, suggested),
+            "predicted_label": _predicted(judge, suggested, is_judged),
             "noise_probability": scores,
             "suggested_label": suggested,
+            "is_judged": is_judged,
         },
         index=_index_of(X, y),
     )
@@ -141,7 +144,7 @@ class LabelReport:
 
     Attributes
     ----------
-    frame : pandas DataFrame of shape (n_samples, 6)
+    frame : pandas DataFrame of shape (n_samples, 7)
         One row for each row of X, in its order, with the index of X, or else of y, if
         it has one. Columns, the first four as in cleanlab:
 
@@ -152,7 +155,9 @@ class LabelReport:
           probabilities (``pred_probs_``), else as suggested_label,
         - noise_probability: the detector's ``noise_scores_``, larger = more suspicious,
         - suggested_label: what the label should be; the given one where it is not
-          judged wrong.
+          judged wrong,
+        - is_judged: False where the label occurs once, so that no other row speaks
+          for or against it.
     classes : ndarray of shape (n_classes,)
         The sorted labels.
     noise_rate : float
@@ -187,6 +192,11 @@ class LabelReport:
             index=pd.Index(self.classes, name="given_label"),
             columns=pd.Index(self.classes, name="suggested_label"),
         )
+
+    @property
+    def unjudged(self):
+        """Numbers of the rows whose label occurs once, ndarray of dtype int64."""
+        return np.flatnonzero(~self.frame["is_judged"].to_numpy())
 
     @property
     def by_class(self):
@@ -324,11 +334,12 @@ def _is_fitted_on(detector, given):
     return np.array_equal(np.asarray(judge.suggested_labels_)[kept], given[kept])
 
 
-def _predicted(judge, suggested):
+def _predicted(judge, suggested, is_judged):
     proba = getattr(judge, "pred_probs_", None)
     if proba is None:
         return suggested.copy()
-    return np.asarray(judge.classes_)[np.asarray(proba).argmax(axis=1)]
+    predicted = np.asarray(judge.classes_)[np.asarray(proba).argmax(axis=1)]
+    return np.where(is_judged, predicted, suggested)
 
 
 def _index_of(X, y):

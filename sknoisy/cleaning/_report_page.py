@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # What fits on a screen; a page with everything would be too long to be read.
 _MAX_CLASSES = 20
 _MAX_COLUMNS = 20
+_MAX_UNJUDGED = 50
 _MAX_TEXT = 500
 _MAX_SIDE = 128
 
@@ -84,6 +85,7 @@ def full_page(report: LabelReport, counts: csr_array, X: Any, max_rows: int) -> 
         f"<h2>Given and suggested labels</h2>\n{_confusion(report, counts)}"
         f"<h2>Classes</h2>\n{_classes(report)}"
         f"<h2>Most suspicious rows</h2>\n{_rows(report, X, max_rows)}"
+        f"{_unjudged(report)}"
         "</main>\n</body>\n</html>\n"
     )
 
@@ -170,6 +172,9 @@ def _summary(report: LabelReport) -> str:
         "Noise rate": f"{report.noise_rate:.1%} "
         f"({report.confidence:.0%} interval: {low:.1%} to {high:.1%})",
     }
+    n_unjudged = len(report.unjudged)
+    if n_unjudged:
+        shares["Not judged"] = f"{n_unjudged:,} (labels that occur once)"
     terms = "".join(
         f"<dt>{key}</dt><dd>{value}</dd>\n" for key, value in shares.items()
     )
@@ -252,6 +257,26 @@ def _rows(report: LabelReport, X: Any, max_rows: int) -> str:
         f"probability.{note}"
     )
     return _table("Most suspicious rows", caption, [*head, *names], body)
+
+
+def _unjudged(report: LabelReport) -> str:
+    """Return the section of labels that occur once; nothing if there are none."""
+    index = report.unjudged
+    if not len(index):
+        return ""
+    shown = report.frame.iloc[index[:_MAX_UNJUDGED]]
+    body = [
+        f'<tr><th scope="row">{escape(row)}</th><td>{escape(label)}</td></tr>\n'
+        for row, label in zip(shown.index, shown["given_label"], strict=True)
+    ]
+    caption = "Rows that were not judged."
+    if len(shown) < len(index):
+        caption = f"The first {len(shown)} of {len(index):,} rows not judged."
+    return (
+        "<h2>Labels that occur once</h2>\n<p>No other row has the label of these rows, "
+        "so that nothing speaks for or against it. They were not judged.</p>\n"
+        f"{_table('Labels that occur once', caption, ['row', 'given'], body)}"
+    )
 
 
 def _features(X: Any, index: NDArray[np.int64]) -> tuple[list[str], list[str], str]:

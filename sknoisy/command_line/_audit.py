@@ -150,11 +150,23 @@ def _summary(
         *lines,
         f"detector: {args.detector}{_shares(detector)}",
         f"flagged: {n_flagged:,} labels ({n_flagged / n_rows:.1%})",
+        *_not_judged(report),
         f"noise rate: {report.noise_rate:.1%} ({report.confidence:.0%} interval: "
         f"{low:.1%} to {high:.1%})",
         "",
         *_most_suspicious(frame),
     ]
+
+
+def _not_judged(report: Any) -> list[str]:
+    """Return a line about the labels that occur once, if there are any."""
+    index = report.unjudged
+    if not len(index):
+        return []
+    names = report.frame["given_label"].iloc[index[:_N_SHOWN]]
+    shown = ", ".join(_short(name) for name in names)
+    more = ", ..." if len(index) > _N_SHOWN else ""
+    return [f"not judged: {len(index):,} labels that occur once ({shown}{more})"]
 
 
 def _shares(detector: Any) -> str:

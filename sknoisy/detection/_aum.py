@@ -7,6 +7,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 
 from sknoisy._progress import progress
+from sknoisy._unjudged import Along
 from sknoisy._validation import (
     Interval,
     check_parameters,
@@ -67,6 +68,8 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     noise_rate_ : float
         Share of flagged rows.
     suggested_labels_ : ndarray of shape (n_samples,)
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
     margins_ : ndarray of shape (n_samples,), dtype float64
         The AUM, averaged over those runs: larger = cleaner.
@@ -113,6 +116,11 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "n_runs": [Interval(Integral, 2, None, closed="left")],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
+    }
+
+    _fitted_axes = {
+        "margins_": Along(("rows",)),
+        "trajectories_": Along(("rows",)),
     }
 
     def __init__(
@@ -162,8 +170,8 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         RuntimeError
             If it is interrupted before there is an epoch to keep.
         ValueError
-            If a parameter, X or y is not as described, if a class has one row only
-            (nothing could speak for or against its label), or if there are too few
+            If a parameter, X or y is not as described, if fewer than two labels
+            occur more than once, or if there are too few
             rows for the extra class.
         """
         check_parameters(self)

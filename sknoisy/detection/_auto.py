@@ -92,6 +92,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     suggested_labels_ : ndarray of shape (n_samples,)
         Where the given label is judged wrong, the other label that most of the weight
         is for.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     candidates_ : dict of str to ndarray of shape (n_candidates,)
         The table of candidates, ready for ``pandas.DataFrame``: "name"; "auroc", how
         well it finds planted labels, mean over the rounds, and "auroc_std"; "weight";
@@ -102,7 +104,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     best_name_ : str
         The candidate with the best mean AUROC.
     detectors_ : list of (str, detector) pairs
-        The candidates with a weight, fitted on the given labels.
+        The candidates with a weight, fitted on the given labels, without the rows in
+        ``unjudged_``.
     classes_ : ndarray of shape (n_classes,)
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -240,8 +243,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             If it is interrupted before a round is complete. Later interruptions keep
             the complete rounds.
         ValueError
-            If a parameter, X or y is not as described; if a class has one row only
-            (nothing could speak for or against its label); if no class has a row to
+            If a parameter, X or y is not as described; if fewer than two labels
+            occur more than once; if no class has a row to
             spare for a planted label. If all candidates fail, the error of the first.
         """
         check_parameters(self)
@@ -361,7 +364,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             warnings.warn(
                 f"candidates that failed take no part: {'; '.join(failed)}.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _conclude(self, verdicts, codes):

@@ -13,6 +13,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from sknoisy._progress import progress
+from sknoisy._unjudged import Along
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -90,6 +91,9 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         entropy of the row over the probability of its label.
     suggested_labels_ : ndarray of shape (n_samples,)
         The most probable other label where the given one is judged wrong.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag. None if
+        ``pred_probs`` are given, which speak for or against such a label, too.
     confident_joint_ : ndarray of shape (n_classes, n_classes), dtype int64
         Estimated numbers of rows; rows = given label, columns = true one. Each row adds
         up to the number of rows with that label.
@@ -157,6 +161,14 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    _fitted_axes = {
+        "label_quality_": Along(("rows",)),
+        "confident_joint_": Along(("classes", "classes")),
+        "transition_matrix_": Along(("classes", "classes")),
+        "thresholds_": Along(("classes",), fill=np.nan),
+        "pred_probs_": Along(("rows", "classes")),
+    }
+
     def __init__(
         self,
         estimator=None,
@@ -198,8 +210,8 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, X, y or ``pred_probs`` is not as described, or if a class
-            has one row only and the classifier has to be fitted.
+            If a parameter, X, y or ``pred_probs`` is not as described, or if fewer
+            than two labels occur more than once and the classifier has to be fitted.
         """
         check_parameters(self)
         if y is None:

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from sknoisy._progress import progress
+from sknoisy._unjudged import Along
 from sknoisy._validation import (
     Interval,
     StrOptions,
@@ -182,6 +183,8 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Share of flagged rows.
     suggested_labels_ : ndarray of shape (n_samples,)
         The most probable other label where the given one is judged wrong.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     sieve_scores_ : ndarray of shape (n_samples,), dtype float64
         Loss of the given label minus the mean loss of all labels, averaged over the
         epochs.
@@ -249,6 +252,12 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    _fitted_axes = {
+        "sieve_scores_": Along(("rows",)),
+        "trajectories_": Along(("rows",)),
+        "prior_": Along(("classes",)),
+    }
+
     def __init__(
         self,
         estimator=None,
@@ -302,8 +311,8 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         TypeError
             If ``estimator`` is not a `NetClassifier`.
         ValueError
-            If a parameter, X or y is not as described, if a class has one row only
-            (nothing could speak for or against its label), or if the network has a
+            If a parameter, X or y is not as described, if fewer than two labels
+            occur more than once, or if the network has a
             criterion or masking of its own, which would not be used.
         """
         check_parameters(self)

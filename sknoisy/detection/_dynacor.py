@@ -7,6 +7,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from sknoisy._progress import progress
+from sknoisy._unjudged import Along
 from sknoisy._validation import (
     Interval,
     StrOptions,
@@ -129,6 +130,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     suggested_labels_ : ndarray of shape (n_samples,)
         The most probable other label of flagged rows, averaged over training, and the
         given label of all others.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
     trajectories_ : ndarray of shape (n_samples, n_epochs), dtype float32
         The recorded signal under the given labels, mean over the runs.
@@ -202,6 +205,11 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "eval_distance": [StrOptions({"euclidean", "cosine"})],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
+    }
+
+    _fitted_axes = {
+        "trajectories_": Along(("rows",)),
+        "corrupted_indices_": Along((), numbers_of="rows"),
     }
 
     def __init__(
@@ -280,8 +288,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             If it is interrupted before every label has been judged once. Later
             interruptions keep the trainings that were complete.
         ValueError
-            If a parameter, X or y is not as described, if a class has one row only
-            (nothing could speak for or against its label), or if there are too few
+            If a parameter, X or y is not as described, if fewer than two labels
+            occur more than once, or if there are too few
             rows for a single copy.
         """
         check_parameters(self)

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from sknoisy._progress import progress
+from sknoisy._unjudged import Along
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -101,6 +102,8 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     suggested_labels_ : ndarray of shape (n_samples,)
         The other class that the row is aligned with most, where the given one is
         judged wrong.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     estimator_ : transformer
         Fitted, if one was given.
     classes_ : ndarray of shape (n_classes,)
@@ -145,6 +148,10 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    _fitted_axes = {
+        "alignments_": Along(("rows", "classes")),
+    }
+
     def __init__(self, estimator=None, *, threshold=0.5, verbose=0, random_state=None):
         self.estimator = estimator
         self.threshold = threshold
@@ -167,8 +174,8 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, X or y is not as described; if a class has one row only
-            (nothing could speak for or against its label); if X has more than two
+            If a parameter, X or y is not as described; if fewer than two labels
+            occur more than once; if X has more than two
             dimensions and there is no ``estimator``.
         """
         check_parameters(self)

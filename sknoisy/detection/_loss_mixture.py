@@ -63,6 +63,8 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
         The most probable other label where the given one is judged wrong.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     losses_ : ndarray of shape (n_samples,), dtype float64
         Cross-entropy of the given labels, averaged over the epochs or out of fold.
     trajectories_ : ndarray of shape (n_samples, n_epochs), dtype float32
@@ -170,8 +172,8 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         RuntimeError
             If a network's training is interrupted before there is an epoch to keep.
         ValueError
-            If a parameter, X or y is not as described, or if a class has one row only
-            (nothing could speak for or against its label).
+            If a parameter, X or y is not as described, or if fewer than two labels
+            occur more than once.
         """
         check_parameters(self)
         seed = int(random_generator(self.random_state).integers(2**31))

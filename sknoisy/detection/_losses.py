@@ -6,6 +6,7 @@ from sklearn.utils import get_tags
 from skorch import NeuralNet
 
 from sknoisy._progress import progress
+from sknoisy._unjudged import Along
 from sknoisy._validation import check_rows_and_labels
 from sknoisy.detection._dynamics import record_dynamics
 from sknoisy.detection._out_of_fold import (
@@ -28,6 +29,11 @@ class LossesMixin(NetParamsMixin):
     Those of a network are averaged over its training; any other ``estimator`` predicts
     rows that it was not fitted on. The detector also has ``cv`` and ``n_jobs``.
     """
+
+    _fitted_axes = {
+        "losses_": Along(("rows",)),
+        "trajectories_": Along(("rows",)),
+    }
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -8,6 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from sknoisy._progress import progress
+from sknoisy._unjudged import Along
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -100,6 +101,8 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         By the transition matrix.
     suggested_labels_ : ndarray of shape (n_samples,)
         The other label with the most votes, where the given one is judged wrong.
+    unjudged_ : ndarray of shape (n_unjudged,), dtype int64
+        Rows whose label occurs once: they have the score 0.5 and no flag.
     transition_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
         P(given label | true class); rows = true class.
     class_prior_ : ndarray of shape (n_classes,), dtype float64
@@ -156,6 +159,12 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    _fitted_axes = {
+        "votes_": Along(("rows", "classes")),
+        "transition_matrix_": Along(("classes", "classes")),
+        "class_prior_": Along(("classes",)),
+    }
+
     def __init__(
         self,
         estimator=None,
@@ -191,8 +200,8 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, X or y is not as described; if a class has one row only
-            (nothing could speak for or against its label); if X has more than two
+            If a parameter, X or y is not as described; if fewer than two labels
+            occur more than once; if X has more than two
             dimensions and there is no ``estimator``.
         """
         check_parameters(self)

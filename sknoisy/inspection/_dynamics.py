@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy.base import unjudged_rows
+
 __all__ = ["DynamicsDisplay"]
 
 
@@ -70,7 +72,12 @@ class DynamicsDisplay:
             estimator = estimator[-1]
         check_is_fitted(estimator, ["trajectories_", "noise_mask_"])
         name = getattr(estimator, "signal", "logit_diff")
-        display = cls(estimator.trajectories_, estimator.noise_mask_, signal_name=name)
+        trajectories, mask = estimator.trajectories_, estimator.noise_mask_
+        if len(unjudged := unjudged_rows(estimator)):
+            # They took no part in the training.
+            trajectories = np.delete(trajectories, unjudged, axis=0)
+            mask = np.delete(mask, unjudged)
+        display = cls(trajectories, mask, signal_name=name)
         return display.plot(ax=ax)
 
     def plot(self, *, ax=None):

@@ -5,6 +5,7 @@ import operator
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy.base import unjudged_rows
 from sknoisy.mixture import BetaMixture, BMMLossSplitter
 
 __all__ = ["LossMixtureDisplay"]
@@ -120,7 +121,8 @@ class LossMixtureDisplay:
             needed = ["splitter_", "losses_"] if losses is None else ["splitter_"]
             _check_has(estimator, needed, "or give epoch if it has mixtures_")
             splitter = estimator.splitter_
-            losses = estimator.losses_ if losses is None else losses
+            if losses is None:
+                losses, noise_mask = _of_judged_rows(estimator, noise_mask)
         return cls(losses, splitter, noise_mask=noise_mask).plot(ax=ax)
 
     def plot(self, *, ax=None):
@@ -263,6 +265,16 @@ class LossMixtureDisplay:
             inner = line.get_ydata()[_N_POINTS // 10 : -_N_POINTS // 10]
             heights.append(inner.max())
         return 1.1 * max(heights, default=1.0)
+
+
+def _of_judged_rows(estimator, noise_mask):
+    """Return the losses, and what is known of the rows, without those not judged."""
+    losses, unjudged = estimator.losses_, unjudged_rows(estimator)
+    if len(unjudged):
+        if noise_mask is not None and len(noise_mask) == len(losses):
+            noise_mask = np.delete(np.asarray(noise_mask), unjudged)
+        losses = np.delete(losses, unjudged)
+    return losses, noise_mask
 
 
 def _splitter_of_epoch(estimator, epoch):

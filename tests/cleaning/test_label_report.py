@@ -41,6 +41,7 @@ def test_the_frame_says_what_the_detector_says():
         "predicted_label",
         "noise_probability",
         "suggested_label",
+        "is_judged",
     ]
     assert frame["is_label_issue"].dtype == bool
     assert frame["is_label_issue"].tolist() == [False, True, True, False, False, True]

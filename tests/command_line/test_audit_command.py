@@ -32,6 +32,21 @@ def no_detector(monkeypatch):
     monkeypatch.setattr("sknoisy.command_line._audit._judge", refuse)
 
 
+def test_labels_that_occur_once_are_named_and_the_rest_is_judged(tmp_path, capsys):
+    table, _ = easy_table()
+    table.loc[[3, 8], "kind"] = ["wasp", "hornet\x1b"]
+    path, page = tmp_path / "data.csv", tmp_path / "page.html"
+    issues = tmp_path / "issues.csv"
+    table.to_csv(path, index=False)
+    argv = ["audit", path, "--label", "kind", *FAST, "--out", page, "--issues", issues]
+    out = succeeds(capsys, argv)
+    assert "not judged: 2 labels that occur once (wasp, hornet\ufffd)\n" in out
+    assert "Labels that occur once" in page.read_text()
+    found = pd.read_csv(issues, index_col="row")
+    assert sorted(found.index[~found["is_judged"]]) == [3, 8]
+    assert found["is_label_issue"].sum() >= 4
+
+
 def test_wrong_labels_of_a_csv_are_shown_and_written(csv, capsys, tmp_path):
     table, wrong = easy_table()
     issues, page = tmp_path / "issues.csv", tmp_path / "page.html"
@@ -49,6 +64,7 @@ def test_wrong_labels_of_a_csv_are_shown_and_written(csv, capsys, tmp_path):
         "predicted_label",
         "noise_probability",
         "suggested_label",
+        "is_judged",
     ]
     assert set(wrong) <= set(found.index[:6])
     assert found["noise_probability"].is_monotonic_decreasing

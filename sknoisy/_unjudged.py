@@ -1,0 +1,123 @@
+"""Rows whose label occurs once: a detector judges the other rows, and says so."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import _safe_indexing, indexable
+
+from sknoisy._validation import RareClassError, params_of_rows
+
+__all__ = ["Along", "judges_the_rest"]
+
+
+class Along(NamedTuple):
+    """What the axes of a fitted array are, so that rows and classes can be put back.
+
+    Attributes
+    ----------
+    axes : tuple of {"rows", "classes"}
+        Of the first axes; any others stay as they are.
+    fill : float, default=0.0
+        What stands for a class that was set aside, where the axes are not classes
+        twice: then it gets the row and column of the identity. A row that was set
+        aside is NaN, or 0 in an array of integers.
+    numbers_of : {"rows", "classes"}, default=None
+        What the entries number, if they do.
+    """
+
+    axes: tuple[str, ...]
+    fill: float = 0.0
+    numbers_of: str | None = None
+
+
+def judges_the_rest(fit):
+    """Let ``fit`` of a detector judge all rows but those of classes that are too small.
+
+    The estimator is fitted on the other rows. Its results are then brought to the
+    length of y: a row that was set aside has the score 0.5 and no flag, keeps its
+    label, and stands in ``unjudged_``. Which other arrays have an entry for each row
+    or class, and how to fill them, is in the estimator's ``_fitted_axes``.
+
+    Parameters
+    ----------
+    fit : function
+        Of a detector; raises `RareClassError` before it trains anything.
+
+    Returns
+    -------
+    fit : function
+        Raises ValueError where fewer than two classes would be left.
+    """
+
+    @functools.wraps(fit)
+    def fit_on_the_rest(self, X, y, *args, **params):
+        vars(self).pop("_unjudged", None)
+        try:
+            return fit(self, X, y, *args, **params)
+        except RareClassError as error:
+            # Not that of a part, which has seen other rows.
+            if error.estimator is not self:
+                raise
+            classes, codes, is_rare = error.classes, error.codes, error.is_rare
+        _check_the_rest(self, codes, is_rare)
+        judged = np.flatnonzero(~is_rare)
+        params = params_of_rows(params, X, judged)
+        rows = _safe_indexing(indexable(X)[0], judged)
+        fit(self, rows, classes[codes[judged]], *args, **params)
+        _put_back(self, classes, codes, is_rare)
+        return self
+
+    return fit_on_the_rest
+
+
+def _check_the_rest(estimator, codes, is_rare):
+    n_left = len(np.unique(codes[~is_rare]))
+    if n_left < 2:
+        n_rare = len(np.unique(codes[is_rare]))
+        raise ValueError(
+            f"{type(estimator).__name__} needs at least two labels that occur twice or "
+            f"more; y has {n_left} such label(s), and {n_rare} that occur once. Merge "
+            "rare labels into common ones."
+        )
+
+
+def _put_back(estimator, classes, codes, is_rare):
+    """Bring what was fitted on the other rows to the length of y."""
+    own = vars(estimator)
+    kept = {
+        "rows": np.flatnonzero(~is_rare),
+        "classes": np.unique(codes[~is_rare]),
+    }
+    sizes = {"rows": len(codes), "classes": len(classes)}
+    for name, along in estimator._fitted_axes.items():
+        if name in own:
+            own[name] = _widened(own[name], along, kept, sizes)
+    rows = kept["rows"]
+    suggested = classes[codes]
+    suggested[rows] = estimator.suggested_labels_
+    scores = np.full(len(codes), 0.5)
+    scores[rows] = estimator.noise_scores_
+    mask = np.zeros(len(codes), dtype=bool)
+    mask[rows] = estimator.noise_mask_
+    estimator.noise_scores_, estimator.noise_mask_ = scores, mask
+    estimator.suggested_labels_, estimator.classes_ = suggested, classes
+    estimator._unjudged = np.flatnonzero(is_rare)
+
+
+def _widened(values, along, kept, sizes):
+    """Return an array with the rows and classes that were set aside."""
+    if along.numbers_of is not None:
+        values = kept[along.numbers_of][values]
+    axes = along.axes
+    if not axes:
+        return values
+    shape = [sizes[axis] for axis in axes] + list(values.shape[len(axes) :])
+    if axes == ("classes", "classes"):
+        full = np.eye(*shape, dtype=values.dtype)
+    else:
+        full = np.full(shape, along.fill, dtype=values.dtype)
+    if axes[0] == "rows" and values.dtype.kind == "f":
+        full[np.setdiff1d(np.arange(sizes["rows"]), kept["rows"])] = np.nan
+    full[np.ix_(*(kept[axis] for axis in axes))] = values
+    return full
