@@ -73,7 +73,7 @@ print(report.by_class.round(2).to_string())
 # The rows are those of the frame, under their names: a join shows labels and columns
 # side by side. The last column is what a real table does not tell: the true outcome.
 
-suspects = report.frame.sort_values("noise_probability", ascending=False).head(5)
+suspects = report.frame.sort_values("suspicion", ascending=False).head(5)
 shown = suspects[["given_label", "suggested_label"]].join([X, y_true])
 print(shown.to_string())
 

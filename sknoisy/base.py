@@ -16,6 +16,7 @@ __all__ = [
     "NoiseScoresMixin",
     "TrainingInterrupted",
     "judge_of",
+    "scores_are_probabilities",
     "suggest_labels",
     "unjudged_rows",
 ]
@@ -28,14 +29,32 @@ class TrainingInterrupted(RuntimeError):
     """Training was interrupted too early to be of use."""
 
 
+class _OrderOnly:
+    """False once fitted: for scores that are an order and no probabilities.
+
+    No data descriptor, so that a class may have a property of this name, and ``fit``
+    may set an attribute. Files that were saved before it existed get False too.
+    """
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        check_is_fitted(instance, "noise_scores_")
+        return False
+
+
 class NoiseScoresMixin:
     """What every estimator says that judges the labels given to ``fit``.
 
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        In [0, 1], larger = more suspicious; where the estimator says so, the estimated
-        probability that the given label is wrong.
+        In [0, 1], larger = more suspicious; where ``scores_are_probabilities_``, the
+        estimated probability that the given label is wrong.
+    scores_are_probabilities_ : bool
+        Whether the scores are probabilities: of the rows with a score of 0.7, seven in
+        ten have a wrong label, if labels are wrong at random. Else they are an order
+        only. False for a class that says nothing of it.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         True where the label is judged wrong.
     noise_rate_ : float
@@ -47,6 +66,8 @@ class NoiseScoresMixin:
         They have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
     """
+
+    scores_are_probabilities_ = _OrderOnly()
 
     # Whether noise_mask_ is noise_scores_ > 0.5, whatever the data. With another rule,
     # flagged rows need not come first in the ranking.
@@ -402,6 +423,23 @@ def unjudged_rows(judge):
         Its ``unjudged_``; empty for a detector that has no such attribute.
     """
     return np.array(getattr(judge, "unjudged_", ()), dtype=np.int64)
+
+
+def scores_are_probabilities(judge):
+    """Return whether the scores of what judged labels are probabilities.
+
+    Parameters
+    ----------
+    judge : estimator
+        Fitted: a detector, a robust classifier, or a pipeline that ends in one.
+
+    Returns
+    -------
+    flag : bool
+        False for an estimator of another origin that does not say.
+    """
+    judge = judge[-1] if isinstance(judge, Pipeline) else judge
+    return bool(getattr(judge, "scores_are_probabilities_", False))
 
 
 def _in_kind_of(y, labels):

@@ -104,6 +104,8 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         say after the last epoch.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         One minus that. Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float

@@ -112,8 +112,10 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        Posterior probability that the given label is wrong, by the losses after the
-        last epoch. Larger = more suspicious.
+        Posterior of the component with the larger losses, after the last epoch. Larger
+        = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float

@@ -39,6 +39,8 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         1 minus the average at the given label, as a share of the row's sum. Larger =
         more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float

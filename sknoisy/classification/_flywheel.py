@@ -94,8 +94,10 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
     lam_ : float
         The λ in use.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        How likely each given label is wrong: corrupt, and not the true one by chance.
-        Larger = more suspicious.
+        What the model takes for the probability that the label is wrong: corrupt, and
+        not the true one by chance. Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float

@@ -72,6 +72,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         1 minus the target at the given label, or minus its predicted probability where
         no target was estimated. Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float

@@ -54,8 +54,9 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        1 minus the predicted probability of the given label. Larger = more suspicious;
-        not calibrated.
+        1 minus the predicted probability of the given label. Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float

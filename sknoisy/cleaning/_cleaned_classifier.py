@@ -23,7 +23,12 @@ from sknoisy._validation import (
     check_parameters,
     encode_labels,
 )
-from sknoisy.base import NoiseScoresMixin, judge_of, unjudged_rows
+from sknoisy.base import (
+    NoiseScoresMixin,
+    judge_of,
+    scores_are_probabilities,
+    unjudged_rows,
+)
 
 __all__ = ["CleanedClassifier"]
 
@@ -85,6 +90,8 @@ class CleanedClassifier(
         The fitted clone.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         The detector's. Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        Whether they are probabilities of a wrong label, as the detector says.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         True where the detector judges the label wrong.
     noise_rate_ : float
@@ -264,6 +271,12 @@ class CleanedClassifier(
         """
         check_is_fitted(self, "classifier_")
         return self.classifier_.transform(X)
+
+    @property
+    def scores_are_probabilities_(self):
+        """Whether the detector's scores are probabilities of a wrong label, bool."""
+        check_is_fitted(self, "noise_scores_")
+        return scores_are_probabilities(self.detector_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

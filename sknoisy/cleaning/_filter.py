@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknoisy._validation import (
     HasMethods,
@@ -13,7 +13,12 @@ from sknoisy._validation import (
     check_parameters,
     encode_labels,
 )
-from sknoisy.base import NoiseDetectorMixin, judge_of, unjudged_rows
+from sknoisy.base import (
+    NoiseDetectorMixin,
+    judge_of,
+    scores_are_probabilities,
+    unjudged_rows,
+)
 
 __all__ = ["NoisyLabelFilter"]
 
@@ -45,6 +50,8 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         The fitted clone.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         The detector's. Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        Whether they are probabilities of a wrong label, as the detector says.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         True for the rows that are dropped.
     noise_rate_ : float
@@ -148,6 +155,12 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
             self.noise_mask_
         ]
         return self
+
+    @property
+    def scores_are_probabilities_(self):
+        """Whether the detector's scores are probabilities of a wrong label, bool."""
+        check_is_fitted(self, "noise_scores_")
+        return scores_are_probabilities(self.detector_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,13 +1,14 @@
 """What a detector found, as a table and as a page for a colleague."""
 
+import csv
+import warnings
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array
-from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_scalar
@@ -15,13 +16,18 @@ from sklearn.utils.validation import check_consistent_length
 
 from sknoisy._regular_files import written_in_one_step
 from sknoisy._validation import encode_labels
-from sknoisy.base import judge_of, unjudged_rows
+from sknoisy.base import judge_of, scores_are_probabilities, unjudged_rows
+from sknoisy.cleaning._report_csv import named_index, without_formulas
 from sknoisy.cleaning._report_page import full_page, summary_fragment
+from sknoisy.cleaning._report_rates import NO_INTERVAL, rate_estimates
 
 __all__ = ["LabelReport", "label_report"]
 
+# The column of the scores, by whether they are probabilities.
+_SCORE_NAMES = {True: "noise_probability", False: "suspicion"}
 
-def label_report(detector, X, y, *, confidence=0.95):
+
+def label_report(detector, X, y, *, confidence="deprecated"):
     """Return a report of the labels that a detector finds suspicious.
 
     Parameters
@@ -36,8 +42,11 @@ def label_report(detector, X, y, *, confidence=0.95):
         show no features.
     y : array-like of shape (n_samples,)
         The given labels, of any kind.
-    confidence : float in (0, 1), default=0.95
-        Of the interval of the noise rate.
+    confidence : float, default="deprecated"
+        Has no effect: the interval of the noise rate that it belonged to was wrong.
+
+        .. deprecated:: 0.2
+            It will be removed in 0.3.
 
     Returns
     -------
@@ -46,8 +55,8 @@ def label_report(detector, X, y, *, confidence=0.95):
     Raises
     ------
     ValueError
-        If X and y differ in length, a label is missing, X is None although the
-        detector must be fitted, or ``confidence`` is not in (0, 1).
+        If X and y differ in length, a label is missing, or X is None although the
+        detector must be fitted.
     TypeError
         If what was given as detector does not judge labels.
     ImportError
@@ -60,16 +69,11 @@ def label_report(detector, X, y, *, confidence=0.95):
 
     Notes
     -----
-    The interval of the noise rate is Wilson's [1]_, around the rate that the detector
-    estimates. Read it so: if the detector is right on average, the noise rate of the
-    source that these rows were drawn from lies within it. It says nothing about a
-    detector that flags too many or too few rows. To learn that, look at some rows.
-
-    References
-    ----------
-    .. [1] E. B. Wilson, "Probable inference, the law of succession, and statistical
-       inference", Journal of the American Statistical Association 22, 1927.
-       doi:10.1080/01621459.1927.10502953
+    There is no interval of the noise rate. One that accounts for the number of rows
+    does not know whether the detector judges rightly, which matters more. The report
+    gives the range of several estimates instead. People or rules that err in the same
+    way again and again make all of them too low. To learn the rate, look at rows that
+    were drawn at random.
 
     Examples
     --------
@@ -81,19 +85,18 @@ def label_report(detector, X, y, *, confidence=0.95):
     >>> detector = LossMixtureDetector(LogisticRegression(C=0.1), random_state=0)
     >>> report = label_report(detector, X, y_noisy)
     >>> report
-    LabelReport(1797 rows, 10 classes, 444 flagged, noise rate 0.28 (0.26 to 0.30))
+    LabelReport(1797 rows, 10 classes, 444 flagged, noise rate between 0.25 and 0.28)
     >>> report.frame.loc[0, ["given_label", "suggested_label"]].tolist()
     [0, 0]
     """
     pd = _pandas()
-    check_scalar(
-        confidence,
-        "confidence",
-        Real,
-        min_val=0,
-        max_val=1,
-        include_boundaries="neither",
-    )
+    if confidence != "deprecated":
+        warnings.warn(
+            "confidence has no effect and will be removed in 0.3: the report has no "
+            "interval of the noise rate any more.",
+            FutureWarning,
+            stacklevel=2,
+        )
     classes, codes = encode_labels(y)
     if not len(codes):
         raise ValueError("y is empty; a report needs at least one row.")
@@ -118,19 +121,18 @@ def label_report(detector, X, y, *, confidence=0.95):
             "label_quality": 1 - scores,
             "given_label": given,
             "predicted_label": _predicted(judge, suggested, is_judged),
-            "noise_probability": scores,
+            _SCORE_NAMES[scores_are_probabilities(judge)]: scores,
             "suggested_label": suggested,
             "is_judged": is_judged,
         },
         index=_index_of(X, y),
     )
-    rate = float(judge.noise_rate_)
     return LabelReport(
         frame=frame,
         classes=classes,
-        noise_rate=rate,
-        noise_rate_interval=wilson_interval(rate, len(given), confidence),
-        confidence=float(confidence),
+        noise_rate=float(judge.noise_rate_),
+        noise_rate_estimates=rate_estimates(judge, codes),
+        scores_are_probabilities=scores_are_probabilities(judge),
         detector_name=type(judge).__name__,
         X=X,
     )
@@ -149,11 +151,14 @@ class LabelReport:
         it has one. Columns, the first four as in cleanlab:
 
         - is_label_issue: whether the label is judged wrong,
-        - label_quality: ``1 - noise_probability``, larger = better,
+        - label_quality: 1 minus the score, larger = better,
         - given_label: the label in y,
         - predicted_label: the most probable class where the detector keeps class
           probabilities (``pred_probs_``), else as suggested_label,
-        - noise_probability: the detector's ``noise_scores_``, larger = more suspicious,
+        - noise_probability, or suspicion: the score, which is the detector's
+          ``noise_scores_``, larger = more suspicious. It is called a probability where
+          it is one, by the detector's ``scores_are_probabilities_``; a suspicion is an
+          order only,
         - suggested_label: what the label should be; the given one where it is not
           judged wrong,
         - is_judged: False where the label occurs once, so that no other row speaks
@@ -162,10 +167,12 @@ class LabelReport:
         The sorted labels.
     noise_rate : float
         The detector's estimate of the share of wrong labels.
-    noise_rate_interval : tuple of two floats
-        Wilson's interval around it; `label_report` says what it means.
-    confidence : float
-        Of the interval.
+    noise_rate_estimates : dict of str to float
+        That estimate and others, by what was counted: the labels judged wrong, those
+        that the detector's class probabilities predict otherwise, and the same of each
+        detector that takes part in a combination.
+    scores_are_probabilities : bool
+        What the detector says of its scores.
     detector_name : str
     X : array-like of shape (n_samples, ...) or None
         What was given to `label_report`: the same object, no copy.
@@ -178,10 +185,20 @@ class LabelReport:
     frame: Any
     classes: np.ndarray
     noise_rate: float
-    noise_rate_interval: tuple[float, float]
-    confidence: float
+    noise_rate_estimates: dict[str, float]
+    scores_are_probabilities: bool
     detector_name: str
     X: Any = None
+
+    @property
+    def noise_rate_interval(self):
+        """Not there: raises AttributeError, which says why."""
+        raise AttributeError(NO_INTERVAL)
+
+    @property
+    def score_name(self):
+        """Name of the column of scores: "noise_probability" or "suspicion"."""
+        return _SCORE_NAMES[self.scores_are_probabilities]
 
     @property
     def confusion(self):
@@ -202,8 +219,9 @@ class LabelReport:
     def by_class(self):
         """Rows and flagged rows of each given label, a DataFrame.
 
-        Columns: n_rows, n_flagged, share_flagged, mean_noise_probability, and
-        top_suggestion, the other label suggested most often (None without any).
+        Columns: n_rows, n_flagged, share_flagged, mean_noise_probability or
+        mean_suspicion, and top_suggestion, the other label suggested most often (None
+        without any).
         """
         pd = _pandas()
         _, given = encode_labels(self.frame["given_label"], self.classes)
@@ -212,7 +230,7 @@ class LabelReport:
         n_flagged = np.bincount(
             given[self.frame["is_label_issue"]], minlength=n_classes
         )
-        scores = np.bincount(given, self.frame["noise_probability"], n_classes)
+        scores = np.bincount(given, self.frame[self.score_name], n_classes)
         others = self._counts()
         others.setdiag(0)
         has_other, best = others.sum(axis=1) > 0, others.argmax(axis=1)
@@ -226,7 +244,7 @@ class LabelReport:
                 "n_rows": n_rows,
                 "n_flagged": n_flagged,
                 "share_flagged": n_flagged / n_rows,
-                "mean_noise_probability": scores / n_rows,
+                f"mean_{self.score_name}": scores / n_rows,
                 # As objects, or numbers beside None turn into floats.
                 "top_suggestion": pd.Series(top, index=index, dtype=object),
             },
@@ -266,21 +284,48 @@ class LabelReport:
             If X has another number of rows, or ``max_rows`` is negative.
         """
         check_scalar(max_rows, "max_rows", Integral, min_val=0)
-        path = Path(path)
         X = self.X if X is None else X
         if X is not None:
             check_consistent_length(X, self.frame)
-        page = full_page(self, self._counts(), X, max_rows)
-        try:
-            with written_in_one_step(path, overwrite=overwrite) as draft:
-                # A lone surrogate has no UTF-8 form, and is no reason to lose the page.
-                draft.write_text(page, encoding="utf-8", errors="replace")
-        except FileExistsError as error:
-            raise FileExistsError(
-                f"{path} is there already; pass overwrite=True to replace it, or "
-                "another path."
-            ) from error
-        return path
+        return _write(path, full_page(self, self._counts(), X, max_rows), overwrite)
+
+    def to_csv(self, path, *, escape_formulas=True, overwrite=False):
+        """Write all rows as CSV in UTF-8, the most suspicious first.
+
+        The index of ``frame`` comes first, as "row" if it has no name.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Of the file to write, such as "issues.csv".
+        escape_formulas : bool, default=True
+            True writes a ``'`` in front of texts that begin with ``=``, ``+``, ``-``,
+            ``@``, a tab or a carriage return, and of such names of columns: a
+            spreadsheet would run them as formulas. Numbers stay as they are, those
+            that are written as text too. False writes every text as it stands.
+        overwrite : bool, default=False
+            True replaces a file that is there.
+
+        Returns
+        -------
+        path : pathlib.Path
+
+        Raises
+        ------
+        FileExistsError
+            If there is a file and ``overwrite`` is False. It is left as it is.
+        """
+        order = np.argsort(-self.frame[self.score_name].to_numpy(), kind="stable")
+        rows = named_index(self.frame.iloc[order])
+        # Not reset_index: a level may be called like a column.
+        levels = rows.index.to_frame(index=False)
+        rows = _pandas().concat([levels, rows.reset_index(drop=True)], axis=1)
+        rows = without_formulas(rows) if escape_formulas else rows
+        text = rows.to_csv(index=False)
+        if "\r" in text:
+            # Without quotes it would end the line for most readers.
+            text = rows.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+        return _write(path, text, overwrite)
 
     def _counts(self):
         """Rows by given and suggested label, sparse: there may be many classes."""
@@ -291,37 +336,30 @@ class LabelReport:
         return coo_array((ones, (given, suggested)), shape=shape).tocsr()
 
     def __repr__(self):
-        low, high = self.noise_rate_interval
+        rates = self.noise_rate_estimates.values()
+        low, high = f"{min(rates):.2f}", f"{max(rates):.2f}"
+        rate = f"about {low}" if low == high else f"between {low} and {high}"
         return (
             f"LabelReport({len(self.frame)} rows, {len(self.classes)} classes, "
-            f"{self.frame['is_label_issue'].sum()} flagged, noise rate "
-            f"{self.noise_rate:.2f} ({low:.2f} to {high:.2f}))"
+            f"{self.frame['is_label_issue'].sum()} flagged, noise rate {rate})"
         )
 
     def _repr_html_(self):
         return summary_fragment(self)
 
 
-def wilson_interval(share, n_samples, confidence=0.95):
-    """Return Wilson's interval of a share.
-
-    Parameters
-    ----------
-    share : float in [0, 1]
-        Observed among ``n_samples``.
-    n_samples : int >= 1
-    confidence : float in (0, 1), default=0.95
-
-    Returns
-    -------
-    low, high : float
-        Within [0, 1]; not empty even if the share is 0 or 1.
-    """
-    z2 = norm.isf((1 - confidence) / 2) ** 2 / n_samples
-    middle = (share + z2 / 2) / (1 + z2)
-    half = np.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
-    # Rounding must not take a bound past 0 or 1.
-    return float(max(0, middle - half)), float(min(1, middle + half))
+def _write(path, text, overwrite):
+    path = Path(path)
+    try:
+        with written_in_one_step(path, overwrite=overwrite) as draft:
+            # A lone surrogate has no UTF-8 form, and is no reason to lose the page.
+            draft.write_text(text, encoding="utf-8", errors="replace", newline="")
+    except FileExistsError as error:
+        raise FileExistsError(
+            f"{path} is there already; pass overwrite=True to replace it, or another "
+            "path."
+        ) from error
+    return path
 
 
 def _is_fitted_on(detector, given):

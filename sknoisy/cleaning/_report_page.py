@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.utils import _safe_indexing
 
+from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
+
 if TYPE_CHECKING:
     from sknoisy.cleaning._report import LabelReport
 
@@ -24,6 +26,14 @@ _MAX_COLUMNS = 20
 _MAX_UNJUDGED = 50
 _MAX_TEXT = 500
 _MAX_SIDE = 128
+
+# What the scores are, by whether they are probabilities.
+SCORE_HEAD = {True: "probability of a wrong label", False: "suspicion"}
+_SCORES = {
+    True: "The probability of a wrong label is right on average if labels are wrong at "
+    "random.",
+    False: "The suspicion, from 0 to 1, puts the rows in order. It is no probability.",
+}
 
 # Characters that HTML forbids even as references, and halves of surrogate pairs.
 _FORBIDDEN = re.compile(
@@ -161,7 +171,6 @@ def displayable(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _summary(report: LabelReport) -> str:
-    low, high = report.noise_rate_interval
     frame = report.frame
     n_flagged = int(frame["is_label_issue"].sum())
     shares = {
@@ -169,8 +178,7 @@ def _summary(report: LabelReport) -> str:
         "Rows": f"{len(frame):,}",
         "Classes": f"{len(report.classes):,}",
         "Labels judged wrong": f"{n_flagged:,} ({n_flagged / len(frame):.1%})",
-        "Noise rate": f"{report.noise_rate:.1%} "
-        f"({report.confidence:.0%} interval: {low:.1%} to {high:.1%})",
+        "Noise rate": escape(rate_in_words(report.noise_rate_estimates)),
     }
     n_unjudged = len(report.unjudged)
     if n_unjudged:
@@ -180,9 +188,9 @@ def _summary(report: LabelReport) -> str:
     )
     return (
         f"<dl>\n{terms}</dl>\n"
-        "<p>The noise rate is the share of wrong labels that the detector estimates. "
-        "The interval accounts for the number of rows, not for a detector that judges "
-        "wrongly: look at some of the rows before you change their labels.</p>\n"
+        "<p>The noise rate is the share of wrong labels. It is estimated, and "
+        f"{CAVEAT}: look at some of the rows before you change their labels.</p>\n"
+        f"<p>{_SCORES[report.scores_are_probabilities]}</p>\n"
     )
 
 
@@ -217,14 +225,16 @@ def _count(count: int, is_same: bool, most: int) -> str:
 
 
 def _classes(report: LabelReport) -> str:
-    head = ["given", "rows", "judged wrong", "share", "mean noise probability"]
+    score = f"mean {SCORE_HEAD[report.scores_are_probabilities]}"
+    head = ["given", "rows", "judged wrong", "share", score]
     body = []
-    for name, row in zip(report.classes, report.by_class.itertuples(), strict=True):
+    by_class = report.by_class.rename(columns={f"mean_{report.score_name}": "score"})
+    for name, row in zip(report.classes, by_class.itertuples(), strict=True):
         suggestion = "none" if row.top_suggestion is None else row.top_suggestion
         body.append(
             f'<tr><th scope="row">{escape(name)}</th><td>{row.n_rows:,}</td>'
             f"<td>{row.n_flagged:,}</td><td>{row.share_flagged:.1%}</td>"
-            f"<td>{row.mean_noise_probability:.3f}</td>"
+            f"<td>{row.score:.3f}</td>"
             f"<td>{escape(suggestion)}</td></tr>\n"
         )
     return _table(
@@ -236,7 +246,7 @@ def _classes(report: LabelReport) -> str:
 
 
 def _rows(report: LabelReport, X: Any, max_rows: int) -> str:
-    scores = report.frame["noise_probability"].to_numpy()
+    scores = report.frame[report.score_name].to_numpy()
     index = np.argsort(-scores, kind="stable")[:max_rows]
     if not len(index):
         return "<p>No rows are shown.</p>\n"
@@ -248,13 +258,13 @@ def _rows(report: LabelReport, X: Any, max_rows: int) -> str:
             f'<tr><th scope="row">{escape(report.frame.index[place])}</th>'
             f"<td>{escape(row['given_label'])}</td>"
             f"<td>{escape(row['suggested_label'])}</td>"
-            f"<td>{row['noise_probability']:.3f}</td>"
+            f"<td>{scores[place]:.3f}</td>"
             f"<td>{'yes' if row['is_label_issue'] else 'no'}</td>{cells}</tr>\n"
         )
-    head = ["row", "given", "suggested", "noise probability", "judged wrong"]
+    score = SCORE_HEAD[report.scores_are_probabilities]
+    head = ["row", "given", "suggested", score, "judged wrong"]
     caption = (
-        f"The {len(index):,} of {len(scores):,} rows with the largest noise "
-        f"probability.{note}"
+        f"The {len(index):,} of {len(scores):,} rows with the largest {score}.{note}"
     )
     return _table("Most suspicious rows", caption, [*head, *names], body)
 

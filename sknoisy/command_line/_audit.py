@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sknoisy.cleaning._report_page import SCORE_HEAD
+from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
 from sknoisy.command_line._columns import NumberTable, to_numbers
 from sknoisy.command_line._errors import CommandError, refusals
 from sknoisy.command_line._files import (
@@ -68,7 +70,7 @@ def audit(args: argparse.Namespace) -> str:
                 report.to_html(draft, X=shown)
     if args.issues:
         with written_in_one_step(Path(args.issues), args.force, "--issues") as draft:
-            _write_issues(report.frame, draft)
+            report.to_csv(draft, escape_formulas=not args.no_escape_formulas)
     lines = _summary(path, args, report, table, left_out, detector)
     lines += [f"wrote {path}" for path, _ in outputs.values()]
     return "\n".join(lines)
@@ -119,15 +121,6 @@ def _report(detector: Any, table: NumberTable, labels: Any) -> Any:
     return sknoisy.label_report(detector, table.values, labels)
 
 
-def _write_issues(frame: Any, path: Path) -> None:
-    order = np.argsort(-frame["noise_probability"].to_numpy(), kind="stable")
-    names = [
-        f"row_{level}" if name is None and level else name or "row"
-        for level, name in enumerate(frame.index.names)
-    ]
-    frame.iloc[order].to_csv(path, index_label=names, encoding="utf-8")
-
-
 def _summary(
     path: Path,
     args: argparse.Namespace,
@@ -138,7 +131,6 @@ def _summary(
 ) -> list[str]:
     n_rows, frame = len(report.frame), report.frame
     n_flagged = int(frame["is_label_issue"].sum())
-    low, high = report.noise_rate_interval
     used = [f"{len(names)} {kind}" for kind, names in table.kinds.items() if names]
     lines = [
         f"{path}: {n_rows:,} rows, {len(report.classes):,} classes in {args.label!r}",
@@ -151,10 +143,9 @@ def _summary(
         f"detector: {args.detector}{_shares(detector)}",
         f"flagged: {n_flagged:,} labels ({n_flagged / n_rows:.1%})",
         *_not_judged(report),
-        f"noise rate: {report.noise_rate:.1%} ({report.confidence:.0%} interval: "
-        f"{low:.1%} to {high:.1%})",
+        f"noise rate: {rate_in_words(report.noise_rate_estimates)}; {CAVEAT}",
         "",
-        *_most_suspicious(frame),
+        *_most_suspicious(report),
     ]
 
 
@@ -183,9 +174,11 @@ def _shares(detector: Any) -> str:
     return f" ({', '.join(shares)})"
 
 
-def _most_suspicious(frame: Any) -> list[str]:
-    order = np.argsort(-frame["noise_probability"].to_numpy(), kind="stable")
-    cells = [("row", "given", "suggested", "noise probability", "flagged")]
+def _most_suspicious(report: Any) -> list[str]:
+    frame, scores = report.frame, report.frame[report.score_name].to_numpy()
+    order = np.argsort(-scores, kind="stable")
+    head = SCORE_HEAD[report.scores_are_probabilities]
+    cells = [("row", "given", "suggested", head, "flagged")]
     for place in order[:_N_SHOWN]:
         row = frame.iloc[place]
         cells.append(
@@ -193,7 +186,7 @@ def _most_suspicious(frame: Any) -> list[str]:
                 _short(frame.index[place]),
                 _short(row["given_label"]),
                 _short(row["suggested_label"]),
-                f"{row['noise_probability']:.3f}",
+                f"{scores[place]:.3f}",
                 "yes" if row["is_label_issue"] else "no",
             )
         )

@@ -128,6 +128,12 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
         help="write all rows, the most suspicious first, with scores and suggested "
         "labels, to this file",
     )
+    parser.add_argument(
+        "--no-escape-formulas",
+        action="store_true",
+        help="in --issues, write texts that a spreadsheet takes for formulas as they "
+        "are, without a ' in front",
+    )
 
 
 def _add_inject(commands: argparse._SubParsersAction) -> None:

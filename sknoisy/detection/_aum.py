@@ -63,6 +63,8 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         1 / (1 + exp((AUM − t) / s)) with t the threshold and s the interquartile range
         of the extra class's AUM; the smallest over the runs in which the row had its
         own label. Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``: below the threshold in every such run.
     noise_rate_ : float

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.special import expit
 from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknoisy._progress import progress
 from sknoisy._validation import (
@@ -20,7 +20,7 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin
+from sknoisy.base import NoiseDetectorMixin, scores_are_probabilities
 from sknoisy.detection._combination import normal_scores
 from sknoisy.detection._competition import Competition
 from sknoisy.detection._competitors import default_detectors
@@ -84,6 +84,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         1 / (1 + exp(t − s)), with s the weighted sum of the candidates' scores, each as
         the normal quantile of its rank, and t the threshold. Larger = more suspicious;
         no probability. With "select", the scores of the best candidate.
+    scores_are_probabilities_ : bool
+        False, as they are an order. With "select", what the best candidate says.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``: as many rows as the candidates flag, in their weighted
         geometric mean. With "select", what the best candidate flags.
@@ -269,6 +271,14 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         self._warn_of_failures()
         self._conclude(competition.given, codes)
         return self
+
+    @property
+    def scores_are_probabilities_(self):
+        """Whether the scores are a single candidate's probabilities, bool."""
+        check_is_fitted(self, "noise_scores_")
+        # The scores of one that was selected are taken as they are.
+        judges = [detector for _, detector in self.detectors_]
+        return self.strategy == "select" and scores_are_probabilities(judges[0])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -78,6 +78,8 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         ``1 - label_quality_``, but for last digits that keep qualities near 0 apart:
         in the order of the quality. Larger = more suspicious; no probability.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         What ``filter_by`` flags. It counts labels class by class, so that a flagged
         label may have a smaller score than one that is not flagged.

@@ -174,8 +174,9 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        1 / (1 + exp(−s)) of ``sieve_scores_``. Larger = more suspicious; no
-        probability.
+        1 / (1 + exp(−s)) of ``sieve_scores_``. Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``sieve_scores_`` above 0, but for a tolerance of 1e-6, or of 2e-8 for each
         class if there are more than 50; which is ``noise_scores_ > 0.5``.

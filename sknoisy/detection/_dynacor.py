@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._progress import progress
 from sknoisy._unjudged import Along
@@ -119,6 +120,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         label is wrong, if wrong labels are as easy to see as planted ones; where
         people or rules err in a systematic way it is too low. "cluster": assignment
         to the noisy cluster, which is an order and no probability.
+    scores_are_probabilities_ : bool
+        True with "calibrated", False with "cluster".
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         "calibrated": as many rows as the network, on average over its training, would
         give another label, those with the highest scores. "cluster":
@@ -429,8 +432,16 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         """Turn the one signal round that is larger for wrong labels, and back."""
         return -trajectories if self.signal == "loss" else trajectories
 
+    @property
+    def scores_are_probabilities_(self):
+        """Whether the scores were calibrated, bool."""
+        check_is_fitted(self, "noise_scores_")
+        return not hasattr(self, "encoder_")
+
     def _calibrate(self, best, codes):
         """Judge by the mean signal and the distribution of planted labels'."""
+        # An earlier fit may have clustered.
+        vars(self).pop("encoder_", None)
         n_classes = len(self.classes_)
         signal, proba = best.given_signal, best.given_proba
         calibration = best.calibrate(n_classes)

@@ -95,6 +95,8 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         How likely the alignment with the given class belongs to the smaller component.
         Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 1 - threshold``.
     noise_rate_ : float

@@ -55,8 +55,9 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        Posterior probability of the component with the larger losses: that the given
-        label is wrong. Larger = more suspicious.
+        Posterior of the component with the larger losses. Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float

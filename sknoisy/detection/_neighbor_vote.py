@@ -94,7 +94,9 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         Of all neighbours; each row has length 1.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         From the share of rounds in which the label was flagged, then its lack of votes.
-        Larger = more suspicious; no probability.
+        Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``: flagged in more than half of the rounds.
     noise_rate_ : float

@@ -108,8 +108,9 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        ℓ / (ℓ + t) of the loss ℓ and the threshold t. Larger = more suspicious; no
-        probability.
+        ℓ / (ℓ + t) of the loss ℓ and the threshold t. Larger = more suspicious.
+    scores_are_probabilities_ : bool
+        False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         The share R with the largest losses, of equal ones the first; which is
         ``noise_scores_ > 0.5``.

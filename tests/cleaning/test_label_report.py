@@ -5,10 +5,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from known_detector import FITS, KnownDetector
-from scipy.stats import binomtest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -18,9 +15,10 @@ from sknoisy import (
     ConfidentLearningDetector,
     LabelReport,
     LossMixtureDetector,
+    NoisyLabelFilter,
     label_report,
 )
-from sknoisy.cleaning._report import wilson_interval
+from sknoisy.cleaning._report_rates import rate_in_words
 
 SCORES = np.array([0.1, 0.9, 0.6, 0.25, 0.0, 0.7])
 LABELS = np.array(["ant", "bee", "ant", "bee", "cat", "ant"])
@@ -32,20 +30,27 @@ def no_fits():
     FITS.clear()
 
 
-def test_the_frame_says_what_the_detector_says():
-    frame = label_report(KnownDetector(), X, LABELS).frame
+@pytest.mark.parametrize(
+    ("calibrated", "score"), [(False, "suspicion"), (True, "noise_probability")]
+)
+def test_the_frame_says_what_the_detector_says(calibrated, score):
+    report = label_report(KnownDetector(calibrated=calibrated), X, LABELS)
+    assert report.scores_are_probabilities is calibrated
+    assert report.score_name == score
+    frame = report.frame
     assert frame.columns.tolist() == [
         "is_label_issue",
         "label_quality",
         "given_label",
         "predicted_label",
-        "noise_probability",
+        score,
         "suggested_label",
         "is_judged",
     ]
     assert frame["is_label_issue"].dtype == bool
     assert frame["is_label_issue"].tolist() == [False, True, True, False, False, True]
-    assert frame["noise_probability"].tolist() == SCORES.tolist()
+    assert frame[score].tolist() == SCORES.tolist()
+    assert f"mean_{score}" in report.by_class
     np.testing.assert_allclose(frame["label_quality"], 1 - SCORES, rtol=1e-15)
     assert frame["given_label"].tolist() == LABELS.tolist()
     suggested = ["ant", "cat", "bee", "bee", "cat", "bee"]
@@ -63,15 +68,71 @@ def test_the_prediction_is_the_most_probable_class_where_it_is_known(blobs):
 
 
 def test_what_the_report_knows():
-    report = label_report(KnownDetector(rate=0.4), X, LABELS, confidence=0.9)
+    report = label_report(KnownDetector(rate=0.4), X, LABELS)
     assert isinstance(report, LabelReport)
     assert report.classes.tolist() == ["ant", "bee", "cat"]
-    assert report.noise_rate == 0.4 and report.confidence == 0.9
-    assert report.noise_rate_interval == wilson_interval(0.4, 6, 0.9)
+    assert report.noise_rate == 0.4
+    assert report.noise_rate_estimates == {
+        "labels judged wrong": 0.5,
+        "the detector's estimate": 0.4,
+    }
     assert report.detector_name == "KnownDetector" and report.X is X
     assert repr(report) == (
-        "LabelReport(6 rows, 3 classes, 3 flagged, noise rate 0.40 (0.16 to 0.71))"
+        "LabelReport(6 rows, 3 classes, 3 flagged, noise rate between 0.40 and 0.50)"
     )
+    same = label_report(KnownDetector(rate=0.5), X, LABELS)
+    assert repr(same).endswith("3 flagged, noise rate about 0.50)")
+
+
+class TestNoInterval:
+    def test_asking_for_one_says_why_there_is_none(self):
+        report = label_report(KnownDetector(), X, LABELS)
+        with pytest.raises(AttributeError, match="there is no interval of the noise"):
+            _ = report.noise_rate_interval
+        assert not hasattr(report, "noise_rate_interval")
+        assert not hasattr(report, "confidence")
+
+    def test_confidence_has_no_effect_and_says_so(self):
+        with pytest.warns(FutureWarning, match="confidence has no effect and will be"):
+            report = label_report(KnownDetector(), X, LABELS, confidence=0.9)
+        assert not hasattr(report, "noise_rate_interval")
+
+
+class TestNoiseRateEstimates:
+    def test_predictions_of_other_labels_count(self, blobs):
+        X, y, _ = blobs
+        detector = ConfidentLearningDetector(LogisticRegression(), random_state=0)
+        detector.fit(X, y)
+        estimates = label_report(detector, X, y).noise_rate_estimates
+        expected = np.mean(detector.pred_probs_.argmax(1) != y)
+        assert estimates["labels predicted otherwise"] == expected
+
+    def test_a_budget_is_no_estimate(self):
+        # One row of six is dropped, three are flagged.
+        budget = NoisyLabelFilter(KnownDetector(rate=0.4), keep=5)
+        estimates = label_report(budget, X, LABELS).noise_rate_estimates
+        assert sorted(estimates.values()) == [0.4, 0.5]
+
+    def test_each_part_of_a_combination_is_asked(self):
+        judge = KnownDetector(rate=0.4).fit(X, LABELS)
+        judge.detectors_ = [
+            ("strict", KnownDetector(level=0.8).fit(X, LABELS)),
+            ("scaled", make_pipeline(KnownDetector(rate=0.7)).fit(X, LABELS)),
+        ]
+        estimates = label_report(judge, X, LABELS).noise_rate_estimates
+        assert estimates["labels judged wrong, strict"] == 1 / 6
+        assert estimates["the detector's estimate, scaled"] == 0.7
+
+    @pytest.mark.parametrize(
+        ("estimates", "words"),
+        [
+            ({"few": 0.048, "many": 0.139}, "between 4.8% (few) and 14% (many), dep"),
+            ({"few": 0.1391, "many": 0.139}, "about 14%, as the detector estimates it"),
+            ({"none": 0.0, "all": 1.0}, "between 0.0% (none) and 100% (all), depend"),
+        ],
+    )
+    def test_words(self, estimates, words):
+        assert rate_in_words(estimates).startswith(words)
 
 
 def test_confusion_and_classes_are_counted():
@@ -92,7 +153,7 @@ def test_confusion_and_classes_are_counted():
     assert by_class["n_flagged"].tolist() == [2, 1, 0]
     np.testing.assert_allclose(by_class["share_flagged"], [2 / 3, 0.5, 0])
     np.testing.assert_allclose(
-        by_class["mean_noise_probability"], [1.4 / 3, 1.15 / 2, 0], atol=1e-15
+        by_class["mean_suspicion"], [1.4 / 3, 1.15 / 2, 0], atol=1e-15
     )
     assert by_class["top_suggestion"].tolist() == ["bee", "cat", None]
 
@@ -102,20 +163,6 @@ def test_numbers_stay_numbers():
     assert report.frame["given_label"].tolist() == [1, 2, 1, 2, 3, 1]
     assert report.frame["suggested_label"].dtype.kind == "i"
     assert report.by_class["top_suggestion"].tolist() == [2, 3, None]
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    n=st.integers(1, 10_000),
-    share=st.floats(0, 1),
-    confidence=st.sampled_from([0.5, 0.9, 0.95, 0.99]),
-)
-def test_the_interval_is_wilsons(n, share, confidence):
-    k = round(share * n)
-    expected = binomtest(k, n).proportion_ci(confidence, method="wilson")
-    low, high = wilson_interval(k / n, n, confidence)
-    np.testing.assert_allclose([low, high], [expected.low, expected.high], atol=1e-12)
-    assert 0 <= low <= k / n + 1e-12 and k / n - 1e-12 <= high <= 1
 
 
 class TestIndexIsKept:
@@ -144,7 +191,7 @@ class TestWhatIsFitted:
         detector.noise_scores_ = SCORES[::-1].copy()
         report = label_report(detector, X, LABELS)
         assert len(FITS) == 1
-        assert report.frame["noise_probability"].tolist() == SCORES[::-1].tolist()
+        assert report.frame["suspicion"].tolist() == SCORES[::-1].tolist()
 
     def test_so_is_a_pipeline(self):
         pipe = make_pipeline(FunctionTransformer(), KnownDetector()).fit(X, LABELS)
@@ -170,9 +217,7 @@ class TestWhatIsFitted:
         fitted = clone(detector).fit(X, y)
         a, b = label_report(detector, X, y), label_report(fitted, X, y)
         pd.testing.assert_frame_equal(a.frame, b.frame)
-        np.testing.assert_array_equal(
-            a.frame["noise_probability"], fitted.noise_scores_
-        )
+        np.testing.assert_array_equal(a.frame[a.score_name], fitted.noise_scores_)
 
     def test_x_may_be_none_if_the_detector_is_fitted(self):
         detector = KnownDetector(SCORES).fit(X, LABELS)
@@ -193,12 +238,6 @@ class TestWhatIsFitted:
 def test_bad_input_is_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         label_report(*arguments)
-
-
-@pytest.mark.parametrize("confidence", [0, 1, 1.5])
-def test_bad_confidence_is_refused(confidence):
-    with pytest.raises(ValueError, match="confidence"):
-        label_report(KnownDetector(), X, LABELS, confidence=confidence)
 
 
 def test_without_pandas_the_message_gives_the_install_line(monkeypatch):

@@ -105,7 +105,8 @@ def test_the_noise_rate_is_the_estimate_and_not_the_budget():
 def test_nothing_of_the_users_changes():
     detector, X, y = KnownDetector(), rows(), LABELS.copy()
     NoisyLabelFilter(detector, keep=3).fit(X, y)
-    assert vars(detector) == {"scores": None, "level": 0.5, "rate": None}
+    unfitted = {"scores": None, "level": 0.5, "rate": None, "calibrated": False}
+    assert vars(detector) == unfitted
     np.testing.assert_array_equal(X, rows())
     np.testing.assert_array_equal(y, LABELS)
 

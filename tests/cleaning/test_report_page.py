@@ -117,8 +117,20 @@ def test_the_page_loads_and_runs_nothing(tmp_path):
 def test_the_summary(tmp_path):
     report = report_of(rate=0.4)
     text = " ".join(read(report.to_html(tmp_path / "a.html").read_text()).text)
-    for words in ("KnownDetector", "3 (50.0%)", "40.0% (95% interval: 13.0% to 74.8%)"):
+    rate = "between 40% (the detector's estimate) and 50% (labels judged wrong), depend"
+    for words in ("KnownDetector", "3 (50.0%)", rate, "err in a systematic way"):
         assert words in text
+    assert "interval" not in text and "confidence" not in text
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_scores_are_called_what_they_are(tmp_path, calibrated):
+    report = report_of(calibrated=calibrated)
+    page = report.to_html(tmp_path / "a.html").read_text()
+    for text in (page, report._repr_html_()):
+        assert ("probability of a wrong label" in text) is calibrated
+        assert ("suspicion" in text) is not calibrated
+    assert "noise probability" not in page
 
 
 def test_the_tables_have_the_numbers_of_the_report(tmp_path):
@@ -143,7 +155,7 @@ def test_the_rows_come_most_suspicious_first(tmp_path):
         "row",
         "given",
         "suggested",
-        "noise probability",
+        "suspicion",
         "judged wrong",
     ]
     assert [int(line[0]) for line in lines[1:]] == ORDER

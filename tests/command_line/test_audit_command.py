@@ -62,12 +62,12 @@ def test_wrong_labels_of_a_csv_are_shown_and_written(csv, capsys, tmp_path):
         "label_quality",
         "given_label",
         "predicted_label",
-        "noise_probability",
+        "suspicion",
         "suggested_label",
         "is_judged",
     ]
     assert set(wrong) <= set(found.index[:6])
-    assert found["noise_probability"].is_monotonic_decreasing
+    assert found["suspicion"].is_monotonic_decreasing
     assert sorted(found.index) == list(range(120))
     assert (found["given_label"].sort_index() == table["kind"]).all()
     assert f"flagged: {found['is_label_issue'].sum()} labels" in out
@@ -79,7 +79,7 @@ def test_the_summary_lists_the_ten_most_suspicious_rows(csv, capsys, tmp_path):
     issues = tmp_path / "issues.csv"
     out = succeeds(capsys, ["audit", csv, "--label", "kind", *FAST, "--issues", issues])
     lines = out.partition("The most suspicious rows:\n")[2].splitlines()
-    assert lines[0].split() == "row given suggested noise probability flagged".split()
+    assert lines[0].split() == "row given suggested suspicion flagged".split()
     top = pd.read_csv(issues).head(10)
     shown = [line.split()[:3] for line in lines[1:11]]
     columns = ["row", "given_label", "suggested_label"]

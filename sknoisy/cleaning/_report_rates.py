@@ -1,0 +1,103 @@
+"""How many labels are wrong, as several estimators say, and how that is put in words.
+
+No interval: one that accounts for the number of rows leaves out the larger error, that
+the detector judges wrongly, and would hold the truth far less often than it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "CAVEAT",
+    "NO_INTERVAL",
+    "rate_estimates",
+    "rate_in_words",
+]
+
+NO_INTERVAL = (
+    "there is no interval of the noise rate: the one of sknoisy 0.1.0 accounted for "
+    "the number of rows, not for a detector that judges wrongly, and did not hold the "
+    "truth. noise_rate_estimates has what several estimators say; to know the rate, "
+    "look at rows that were drawn at random."
+)
+CAVEAT = (
+    "people or rules that err in a systematic way make this too low, classes that are "
+    "hard to tell apart can make it too high"
+)
+
+
+def rate_estimates(judge: Any, codes: NDArray[np.int64]) -> dict[str, float]:
+    """Return the share of wrong labels as each estimator sees it.
+
+    Parameters
+    ----------
+    judge : estimator
+        Fitted; one that holds a ``detector_`` is asked through it, since the rows that
+        it drops may be a matter of a budget.
+    codes : ndarray of shape (n_samples,), dtype int64
+        The given labels.
+
+    Returns
+    -------
+    estimates : dict of str to float
+        In [0, 1], by a name that says what was counted.
+    """
+    inner = getattr(judge, "detector_", None)
+    if inner is not None:
+        return rate_estimates(_last_step(inner), codes)
+    estimates = _own_estimates(judge, codes)
+    for name, part in getattr(judge, "detectors_", ()):
+        for words, rate in _own_estimates(_last_step(part), codes).items():
+            estimates[f"{words}, {name}"] = rate
+    return estimates
+
+
+def _own_estimates(judge: Any, codes: NDArray[np.int64]) -> dict[str, float]:
+    estimates = {
+        "labels judged wrong": float(np.mean(judge.noise_mask_)),
+        "the detector's estimate": float(judge.noise_rate_),
+    }
+    proba = getattr(judge, "pred_probs_", None)
+    if proba is not None and len(proba) == len(codes):
+        other = np.asarray(proba).argmax(axis=1) != codes
+        estimates["labels predicted otherwise"] = float(other.mean())
+    return {name: rate for name, rate in estimates.items() if np.isfinite(rate)}
+
+
+def rate_in_words(estimates: Mapping[str, float]) -> str:
+    """Return the range of some estimates as a phrase.
+
+    Parameters
+    ----------
+    estimates : mapping of str to float
+        At least one.
+
+    Returns
+    -------
+    text : str
+        Such as "between 4.8% (labels judged wrong) and 14% (the detector's estimate),
+        depending on how it is estimated".
+    """
+    least = min(estimates, key=estimates.__getitem__)
+    most = max(estimates, key=estimates.__getitem__)
+    low, high = _percent(estimates[least]), _percent(estimates[most])
+    if low == high:
+        return f"about {low}, as the detector estimates it"
+    return (
+        f"between {low} ({least}) and {high} ({most}), depending on how it is estimated"
+    )
+
+
+def _percent(share: float) -> str:
+    # More digits would pass for a precision that no estimate has.
+    return f"{share:.0%}" if share >= 0.095 else f"{share:.1%}"
+
+
+def _last_step(detector: Any) -> Any:
+    steps = getattr(detector, "steps", None)
+    return steps[-1][1] if steps else detector
