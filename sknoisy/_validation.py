@@ -5,8 +5,8 @@ The only module that touches private scikit-learn API.
 
 import numpy as np
 from sklearn import get_config
+from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, check_random_state
-from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -20,9 +20,10 @@ from sklearn.utils.validation import (
     _check_method_params,
     _check_sample_weight,
     check_consistent_length,
-    column_or_1d,
     validate_data,
 )
+
+from sknoisy._labels import label_array, label_list
 
 __all__ = [
     "HasMethods",
@@ -38,9 +39,11 @@ __all__ = [
     "check_rows_and_labels",
     "check_weights",
     "encode_labels",
+    "label_accuracy",
     "params_of_rows",
     "random_generator",
     "set_random_states",
+    "sorted_classes",
 ]
 
 # Standardised images stay below it, those of unscaled bytes do not.
@@ -224,7 +227,7 @@ def check_rows_and_labels(
             "None."
         )
     X = check_rows(estimator, X, reset=True, min_samples=min_samples)
-    classes, codes = encode_labels(y, None if classes is None else np.unique(classes))
+    classes, codes = encode_labels(y, sorted_classes(classes))
     check_consistent_length(X, codes)
     check_classes(estimator, classes, codes, min_per_class)
     return X, classes, codes
@@ -266,7 +269,8 @@ def encode_labels(y, classes=None):
     Parameters
     ----------
     y : array-like of shape (n_samples,)
-        Labels: integers, strings, booleans or whole-numbered floats.
+        Labels, in any array, list, tensor or column: strings, integers, booleans,
+        whole-numbered floats or datetime64.
     classes : ndarray of shape (n_classes,), default=None
         Sorted labels to encode with; None takes those that occur in y.
 
@@ -280,20 +284,73 @@ def encode_labels(y, classes=None):
     ValueError
         If y is continuous or multi-label, has missing values, or has a label outside
         ``classes``.
+    TypeError
+        If y is no column, or its labels are of several kinds or of one that is no
+        label, such as bytes, tuples or tz-aware dates.
     """
-    y = column_or_1d(y, warn=True)
-    _refuse_missing(y)
+    y = label_array(y)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
     if classes is None:
         check_classification_targets(y)
-        classes, codes = np.unique(y, return_inverse=True)
-        return classes, codes.astype(np.int64, copy=False)
-    unknown = np.setdiff1d(y, classes)
-    if len(unknown):
+    found, codes = np.unique(y, return_inverse=True)
+    codes = codes.astype(np.int64, copy=False)
+    if classes is None:
+        return found, codes
+    position = _positions(found, classes)
+    if (position < 0).any():
+        unknown = found[position < 0]
         raise ValueError(
-            f"y has labels that were not there before: {unknown.tolist()}; known are "
-            f"{classes.tolist()}."
+            f"y has labels that were not there before: {label_list(unknown)}; known "
+            f"are {label_list(classes)}."
         )
-    return classes, np.searchsorted(classes, y).astype(np.int64, copy=False)
+    return classes, position[codes]
+
+
+def sorted_classes(classes):
+    """Return declared classes as labels are read, sorted, each of them once.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,) or None
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,) or None
+    """
+    return None if classes is None else np.unique(label_array(classes, "classes"))
+
+
+def label_accuracy(y, predicted, sample_weight=None):
+    """Return the share of labels that were predicted.
+
+    scikit-learn's own reading of y merges large nullable integers and refuses objects.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+    predicted : ndarray of shape (n_samples,)
+    sample_weight : array-like of shape (n_samples,), default=None
+
+    Returns
+    -------
+    accuracy : float
+    """
+    return accuracy_score(label_array(y), predicted, sample_weight=sample_weight)
+
+
+def _positions(labels, classes):
+    """Return where each label stands among the classes, -1 for one that does not.
+
+    By Python's equality, which is exact: numpy would compare int64 with uint64 or with
+    floats as floats, and numbers with strings as strings.
+    """
+    if labels.dtype.kind in "mM" and labels.dtype.kind == classes.dtype.kind:
+        at = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
+        return np.where(classes[at] == labels, at, -1)
+    known = {label: position for position, label in enumerate(label_list(classes))}
+    positions = (known.get(label, -1) for label in label_list(labels))
+    return np.fromiter(positions, dtype=np.int64, count=len(labels))
 
 
 def params_of_rows(params, X, index):
@@ -352,18 +409,6 @@ def _refuse_channels_last(shape):
         raise ValueError(
             f"X looks channels-last, shape {tuple(shape)}; pass X.transpose(0, 3, 1, "
             "2)."
-        )
-
-
-def _refuse_missing(y):
-    if y.dtype != object:
-        assert_all_finite(y, input_name="y")
-        return
-    missing = [v is None or is_scalar_nan(v) or is_pandas_na(v) for v in y]
-    if any(missing):
-        raise ValueError(
-            f"y has {sum(missing)} missing label(s) (NaN or None), the first in row "
-            f"{missing.index(True)}; drop those rows."
         )
 
 

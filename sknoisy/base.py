@@ -4,9 +4,9 @@ import hashlib
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from sknoisy._labels import labels_like, rows_of
 from sknoisy._unjudged import judges_the_rest
 from sknoisy._validation import check_parameters, encode_labels, random_generator
 
@@ -195,14 +195,16 @@ class NoiseDetectorMixin(NoiseScoresMixin):
             rest would never see that class.
         """
         self.fit(X, y, **fit_params)
-        y_kept = _safe_indexing(y, self.sample_indices_)
-        lost = np.setdiff1d(self.classes_, np.unique(np.asarray(y_kept)))
+        kept = self.sample_indices_
+        _, codes = encode_labels(y, self.classes_)
+        lost = np.setdiff1d(codes, codes[kept])
         if len(lost):
             raise ValueError(
-                f"every row of class {lost.tolist()} was flagged as wrongly labelled; "
-                "look at noise_scores_ and drop rows yourself, or merge the class."
+                f"every row of class {self.classes_[lost].tolist()} was flagged as "
+                "wrongly labelled; look at noise_scores_ and drop rows yourself, or "
+                "merge the class."
             )
-        return _safe_indexing(X, self.sample_indices_), y_kept
+        return rows_of(X, kept), rows_of(y, kept)
 
     @property
     def sample_indices_(self):
@@ -270,13 +272,17 @@ class NoiseInjectorMixin:
 
         Returns
         -------
-        y_noisy : ndarray or Series of shape (n_samples,)
-            A Series if y is one.
+        y_noisy : same type as y
+            Array, list, tensor, Series, Categorical or frame with one column, with the
+            dtype, categories, name and index of y.
 
         Raises
         ------
         ValueError
-            If y has a label that ``fit`` did not see, or X does not match it.
+            If y has a label that ``fit`` did not see, X does not match it, or the dtype
+            of y cannot hold a label that ``fit`` saw and that was drawn.
+        TypeError
+            If y holds no labels, such as bytes or tuples, or labels of mixed kinds.
         NotFittedError
             Before ``fit``.
         """
@@ -284,7 +290,7 @@ class NoiseInjectorMixin:
         rows = self._check_rows(X)
         _, codes = encode_labels(y, self.classes_)
         check_consistent_length(rows, codes)
-        return _in_kind_of(y, self.classes_[self._draw(rows, codes)])
+        return labels_like(y, self.classes_, codes, self._draw(rows, codes))
 
     def fit_resample(self, X, y):
         """Fit, then return X and the noisy labels.
@@ -301,18 +307,18 @@ class NoiseInjectorMixin:
         Returns
         -------
         X : the object that was passed
-        y_noisy : ndarray or Series of shape (n_samples,)
-            What ``corrupt`` gives for the same rows. A Series if y is one.
+        y_noisy : same type as y
+            What ``corrupt`` gives for the same rows.
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             As ``fit``.
         """
         rows, codes = self._fit(X, y)
         noisy = self._draw(rows, codes)
         self._record(codes, noisy)
-        return X, _in_kind_of(y, self.classes_[noisy])
+        return X, labels_like(y, self.classes_, codes, noisy)
 
     def _fit(self, X, y):
         check_parameters(self)
@@ -440,12 +446,3 @@ def scores_are_probabilities(judge):
     """
     judge = judge[-1] if isinstance(judge, Pipeline) else judge
     return bool(getattr(judge, "scores_are_probabilities_", False))
-
-
-def _in_kind_of(y, labels):
-    """Return labels as a pandas or polars Series if y is one, else as they are."""
-    if hasattr(y, "iloc") and y.ndim == 1:
-        return type(y)(labels, index=y.index, name=y.name, dtype=y.dtype)
-    if type(y).__module__.startswith("polars"):
-        return type(y)(y.name, labels, dtype=y.dtype)
-    return labels

@@ -280,7 +280,7 @@ class TestLabels:
         [
             ([0.5, 1.2, 0.1], "Unknown label type"),
             ([[0, 1], [1, 0], [1, 1]], "y should be a 1d array"),
-            ([0.0, 1.0, np.nan], "Input y contains NaN"),
+            ([0.0, 1.0, np.nan], r"1 missing label\(s\) .* in row 2"),
             ([0.0, 1.0, np.inf], "Input y contains infinity"),
         ],
     )

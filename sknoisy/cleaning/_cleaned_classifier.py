@@ -22,6 +22,7 @@ from sknoisy._validation import (
     check_classes,
     check_parameters,
     encode_labels,
+    label_accuracy,
 )
 from sknoisy.base import (
     NoiseScoresMixin,
@@ -211,6 +212,22 @@ class CleanedClassifier(
         """
         check_is_fitted(self, "classifier_")
         return self.classifier_.predict(X)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of rows whose label is predicted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,)
+            Labels of any kind that ``fit`` takes.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        accuracy : float
+        """
+        return label_accuracy(y, self.predict(X), sample_weight)
 
     @available_if(_classifier_has("predict_proba"))
     def predict_proba(self, X):

@@ -139,12 +139,17 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
             If what was given as detector does not judge labels.
         """
         check_parameters(self)
-        self._check_rule(y)
+        if y is None:
+            raise ValueError(
+                "NoisyLabelFilter requires y to be passed, but the target y is None."
+            )
+        classes, codes = encode_labels(y)
+        self._check_rule(len(codes))
         vars(self).pop("n_features_in_", None)
         self.detector_ = clone(self.detector).fit(X, y, **fit_params)
         if X is not None:
             validate_data(self, X, skip_check_array=True)
-        self.classes_, codes = encode_labels(y)
+        self.classes_ = classes
         judge = judge_of(self.detector_, len(codes))
         self.noise_scores_ = np.asarray(judge.noise_scores_, dtype=np.float64)
         self._unjudged = unjudged_rows(judge)
@@ -169,16 +174,16 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         tags.non_deterministic = inner.non_deterministic
         return tags
 
-    def _check_rule(self, y):
+    def _check_rule(self, n_samples):
         if self.keep is not None and self.threshold is not None:
             raise ValueError(
                 f"keep and threshold exclude each other; got keep={self.keep!r} and "
                 f"threshold={self.threshold!r}. Set one of them to None."
             )
-        if isinstance(self.keep, Integral) and y is not None and self.keep > len(y):
+        if isinstance(self.keep, Integral) and self.keep > n_samples:
             raise ValueError(
-                f"keep={self.keep} is more than the {len(y)} rows that there are. Pass "
-                "a smaller number, or the share of rows to keep as a float."
+                f"keep={self.keep} is more than the {n_samples} rows that there are. "
+                "Pass a smaller number, or the share of rows to keep as a float."
             )
 
     def _flag(self, judge):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
+from sknoisy._labels import label_array
 from sknoisy.detection._confident_joint import (
     TOLERANCE,
     blocks,
@@ -355,7 +356,7 @@ def _refuse(block: NDArray, sums: NDArray, start: int) -> None:
 
 
 def _check_labels(labels: ArrayLike, proba: NDArray) -> NDArray:
-    codes = np.asarray(labels)
+    codes = label_array(labels, "labels")
     if codes.shape != proba.shape[:1]:
         raise ValueError(
             "labels must have one entry for each row of pred_probs, shape "

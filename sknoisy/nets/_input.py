@@ -8,6 +8,8 @@ from sknoisy._validation import (
     check_rows,
     check_rows_and_labels,
     encode_labels,
+    label_accuracy,
+    sorted_classes,
 )
 from sknoisy.nets._batches import ArrayDataset
 
@@ -16,6 +18,22 @@ __all__ = ["InputMixin"]
 
 class InputMixin:
     """The part of `NetClassifier` that checks what it is given, before any training."""
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of rows whose label is predicted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+        y : array-like of shape (n_samples,)
+            Labels of any kind that ``fit`` takes.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        accuracy : float
+        """
+        return label_accuracy(y, self.predict(X), sample_weight)
 
     def _check_input(self, X, y, fresh, classes):
         """Return an ArrayDataset with codes, and the classes."""
@@ -46,9 +64,7 @@ class InputMixin:
             classes = self.classes_
         elif y is None and classes is None:
             classes = np.arange(codes.max() + 1)
-        classes, codes = encode_labels(
-            codes, None if classes is None else np.unique(classes)
-        )
+        classes, codes = encode_labels(codes, sorted_classes(classes))
         if len(classes) < 2:
             raise ValueError("y has one class only; at least two classes are needed.")
         rows = X.features if isinstance(X, ArrayDataset) else X

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sknoisy._labels import label_list
 from sknoisy._validation import encode_labels
 from sknoisy.noise._transition import Codes, Floats, empirical_transition_matrix
 
@@ -168,7 +169,7 @@ def encode_both(
             f"{n_true} and {n_noisy}."
         )
     # Through lists: joining arrays would turn numbers into strings without a word.
-    found = {label for seen, _ in encoded for label in seen.tolist()}
+    found = {label for seen, _ in encoded for label in label_list(seen)}
     classes = _sorted(found) if labels is None else list(labels)
     if len(set(classes)) < len(classes):
         raise ValueError(f"labels must name every class once; got {classes}.")
@@ -180,7 +181,7 @@ def encode_both(
             f"are {classes}."
         )
     true, noisy = (
-        np.array([position[label] for label in seen.tolist()], dtype=np.int64)[codes]
+        np.array([position[label] for label in label_list(seen)], dtype=np.int64)[codes]
         for seen, codes in encoded
     )
     return classes, true, noisy

@@ -346,7 +346,7 @@ class TestRefusals:
             (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
             (lambda X, y: (X, np.zeros(180)), "one class only, 0.0; ConfidentLearn"),
             (lambda X, y: (X, np.where(np.arange(180), y, 9)), r"class 9 has 1 row\(s"),
-            (lambda X, y: (X, np.where(np.arange(180), y, np.nan)), "y contains NaN"),
+            (lambda X, y: (X, np.where(np.arange(180), y, np.nan)), "missing label"),
             (lambda X, y: (X.astype(str).astype(object) + "?", y), "could not convert"),
         ],
     )

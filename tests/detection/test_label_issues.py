@@ -543,7 +543,7 @@ class TestInput:
             ([0.0, 1.0, 2.0], "must be integers, got dtype float64"),
             ([0, 1, 3], r"in 0, \.\.\., 2, as pred_probs has 3 columns; got 3"),
             ([0, -1, 1], "got -1"),
-            ([[0, 1, 2]], r"shape \(3,\); got shape \(1, 3\)"),
+            ([[0, 1, 2]], r"labels .* 1d array, .* \(1, 3\)"),
         ],
     )
     def test_bad_labels_are_refused(self, labels, message):

@@ -323,7 +323,7 @@ class TestRefusals:
             (lambda X, y: (X, None), "NetClassifier requires y"),
             (lambda X, y: (X[:, 0], y), "Expected 2D array, got 1D array"),
             (lambda X, y: (X[:1], y[:1]), "minimum of 2 is required"),
-            (lambda X, y: (X, np.where(y == 0, np.nan, y)), "y contains NaN"),
+            (lambda X, y: (X, np.where(y == 0, np.nan, y)), "missing label"),
             (lambda X, y: (X, np.where(y == 0, None, "a")), "missing label"),
             (lambda X, y: (X[:, :0], y), r"0 feature\(s\)"),
         ],

@@ -319,7 +319,7 @@ def test_the_dict_of_the_user_is_not_changed_and_changes_nothing_later():
     injector = AsymmetricNoiseInjector(1.0, mapping=mapping).fit(None, ["a", "b"])
     mapping["a"] = "b"
     assert injector.mapping_ == {"b": "a"}
-    assert injector.corrupt(None, ["a", "b"]).tolist() == ["a", "a"]
+    assert injector.corrupt(None, ["a", "b"]) == ["a", "a"]
 
 
 def test_fit_forgets_an_earlier_fit_resample():

@@ -1,0 +1,450 @@
+"""Labels of any kind: read as a numpy array, and given back in the kind they had."""
+
+import sys
+import warnings
+from collections.abc import Mapping, Sequence, Set
+from decimal import Decimal
+from numbers import Number
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import _safe_indexing
+
+__all__ = ["label_array", "label_list", "labels_like", "rows_of", "tensor_to_array"]
+
+_TAKEN = "strings, integers, booleans, whole-numbered floats or datetime64"
+
+# What may stand in an object array or a list, and how it is called in messages.
+_FAMILIES = {
+    "strings": str,
+    "booleans": (bool, np.bool_),
+    "integers": (int, np.integer),
+    "floats": (float, np.floating),
+    "datetime64": np.datetime64,
+    "timedelta64": np.timedelta64,
+}
+
+
+def label_array(y, name="y", *, warn=True):
+    """Return labels as a numpy array that holds the user's values, none of them merged.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, 1)
+        An array, list, tensor or pandas, polars or pyarrow column of strings, integers,
+        booleans, whole-numbered floats or datetime64.
+    name : str, default="y"
+        For messages.
+    warn : bool, default=True
+        Warn of a column that stands in two dimensions.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_samples,)
+        Of a kind in "biufUmM", or an object array of strings.
+
+    Raises
+    ------
+    TypeError
+        If y is no column of labels, or its labels are of another kind or of several.
+    ValueError
+        If a label is missing, a whole number does not fit 64 bits, y has more than one
+        column, or is complex.
+    """
+    _refuse_no_column(y, name)
+    y = _one_column(y, name, warn)
+    if _is_of(y, "torch"):
+        y = tensor_to_array(y, name)
+    values = _read(y, name)
+    if values.ndim == 2 and values.shape[1] == 1:
+        _warn_of_column(warn)
+        values = values.ravel()
+    if values.ndim != 1:
+        raise ValueError(
+            f"{name} should be a 1d array, got an array of shape {values.shape} "
+            "instead: one label for each row. Targets with several labels a row are "
+            "not supported."
+        )
+    if values.dtype.kind == "O":
+        return _of_one_kind(values, name)
+    if values.dtype.kind == "c":
+        raise ValueError(
+            f"Complex data not supported: {name} has dtype {values.dtype}. Labels are "
+            f"{_TAKEN}."
+        )
+    if values.dtype.kind not in "biufUmM":
+        what = "bytes" if values.dtype.kind == "S" else f"dtype {values.dtype}"
+        raise _wrong_kind(name, what, is_bytes=values.dtype.kind == "S")
+    if values.dtype.kind in "fmM":
+        _refuse_missing(values != values, name)
+    if values.dtype == np.float16:
+        # pandas has no index of float16.
+        values = values.astype(np.float32)
+    return np.ascontiguousarray(values)
+
+
+def label_list(labels):
+    """Return labels as a list of Python values, or of datetime64.
+
+    ``tolist`` would make integers of the finer datetime64.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_labels,)
+
+    Returns
+    -------
+    labels : list
+    """
+    return list(labels) if labels.dtype.kind in "mM" else labels.tolist()
+
+
+def labels_like(y, classes, codes, new_codes):
+    """Return other labels for the rows of y, in the kind of y.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        As given by the user.
+    classes : ndarray of shape (n_classes,)
+        The sorted labels.
+    codes : ndarray of shape (n_samples,), dtype int64
+        The labels in y.
+    new_codes : ndarray of shape (n_samples,), dtype int64
+
+    Returns
+    -------
+    labels : same type as y
+        With its dtype, categories, name and index.
+
+    Raises
+    ------
+    ValueError
+        If a new label is not in y, and the dtype of y cannot hold it.
+    """
+    source = np.full(len(classes), -1)
+    # The first row of each class: labels are taken from y itself where it has them.
+    source[codes[::-1]] = np.arange(len(codes))[::-1]
+    rows = source[new_codes]
+    if (rows < 0).any():
+        labels = rows_of(_classes_like(y, classes), new_codes)
+    else:
+        labels = rows_of(y, rows)
+    if hasattr(y, "iloc"):
+        labels.index = y.index
+    return labels
+
+
+def rows_of(data, rows):
+    """Return rows of any container, in a container of its kind.
+
+    Parameters
+    ----------
+    data : array-like of shape (n_samples, ...)
+    rows : ndarray of shape (n_rows,), dtype int64
+
+    Returns
+    -------
+    part : same type as data
+        An ndarray or a list if rows of that type cannot be picked.
+    """
+    if isinstance(data, tuple):
+        return tuple(data[row] for row in rows)
+    if _is_of(data, "torch"):
+        return data[rows]
+    if _is_of(data, "pandas") and not hasattr(data, "iloc"):
+        return data.take(rows)
+    return _safe_indexing(data, rows)
+
+
+def tensor_to_array(tensor, name):
+    """Return a torch tensor as an ndarray, or say why it cannot be.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+    name : str
+        For messages.
+
+    Returns
+    -------
+    array : ndarray
+        Shares the memory of a tensor on the CPU.
+
+    Raises
+    ------
+    TypeError
+        If the tensor is sparse or requires grad.
+    """
+    if tensor.layout != sys.modules["torch"].strided:
+        raise TypeError(f"{name} is a sparse tensor; pass {name}.to_dense().")
+    if tensor.requires_grad:
+        raise TypeError(
+            f"{name} is a tensor that requires grad, and nothing is trained through "
+            f"it here; pass {name}.detach()."
+        )
+    tensor = tensor.cpu()
+    # numpy has no bfloat16 and no smaller floats.
+    narrow = tensor.dtype.is_floating_point and tensor.dtype.itemsize <= 2
+    return (tensor.float() if narrow else tensor).numpy()
+
+
+def _refuse_no_column(y, name):
+    """Refuse what has no rows, or none in an order."""
+    kind = type(y).__name__
+    if isinstance(y, str | bytes | Number):
+        raise TypeError(f"{name} is {y!r}, one value; pass one label for each row.")
+    if isinstance(y, Mapping) or (isinstance(y, Set) and not isinstance(y, Sequence)):
+        advice = f"list({name}.values())" if isinstance(y, Mapping) else "a list"
+        raise TypeError(
+            f"{name} is a {kind}, which has no rows; pass {advice}, with one label for "
+            "each row."
+        )
+    if issparse(y):
+        raise TypeError(f"{name} is sparse; pass {name}.toarray().ravel().")
+    if np.ma.is_masked(y):
+        _refuse_missing(np.ma.getmaskarray(y).ravel(), name)
+    if not hasattr(y, "__len__") and not hasattr(y, "__array__"):
+        raise TypeError(
+            f"{name} is a {kind}, which has no length; pass list({name}) or an array."
+        )
+
+
+def _one_column(y, name, warn):
+    """Return the only column of a frame, and anything else as it is."""
+    is_frame = hasattr(y, "columns") and len(getattr(y, "shape", ())) == 2
+    if not is_frame:
+        return y
+    if y.shape[1] != 1:
+        raise ValueError(
+            f"{name} should be a 1d array, got an array of shape {y.shape} instead: a "
+            f"frame with {y.shape[1]} columns. Pass one of them."
+        )
+    _warn_of_column(warn)
+    return y.iloc[:, 0] if hasattr(y, "iloc") else y.to_series(0)
+
+
+def _read(y, name):
+    """Return an array of what is in y; lists and missing values make object arrays."""
+    if _is_of(y, "pandas"):
+        return _read_pandas(y, name)
+    if _is_of(y, "polars"):
+        _refuse_missing(y.is_null().to_numpy(), name)
+        if getattr(y.dtype, "time_zone", None):
+            raise _wrong_kind(name, f"dtype {y.dtype}")
+        return _read_sequence(y.to_list()) if "128" in str(y.dtype) else np.asarray(y)
+    if _is_of(y, "pyarrow"):
+        return _read_sequence(y.to_pylist())
+    if hasattr(y, "__array__"):
+        y = np.asarray(y)
+        return y.astype(object) if y.dtype.kind == "T" else y
+    return _read_sequence(y)
+
+
+def _read_pandas(y, name):
+    missing = np.asarray(y.isna())
+    _refuse_missing(missing, name)
+    if hasattr(y.dtype, "categories"):
+        column = getattr(y, "array", y)
+        used, codes = np.unique(column.codes, return_inverse=True)
+        return np.asarray(_read_pandas(column.categories[used], name))[codes]
+    return np.asarray(y.to_numpy())
+
+
+def _read_sequence(y):
+    """Return a list as an array, of objects unless they are of one clean kind."""
+    kinds = set(map(type, y))
+    if any(issubclass(kind, Sequence | np.ndarray) for kind in kinds - {str, np.str_}):
+        try:
+            table = np.asarray(y)
+        except ValueError:
+            table = None
+        if table is not None and table.ndim > 1 and table.dtype != object:
+            return table
+    elif kinds and _families(kinds) in ({"strings"}, {"datetime64"}, {"timedelta64"}):
+        return np.asarray(y)
+    elif len(kinds) == 1 and issubclass(*kinds, np.bool_ | np.integer | np.floating):
+        return np.asarray(y)
+    return np.fromiter(y, dtype=object, count=len(y))
+
+
+def _of_one_kind(values, name):
+    """Return an object array of labels as one of their own kind."""
+    kinds = {type(v) for v in values}
+    if any(getattr(kind, "ndim", None) is not None for kind in kinds):
+        # Arrays and tensors without dimensions, which are numbers.
+        values = np.fromiter(map(_item, values), dtype=object, count=len(values))
+        kinds = {type(v) for v in values}
+    if not kinds <= {str, bool, int}:
+        _refuse_missing(np.fromiter(map(_is_missing, values), bool, len(values)), name)
+    families = _families(kinds)
+    if None in families:
+        row = next(i for i, v in enumerate(values) if None in _families({type(v)}))
+        odd = values[row]
+        what = f"type {type(odd).__name__}, the first in row {row}: {odd!r:.60}"
+        raise _wrong_kind(name, what, is_bytes=isinstance(odd, bytes))
+    if families == {"integers", "floats"} and all(v == float(v) for v in values):
+        families = {"floats"}
+    if len(families) > 1:
+        raise _mixed_kinds(values, name)
+    (family,) = families or {"strings"}
+    if family == "strings":
+        return values
+    if family == "integers":
+        return _whole_numbers(values, name)
+    dtype = {"booleans": bool, "floats": np.float64}.get(family)
+    return np.array(values.tolist()) if dtype is None else values.astype(dtype)
+
+
+def _whole_numbers(values, name):
+    for dtype in (np.int64, np.uint64):
+        try:
+            return values.astype(dtype)
+        except OverflowError:
+            continue
+    largest = max(values, key=abs)
+    raise ValueError(
+        f"{name} has whole numbers that do not fit 64 bits, such as {largest}; pass "
+        "them as strings."
+    )
+
+
+def _families(kinds):
+    """Return what kinds of labels some types are; None is among them for others."""
+    return {
+        next((f for f, types in _FAMILIES.items() if issubclass(kind, types)), None)
+        for kind in kinds
+    }
+
+
+def _mixed_kinds(values, name):
+    seen = {}
+    for row, v in enumerate(values):
+        (family,) = _families({type(v)})
+        seen.setdefault(family, f"{family} ({v!r:.40} in row {row})")
+    return TypeError(
+        f"{name} has labels of mixed kinds: {' and '.join(seen.values())}. Make them "
+        "all strings or all whole numbers."
+    )
+
+
+def _wrong_kind(name, what, *, is_bytes=False):
+    if is_bytes:
+        advice = f"[label.decode() for label in {name}]"
+    else:
+        advice = f"strings, for example [str(label) for label in {name}]"
+    return TypeError(
+        f"{name} has labels of {what}. Labels are {_TAKEN}; pass {advice}."
+    )
+
+
+def _refuse_missing(missing, name):
+    if missing.any():
+        raise ValueError(
+            f"{name} has {np.count_nonzero(missing)} missing label(s) (None, NaN, NA "
+            f"or NaT), the first in row {missing.argmax()}; drop those rows."
+        )
+
+
+def _is_missing(v):
+    if v is None or type(v).__name__ in ("NAType", "NaTType"):
+        return True
+    may_be_nan = (float, np.floating, np.datetime64, np.timedelta64, Decimal)
+    return isinstance(v, may_be_nan) and bool(v != v)
+
+
+def _item(v):
+    return v.item() if getattr(v, "ndim", None) == 0 and hasattr(v, "item") else v
+
+
+def _is_of(y, package):
+    return any(kind.__module__.partition(".")[0] == package for kind in type(y).__mro__)
+
+
+def _warn_of_column(warn):
+    if not warn:
+        return
+    warnings.warn(
+        "A column-vector y was passed when a 1d array was expected. Please change the "
+        "shape of y to (n_samples, ), for example using ravel().",
+        DataConversionWarning,
+        stacklevel=6,
+    )
+
+
+def _classes_like(y, classes):
+    """Return the classes in the kind of y, if it can hold them all."""
+    values = label_list(classes)
+    try:
+        with np.errstate(over="ignore"):
+            held = _make_like(y, values, classes)
+        kept = label_array(held, warn=False)
+        same = len(kept) == len(classes) and all(kept == classes)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise _cannot_hold(y, values) from error
+    except Exception as error:
+        # polars has errors of its own.
+        if type(error).__module__.partition(".")[0] != "polars":
+            raise
+        raise _cannot_hold(y, values) from error
+    if not same:
+        raise _cannot_hold(y, values)
+    return held
+
+
+def _make_like(y, values, classes):
+    if isinstance(y, list | tuple):
+        return type(y)(values)
+    for package, make in _MAKERS.items():
+        if _is_of(y, package):
+            return make(y, values, classes)
+    if isinstance(y, np.ndarray) and y.dtype.kind != "U":
+        return np.array(values, dtype=y.dtype).reshape(-1, *y.shape[1:])
+    return classes.reshape(-1, *np.shape(y)[1:])
+
+
+def _make_polars(y, values, classes):
+    if hasattr(y, "columns"):
+        return _make_polars(y.to_series(0), values, classes).to_frame()
+    if classes.dtype.kind in "mM":
+        return type(y)(y.name, classes).cast(y.dtype)
+    return type(y)(y.name, values, dtype=y.dtype)
+
+
+def _make_pandas(y, values, classes):
+    if getattr(y, "ndim", 1) == 2:
+        return _make_pandas(y.iloc[:, 0], values, classes).to_frame()
+    if hasattr(y.dtype, "categories") and not set(values) <= set(y.dtype.categories):
+        raise ValueError("some classes are no categories")
+    if hasattr(y, "iloc"):
+        return type(y)(values, dtype=y.dtype, name=y.name)
+    pandas = sys.modules["pandas"]
+    made = pandas.array(values, dtype=y.dtype)
+    return type(y)(made, name=y.name) if isinstance(y, pandas.Index) else made
+
+
+def _make_pyarrow(y, values, classes):
+    pyarrow = sys.modules["pyarrow"]
+    made = pyarrow.array(values, type=y.type)
+    return pyarrow.chunked_array([made]) if hasattr(y, "chunks") else made
+
+
+def _make_tensor(y, values, classes):
+    return sys.modules["torch"].tensor(values, dtype=y.dtype, device=y.device)
+
+
+_MAKERS = {
+    "polars": _make_polars,
+    "pandas": _make_pandas,
+    "pyarrow": _make_pyarrow,
+    "torch": _make_tensor,
+}
+
+
+def _cannot_hold(y, values):
+    return ValueError(
+        f"a label that fit has seen was drawn for a row, but y cannot hold all of "
+        f"{values}: its dtype is {getattr(y, 'dtype', type(y).__name__)}. Pass y in "
+        "the dtype that was given to fit."
+    )
