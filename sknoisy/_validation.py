@@ -42,12 +42,16 @@ __all__ = [
     "label_accuracy",
     "params_of_rows",
     "random_generator",
+    "refuse_dates",
     "set_random_states",
     "sorted_classes",
 ]
 
 # Standardised images stay below it, those of unscaled bytes do not.
 _LARGEST_PIXEL = 32
+
+# How the types of dates, times and spans begin, in numpy, pandas, pyarrow and polars.
+_DATES = ("date", "time", "duration", "period")
 
 
 class RareClassError(ValueError):
@@ -151,9 +155,10 @@ def check_rows(estimator, X, *, reset=False, min_samples=1):
         If X has NaN or infinite values, too few rows, another number of features than
         in ``fit``, or is channels-last.
     TypeError
-        If X is sparse.
+        If X is sparse, or has dates or times.
     """
     X = _refuse_sparse(X)
+    refuse_dates(X)
     # Before scikit-learn takes the height for the number of features.
     _refuse_channels_last(getattr(X, "shape", ()))
     is_uint8 = getattr(X, "ndim", 2) == 4 and np.asarray(X).dtype == np.uint8
@@ -387,6 +392,54 @@ def check_weights(sample_weight, X, *, dtype=np.float32):
     if not weights.any():
         raise ValueError("sample_weight must have at least one positive weight.")
     return weights
+
+
+def refuse_dates(X):
+    """Refuse dates and times, which would be taken as numbers as large as 1e18.
+
+    Parameters
+    ----------
+    X : array-like
+        A frame or an array of objects is judged by its types and its first row.
+
+    Raises
+    ------
+    TypeError
+        If a column, or an array, holds dates, times or time spans.
+    """
+    found = next((pair for pair in _types_in(X) if _is_date(pair[1])), None)
+    if found is not None:
+        place = "" if found[0] is None else f" in column {found[0]!r}"
+        raise TypeError(
+            f"X has dates or times{place} ({found[1]}), which would become numbers as "
+            "large as 1e18. Turn them into numbers that mean something, such as year, "
+            "month, weekday or days since a first day; skrub's TableVectorizer does."
+        )
+
+
+def _types_in(X):
+    """Return pairs of column and type; the column is None where there are no names."""
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+        pairs = list(zip(X.columns, X.dtypes, strict=True))
+        first = X[:1].to_numpy()[0] if len(X) and len(pairs) else ()
+    elif isinstance(X, list | tuple) and len(X):
+        X = np.asarray(X[:1])
+        pairs, first = [(None, X.dtype)], X.ravel()
+    else:
+        pairs = [(None, getattr(X, "dtype", ""))]
+        is_filled = isinstance(X, np.ndarray) and X.dtype == object and X.size
+        first = X[:1].ravel() if is_filled else ()
+    if "object" not in {str(kind).lower() for _, kind in pairs}:
+        return pairs
+    names = [name for name, _ in pairs] if len(pairs) == len(first) else []
+    names = names or [None] * len(first)
+    return pairs + [(n, type(v).__name__) for n, v in zip(names, first, strict=True)]
+
+
+def _is_date(kind):
+    # A column of categories is as its categories.
+    kind = getattr(getattr(kind, "categories", None), "dtype", kind)
+    return str(kind).lower().startswith(_DATES)
 
 
 def _is_surely_finite(X):

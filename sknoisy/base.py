@@ -15,6 +15,7 @@ __all__ = [
     "NoiseInjectorMixin",
     "NoiseScoresMixin",
     "TrainingInterrupted",
+    "defined_scores",
     "judge_of",
     "scores_are_probabilities",
     "suggest_labels",
@@ -145,8 +146,13 @@ class NoiseScoresMixin:
             The given labels.
         mask : ndarray of shape (n_samples,), dtype bool, default=None
             Judged wrong; None takes scores above 0.5.
+
+        Raises
+        ------
+        FloatingPointError
+            If a score is infinite or NaN.
         """
-        self.noise_scores_ = np.asarray(scores, dtype=np.float64)
+        self.noise_scores_ = defined_scores(self, scores)
         self.noise_mask_ = self.noise_scores_ > 0.5 if mask is None else mask
         self.noise_rate_ = float(self.noise_scores_.mean())
         suggested = suggest_labels(proba, codes, self.noise_mask_)
@@ -352,6 +358,35 @@ class NoiseInjectorMixin:
         return tags
 
 
+def defined_scores(estimator, scores):
+    """Return noise scores as an array, if they are all numbers.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose scores they are, to name it.
+    scores : array-like of shape (n_samples,)
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples,), dtype float64
+
+    Raises
+    ------
+    FloatingPointError
+        If a score is infinite or NaN.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    undefined = ~np.isfinite(scores)
+    if undefined.any():
+        raise FloatingPointError(
+            f"{type(estimator).__name__} has no score for {undefined.sum()} of "
+            f"{len(scores)} rows, first for row {undefined.argmax()}: what it goes by "
+            "is infinite or NaN there. Standardise X; lower lr if it trains a network."
+        )
+    return scores
+
+
 def suggest_labels(proba, codes, mask):
     """Return the label code that each row should have.
 
@@ -398,6 +433,8 @@ def judge_of(detector, n_samples):
         If it does not judge labels.
     ValueError
         If it judged another number of rows.
+    FloatingPointError
+        If a score is infinite or NaN.
     """
     judge = detector[-1] if isinstance(detector, Pipeline) else detector
     absent = [name for name in _VERDICT if not hasattr(judge, name)]
@@ -412,6 +449,7 @@ def judge_of(detector, n_samples):
             f"the detector judged {n_judged} rows, but {n_samples} were given; a step "
             "before it must not add or drop rows."
         )
+    defined_scores(judge, judge.noise_scores_)
     return judge
 
 

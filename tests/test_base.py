@@ -8,7 +8,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from sknoisy._validation import check_rows_and_labels
-from sknoisy.base import NoiseDetectorMixin, NoiseScoresMixin, suggest_labels
+from sknoisy.base import (
+    NoiseDetectorMixin,
+    NoiseScoresMixin,
+    judge_of,
+    suggest_labels,
+)
 
 
 class FirstColumnDetector(NoiseDetectorMixin, BaseEstimator):
@@ -35,6 +40,24 @@ def X():
 @pytest.fixture
 def y():
     return np.array(["a", "b", "b", "a", "a", "b", "b"])
+
+
+class TestUndefinedScores:
+    message = r"Detector has no score for 2 of 7 rows, first for row 3: .*Standardise X"
+
+    def test_a_judgement_refuses_them(self, y):
+        class Detector(NoiseScoresMixin):
+            classes_ = np.array(["a", "b"])
+
+        scores = [0, 1, 0, np.nan, 0, np.inf, 0]
+        with pytest.raises(FloatingPointError, match=self.message):
+            Detector()._judge(scores, np.ones((7, 2)), np.zeros(7, dtype=int))
+
+    def test_so_does_who_asks_another_detector(self, X, y):
+        detector = FirstColumnDetector().fit(X, y)
+        detector.noise_scores_[[3, 5]] = np.nan
+        with pytest.raises(FloatingPointError, match=self.message):
+            judge_of(detector, 7)
 
 
 class TestScores:

@@ -17,6 +17,7 @@ from sknoisy.losses import (
     prior_penalty,
 )
 from sknoisy.nets import NetClassifier, mixup
+from sknoisy.nets._divergence import refuse_undefined_outputs
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._outputs import check_outputs
 
@@ -434,6 +435,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
                 mean = (views[0].softmax(1) + views[1].softmax(1)) / 2
                 proba[n_done : n_done + len(y)] = mean
                 n_done += len(y)
+        refuse_undefined_outputs(self, proba[:n_done])
         return proba[:n_done], torch.cat(codes), torch.cat(rows)
 
     def _take_in(self, step, values, codes, rows):

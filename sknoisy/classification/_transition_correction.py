@@ -181,19 +181,39 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
             T = anchor_transition_matrix(proba, self.anchor_percentile)
         elif hasattr(T, "fit"):
             T = self._ask(clone(T), dataset)
-        self.transition_matrix_ = check_transition_matrix(T)
+        self.transition_matrix_ = self._checked(T)
         if len(self.transition_matrix_) != n_classes:
             raise ValueError(
-                f"transition_matrix is for {len(self.transition_matrix_)} classes, but "
-                f"y has {n_classes}: {self.classes_.tolist()}."
+                f"{self._matrix_name()} is for {len(self.transition_matrix_)} classes, "
+                f"but y has {n_classes}: {self.classes_.tolist()}."
             )
         given = np.unique(dataset.codes)
         never = given[self.transition_matrix_[:, given].max(axis=0) == 0]
         if len(never):
             raise ValueError(
-                f"transition_matrix has a column of zeros for {self.classes_[never]}, "
-                "but rows of y have that label: no class could have given it."
+                f"{self._matrix_name()} has a column of zeros for "
+                f"{self.classes_[never]}, but rows of y have that label: no class "
+                "could have given it."
             )
+
+    def _checked(self, T):
+        """Return a transition matrix; one that nobody gave is not called given."""
+        try:
+            return check_transition_matrix(T)
+        except ValueError as error:
+            name = self._matrix_name()
+            if name == "transition_matrix":
+                raise
+            raise ValueError(f"{name} is none: {error}") from error
+
+    def _matrix_name(self):
+        """Return what an error calls the matrix: the parameter, or its estimate."""
+        T = self.transition_matrix
+        if isinstance(T, str):
+            return f"the transition matrix estimated by transition_matrix={T!r}"
+        if hasattr(T, "fit"):
+            return f"the transition matrix that {type(T).__name__} estimated"
+        return "transition_matrix"
 
     def initialize_criterion(self):
         """Build the corrected loss."""
@@ -238,5 +258,11 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
                 f"{type(estimator).__name__} shows no transition matrix: after fit it "
                 "has neither transition_matrix_ nor predict_proba."
             )
-        proba = estimator.predict_proba(X)
+        proba = np.asarray(estimator.predict_proba(X))
+        if not np.isfinite(proba).all():
+            raise ValueError(
+                f"transition_matrix={type(estimator).__name__}() predicts "
+                "probabilities that are infinite or NaN; standardise X, or take "
+                "another classifier."
+            )
         return anchor_transition_matrix(proba, self.anchor_percentile)

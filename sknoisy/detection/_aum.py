@@ -14,7 +14,7 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin, suggest_labels
+from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
 from sknoisy.detection._dynamics import record_dynamics
 from sknoisy.detection._order import keep_order
 from sknoisy.nets import NetParamsMixin
@@ -190,7 +190,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         ordinary = _ordinary_runs(extra, n_samples)
         lacks = np.stack([run["lack"] for run in runs])
         lack = np.where(ordinary, lacks, np.inf).min(0)
-        self.noise_scores_ = keep_order(expit(lack), lack)
+        self.noise_scores_ = defined_scores(self, keep_order(expit(lack), lack))
         self.noise_mask_ = self.noise_scores_ > 0.5
         self.noise_rate_ = float(self.noise_mask_.mean())
         self.margins_ = _mean_over(ordinary, [run["margins"] for run in runs])

@@ -22,6 +22,7 @@ from sknoisy._validation import (
     check_parameters,
     encode_labels,
     random_generator,
+    refuse_dates,
 )
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._confident_joint import transition_from_joint
@@ -282,6 +283,7 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         if self.estimator is not None or pred_probs is not None:
             validate_data(self, X, skip_check_array=True)
             return X
+        refuse_dates(X)
         # The last digits of sums depend on the type and on the order in memory.
         return validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C")
 

@@ -16,7 +16,7 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin, suggest_labels
+from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
 from sknoisy.detection._confident_joint import confident_joint
 from sknoisy.detection._corruption import corrupted_copies, corrupted_labels
 from sknoisy.detection._dynamics import (
@@ -455,7 +455,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         # What the calibration cannot tell apart stays in the order of the signal.
         rank = np.empty(len(codes))
         rank[order] = np.linspace(1, 0, len(codes))
-        self.noise_scores_ = 0.999 * calibration(signal) + 0.001 * rank
+        scores = 0.999 * calibration(signal) + 0.001 * rank
+        self.noise_scores_ = defined_scores(self, scores)
 
     def _cluster(self, best, rng):
         """Cluster the trajectories of given and of planted labels."""
@@ -480,9 +481,15 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             random_state=int(rng.integers(2**31)),
         )
         is_copy = (np.arange(n_rows) >= len(given)).astype(np.int64)
-        self.encoder_.partial_fit(ArrayDataset(rows, is_copy), classes=[0, 1])
+        try:
+            self.encoder_.partial_fit(ArrayDataset(rows, is_copy), classes=[0, 1])
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                "the encoder of the trajectories diverged; lower encoder_lr (now "
+                f"{self.encoder_lr})."
+            ) from error
         if not self.encoder_.metrics_:
             raise RuntimeError("fit was interrupted before the encoder could judge.")
-        self.noise_scores_ = self.encoder_.scores_[: len(given)]
+        self.noise_scores_ = defined_scores(self, self.encoder_.scores_[: len(given)])
         self.noise_mask_ = self.noise_scores_ > 0.5
         self.noise_rate_ = float(self.noise_mask_.mean())

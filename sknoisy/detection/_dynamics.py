@@ -7,6 +7,7 @@ from sknoisy.nets import LoaderBatches, NetClassifier, TensorBatches
 from sknoisy.nets._batches import ArrayDataset
 from sknoisy.nets._callbacks import DynamicsRecorder
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
+from sknoisy.nets._divergence import diverged, refuse_undefined_weights
 from sknoisy.nets._outputs import check_outputs
 
 __all__ = [
@@ -139,11 +140,10 @@ def _fit_plain(net, dataset, n_classes, seed):
         seed_torch(device, seed)
         net.fit(dataset, None)
     losses = [row.get("train_loss", 0.0) for row in net.history]
-    if not np.isfinite(losses).all():
-        raise FloatingPointError(
-            f"training diverged: the loss is {losses[-1]}. Lower lr (now {net.lr}) or "
-            "standardise X."
-        )
+    undefined = [loss for loss in losses if not np.isfinite(loss)]
+    if undefined:
+        raise diverged(net, f"the loss is {undefined[0]}")
+    refuse_undefined_weights(net)
 
 
 def _iterators(net):

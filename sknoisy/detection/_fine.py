@@ -19,7 +19,7 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin, suggest_labels
+from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
 from sknoisy.detection._features import FeaturesMixin
 
 __all__ = ["FINEDetector", "class_alignments"]
@@ -204,6 +204,7 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
             of_class = codes == c
             self.noise_scores_[of_class] = _noisy_proba(own[of_class], seed)
             bar.advance()
+        defined_scores(self, self.noise_scores_)
         self.noise_mask_ = self.noise_scores_ > 1 - self.threshold
         self.noise_rate_ = float(self.noise_scores_.mean())
         suggested = suggest_labels(self.alignments_, codes, self.noise_mask_)

@@ -17,7 +17,7 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin, suggest_labels
+from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
 from sknoisy.detection._consensus import consensus_counts, estimate_by_consensus
 from sknoisy.detection._features import FeaturesMixin
 
@@ -300,9 +300,8 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         # Rows that sat out in every round have no neighbour against them.
         n_seen = np.maximum(n_seen, 1)
         order = (wrong + lack / n_seen) / (n_seen + 1)
-        self.noise_scores_ = np.clip(order, 0, 1) / 2 + np.where(
-            self.noise_mask_, 0.5, 0.0
-        )
+        scores = np.clip(order, 0, 1) / 2 + np.where(self.noise_mask_, 0.5, 0.0)
+        self.noise_scores_ = defined_scores(self, scores)
         right = self.class_prior_ * np.diag(self.transition_matrix_)
         self.noise_rate_ = float(1 - right.sum())
         suggested = suggest_labels(self.votes_, codes, self.noise_mask_)

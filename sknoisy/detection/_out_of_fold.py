@@ -8,7 +8,12 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from sknoisy._progress import progress
-from sknoisy._validation import check_classes, encode_labels, set_random_states
+from sknoisy._validation import (
+    check_classes,
+    encode_labels,
+    refuse_dates,
+    set_random_states,
+)
 
 __all__ = ["check_any_rows_and_labels", "predict_out_of_fold", "stratified_folds"]
 
@@ -87,7 +92,16 @@ def predict_out_of_fold(estimator, X, codes, folds, *, n_jobs=None, seed=0, bar=
     Returns
     -------
     proba : ndarray of shape (n_samples, n_classes)
+
+    Raises
+    ------
+    TypeError
+        If X has dates or times, and no step before the classifier might take them.
+    ValueError
+        If a probability is infinite or NaN.
     """
+    if not _has_steps(estimator):
+        refuse_dates(X)
     set_random_states(estimator, seed)
     bar = progress(0, "folds", verbose=0) if bar is None else bar
     one_by_one = bar.is_shown and effective_n_jobs(n_jobs) == 1
@@ -101,7 +115,27 @@ def predict_out_of_fold(estimator, X, codes, folds, *, n_jobs=None, seed=0, bar=
     )
     if not one_by_one:
         bar.advance(n_folds)
+    _refuse_undefined(estimator, proba)
     return proba
+
+
+def _has_steps(estimator):
+    """Whether a step before the classifier may turn what X is into numbers."""
+    while hasattr(estimator, "estimator"):
+        estimator = estimator.estimator
+    return hasattr(estimator, "steps")
+
+
+def _refuse_undefined(estimator, proba):
+    undefined = ~np.isfinite(proba).all(axis=1)
+    if undefined.any():
+        given = estimator.estimator if isinstance(estimator, _Counted) else estimator
+        raise ValueError(
+            f"estimator {type(given).__name__} predicts probabilities that are "
+            f"infinite or NaN for {undefined.sum()} of {len(proba)} rows, first for "
+            f"row {undefined.argmax()}; it must give numbers for all. Standardise X, "
+            "or take another classifier."
+        )
 
 
 class _Counted(BaseEstimator):

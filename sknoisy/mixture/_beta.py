@@ -12,6 +12,7 @@ from sknoisy._validation import (
     check_parameters,
     check_weights,
     random_generator,
+    refuse_dates,
 )
 from sknoisy.mixture._binning import bin_linear, chunks, merge_inner
 
@@ -160,6 +161,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         """
         check_parameters(self)
         alphas, betas = self._initial_parameters()
+        refuse_dates(X)
         X = validate_data(
             self, X, dtype=[np.float64, np.float32], ensure_min_samples=len(alphas)
         )

@@ -22,6 +22,7 @@ from sknoisy._validation import (
     StrOptions,
     check_parameters,
     random_generator,
+    refuse_dates,
     set_random_states,
 )
 from sknoisy.mixture._beta import BetaMixture
@@ -320,6 +321,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_losses(self, X, reset):
         """Return losses of shape (n_samples,) as float64 or float32."""
+        refuse_dates(X)
         if not hasattr(X, "columns") and not hasattr(X, "toarray"):
             X = np.asarray(X)
             takes_vector = reset or self.n_features_in_ == 1

@@ -5,7 +5,6 @@ import math
 from contextlib import nullcontext
 from functools import partial
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochScoring, LRScheduler
@@ -21,6 +20,11 @@ from sknoisy.nets._callbacks import DynamicsRecorder
 from sknoisy.nets._checkpoint import as_before, save_training
 from sknoisy.nets._defaults import default_augmentation
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
+from sknoisy.nets._divergence import (
+    diverged,
+    refuse_undefined_outputs,
+    refuse_undefined_weights,
+)
 from sknoisy.nets._outputs import logits_of, scores_alone, takes_proba
 
 __all__ = ["TrainingLoopMixin"]
@@ -114,6 +118,11 @@ class TrainingLoopMixin:
         logits : dict of str to Tensor of shape (n_samples, n_classes)
             One entry for each module, by name; under NLLLoss the log of what it
             returns.
+
+        Raises
+        ------
+        FloatingPointError
+            If the outputs for a row are infinite or NaN.
         """
         if not isinstance(modules, dict):
             names = modules or self._modules
@@ -134,6 +143,8 @@ class TrainingLoopMixin:
                         logits[name] = out.new_empty(size, dtype=torch.float32)
                     logits[name][here] = out
         logits = {name: out[:n_done] for name, out in logits.items()}
+        for out in logits.values():
+            refuse_undefined_outputs(self, out)
         return torch.cat(rows), torch.cat(codes), logits
 
     def evaluation_step(self, batch, training=False):
@@ -243,12 +254,11 @@ class TrainingLoopMixin:
                     row[loss_key] = value
         losses = [row[loss_key] for row in batches if loss_key in row]
         self.history.record(prefix + "_batch_count", len(losses))
-        if training and not np.isfinite(losses).all():
-            raise FloatingPointError(
-                f"training diverged in epoch {len(self.history)}: the loss is "
-                f"{losses[-1]}. Lower lr (now {self.lr}), standardise X, or clip "
-                "gradients with skorch.callbacks.GradientNormClipping."
-            )
+        if training:
+            undefined = [loss for loss in losses if not math.isfinite(loss)]
+            if undefined:
+                raise diverged(self, f"the loss is {undefined[0]}")
+            refuse_undefined_weights(self)
 
     def notify(self, method_name, **cb_kwargs):
         """Call a hook of the net, then of the callbacks that have it."""

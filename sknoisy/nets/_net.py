@@ -4,6 +4,7 @@ import zlib
 from numbers import Integral, Real
 from os import PathLike
 
+import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from skorch import NeuralNetClassifier
@@ -22,6 +23,7 @@ from sknoisy.nets._batches import Batch, TensorBatches
 from sknoisy.nets._checkpoint import load_training, training_key
 from sknoisy.nets._defaults import begin_momentum
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
+from sknoisy.nets._divergence import refuse_divergence, try_on_rows, undefined_states
 from sknoisy.nets._input import InputMixin
 from sknoisy.nets._loop import TrainingLoopMixin
 from sknoisy.nets._masked_host import MaskingMixin
@@ -330,13 +332,20 @@ class NetClassifier(
     def finish_fit(self, dataset):
         """Read off the trained network what a method says about the rows.
 
-        Called once after training, also after an interrupted one. Does nothing here.
+        Called once after training, also after an interrupted one. Here the network is
+        tried on a few rows.
 
         Parameters
         ----------
         dataset : ArrayDataset
             All rows given to ``fit``, those of a validation split included.
+
+        Raises
+        ------
+        FloatingPointError
+            If the outputs are infinite or NaN.
         """
+        try_on_rows(self, dataset)
 
     def weighted_mean(self, loss, index):
         """Return Σ w l / Σ w over a batch; the mean without sample weights.
@@ -386,7 +395,7 @@ class NetClassifier(
         ValueError
             If a parameter, X, y or the weights are not as described.
         FloatingPointError
-            If the training loss becomes infinite or NaN.
+            If the training loss, a weight or what is predicted becomes infinite or NaN.
         """
         fresh = not (self.warm_start and self.initialized_)
         return self._fit(X, y, sample_weight, fresh, getattr(self, "classes", None))
@@ -440,8 +449,21 @@ class NetClassifier(
         -------
         proba : ndarray of shape (n_samples, n_classes), dtype float32
             Columns in the order of ``classes_``.
+
+        Raises
+        ------
+        FloatingPointError
+            If the outputs for a row are too large to tell a probability.
         """
-        return super().predict_proba(X)
+        proba = super().predict_proba(X)
+        undefined = np.isnan(proba).any(axis=tuple(range(1, proba.ndim)))
+        if undefined.any():
+            raise FloatingPointError(
+                f"the outputs for {undefined.sum()} of {len(proba)} rows are infinite "
+                f"or NaN, first for row {undefined.argmax()}. Scale X as in fit, where "
+                "rows were smaller; or fit with a lower lr."
+            )
+        return proba
 
     def transform(self, X):
         """Return the penultimate features.
@@ -521,7 +543,9 @@ class NetClassifier(
                     check_outputs(self.module_, row, len(classes), self.criterion_)
                 if weights is not None and self._may_set_reduction():
                     self.criterion_.reduction = "none"
+                undefined = undefined_states(self)
                 self._train(dataset, resumes)
+                refuse_divergence(self, undefined)
                 # Judgements that draw are those of a run without a break.
                 seed_torch(self.device_, self.seed_, len(self.history), 1)
                 self.finish_fit(dataset)

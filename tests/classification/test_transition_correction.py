@@ -203,6 +203,30 @@ class TestSources:
         with pytest.raises(ValueError, match=message):
             self.fit(blobs, LinearSVC())
 
+    def test_an_estimated_matrix_is_not_called_given(self, blobs):
+        class Estimated(BaseEstimator):
+            def __init__(self, matrix=None, proba=np.nan):
+                self.matrix = matrix
+                self.proba = proba
+
+            def fit(self, X, y):
+                if self.matrix is not None:
+                    self.transition_matrix_ = self.matrix
+
+            def predict_proba(self, X):
+                return np.full((len(X), 3), self.proba)
+
+        for matrix, message in [
+            (np.full((3, 3), np.nan), "matrix that Estimated estimated is none: "),
+            (np.eye(3)[:, [0, 1, 1]], "that Estimated estimated"),
+            (np.eye(2), "matrix that Estimated estimated is for 2 classes"),
+            (None, r"transition_matrix=Estimated\(\) predicts .* infinite or NaN"),
+        ]:
+            with pytest.raises(ValueError, match=message):
+                self.fit(blobs, Estimated(matrix))
+        clf = TransitionCorrectionClassifier()
+        assert "estimated by transition_matrix='anchor'" in clf._matrix_name()
+
     def test_another_robust_classifier(self, blobs):
         inner = TransitionCorrectionClassifier(transition_matrix=T3, **SMALL)
         clf = self.fit(blobs, inner)

@@ -204,6 +204,13 @@ def test_an_interrupted_encoder_says_so(blobs, monkeypatch):
         DynaCorDetector(**QUICK).fit(X, y)
 
 
+def test_an_encoder_that_diverges_names_its_own_rate(blobs):
+    X, y, _ = blobs
+    message = r"encoder .* diverged; lower encoder_lr \(now 1e\+30\)"
+    with pytest.raises(FloatingPointError, match=message):
+        DynaCorDetector(encoder_lr=1e30, **QUICK).fit(X, y)
+
+
 def test_an_encoder_interrupted_later_keeps_its_best_epoch(blobs, monkeypatch):
     from sknoisy.detection._encoder import DynamicsClustering
 

@@ -356,5 +356,10 @@ class TestFinishFit:
         a, b = (Drawing(**PARAMS).fit(*table).drawn_ for _ in range(2))
         assert a == b and torch.equal(torch.random.get_rng_state(), before)
 
-    def test_a_plain_net_does_nothing(self, table):
-        assert NetClassifier(**PARAMS).finish_fit(None) is None
+    def test_a_plain_net_learns_nothing(self, table):
+        X, y = table
+        net = NetClassifier(**PARAMS).fit(X, y)
+        before = set(vars(net)), net.predict_proba(X)
+        assert net.finish_fit(net.get_dataset(X)) is None
+        assert set(vars(net)) == before[0]
+        assert (net.predict_proba(X) == before[1]).all()
