@@ -223,6 +223,11 @@ class _AveragedPeers(Peers):
         super().__init__(build, n_peers=2, mean_of="logits")
         self.averages = copy.deepcopy(self.peers).requires_grad_(False)
 
+    @property
+    def compiled_parts(self):
+        """The networks that training and prediction call, and their teachers."""
+        return [*self.peers, *self.averages]
+
     @torch.no_grad()
     def move_average(self, turn, momentum):
         """Move the average of a network towards its weights; buffers are its own."""

@@ -43,9 +43,17 @@ class AttentiveNetwork(nn.Module):
                 ]
         self.attention = nn.Sequential(*hidden, unit)
 
-    def forward(self, X):
-        """Return the logits, shape (batch, n_classes)."""
-        return self.network(X)
+    @property
+    def compiled_parts(self):
+        """All of it: training takes both outputs from one call."""
+        return [self]
+
+    def forward(self, X, with_attention=False):
+        """Return the logits, shape (batch, n_classes), alone or with attention."""
+        if not with_attention:
+            return self.network(X)
+        features, logits = embed_and_classify(self.network, X)
+        return logits, self.attention(features).squeeze(1)
 
     def embed(self, X):
         """Return the penultimate features, shape (batch, n_features_out)."""
@@ -53,5 +61,4 @@ class AttentiveNetwork(nn.Module):
 
     def attend(self, X):
         """Return logits, (batch, n_classes), and attention logits, (batch,)."""
-        features, logits = embed_and_classify(self.network, X)
-        return logits, self.attention(features).squeeze(1)
+        return self(X, with_attention=True)

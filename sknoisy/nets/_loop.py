@@ -68,6 +68,31 @@ class TrainingLoopMixin:
         )
         return self
 
+    def torch_compile(self, module, name):
+        """Compile a module or criterion, if ``compile`` says so.
+
+        A criterion with a state for each row is left as it is: it is read and written
+        between the steps. A module whose parts are called one by one has them compiled.
+
+        Parameters
+        ----------
+        module : torch module
+        name : str
+            "module", "criterion"…
+
+        Returns
+        -------
+        module : torch module
+        """
+        if not self.compile or (name in self._criteria and not scores_alone(module)):
+            return module
+        parts = getattr(module, "compiled_parts", None)
+        if parts is None:
+            return super().torch_compile(module, name)
+        for part in parts:
+            part.compile(**self.get_params_for("compile"))
+        return module
+
     def get_dataset(self, X, y=None):
         """Wrap checked rows; a Dataset passes through."""
         base = X
@@ -382,6 +407,11 @@ class TrainingLoopMixin:
             self.device_ = resolve_device(self.device)
         if requested is None:
             self.device = None
+        for name in self._modules:
+            module = vars(self).get(name + "_")
+            if self.compile and hasattr(module, "compiled_parts"):
+                # torch leaves out of a pickle what it compiled in place.
+                self.torch_compile(module, name)
 
 
 def _looks_at_losses(hook):

@@ -125,6 +125,8 @@ def embed_and_classify(module, X):
     TypeError
         If the module has neither.
     """
+    # What is compiled does not see the hook.
+    module = getattr(module, "_orig_mod", module)
     if hasattr(module, "embed") and hasattr(module, "head"):
         features = module.embed(X)
         return features, module.head(features)
@@ -138,7 +140,8 @@ def embed_and_classify(module, X):
     seen = []
     hook = linear[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
-        logits = module(X)
+        compiled = getattr(module, "_compiled_call_impl", None) is not None
+        logits = module.forward(X) if compiled else module(X)
     finally:
         hook.remove()
     return seen[-1].flatten(1), logits

@@ -103,7 +103,9 @@ class NetClassifier(
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     compile : bool, default=False
-        Compile the module with ``torch.compile``.
+        Compile the module with ``torch.compile``, each of several networks by itself,
+        and the criterion unless it keeps a state for each row. ``compile__backend``
+        and the like reach the compiler.
     memory_format : {"auto", "contiguous", "channels_last"}, default="auto"
         How images lie in memory. "auto" is "channels_last", which convolutions are
         fastest with.

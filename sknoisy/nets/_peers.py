@@ -27,6 +27,11 @@ class Peers(nn.Module):
             raise ValueError("build must return a new network at each call.")
         self.mean_of = mean_of
 
+    @property
+    def compiled_parts(self):
+        """The networks that training and prediction call."""
+        return list(self.peers)
+
     def each(self, X):
         """Return the logits of every peer, a list of (batch, n_classes)."""
         return [peer(X) for peer in self.peers]

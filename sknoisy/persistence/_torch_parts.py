@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 # What torch keeps about each module; its parameters and parts are stored by name.
-_INTERNAL = set(vars(nn.Module())) - {"training"}
+_INTERNAL = {*vars(nn.Module()), "_compiled_call_impl"} - {"training"}
 _HOOKS = sorted(name for name in _INTERNAL if "hooks" in name)
 # A scheduler holds the optimizer, and each training makes a new one; a bar is open.
 _OF_CALLBACKS = {"lr_scheduler_", "pbar_"}

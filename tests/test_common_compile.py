@@ -1,0 +1,198 @@
+"""Every net classifier trains compiled as it trains uncompiled."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import sknoisy
+from sknoisy import (
+    CoTeachingClassifier,
+    DivideMixClassifier,
+    ELRClassifier,
+    ELRPlusClassifier,
+    FlywheelClassifier,
+    NALClassifier,
+    NetClassifier,
+    RobustLossClassifier,
+)
+from sknoisy.nets._attention import AttentiveNetwork
+from sknoisy.nets._peers import Peers
+from sknoisy.persistence import load, save
+
+SMALL = {"max_epochs": 2, "batch_size": 16, "random_state": 0}
+# The real compilers differ by rounding only, and take seconds.
+COMPILED = {"compile": True, "compile__backend": "eager"}
+
+
+def same(X):
+    return X
+
+
+VIEWS = {"weak_view": same, "strong_view": same, "warmup_epochs": 1}
+CLASSIFIERS = [
+    (NetClassifier, {}),
+    (NetClassifier, {"criterion": nn.NLLLoss}),
+    (sknoisy.CDRClassifier, {"forget_rate": 0.2}),
+    (CoTeachingClassifier, {"forget_rate": 0.2}),
+    (DivideMixClassifier, {"weak_view": same, "warmup_epochs": 1}),
+    (sknoisy.DynamicBootstrapClassifier, {"warmup_epochs": 1}),
+    (ELRClassifier, {}),
+    (ELRPlusClassifier, {}),
+    (FlywheelClassifier, VIEWS),
+    (NALClassifier, {}),
+    (RobustLossClassifier, {"loss": "gce"}),
+    (RobustLossClassifier, {"loss": "truncated_gce"}),
+    (sknoisy.TransitionCorrectionClassifier, {}),
+]
+
+
+class Wrapped(nn.Module):
+    """What torch.compile makes of a module, as far as others see it."""
+
+    def __init__(self, module):
+        super().__init__()
+        self._orig_mod = module
+        self.n_calls = 0
+
+    def __getattr__(self, name):
+        if name == "_orig_mod":
+            return self._modules["_orig_mod"]
+        return getattr(self._modules["_orig_mod"], name)
+
+    def forward(self, *args, **kwargs):
+        self.n_calls += 1
+        return self._orig_mod(*args, **kwargs)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Take the place of the compiler, which needs seconds for each network."""
+    calls, real = [], torch.compile
+
+    def compile(target=None, **params):
+        if params != {"backend": "eager"}:
+            return real(target, **params)
+        if isinstance(target, nn.Module):
+            return Wrapped(target)
+
+        def counted(*args, **kwargs):
+            calls.append(target.__self__)
+            return target(*args, **kwargs)
+
+        return counted
+
+    monkeypatch.setattr(torch, "compile", compile)
+    return calls
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 12)
+    X = 2 * np.eye(3, 4)[y] + rng.normal(size=(36, 4))
+    return X.astype(np.float32), y
+
+
+class Net(nn.Module):
+    def __init__(self, n_classes, proba=False):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Dropout(0.3))
+        self.top = nn.Sequential(nn.Linear(6, n_classes))
+        self.proba = proba
+
+    def forward(self, X):
+        logits = self.top(self.body(X))
+        return logits.softmax(1) if self.proba else logits
+
+
+def fitted(classifier, params, table, **more):
+    X, y = table
+    proba = params.get("criterion") is nn.NLLLoss
+    clf = classifier(Net, module__proba=proba, **{**SMALL, **params, **more})
+    return clf.fit(X, y)
+
+
+def names(value):
+    return getattr(value, "__name__", "")
+
+
+@pytest.mark.filterwarnings("ignore:36 losses are too few")
+@pytest.mark.parametrize(("classifier", "params"), CLASSIFIERS, ids=names)
+def test_compiled_as_uncompiled(table, stand_in, classifier, params):
+    X, _ = table
+    plain = fitted(classifier, params, table)
+    net = fitted(classifier, params, table, **COMPILED)
+    n_steps = 2 * 3  # two epochs of three batches
+    wrapped = isinstance(net.module_, Wrapped)
+    n_calls = net.module_.n_calls if wrapped else len(stand_in)
+    assert n_calls >= n_steps
+    np.testing.assert_allclose(net.predict_proba(X), plain.predict_proba(X), rtol=1e-5)
+    np.testing.assert_allclose(net.transform(X), plain.transform(X), rtol=1e-5)
+    if hasattr(plain, "noise_scores_"):
+        np.testing.assert_allclose(
+            net.noise_scores_, plain.noise_scores_, rtol=1e-5, atol=1e-7
+        )
+
+
+@pytest.mark.parametrize(
+    ("classifier", "params", "kind"),
+    [
+        (CoTeachingClassifier, {"forget_rate": 0.2}, Peers),
+        (ELRPlusClassifier, {}, Peers),
+        (NALClassifier, {}, AttentiveNetwork),
+    ],
+)
+def test_networks_that_are_called_one_by_one_are_compiled(
+    table, tmp_path, stand_in, classifier, params, kind
+):
+    X, _ = table
+    net = fitted(classifier, params, table, **COMPILED)
+
+    def compiled(net):
+        parts = net.module_.compiled_parts
+        return [part._compiled_call_impl is not None for part in parts]
+
+    assert isinstance(net.module_, kind) and all(compiled(net))
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert all(compiled(other))
+        np.testing.assert_array_equal(other.predict_proba(X), net.predict_proba(X))
+
+
+@pytest.mark.parametrize("classifier", [ELRPlusClassifier, NALClassifier])
+def test_they_are_saved_uncompiled(table, tmp_path, stand_in, classifier):
+    X, y = table
+    net = fitted(classifier, {}, table, **COMPILED)
+    save(net, tmp_path / "net")
+    loaded = load(tmp_path / "net", known=[Net])
+    np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
+    loaded.partial_fit(X, y)
+
+
+def test_a_criterion_with_a_state_of_rows_is_not_compiled(table, stand_in):
+    for classifier, params in CLASSIFIERS:
+        if classifier in (ELRClassifier, ELRPlusClassifier, NALClassifier):
+            net = fitted(classifier, params, table, **COMPILED)
+            assert not isinstance(net.criterion_, Wrapped)
+    net = fitted(NetClassifier, {}, table, **COMPILED)
+    assert isinstance(net.criterion_, Wrapped)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the compiler warns of itself
+def test_with_the_compiler_itself(table):
+    X, _ = table
+    plain = fitted(NALClassifier, {}, table)
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net = fitted(NALClassifier, {}, table, compile=True, compile__backend=backend)
+    assert graphs
+    np.testing.assert_allclose(net.predict_proba(X), plain.predict_proba(X), rtol=1e-5)
+    torch._dynamo.reset()
