@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
     Options,
+    RealNotInt,
     StrOptions,
     validate_parameter_constraints,
 )
@@ -27,10 +28,13 @@ from sknoisy._labels import label_array, label_list
 
 __all__ = [
     "HasMethods",
+    "InstanceOf",
     "Interval",
+    "MakerOf",
     "NamedParts",
     "RareClassError",
     "Options",
+    "RealNotInt",
     "StrOptions",
     "check_classes",
     "check_parameters",
@@ -52,6 +56,61 @@ _LARGEST_PIXEL = 32
 
 # How the types of dates, times and spans begin, in numpy, pandas, pyarrow and polars.
 _DATES = ("date", "time", "duration", "period")
+
+
+class MakerOf(HasMethods):
+    """Constraint on a slot: a class, a function that makes an instance, or an instance.
+
+    Parameters
+    ----------
+    base : class
+        What the class must be derived from.
+    name : str
+        Of the base, for messages.
+    instances : bool, default=True
+        Whether an instance will do.
+    """
+
+    def __init__(self, base, name, *, instances=True):
+        super().__init__(["__call__"])
+        self.base = base
+        self.name = name
+        self.instances = instances
+
+    def is_satisfied_by(self, val):
+        """Return whether a value will do."""
+        if isinstance(val, type):
+            return issubclass(val, self.base)
+        if isinstance(val, self.base):
+            return self.instances
+        return callable(val)
+
+    def __str__(self):
+        kinds = "class, instance" if self.instances else "class"
+        return f"a {self.name} ({kinds} or function that makes one)"
+
+
+class InstanceOf(HasMethods):
+    """Constraint on a part: an instance of a class, in words of our own.
+
+    Parameters
+    ----------
+    base : class
+    words : str
+        What the part must be, for messages.
+    """
+
+    def __init__(self, base, words):
+        super().__init__(["__call__"])
+        self.base = base
+        self.words = words
+
+    def is_satisfied_by(self, val):
+        """Return whether a value will do."""
+        return isinstance(val, self.base)
+
+    def __str__(self):
+        return self.words
 
 
 class RareClassError(ValueError):

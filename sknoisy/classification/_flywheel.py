@@ -159,6 +159,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
 
     _parameter_constraints = {
         **NetClassifier._parameter_constraints,
+        "judge": NetClassifier._parameter_constraints["module"],
         "lam": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "contrastive_weight": [Interval(Real, 0, None, closed="left")],
         "temperature": [Interval(Real, 0, None, closed="neither")],

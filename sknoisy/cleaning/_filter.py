@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sknoisy._validation import (
     HasMethods,
     Interval,
+    RealNotInt,
     check_parameters,
     encode_labels,
 )
@@ -101,7 +102,7 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
     _parameter_constraints = {
         "detector": [HasMethods(["fit"])],
         "keep": [
-            Interval(Real, 0, 1, closed="right"),
+            Interval(RealNotInt, 0, 1, closed="right"),
             Interval(Integral, 1, None, closed="left"),
             None,
         ],

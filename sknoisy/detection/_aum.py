@@ -114,9 +114,9 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
+        **NetParamsMixin._parameter_constraints,
         "percentile": [Interval(Real, 0, 100, closed="both")],
         "n_runs": [Interval(Integral, 2, None, closed="left")],
-        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 

@@ -243,6 +243,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
+        **NetParamsMixin._parameter_constraints,
         "beta": [Interval(Real, 0, None, closed="left")],
         "warmup_epochs": [
             Interval(Integral, 0, None, closed="left"),

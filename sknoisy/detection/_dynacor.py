@@ -191,6 +191,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
+        **NetParamsMixin._parameter_constraints,
         "settings": [StrOptions({"auto", "paper"}), list, tuple],
         "corruption": [StrOptions({"relabel", "copy"})],
         "corruption_rate": [Interval(Real, 0, 1, closed="both")],
@@ -206,7 +207,6 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "encoder_batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "encoder_dim": [Interval(Integral, 1, None, closed="left")],
         "eval_distance": [StrOptions({"euclidean", "cosine"})],
-        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 

@@ -115,6 +115,7 @@ class DynamicsClassifier(NetClassifier):
 
     _parameter_constraints = {
         **NetClassifier._parameter_constraints,
+        "summarize": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
     }
 

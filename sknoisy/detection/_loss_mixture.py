@@ -115,11 +115,11 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
+        **LossesMixin._parameter_constraints,
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "splitter": [HasMethods(["fit", "transform"]), None],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 

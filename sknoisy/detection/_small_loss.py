@@ -183,6 +183,7 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
+        **LossesMixin._parameter_constraints,
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "noise_rate": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "per_class": ["boolean"],

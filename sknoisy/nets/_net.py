@@ -13,6 +13,7 @@ from torch import nn
 
 from sknoisy._validation import (
     Interval,
+    MakerOf,
     Options,
     StrOptions,
     check_parameters,
@@ -171,6 +172,21 @@ class NetClassifier(
     sample_weight_ = None
 
     _parameter_constraints = {
+        "module": [MakerOf(nn.Module, "torch.nn.Module"), None],
+        "criterion": [MakerOf(nn.Module, "torch.nn.Module")],
+        "optimizer": [
+            MakerOf(torch.optim.Optimizer, "torch.optim.Optimizer", instances=False)
+        ],
+        "masking": [MakerOf(nn.Module, "torch.nn.Module"), None],
+        "iterator_train": [callable],
+        "iterator_valid": [callable],
+        "dataset": [callable],
+        "train_split": [callable, None],
+        "predict_nonlinearity": [StrOptions({"auto"}), callable, None],
+        "use_caching": [StrOptions({"auto"}), "boolean"],
+        "torch_load_kwargs": [dict, None],
+        "classes": ["array-like", None],
+        "device": [str, torch.device, None],
         "lr": [Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [

@@ -5,6 +5,7 @@ import inspect
 from sklearn.base import clone
 from skorch import NeuralNet
 
+from sknoisy._validation import InstanceOf
 from sknoisy.nets._net import NetClassifier
 
 __all__ = ["NetParamsMixin"]
@@ -22,6 +23,20 @@ class NetParamsMixin:
     `_store_net_params`. They are parameters like any other: ``clone``,
     ``get_params``, ``set_params`` and a grid search see them.
     """
+
+    # None leaves them to the net.
+    _parameter_constraints = {
+        "estimator": [
+            InstanceOf(NeuralNet, "a skorch net, for example NetClassifier(),"),
+            None,
+        ],
+        "verbose": NetClassifier._parameter_constraints["verbose"],
+        **{
+            name: [c for c in constraints if c is not None] + [None]
+            for name, constraints in NetClassifier._parameter_constraints.items()
+            if name in _NAMED
+        },
+    }
 
     _net_slots = (
         "module",

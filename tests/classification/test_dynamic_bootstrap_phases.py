@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 from sklearn.base import clone
-from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.dataset import ValidSplit
 
@@ -163,31 +162,6 @@ class TestPhases:
         for params in ({"weights": None}, {"weights": None, "mixup": None}):
             make(warmup_epochs=9, **params).fit(X, y)
         make(warmup_epochs="auto", max_epochs=1).fit(X, y)
-
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            ("targets", "both"),
-            ("weights", "fixed"),
-            ("mixup", "dynamic"),
-            ("guidance", None),
-            ("mixture", "bmm"),
-            ("mixture", StandardScaler()),
-            ("mixture", BMMLossSplitter),
-            ("prior_weight", -1.0),
-            ("warmup_epochs", -1),
-            ("warmup_epochs", 1.5),
-            ("warmup_epochs", "never"),
-            ("static_weight", 1.1),
-            ("mixup_alpha", 0),
-            ("detach_targets", "no"),
-            ("max_epochs", 0),
-        ],
-    )
-    def test_bad_parameters_are_named(self, blobs, name, value):
-        X, y, _ = blobs
-        with pytest.raises(ValueError, match=f"'{name}' parameter of Dynamic"):
-            make(**{name: value}).fit(X, y)
 
 
 class TestMixtures:

@@ -152,15 +152,6 @@ class TestBoth:
         np.testing.assert_array_equal(whole.predict_proba(X), again.predict_proba(X))
         np.testing.assert_array_equal(whole.noise_scores_, again.noise_scores_)
 
-    @pytest.mark.parametrize(
-        ("params", "named"),
-        [({"lam": -1}, "lam"), ({"beta": 1}, "beta"), ({"beta": -0.1}, "beta")],
-        ids=str,
-    )
-    def test_bad_parameters_are_named(self, blobs, estimator, params, named):
-        with pytest.raises(ValueError, match=f"'{named}' parameter .* must be"):
-            estimator(**params).fit(*blobs[:2])
-
     def test_a_criterion_is_refused_with_advice(self, blobs, estimator):
         with pytest.raises(ValueError, match="criterion would have no effect"):
             estimator(criterion=nn.NLLLoss, **SMALL).fit(*blobs[:2])
@@ -440,20 +431,3 @@ class TestPlusNetworks:
         )
         with pytest.raises(ValueError, match=message):
             ELRPlusClassifier(nn.Linear(4, 3)).fit(*blobs[:2])
-
-    @pytest.mark.parametrize(
-        ("params", "named"),
-        [
-            ({"mixup_alpha": 0}, "mixup_alpha"),
-            ({"average_momentum": 1}, "average_momentum"),
-            ({"average_ramp_steps": -1}, "average_ramp_steps"),
-            ({"average_ramp_steps": "half"}, "average_ramp_steps"),
-            ({"lam_ramp_steps": -1}, "lam_ramp_steps"),
-            ({"lam_ramp_steps": "auto"}, "lam_ramp_steps"),
-            ({"label_target_product": "yes"}, "label_target_product"),
-        ],
-        ids=str,
-    )
-    def test_bad_parameters_are_named(self, blobs, params, named):
-        with pytest.raises(ValueError, match=f"'{named}' parameter .* must be"):
-            ELRPlusClassifier(**params).fit(*blobs[:2])

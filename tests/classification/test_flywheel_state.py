@@ -84,33 +84,6 @@ class TestParameters:
         assert 1 <= n_warmup < max(2, max_epochs / 2)
         assert np.isnan(clf.gamma_[:n_warmup]).all()
 
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            ("lam", -0.1),
-            ("lam", "large"),
-            ("contrastive_weight", -1.0),
-            ("temperature", 0),
-            ("warmup_epochs", 0),
-            ("warmup_epochs", 1.5),
-            ("warmup_epochs", "never"),
-            ("mixup_alpha", 0),
-            ("prior_weight", -1.0),
-            ("weak_view", -0.1),
-            ("weak_view", "strong"),
-            ("strong_view", 1.1),
-            ("epsilon", "fixed"),
-            ("resample", "yes"),
-            ("lr", -1.0),
-            # Named before it is compared with the warm-up.
-            ("max_epochs", "5"),
-        ],
-    )
-    def test_bad_parameters_are_named(self, blobs, name, value):
-        X, y, _ = blobs
-        with pytest.raises(ValueError, match=f"'{name}' parameter of Flywheel"):
-            make(**{name: value}).fit(X, y)
-
     def test_new_ones_count_at_the_next_fit(self, blobs):
         X, y, _ = blobs
         params = {"lam": 0.3, "epsilon": "uniform", "resample": False}

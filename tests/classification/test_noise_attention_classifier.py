@@ -341,29 +341,6 @@ class TestState:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(
-        ("params", "message"),
-        [
-            ({"lam": -1}, "'lam' parameter .* must be"),
-            ({"lam": "large"}, "'lam' parameter .* must be"),
-            ({"alpha": 1.0}, "'alpha' parameter .* must be"),
-            ({"alpha": -0.1}, "'alpha' parameter .* must be"),
-            ({"target_start_epoch": 0}, "'target_start_epoch' parameter"),
-            ({"target_start_epoch": 2.5}, "'target_start_epoch' parameter"),
-            ({"target_update_every": 0}, "'target_update_every' parameter"),
-            ({"attention": "deep"}, "'attention' parameter"),
-            ({"attention_threshold": 1}, "'attention_threshold' parameter"),
-            ({"label_floor": 1.5}, "'label_floor' parameter"),
-            ({"rce_weight": -1}, "'rce_weight' parameter"),
-            # Named before it is compared with the epochs.
-            ({"max_epochs": "3", "target_start_epoch": 2}, "'max_epochs' parameter"),
-        ],
-        ids=str,
-    )
-    def test_bad_parameters_are_named(self, blobs, params, message):
-        with pytest.raises(ValueError, match=message):
-            NALClassifier(**params).fit(*blobs[:2])
-
     def test_targets_that_would_never_be_used(self, blobs):
         message = (
             "target_start_epoch=7 lies after the last epoch, max_epochs=6: targets "

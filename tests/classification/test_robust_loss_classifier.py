@@ -217,19 +217,6 @@ class TestParameters:
         assert getattr(best.criterion_, name) == value
         assert best.predict_noisy().shape == (180,)
 
-    @pytest.mark.parametrize(
-        ("params", "named"),
-        [
-            ({"prune_start_epoch": 0}, "prune_start_epoch"),
-            ({"prune_start_epoch": "late"}, "prune_start_epoch"),
-            ({"prune_every": 0}, "prune_every"),
-            ({"prune_every": 1.5}, "prune_every"),
-        ],
-    )
-    def test_bad_parameters_are_named(self, blobs, params, named):
-        with pytest.raises(ValueError, match=f"'{named}' parameter .* must be"):
-            RobustLossClassifier(**params).fit(*blobs[:2])
-
 
 class Watched(RobustLossClassifier):
     """Keeps which rows are left out before each epoch, and their probability."""

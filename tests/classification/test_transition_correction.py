@@ -12,7 +12,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from skorch.callbacks import EarlyStopping
 from skorch.dataset import ValidSplit
-from torch import nn
 
 from sknoisy import (
     NetClassifier,
@@ -249,20 +248,6 @@ class TestSources:
     def test_bad_matrices_are_refused(self, blobs, T, message):
         with pytest.raises(ValueError, match=message):
             self.fit(blobs, T)
-
-    @pytest.mark.parametrize(
-        ("params", "message"),
-        [
-            ({"correction": "sideways"}, "'correction' parameter"),
-            ({"anchor_percentile": 0}, "'anchor_percentile' parameter"),
-            ({"anchor_percentile": 101}, "'anchor_percentile' parameter"),
-            ({"criterion": nn.NLLLoss}, "criterion would have no effect"),
-        ],
-        ids=str,
-    )
-    def test_bad_parameters_are_named(self, blobs, params, message):
-        with pytest.raises(ValueError, match=message):
-            self.fit(blobs, T3, **params)
 
     def test_callbacks_are_for_the_second_network(self, blobs):
         class Counting(EarlyStopping):

@@ -79,19 +79,6 @@ def test_too_few_rows_for_the_extra_class_are_refused():
         AUMDetector().fit(X, y)
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"percentile": 101}, "percentile"),
-        ({"n_runs": 1}, "n_runs"),
-    ],
-)
-def test_bad_parameters_are_named(blobs, params, message):
-    X, y, _ = blobs
-    with pytest.raises(ValueError, match=message):
-        AUMDetector(**params).fit(X, y)
-
-
 def test_a_network_without_the_extra_output_is_refused(blobs):
     from skorch import NeuralNetClassifier
     from torch import nn

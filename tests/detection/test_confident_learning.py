@@ -19,7 +19,6 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.svm import SVC
 
 from sknoisy import (
     ConfidentLearningDetector,
@@ -317,22 +316,6 @@ def test_a_second_fit_forgets_the_columns_of_the_first(blobs):
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(
-        ("params", "message"),
-        [
-            ({"estimator": "svm"}, "'estimator' parameter of ConfidentLearning"),
-            ({"estimator": SVC()}, "'estimator' parameter of ConfidentLearning"),
-            ({"filter_by": "prune"}, "'filter_by' parameter"),
-            ({"quality": "margin"}, "'quality' parameter"),
-            ({"cv": 1}, "'cv' parameter"),
-            ({"n_jobs": 0.5}, "'n_jobs' parameter"),
-        ],
-    )
-    def test_bad_parameters_are_named(self, blobs, params, message):
-        X, y, _ = blobs
-        with pytest.raises(ValueError, match=message):
-            ConfidentLearningDetector(**params).fit(X, y)
-
     def test_an_instance_is_asked_for(self, blobs):
         X, y, _ = blobs
         with pytest.raises(TypeError, match="Expected an estimator instance"):

@@ -233,7 +233,7 @@ class TestNetwork:
 
     def test_what_is_no_net_is_refused(self, blobs):
         X, y, _ = blobs
-        with pytest.raises(TypeError, match="estimator must be a skorch net"):
+        with pytest.raises(TypeError, match=r"'estimator' .* must be a skorch net"):
             CORESDetector(SymmetricNoiseInjector()).fit(X, y)
 
     @pytest.mark.parametrize(
@@ -298,11 +298,6 @@ class TestNetwork:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"beta": -1}, "'beta' parameter of CORESDetector"),
-        ({"warmup_epochs": -1}, "'warmup_epochs' parameter"),
-        ({"warmup_epochs": "late"}, "'warmup_epochs' parameter"),
-        ({"ramp_epochs": 1.5}, "'ramp_epochs' parameter"),
-        ({"sieve_delay": -1}, "'sieve_delay' parameter"),
         ({"modul__hidden": 3}, "CORESDetector takes no modul__hidden"),
     ],
 )

@@ -276,13 +276,6 @@ def test_other_estimators_are_refused(blobs):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"corruption_rate": 1.5}, "corruption_rate"),
-        ({"signal": "margin"}, "signal"),
-        ({"normalize": "l1"}, "normalize"),
-        ({"when": "later"}, "when"),
-        ({"encoder_epochs": 0}, "encoder_epochs"),
-        ({"eval_distance": "l1"}, "eval_distance"),
-        ({"max_epochs": 0}, "max_epochs"),
         ({"corruption_rate": 0.001}, "leaves no row to corrupt"),
         ({"colour": "red"}, "takes no colour"),
     ],

@@ -18,7 +18,6 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_pre
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.svm import SVC
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 from torch import nn
@@ -300,22 +299,6 @@ class TestBoth:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(
-        ("params", "message"),
-        [
-            ({"estimator": "svm"}, "'estimator' parameter of LossMixtureDetector"),
-            ({"estimator": SVC()}, "'estimator' parameter of LossMixtureDetector"),
-            ({"splitter": 3}, "'splitter' parameter"),
-            ({"cv": 1}, "'cv' parameter"),
-            ({"n_jobs": 0.5}, "'n_jobs' parameter"),
-            ({"max_epochs": 0}, "'max_epochs' parameter"),
-        ],
-    )
-    def test_bad_parameters_are_named(self, blobs, params, message):
-        X, y, _ = blobs
-        with pytest.raises(ValueError, match=message):
-            LossMixtureDetector(**params).fit(X, y)
-
     def test_an_instance_is_asked_for(self, blobs):
         X, y, _ = blobs
         with pytest.raises(TypeError, match="Expected an estimator instance"):

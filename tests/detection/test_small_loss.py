@@ -250,13 +250,6 @@ def test_it_is_saved(blobs, estimator, tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"estimator": "svm"}, "'estimator' parameter of SmallLossDetector"),
-        ({"noise_rate": 1.0}, "'noise_rate' parameter"),
-        ({"noise_rate": -0.1}, "'noise_rate' parameter"),
-        ({"noise_rate": None}, "'noise_rate' parameter"),
-        ({"per_class": "yes"}, "'per_class' parameter"),
-        ({"cv": 1}, "'cv' parameter"),
-        ({"n_jobs": 0.5}, "'n_jobs' parameter"),
         ({"estimator": LogisticRegression(), "lr": 0.3}, "^lr: set on the estimator"),
         ({"estimator": LogisticRegression(), "modul__a": 3}, "takes no modul__a"),
     ],

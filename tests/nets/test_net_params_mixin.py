@@ -252,5 +252,7 @@ class TestEstimator:
 @pytest.mark.parametrize("other", [LogisticRegression(), "net", NetClassifier])
 @pytest.mark.parametrize("kind", [DynaCorDetector, AUMDetector])
 def test_other_estimators_are_refused_where_a_net_is_needed(kind, table, other):
-    with pytest.raises(TypeError, match=r"must be a skorch net.*got \w+\."):
+    with pytest.raises(TypeError, match=r"'estimator' .* must be a skorch net"):
         small(kind, other).fit(*table)
+    with pytest.raises(TypeError, match=r"must be a skorch net.*got \w+\."):
+        kind(other)._make_net()

@@ -395,21 +395,6 @@ def test_strings_and_series_come_back_as_such():
     pd.testing.assert_series_equal(injector.corrupt(X, series), noisy)
 
 
-@pytest.mark.parametrize(
-    ("parameter", "value"),
-    [
-        ("noise_rate", -0.1),
-        ("noise_rate_std", -1),
-        ("feature_scaling", "minmax"),
-        ("shared_projection", "yes"),
-    ],
-)
-def test_bad_parameters_are_refused(parameter, value):
-    injector = InstanceNoiseInjector().set_params(**{parameter: value})
-    with pytest.raises(ValueError, match=f"'{parameter}' parameter.*Got {value!r}"):
-        injector.fit(*table())
-
-
 def test_bad_rows_and_labels_are_refused():
     X, y = table(10)
     injector = InstanceNoiseInjector()

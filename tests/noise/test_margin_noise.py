@@ -497,21 +497,6 @@ def test_changing_estimator_after_fit_changes_nothing_until_the_next():
     assert_array_equal(injector.corrupt(images, y), before)
 
 
-@pytest.mark.parametrize(
-    ("parameter", "value", "message"),
-    [
-        ("noise_rate", 1.2, "Got 1.2"),
-        ("noise_type", "IV", "Got 'IV'"),
-        ("factor", 0, "Got 0"),
-        ("estimator", StandardScaler(), "'predict_proba'"),
-    ],
-)
-def test_bad_parameters_are_refused(parameter, value, message):
-    injector = MarginNoiseInjector().set_params(**{parameter: value})
-    with pytest.raises(ValueError, match=f"'{parameter}' parameter.*{message}"):
-        injector.fit(*table())
-
-
 def test_bad_rows_and_labels_are_refused():
     X, y = table(20)
     injector = MarginNoiseInjector(0.4)

@@ -1,0 +1,159 @@
+"""Every constructor parameter of every public estimator is checked, and named."""
+
+import pytest
+from sklearn.base import clone
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import check_param_validation
+from test_common import DETECTORS, ESTIMATORS, NETLESS, label
+from torch import nn, optim
+
+from sknoisy import (
+    AsymmetricNoiseInjector,
+    AUMDetector,
+    BMMLossSplitter,
+    ConfidentLearningDetector,
+    CORESDetector,
+    CoTeachingClassifier,
+    DynaCorDetector,
+    DynamicBootstrapClassifier,
+    ELRClassifier,
+    ELRPlusClassifier,
+    FlywheelClassifier,
+    InstanceNoiseInjector,
+    LossMixtureDetector,
+    MarginNoiseInjector,
+    NALClassifier,
+    NetClassifier,
+    NoisyLabelFilter,
+    RobustLossClassifier,
+    SmallLossDetector,
+    TransitionCorrectionClassifier,
+)
+from sknoisy._validation import MakerOf, check_parameters
+from sknoisy.nets import MLP
+
+TYPES = {type(estimator).__name__: estimator for estimator, _ in ESTIMATORS}
+
+
+@pytest.mark.parametrize("estimator", TYPES.values(), ids=label)
+def test_every_parameter_has_a_constraint_that_names_it_first(estimator):
+    check_param_validation(type(estimator).__name__, estimator)
+
+
+# What lies just outside: scikit-learn's check takes the bounds from the constraints.
+OUTSIDE = [
+    (NetClassifier, "lr", [-1e-9, "0.1", None]),
+    (NetClassifier, "max_epochs", [0, 2.0]),
+    (NetClassifier, "batch_size", [0, -2]),
+    (NetClassifier, "lr_schedule", [0, 1.1, "linear"]),
+    (NetClassifier, "module", [5, dict, "MLP"]),
+    (NetClassifier, "criterion", [None, 5, optim.SGD]),
+    (NetClassifier, "optimizer", [dict, None, nn.Module]),
+    (NetClassifier, "train_split", [0.2, 5]),
+    (NetClassifier, "predict_nonlinearity", [5, "softmax"]),
+    (NetClassifier, "device", [0, True]),
+    (AUMDetector, "percentile", [-1, 101]),
+    (AUMDetector, "n_runs", [1]),
+    (AUMDetector, "module", [5]),
+    (AUMDetector, "max_epochs", [0]),
+    (CORESDetector, "beta", [-1e-9]),
+    (CORESDetector, "warmup_epochs", [-1, "late", 1.5]),
+    (CORESDetector, "ramp_epochs", [-1, 1.5]),
+    (CORESDetector, "sieve_delay", [-1]),
+    (DynaCorDetector, "corruption_rate", [-0.1, 1.5]),
+    (DynaCorDetector, "encoder_epochs", [0]),
+    (DynaCorDetector, "encoder_lr", [0]),
+    (LossMixtureDetector, "estimator", ["svm", SVC()]),
+    (LossMixtureDetector, "splitter", [3]),
+    (LossMixtureDetector, "n_jobs", [0.5]),
+    (SmallLossDetector, "noise_rate", [1.0, -0.1, None]),
+    (SmallLossDetector, "per_class", ["yes"]),
+    (ConfidentLearningDetector, "estimator", ["svm", SVC()]),
+    (ConfidentLearningDetector, "cv", [1]),
+    (NoisyLabelFilter, "keep", [0, 1.5, 0.0]),
+    (NoisyLabelFilter, "threshold", [-0.1, 1.1]),
+    (InstanceNoiseInjector, "noise_rate", [-0.1, 1.1]),
+    (InstanceNoiseInjector, "noise_rate_std", [-1]),
+    (AsymmetricNoiseInjector, "noise_rate", [-0.1, 1.2]),
+    (MarginNoiseInjector, "factor", [0]),
+    (MarginNoiseInjector, "estimator", [StandardScaler()]),
+    (RobustLossClassifier, "prune_start_epoch", [0, "late"]),
+    (RobustLossClassifier, "prune_every", [0, 1.5]),
+    (CoTeachingClassifier, "ramp_epochs", [0, 2.5, "half"]),
+    (CoTeachingClassifier, "exponent", [0, "1"]),
+    (ELRClassifier, "lam", [-1]),
+    (ELRClassifier, "beta", [1, -0.1]),
+    (ELRPlusClassifier, "mixup_alpha", [0]),
+    (ELRPlusClassifier, "average_momentum", [1]),
+    (ELRPlusClassifier, "average_ramp_steps", [-1, "half"]),
+    (ELRPlusClassifier, "lam_ramp_steps", [-1, "auto"]),
+    (TransitionCorrectionClassifier, "anchor_percentile", [0, 101]),
+    (NALClassifier, "lam", [-1, "large"]),
+    (NALClassifier, "alpha", [1.0, -0.1]),
+    (NALClassifier, "target_start_epoch", [0, 2.5]),
+    (NALClassifier, "attention_threshold", [1]),
+    (NALClassifier, "label_floor", [1.5]),
+    (FlywheelClassifier, "lam", [-0.1, "large"]),
+    (FlywheelClassifier, "temperature", [0]),
+    (FlywheelClassifier, "warmup_epochs", [0, 1.5, "never"]),
+    (FlywheelClassifier, "mixup_alpha", [0]),
+    (FlywheelClassifier, "weak_view", [-0.1, "strong"]),
+    (FlywheelClassifier, "strong_view", [1.1]),
+    (FlywheelClassifier, "judge", [5, dict]),
+    (DynamicBootstrapClassifier, "mixture", ["bmm", StandardScaler(), BMMLossSplitter]),
+    (DynamicBootstrapClassifier, "warmup_epochs", [-1, 1.5, "never"]),
+    (DynamicBootstrapClassifier, "static_weight", [1.1]),
+    (DynamicBootstrapClassifier, "mixup_alpha", [0]),
+]
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "values"), OUTSIDE, ids=[f"{c.__name__}-{n}" for c, n, _ in OUTSIDE]
+)
+def test_values_just_outside_are_refused(cls, name, values):
+    estimator = clone(TYPES[cls.__name__])
+    message = f"'{name}' parameter of {cls.__name__} must be .* Got .* instead"
+    for value in values:
+        estimator.set_params(**{name: value})
+        with pytest.raises(ValueError, match=message):
+            check_parameters(estimator)
+
+
+class TestMakers:
+    ANY = MakerOf(nn.Module, "torch.nn.Module")
+    NO_INSTANCE = MakerOf(optim.Optimizer, "Optimizer", instances=False)
+
+    def test_classes_instances_and_functions(self):
+        for made_by in (
+            MLP,
+            nn.Linear(2, 2),
+            lambda n_classes: nn.Linear(2, n_classes),
+        ):
+            assert self.ANY.is_satisfied_by(made_by)
+        for odd in (dict, 5, None, "MLP", StandardScaler(), optim.SGD):
+            assert not self.ANY.is_satisfied_by(odd)
+
+    def test_an_instance_may_be_too_late(self):
+        instance = optim.SGD(nn.Linear(2, 2).parameters())
+        assert self.NO_INSTANCE.is_satisfied_by(optim.SGD)
+        assert not self.NO_INSTANCE.is_satisfied_by(instance)
+
+    def test_words(self):
+        assert str(self.ANY) == (
+            "a torch.nn.Module (class, instance or function that makes one)"
+        )
+        assert str(self.NO_INSTANCE) == "a Optimizer (class or function that makes one)"
+
+
+@pytest.mark.parametrize(
+    "detector", [d for d in DETECTORS if not isinstance(d, NETLESS)], ids=label
+)
+def test_detectors_name_the_parameters_of_their_network(detector, blobs):
+    X, y, _ = blobs
+    detector = clone(detector).set_params(estimator=None, module=5)
+    with pytest.raises(ValueError, match=f"'module' .* of {label(detector)} must be"):
+        detector.fit(X, y)
+    detector = type(detector)(NetClassifier(module=5))
+    with pytest.raises(ValueError, match=r"'module' parameter of .*Net.* must be"):
+        detector.fit(X, y)
