@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.base import clone
 
+from sknoisy._numbers import check_reals
 from sknoisy._validation import HasMethods, Interval, StrOptions, set_random_states
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss
@@ -52,9 +53,15 @@ def anchor_transition_matrix(proba, percentile=97):
     array([[0.7, 0.3],
            [0.2, 0.8]])
     """
+    check_reals(percentile=percentile)
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile must be in (0, 100]; got {percentile!r}.")
     proba = np.asarray(proba, dtype=np.float64)
+    if proba.ndim != 2 or not len(proba):
+        raise ValueError(
+            "proba must have a row for each sample and a column for each class; got "
+            f"shape {proba.shape}."
+        )
     if not np.isfinite(proba).all():
         raise ValueError("proba has NaN or infinite entries; leave these rows out.")
     anchors = []

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
 from sknoisy._labels import label_array
+from sknoisy._numbers import check_reals
 from sknoisy.detection._confident_joint import (
     TOLERANCE,
     blocks,
@@ -387,6 +388,7 @@ def _check_options(ranked_by: str | None, filter_by: str, frac_noise: float) -> 
         raise ValueError(
             f"filter_by must be one of {', '.join(FILTERS)}; got {filter_by!r}."
         )
+    check_reals(frac_noise=frac_noise)
     if not 0 <= frac_noise <= 1:
         raise ValueError(f"frac_noise must be in [0, 1]; got {frac_noise!r}.")
     if frac_noise != 1 and filter_by not in _PRUNING:

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy.base import unjudged_rows
+from sknoisy.inspection._arrays import as_mask, as_numbers
 
 __all__ = ["DynamicsDisplay"]
 
@@ -95,6 +96,9 @@ class DynamicsDisplay:
 
         Raises
         ------
+        TypeError, ValueError
+            If ``trajectories`` are no numbers with a row for each sample, or
+            ``noise_mask`` has not one entry for each of them.
         ImportError
             If matplotlib is not installed.
         """
@@ -104,17 +108,19 @@ class DynamicsDisplay:
             raise ImportError(
                 "DynamicsDisplay needs matplotlib: pip install 'sknoisy[plot]'."
             ) from error
+        trajectories = as_numbers("trajectories", self.trajectories, 2)
+        flagged = as_mask("noise_mask", self.noise_mask, len(trajectories))
         if ax is None:
             _, ax = plt.subplots()
         self.ax_, self.figure_ = ax, ax.figure
-        groups = (("flagged", self.noise_mask), ("not flagged", ~self.noise_mask))
-        epochs = np.arange(1, self.trajectories.shape[1] + 1)
+        groups = (("flagged", flagged), ("not flagged", ~flagged))
+        epochs = np.arange(1, trajectories.shape[1] + 1)
         self.lines_ = []
         for color, (name, rows) in zip(("C1", "C0"), groups, strict=True):
             if not rows.any():
                 continue
             low, middle, high = np.nanpercentile(
-                self.trajectories[rows], [25, 50, 75], axis=0
+                trajectories[rows], [25, 50, 75], axis=0
             )
             label = f"{name} ({rows.sum()} rows)"
             self.lines_ += ax.plot(epochs, middle, color=color, label=label)

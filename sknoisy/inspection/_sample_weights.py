@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy.inspection._arrays import as_mask, as_numbers
+
 __all__ = ["SampleWeightsDisplay"]
 
 _N_BINS = 40
@@ -87,8 +89,9 @@ class SampleWeightsDisplay:
         ------
         ImportError
             If matplotlib is not installed.
-        ValueError
-            If ``noise_mask`` has not one entry for each weight.
+        TypeError, ValueError
+            If ``sample_weights`` are no numbers, one for each row, or ``noise_mask``
+            has not one entry for each of them.
         """
         try:
             import matplotlib.pyplot as plt
@@ -96,15 +99,10 @@ class SampleWeightsDisplay:
             raise ImportError(
                 "SampleWeightsDisplay needs matplotlib: pip install 'sknoisy[plot]'."
             ) from error
-        weights = np.asarray(self.sample_weights, dtype=np.float64)
+        weights = as_numbers("sample_weights", self.sample_weights, 1)
         groups = [("all", np.ones(len(weights), dtype=bool))]
         if self.noise_mask is not None:
-            is_noisy = np.asarray(self.noise_mask, dtype=bool)
-            if is_noisy.shape != weights.shape:
-                raise ValueError(
-                    f"noise_mask must have one entry for each of the {len(weights)} "
-                    f"weights; got shape {is_noisy.shape}."
-                )
+            is_noisy = as_mask("noise_mask", self.noise_mask, len(weights), "weights")
             groups = [("right", ~is_noisy), ("wrong", is_noisy)]
         if ax is None:
             _, ax = plt.subplots()

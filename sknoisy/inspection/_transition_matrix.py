@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy.inspection._arrays import as_numbers
 from sknoisy.noise._report import encode_both
 from sknoisy.noise._transition import empirical_transition_matrix
 
@@ -205,9 +206,14 @@ class TransitionMatrixDisplay:
             raise ImportError(
                 "TransitionMatrixDisplay needs matplotlib: pip install 'sknoisy[plot]'."
             ) from error
-        matrix = np.asarray(self.transition_matrix)
+        matrix = as_numbers("transition_matrix", self.transition_matrix, 2)
         n_classes = len(matrix)
         names = range(n_classes) if self.display_labels is None else self.display_labels
+        names = list(names) if np.ndim(names) == 1 else [names]
+        if matrix.shape != (n_classes, n_classes):
+            raise ValueError(
+                f"transition_matrix must be square; got shape {matrix.shape}."
+            )
         if len(names) != n_classes:
             raise ValueError(
                 f"display_labels must have one name for each of {n_classes} classes; "

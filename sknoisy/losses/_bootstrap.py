@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sknoisy._numbers import check_reals
+
 __all__ = [
     "BootstrapLoss",
     "bootstrap_targets",
@@ -143,9 +145,10 @@ class BootstrapLoss(nn.Module):
         reduction: Literal["mean", "sum", "none"] = "mean",
     ) -> None:
         super().__init__()
-        if targets not in STATIC_WEIGHTS:
+        if targets not in tuple(STATIC_WEIGHTS):
             raise ValueError(f"targets must be 'hard' or 'soft'; got {targets!r}.")
         weight = STATIC_WEIGHTS[targets] if weight is None else weight
+        check_reals(weight=weight)
         if not 0 <= weight <= 1:
             raise ValueError(f"weight must be in [0, 1]; got {weight!r}.")
         if reduction not in ("mean", "sum", "none"):

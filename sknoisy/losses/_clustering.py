@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sknoisy._numbers import check_reals
+
 __all__ = [
     "ClusterAlignmentLoss",
     "alignment_loss",
@@ -173,6 +175,7 @@ class ClusterAlignmentLoss(nn.Module):
 
     def __init__(self, weight: float = 0.5) -> None:
         super().__init__()
+        check_reals(weight=weight)
         self.weight = weight
 
     def forward(

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sknoisy._numbers import check_counts, check_reals
+
 __all__ = ["ContrastiveLoss", "nt_xent"]
 
 
@@ -74,7 +76,9 @@ class ContrastiveLoss(nn.Module):
         self, n_features: int, n_projected: int = 128, temperature: float = 0.05
     ) -> None:
         super().__init__()
-        if temperature <= 0:
+        check_counts(n_features=n_features, n_projected=n_projected)
+        check_reals(temperature=temperature)
+        if not temperature > 0:
             raise ValueError(f"temperature must be above 0; got {temperature!r}.")
         self.temperature = temperature
         self.head = nn.Sequential(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sknoisy._numbers import check_counts, check_reals
 from sknoisy.losses._flywheel import confidence_penalty
 from sknoisy.losses._reduction import check_reduction
 
@@ -148,6 +149,9 @@ class CORESLoss(nn.Module):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
+        check_counts(0, n_samples=n_samples)
+        check_counts(n_classes=n_classes)
+        check_reals(beta=beta)
         if not beta >= 0:
             raise ValueError(f"beta must be at least 0; got {beta!r}.")
         if prior is None:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sknoisy._numbers import check_counts, check_reals
 from sknoisy.losses._reduction import check_reduction, reduced
 
 __all__ = ["ELRLoss", "early_learning_penalty"]
@@ -89,6 +90,9 @@ class ELRLoss(nn.Module):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
+        check_counts(0, n_samples=n_samples)
+        check_counts(n_classes=n_classes)
+        check_reals(lam=lam, beta=beta)
         if not lam >= 0:
             raise ValueError(f"lam must be at least 0; got {lam!r}.")
         if not 0 <= beta < 1:

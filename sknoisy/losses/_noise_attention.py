@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sknoisy._numbers import check_counts, check_reals
 from sknoisy.losses._reduction import check_reduction, reduced
 
 __all__ = ["NoiseAttentionLoss", "noise_attention_loss"]
@@ -141,6 +142,9 @@ class NoiseAttentionLoss(nn.Module):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
+        check_counts(0, n_samples=n_samples)
+        check_counts(n_classes=n_classes)
+        check_reals(lam=lam, rce_weight=rce_weight)
         if not (lam >= 0 and math.isfinite(lam)):
             raise ValueError(f"lam must be at least 0; got {lam!r}.")
         for name, value in (
@@ -148,9 +152,10 @@ class NoiseAttentionLoss(nn.Module):
             ("label_floor", label_floor),
             ("attention_threshold", attention_threshold),
         ):
+            check_reals(**{name: value})
             if not 0 <= value < 1:
                 raise ValueError(f"{name} must be in [0, 1); got {value!r}.")
-        if rce_weight < 0:
+        if not 0 <= rce_weight < math.inf:
             raise ValueError(f"rce_weight must be at least 0; got {rce_weight!r}.")
         self.lam = lam
         self.alpha = alpha

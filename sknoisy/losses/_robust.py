@@ -1,9 +1,12 @@
 """Losses that large errors pull less than they do cross-entropy."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sknoisy._numbers import check_counts, check_reals
 from sknoisy.losses._reduction import check_reduction, reduced
 
 __all__ = ["GCELoss", "SCELoss", "TruncatedGCELoss"]
@@ -45,6 +48,7 @@ class GCELoss(nn.Module):
 
     def __init__(self, q: float = 0.7, reduction: str = "mean") -> None:
         super().__init__()
+        check_reals(q=q)
         if not 0 < q <= 1:
             raise ValueError(f"q must be in (0, 1]; got {q!r}.")
         self.q = q
@@ -121,8 +125,11 @@ class TruncatedGCELoss(nn.Module):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
+        check_reals(q=q)
         if not 0 < q <= 1:
             raise ValueError(f"q must be in (0, 1]; got {q!r}.")
+        check_counts(0, n_samples=n_samples)
+        check_reals(k=k)
         if not 0 < k < 1:
             raise ValueError(f"k must be in (0, 1); got {k!r}.")
         self.q = q
@@ -212,11 +219,12 @@ class SCELoss(nn.Module):
         reduction: str = "mean",
     ) -> None:
         super().__init__()
-        if a < 0 or b < 0 or a + b == 0:
+        check_reals(a=a, b=b, A=A)
+        if not (a >= 0 and b >= 0 and 0 < a + b < math.inf):
             raise ValueError(
                 f"a and b must be at least 0, and one of them above; got {a!r}, {b!r}."
             )
-        if A >= 0:
+        if not -math.inf < A < 0:
             raise ValueError(f"A must be below 0; got {A!r}.")
         self.a = a
         self.b = b

@@ -37,8 +37,10 @@ def mixup(X: Tensor, partner: Tensor, share: Tensor | float) -> Tensor:
     tensor([[1., 2.],
             [3., 6.]])
     """
-    if isinstance(share, Tensor) and share.ndim:
-        share = share.reshape(-1, *[1] * (X.ndim - 1)).to(X.dtype)
+    if isinstance(share, Tensor):
+        share = share.to(X.dtype)
+        if share.ndim:
+            share = share.reshape(-1, *[1] * (X.ndim - 1))
     return torch.lerp(X[partner], X, share)
 
 

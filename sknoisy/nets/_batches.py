@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
+from sknoisy._numbers import check_counts
+
 __all__ = ["ArrayDataset", "Batch", "LoaderBatches", "TensorBatches", "to_float"]
 
 
@@ -61,6 +63,9 @@ class ArrayDataset(Dataset):
     # The names are not X and y on purpose: skorch scores what has an X and a y as
     # arrays, and would compare decoded labels with codes.
     def __init__(self, features, codes=None):
+        for name, rows in (("features", features), ("codes", codes)):
+            if not hasattr(rows, "__len__") and (rows is not None or name != "codes"):
+                raise TypeError(f"{name} must have a length; got {rows!r}.")
         self.features = features
         self.codes = codes
         self._there = None
@@ -297,8 +302,7 @@ def _first(item):
 
 
 def _batch_bounds(n_rows, batch_size, drop_last):
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1; got {batch_size}.")
+    check_counts(batch_size=batch_size)
     starts = list(range(0, n_rows, batch_size))
     is_full = n_rows % batch_size == 0
     if len(starts) > 1 and not is_full:

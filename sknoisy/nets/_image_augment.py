@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sknoisy._numbers import check_counts, check_reals
+
 __all__ = ["crop_and_flip", "cutout", "rand_augment", "random_crop", "random_flip"]
 
 # RandAugment counts magnitudes from 0 to 30.
@@ -40,6 +42,9 @@ def random_flip(X: Tensor, p: float = 0.5) -> Tensor:
     >>> random_flip(torch.tensor([[[[1.0, 2.0]]]]), p=1.0)
     tensor([[[[2., 1.]]]])
     """
+    check_reals(p=p)
+    if not 0 <= p <= 1:
+        raise ValueError(f"p must be in [0, 1]; got {p!r}.")
     flips = torch.rand(len(X), device=X.device) < p
     return torch.where(flips[:, None, None, None], X.flip(3), X)
 
@@ -69,6 +74,7 @@ def random_crop(X: Tensor, padding: int | None = None) -> Tensor:
     torch.Size([2, 3, 32, 32])
     """
     padding = X.shape[2] // 8 if padding is None else padding
+    check_counts(0, padding=padding)
     if padding == 0:
         return X
     n_images, _, height, width = X.shape
@@ -123,6 +129,7 @@ def cutout(X: Tensor, size: int = 16) -> Tensor:
     .. [1] T. DeVries, G. W. Taylor, "Improved regularization of convolutional neural
        networks with cutout", 2017. arXiv:1708.04552
     """
+    check_counts(0, size=size)
     inside = []
     for axis in (2, 3):
         centre = torch.randint(0, X.shape[axis], (len(X), 1), device=X.device)
@@ -178,6 +185,8 @@ def rand_augment(X: Tensor, n_ops: int = 2, magnitude: int = 10) -> Tensor:
     >>> view.shape, bool(((view >= 0) & (view <= 1)).all())
     (torch.Size([5, 3, 32, 32]), True)
     """
+    check_counts(0, n_ops=n_ops)
+    check_reals(magnitude=magnitude)
     if not 0 <= magnitude <= _MAGNITUDES:
         raise ValueError(f"magnitude must be in [0, {_MAGNITUDES}]; got {magnitude!r}.")
     strength = magnitude / _MAGNITUDES

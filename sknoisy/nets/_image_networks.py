@@ -3,6 +3,8 @@
 from torch import nn
 from torch.nn import functional as F
 
+from sknoisy._numbers import check_counts, check_reals, check_shape
+
 __all__ = [
     "CNN9",
     "PreActResNet",
@@ -97,6 +99,8 @@ class PreActResNet(_MapNetwork):
 
     def __init__(self, input_shape, n_classes, blocks=(2, 2, 2, 2), width=64):
         super().__init__()
+        check_counts(n_classes=n_classes, width=width)
+        _check_blocks(blocks)
         _check_image(type(self).__name__, input_shape, 2 ** (len(blocks) - 1))
         stages, n_out = _stages(_PreActBlock, blocks, width)
         self.body = nn.Sequential(
@@ -139,6 +143,8 @@ class ResNet(_MapNetwork):
 
     def __init__(self, input_shape, n_classes, blocks=(2, 2, 2, 2), width=64):
         super().__init__()
+        check_counts(n_classes=n_classes, width=width)
+        _check_blocks(blocks)
         _check_image(type(self).__name__, input_shape, 2 ** (len(blocks) - 1))
         stages, n_out = _stages(_Block, blocks, width)
         stem = [
@@ -231,6 +237,10 @@ class CNN9(_MapNetwork):
 
     def __init__(self, input_shape, n_classes, width=128, dropout=0.25):
         super().__init__()
+        check_counts(n_classes=n_classes, width=width)
+        check_reals(dropout=dropout)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1); got {dropout!r}.")
         _check_image("CNN9", input_shape, 28)
         layers, n_in = [], input_shape[0]
         for widths, padding in (
@@ -304,7 +314,18 @@ def _conv3x3(n_in, n_out, stride=1):
     return nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False)
 
 
+def _check_blocks(blocks):
+    if not isinstance(blocks, list | tuple) or not blocks:
+        raise TypeError(
+            "blocks must be a tuple, the number of blocks at each resolution; got "
+            f"{blocks!r}."
+        )
+    for n_blocks in blocks:
+        check_counts(blocks=n_blocks)
+
+
 def _check_image(name, input_shape, least):
+    check_shape(input_shape=input_shape)
     if len(input_shape) != 3:
         raise ValueError(
             f"{name} takes images of shape (channels, height, width); rows of X have "

@@ -1,9 +1,12 @@
 """Default networks: logits = head(embed(X))."""
 
 import math
+from numbers import Integral
 
 import torch
 from torch import nn
+
+from sknoisy._numbers import check_counts, check_reals, check_shape
 
 __all__ = ["MLP", "embed", "embed_and_classify"]
 
@@ -33,9 +36,18 @@ class MLP(nn.Module):
 
     def __init__(self, input_shape, n_classes, hidden=512, dropout=0.3):
         super().__init__()
-        widths = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+        check_counts(n_classes=n_classes)
+        check_shape(input_shape=input_shape)
+        widths = (hidden,) if isinstance(hidden, Integral) else hidden
+        if not isinstance(widths, list | tuple) or not all(
+            isinstance(width, Integral) for width in widths
+        ):
+            raise TypeError(
+                f"hidden must be a width, or a tuple of widths; got {hidden!r}."
+            )
         if any(width < 1 for width in widths):
             raise ValueError(f"hidden must hold widths of at least 1; got {hidden!r}.")
+        check_reals(dropout=dropout)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1); got {dropout!r}.")
         layers = []

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sknoisy._numbers import check_counts, check_reals
+
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -221,6 +223,7 @@ def empirical_transition_matrix(
            [0.  , 1.  , 0.  ],
            [0.  , 0.  , 1.  ]])
     """
+    check_counts(n_classes=n_classes)
     true = check_codes(true_codes, n_classes, "true_codes")
     noisy = check_codes(noisy_codes, n_classes, "noisy_codes")
     if len(true) != len(noisy):
@@ -275,7 +278,7 @@ def _cumulative(weights: Floats) -> Floats:
 
 
 def _check_size_and_rate(n_classes: int, noise_rate: float) -> None:
-    if n_classes < 2:
-        raise ValueError(f"n_classes must be at least 2; got {n_classes}.")
+    check_counts(2, n_classes=n_classes)
+    check_reals(noise_rate=noise_rate)
     if not 0 <= noise_rate <= 1:
         raise ValueError(f"noise_rate must be in [0, 1]; got {noise_rate}.")

@@ -48,7 +48,7 @@ CHANGES = {
     "money": _column("price", lambda n: ["$3"] * n),
     "formulas": _column("f", lambda n: ["=1+1"] * n),
     "a column called index": _column("Unnamed: 0", lambda n: range(n)),
-    "odd names": lambda t: t.rename(columns={"width": "w\u00efdth, \"cm\""}),
+    "odd names": lambda t: t.rename(columns={"width": 'w\u00efdth, "cm"'}),
     "missing label": lambda t: t.assign(kind=[None, *t["kind"][1:]]),
     "one class": lambda t: t.assign(kind="ant"),
     "a label once": lambda t: t.assign(kind=["zoo", *t["kind"][1:]]),

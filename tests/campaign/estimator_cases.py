@@ -3,17 +3,12 @@
 import contextlib
 import pickle
 import tempfile
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-import sklearn
-import torch
-from odd_features import IMAGES, TABLES, plain_features, plain_images
 from odd_features import FITS as PLAIN_X
-from odd_labels import BINARY, LABELS, WEIGHTS, WORDS, plain_labels
-from odd_labels import FITS as PLAIN_Y
-from odd_parameters import odd_net_parameter, odd_parameter
+from odd_features import IMAGES, TABLES, plain_features, plain_images
+from odd_labels import WEIGHTS, WORDS, plain_labels
+from odd_parameters import odd_parameter
 from result_checks import (
     as_list,
     check_injected,
@@ -23,222 +18,14 @@ from result_checks import (
     check_verdict,
     outputs_of,
 )
+from situations import CONTEXTS, ESTIMATORS, Situation, draw, short
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import nn
 from trial import VALID
 
-import sknoisy
-from sknoisy import load, pair_flip_matrix, save
+from sknoisy import load, save
 from sknoisy.base import NoiseDetectorMixin, NoiseInjectorMixin, NoiseScoresMixin
-
-
-class SmallConvolution(nn.Module):
-    """A network for images that costs nothing."""
-
-    def __init__(self, input_shape, n_classes):
-        super().__init__()
-        self.body = nn.Conv2d(input_shape[0], 2, 3, padding=1)
-        self.head = nn.Linear(2, n_classes)
-
-    def embed(self, X):
-        """Return the mean of each map."""
-        return torch.relu(self.body(X)).mean((-2, -1))
-
-    def forward(self, X):
-        """Return logits."""
-        return self.head(self.embed(X))
-
-
-BY_LOSS = sknoisy.LossMixtureDetector(LogisticRegression(), cv=2, random_state=0)
-NET = {"max_epochs": 2, "batch_size": 16, "random_state": 0}
-SMALL = {"module__hidden": 8}
-CANDIDATES = [
-    ("votes", sknoisy.NeighborVoteDetector(n_neighbors=3, n_rounds=1)),
-    ("losses", BY_LOSS),
-]
-SEED = {"random_state": 0}
-
-# Group, cheap parameters, whether it trains a net, how often it is drawn.
-ESTIMATORS = {
-    "SymmetricNoiseInjector": ("injectors", SEED, False, 6),
-    "AsymmetricNoiseInjector": ("injectors", SEED, False, 6),
-    "InstanceNoiseInjector": ("injectors", SEED, False, 6),
-    "MarginNoiseInjector": ("injectors", SEED, False, 4),
-    "TransitionNoiseInjector": (
-        "injectors",
-        SEED | {"transition_matrix": partial(pair_flip_matrix, noise_rate=0.3)},
-        False,
-        6,
-    ),
-    "NeighborVoteDetector": ("detectors", SEED | {"n_rounds": 1}, False, 6),
-    "FINEDetector": ("detectors", SEED, False, 5),
-    "ConfidentLearningDetector": ("detectors", SEED | {"cv": 2}, False, 5),
-    "AutoNoiseDetector": (
-        "detectors",
-        SEED | {"detectors": CANDIDATES, "n_rounds": 1},
-        False,
-        2,
-    ),
-    "LossMixtureDetector": ("detectors of nets", NET | SMALL | {"cv": 2}, True, 3),
-    "SmallLossDetector": ("detectors of nets", NET | SMALL | {"cv": 2}, True, 3),
-    "CORESDetector": ("detectors of nets", NET | SMALL, True, 3),
-    "AUMDetector": ("detectors of nets", NET | SMALL, True, 3),
-    "DynaCorDetector": (
-        "detectors of nets",
-        NET | SMALL | {"n_runs": 2, "encoder_epochs": 1, "encoder_dim": 8},
-        True,
-        2,
-    ),
-    "NetClassifier": ("nets", NET | SMALL, True, 8),
-    "DynamicsClassifier": ("nets", NET, True, 3),
-    "RobustLossClassifier": ("robust classifiers", NET | SMALL, True, 4),
-    "ELRClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "ELRPlusClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "NALClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "CDRClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "CoTeachingClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "TransitionCorrectionClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "DynamicBootstrapClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "FlywheelClassifier": ("robust classifiers", NET | SMALL, True, 2),
-    "DivideMixClassifier": ("robust classifiers", NET | SMALL, True, 2),
-    "NoisyLabelFilter": ("cleaning", {"detector": BY_LOSS}, False, 4),
-    "CleanedClassifier": (
-        "cleaning",
-        {"detector": BY_LOSS, "classifier": LogisticRegression()},
-        False,
-        4,
-    ),
-}
-
-CONTEXTS = {
-    "transform_output=pandas": lambda: sklearn.config_context(transform_output="pandas"),
-    "transform_output=polars": lambda: sklearn.config_context(transform_output="polars"),
-    "enable_metadata_routing": lambda: sklearn.config_context(
-        enable_metadata_routing=True
-    ),
-    "array_api_dispatch": lambda: sklearn.config_context(array_api_dispatch=True),
-    "skip_parameter_validation": lambda: sklearn.config_context(
-        skip_parameter_validation=True
-    ),
-    "no_grad": torch.no_grad,
-    "inference_mode": torch.inference_mode,
-    "default dtype float64": lambda: _default_dtype(torch.float64),
-    "numpy errors raise": lambda: np.errstate(all="raise"),
-    "deterministic algorithms": lambda: _deterministic(),
-}
-
-
-@contextlib.contextmanager
-def _default_dtype(dtype):
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-@contextlib.contextmanager
-def _deterministic():
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
-class Situation:
-    """The data, the estimator and what to expect of both, for one case."""
-
-    def __init__(self, trial, name):
-        self.trial, self.name = trial, name
-        self.group, self.params, self.is_net, _ = ESTIMATORS[name]
-        self.cls = getattr(sknoisy, name)
-        self.params = {
-            key: clone(value) if hasattr(value, "get_params") else value
-            for key, value in self.params.items()
-        }
-        self.expects = []
-        trial.subject = name
-        self._draw_data()
-        self._draw_parameters()
-        text = ", ".join(f"{k}={_short(v)}" for k, v in self.params.items())
-        trial.note(f"{name}({text})")
-        trial.note(f"X: {self.x_name}; y: {self.y_name}; {self.X_base.shape}")
-        trial.written = f"{text} {name} {' '.join(_parameter_names(self.cls))}"
-
-    @property
-    def expect(self):
-        """What becomes of the fit."""
-        if "refused" in self.expects:
-            return "refused"
-        return "either" if "either" in self.expects else "fits"
-
-    def _draw_data(self):
-        trial, rng = self.trial, self.trial.rng
-        n_classes = trial.pick([2, 3, 4], [3, 3, 1])
-        if self.name == "DynamicsClassifier":
-            n_classes = 2  # is the label wrong?
-        self.codes = plain_labels(rng, int(rng.integers(18, 60)), n_classes)
-        images = trial.chance(0.15 if self.is_net else 0.04)
-        if images:
-            self.X_base, kinds = plain_images(rng, self.codes), IMAGES
-        else:
-            self.X_base = plain_features(rng, self.codes, int(rng.integers(2, 6)))
-            kinds = TABLES
-        labels = LABELS | BINARY if n_classes == 2 else LABELS
-        odd = trial.pick(["X", "y", "both", "neither"], [3, 3, 1, 3])
-        easy = IMAGES if images else PLAIN_X
-        self.x_name, x_kind = _draw(trial, kinds if odd in ("X", "both") else easy)
-        self.y_name, y_kind = _draw(trial, labels if odd in ("y", "both") else PLAIN_Y)
-        self.X = x_kind.make(self.X_base, rng)
-        self.y = y_kind.make(self.codes, rng)
-        self.is_same = x_kind.same and y_kind.same
-        self.y_same, self.y_fits = y_kind.same, y_kind.expect == "fits"
-        self.expects += [self._expect_of_features(x_kind, images), y_kind.expect]
-        if images and self.is_net:
-            self.params.pop("module__hidden", None)
-            self.params["module"] = SmallConvolution
-
-    def _expect_of_features(self, kind, images):
-        ignores = issubclass(self.cls, NoiseInjectorMixin)
-        if (ignores or self.name == "CleanedClassifier") and kind.expect == "refused":
-            return "either"
-        if images and (not self.is_net or self.name == "DynamicsClassifier"):
-            return "either"
-        return kind.expect
-
-    def _draw_parameters(self):
-        trial = self.trial
-        for _ in range(trial.pick([0, 1, 2], [6, 3, 1])):
-            if self.is_net and trial.chance(0.5):
-                name, value, expect = odd_net_parameter(trial)
-                expect = expect if self.group == "nets" or expect != "fits" else "either"
-            else:
-                name, value, expect = odd_parameter(trial, self.cls)
-            self.params[name] = value
-            self.is_same = self.is_same and name != "random_state"
-            self.expects.append(expect if self.x_name in PLAIN_X else "either")
-
-
-def _draw(trial, kinds):
-    names = list(kinds)
-    name = trial.pick(names, [kinds[key].weight for key in names])
-    return name, kinds[name]
-
-
-def _short(value):
-    text = " ".join(repr(value).split())
-    return text if len(text) < 70 else text[:67] + "..."
-
-
-def _parameter_names(cls):
-    import inspect
-
-    return [*inspect.signature(cls).parameters, *cls._parameter_constraints]
 
 
 def run(trial, name):
@@ -263,7 +50,7 @@ def run(trial, name):
 def _fit(trial, it, estimator, what="fit"):
     arguments = {}
     if trial.chance(0.08) and hasattr(estimator, "partial_fit"):
-        title, kind = _draw(trial, WEIGHTS)
+        title, kind = draw(trial, WEIGHTS)
         trial.note(f"sample_weight: {title}")
         arguments["sample_weight"] = kind.make(len(it.codes), trial.rng)
         it.expects.append("either" if kind.expect == "fits" else kind.expect)
@@ -357,8 +144,8 @@ def unfitted(trial, it, estimator):
     """Call a method before fit."""
     methods = [
         name
-        for name in ("predict", "predict_proba", "predict_noisy", "ranking", "transform",
-                     "corrupt", "score", "decision_function", "get_feature_names_out")
+        for name in ("predict", "predict_proba", "predict_noisy", "ranking", "corrupt",
+                     "transform", "score", "get_feature_names_out")
         if hasattr(estimator, name)
     ]  # fmt: skip
     if not methods:
@@ -383,7 +170,7 @@ def reset(trial, it, estimator):
     """Change a parameter between two fits."""
     _fit(trial, it, estimator)
     name, value, _ = odd_parameter(trial, it.cls)
-    trial.note(f"set_params({name}={_short(value)})")
+    trial.note(f"set_params({name}={short(value)})")
     trial.call("set_params", lambda: estimator.set_params(**{name: value}))
     it.params[name] = value
     it.expects.append("either")
@@ -413,7 +200,9 @@ def travel(trial, it, estimator):
         path = Path(folder) / "one.sknoisy"
         trial.call("save", lambda: save(estimator, path), given=(estimator,))
         again = trial.call("load", lambda: load(path))
-    after = trial.call("use what was loaded", lambda: outputs_of(again, X), expect="fits")
+    after = trial.call(
+        "use what was loaded", lambda: outputs_of(again, X), expect="fits"
+    )
     check_same_outputs(trial, before, after, "save and load")
 
 
@@ -423,15 +212,17 @@ def new_rows(trial, it, estimator):
     base = plain_features(trial.rng, it.codes, 3)
     # A small class may lose all its rows, which CleanedClassifier refuses.
     expect = "either" if it.group == "cleaning" or it.uses_context else "fits"
-    trial.call("fit on plain data", lambda: estimator.fit(base, it.codes), expect=expect)
-    methods = [m for m in ("predict", "predict_proba", "transform") if hasattr(estimator, m)]
+    trial.call(
+        "fit on plain data", lambda: estimator.fit(base, it.codes), expect=expect
+    )
+    methods = [
+        m for m in ("predict", "predict_proba", "transform") if hasattr(estimator, m)
+    ]
     if issubclass(it.cls, NoiseInjectorMixin):
-        trial.call(
-            "corrupt", lambda: estimator.corrupt(it.X, it.y), given=(it.X, it.y)
-        )
+        trial.call("corrupt", lambda: estimator.corrupt(it.X, it.y), given=(it.X, it.y))
     if not methods:
         return
-    name, kind = _draw(trial, TABLES)
+    name, kind = draw(trial, TABLES)
     X = kind.make(base, trial.rng)
     trial.note(f"new rows: {name}")
     expect = kind.expect

@@ -1,6 +1,5 @@
 """Cases that call functions, mixtures and displays on odd arguments."""
 
-import io
 import tempfile
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import torch
-from odd_features import TABLES, plain_features
 from odd_features import FITS as PLAIN_X
-from odd_labels import BINARY, LABELS, plain_labels
+from odd_features import TABLES, plain_features
+from odd_labels import BINARY, FITS, LABELS, plain_labels
 from odd_parameters import ANYTHING, odd_parameter
 from result_checks import as_list
 from sklearn.base import clone
@@ -21,18 +20,19 @@ from sknoisy import classification, noise
 
 
 def _labels(trial, codes):
-    kinds = LABELS | BINARY if codes.max() == 1 else LABELS
+    kinds = LABELS if trial.chance(0.5) else FITS
+    kinds = kinds | BINARY if codes.max() == 1 else kinds
     name = trial.pick(list(kinds), [kind.weight for kind in kinds.values()])
     trial.note(f"labels: {name}")
     return kinds[name], kinds[name].make(codes, trial.rng)
 
 
-def _codes(trial):
+def codes_of(trial):
     n_classes = trial.pick([2, 3, 4])
     return plain_labels(trial.rng, int(trial.rng.integers(12, 60)), n_classes)
 
 
-def _odd(trial, plain, share=0.3, name="argument"):
+def odd_value(trial, plain, share=0.3, name="argument"):
     """Return a plain value, or one of any type."""
     if not trial.chance(share):
         return plain
@@ -84,7 +84,7 @@ def _break_proba(trial, proba):
 
 def find_label_issues(trial):
     """``find_label_issues``."""
-    codes = _codes(trial)
+    codes = codes_of(trial)
     proba, expect = _break_proba(trial, _proba(trial, codes, codes.max() + 1))
     labels = trial.pick([codes, codes.tolist(), codes.astype(float), pd.Series(codes)])
     if trial.chance(0.3):
@@ -105,7 +105,7 @@ def find_label_issues(trial):
             "frac_noise", "min_examples_per_class", "confident_joint", "filter_by",
             "return_indices_ranked_by",
         ])  # fmt: skip
-        options[name] = _odd(trial, 1, 1.0, name)
+        options[name] = odd_value(trial, 1, 1.0, name)
         expect = "refused" if expect == "refused" else "either"
     trial.note(str(options))
     trial.written = "labels pred_probs " + " ".join(options)
@@ -123,7 +123,7 @@ def find_label_issues(trial):
 
 def compare_labels(trial):
     """``noise_report``, ``estimate_transition_matrix``, their display."""
-    codes = _codes(trial)
+    codes = codes_of(trial)
     other = trial.rng.permutation(codes)
     kind, y_true = _labels(trial, codes)
     y_noisy = kind.make(other, trial.rng)
@@ -138,7 +138,9 @@ def compare_labels(trial):
         expect = "either"  # one class is no fault here
     arguments = {}
     if name == "estimate_transition_matrix" and trial.chance(0.3):
-        arguments["labels"] = _odd(trial, sorted(set(codes.tolist())), 0.5, "labels")
+        arguments["labels"] = odd_value(
+            trial, sorted(set(codes.tolist())), 0.5, "labels"
+        )
         expect = "either"
     result = trial.call(
         name,
@@ -156,8 +158,8 @@ def compare_labels(trial):
 
 def matrices(trial):
     """Functions that make transition matrices."""
-    n_classes = _odd(trial, trial.pick([2, 3, 5]), name="n_classes")
-    rate = _odd(trial, trial.pick([0, 0.2, 0.5, 1.0]), name="noise_rate")
+    n_classes = odd_value(trial, trial.pick([2, 3, 5]), name="n_classes")
+    rate = odd_value(trial, trial.pick([0, 0.2, 0.5, 1.0]), name="noise_rate")
     if isinstance(n_classes, int | float) and 5 < n_classes:
         n_classes = 5
     name = trial.pick(["pair_flip_matrix", "symmetric_matrix"])
@@ -165,7 +167,7 @@ def matrices(trial):
     trial.written = "n_classes noise_rate convention"
     extra = {}
     if name == "symmetric_matrix" and trial.chance(0.4):
-        extra["convention"] = _odd(trial, "include", 0.4, "convention")
+        extra["convention"] = odd_value(trial, "include", 0.4, "convention")
     T = trial.call(name, lambda: function(n_classes, rate, **extra))
     T = np.asarray(T, dtype=np.float64)
     good = T.ndim == 2 and np.allclose(T.sum(1), 1) and (T >= 0).all()
@@ -174,12 +176,12 @@ def matrices(trial):
 
 def array_functions(trial):
     """``empirical_transition_matrix``, ``anchor_transition_matrix``, and the like."""
-    codes = _codes(trial)
+    codes = codes_of(trial)
     n_classes = int(codes.max() + 1)
-    proba, expect = _break_proba(trial, _proba(trial, codes, n_classes))
+    proba, _ = _break_proba(trial, _proba(trial, codes, n_classes))
     trial.written = "proba percentile true_codes noisy_codes n_classes X projections"
     if trial.chance(0.5):
-        percentile = _odd(trial, 97, name="percentile")
+        percentile = odd_value(trial, 97, name="percentile")
         T = trial.call(
             "anchor_transition_matrix",
             lambda: classification.anchor_transition_matrix(proba, percentile),
@@ -190,7 +192,7 @@ def array_functions(trial):
     noisy = trial.rng.permutation(codes)
     if trial.chance(0.3):
         noisy = trial.pick([noisy - 1, noisy + 1, noisy[:-1], noisy * 0.5, noisy * 1j])
-    size = _odd(trial, n_classes, 0.2, "n_classes")
+    size = odd_value(trial, n_classes, 0.2, "n_classes")
     if isinstance(size, int) and size > 5:
         size = 5
     T = trial.call(
@@ -288,12 +290,12 @@ def _detector(trial):
 
 def label_report(trial):
     """``label_report`` and its page."""
-    codes = _codes(trial)
+    codes = codes_of(trial)
     base = plain_features(trial.rng, codes, 3)
     kind, y = _labels(trial, codes)
     x_kind = TABLES[trial.pick(list(PLAIN_X) if trial.chance(0.7) else list(TABLES))]
     X = x_kind.make(base, trial.rng)
-    detector = _odd(trial, _detector(trial), 0.1, "detector")
+    detector = odd_value(trial, _detector(trial), 0.1, "detector")
     options = {}
     if trial.chance(0.15):
         options["confidence"] = trial.pick([0.5, 0, 1, -1, "x", None, np.nan])
@@ -316,96 +318,12 @@ def label_report(trial):
 def _page(trial, report, X):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page.html"
-        options = {"max_rows": _odd(trial, 5, 0.2, "max_rows")}
+        options = {"max_rows": odd_value(trial, 5, 0.2, "max_rows")}
         if trial.chance(0.5):
             options["X"] = X
         trial.written += " path X max_rows overwrite"
         trial.call("to_html", lambda: report.to_html(path, **options), given=(X,))
         text = path.read_text(encoding="utf-8")
         trial.check("<html" in text and "</html>" in text, "the page is not whole")
-        trial.call("to_html again", lambda: report.to_html(path), expect="refused")
-
-
-def files(trial):
-    """``save`` and ``load`` on odd paths and odd content."""
-    codes = _codes(trial)
-    X = plain_features(trial.rng, codes, 2)
-    fitted = sknoisy.NeighborVoteDetector(n_rounds=1, n_neighbors=3).fit(X, codes)
-    with tempfile.TemporaryDirectory() as folder:
-        good = Path(folder) / "good.sknoisy"
-        sknoisy.save(fitted, good)
-        content = good.read_bytes()
-        odd = Path(folder) / "odd.sknoisy"
-        what = trial.pick(["cut", "flipped", "longer", "empty", "text", "path", "object"])
-        trial.note(what)
-        trial.written = "estimator path known"
-        if what == "object":
-            value = trial.pick([*ANYTHING, sknoisy.NeighborVoteDetector, X])
-            trial.note(repr(value))
-            trial.call("save", lambda: sknoisy.save(value, odd), expect="refused")
-        elif what == "path":
-            value = trial.pick([None, 5, b"x", "", folder, Path(folder) / "no" / "x"])
-            trial.note(repr(value))
-            act = trial.pick([sknoisy.load, lambda path: sknoisy.save(fitted, path)])
-            expect = "either" if value == b"x" else "refused"
-            trial.call("save or load", lambda: act(value), expect=expect)
-        else:
-            odd.write_bytes(_broken(trial, content, what))
-            trial.call("load", lambda: sknoisy.load(odd), expect="refused")
-
-
-def _broken(trial, content, what):
-    place = int(trial.rng.integers(1, len(content)))
-    flipped = content[:place - 1] + bytes([content[place - 1] ^ 4]) + content[place:]
-    return {
-        "cut": content[: place - 1],
-        "flipped": flipped,
-        "longer": content + b"more",
-        "empty": b"",
-        "text": b"{}",
-    }[what]
-
-
-def display(trial):
-    """The displays, from estimators and from arrays."""
-    import matplotlib.pyplot as plt
-
-    try:
-        _display(trial)
-    finally:
-        plt.close("all")
-
-
-def _display(trial):
-    n = 20
-    mask = trial.rng.random(n) < 0.3
-    values = trial.rng.random((n, 4))
-    T = np.array([[0.8, 0.2], [0.3, 0.7]])
-    cls, arguments, options = trial.pick([
-        (sknoisy.DynamicsDisplay, (values, mask), {"signal_name": "x"}),
-        (sknoisy.SampleWeightsDisplay, (values[:, 0],), {"noise_mask": mask}),
-        (sknoisy.TransitionMatrixDisplay, (T,), {"display_labels": ["a", "b"]}),
-    ])  # fmt: skip
-    trial.subject = cls.__name__
-    trial.written = "trajectories noise_mask signal_name sample_weights "
-    trial.written += "transition_matrix display_labels ax"
-    arguments = list(arguments)
-    place = int(trial.rng.integers(len(arguments)))
-    expect = "fits"
-    if trial.chance(0.5):
-        arguments[place] = trial.pick([
-            arguments[place].tolist(), arguments[place][:1], arguments[place] * np.nan,
-            arguments[place][:0], pd.DataFrame(arguments[place]), *ANYTHING,
-        ])  # fmt: skip
-        trial.note(f"argument {place}: {arguments[place]!r}")
-        expect = "either"
-    if trial.chance(0.3):
-        name = trial.pick(list(options))
-        options[name] = _odd(trial, options[name], 1.0, name)
-        expect = "either"
-    given = [value for value in arguments if isinstance(value, np.ndarray)]
-    shown = trial.call(
-        "plot", lambda: cls(*arguments, **options).plot(), given=given, expect=expect
-    )
-    trial.check(hasattr(shown, "figure_"), "plot returns no display")
-    trial.call("draw", lambda: shown.figure_.savefig(io.BytesIO()), expect="fits")
+        if trial.chance(0.3):
+            trial.call("to_html again", lambda: report.to_html(path), expect="refused")

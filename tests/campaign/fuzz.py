@@ -20,9 +20,9 @@ HERE = Path(__file__).resolve().parent
 # The checkout that this file belongs to, whatever is installed.
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-import subjects
-import torch
-from trial import BAD, OUTCOMES, Ended, Trial
+import subjects  # noqa: E402
+import torch  # noqa: E402
+from trial import BAD, OUTCOMES, Ended, Trial  # noqa: E402
 
 # A case that runs longer hangs.
 LIMIT = 60
@@ -31,7 +31,9 @@ LIMIT = 60
 def run_case(seed, number, only=None):
     """Run one case and return its trial."""
     trial = Trial(seed, number)
-    names = [name for name in subjects.SUBJECTS if not only or only.lower() in name.lower()]
+    names = [
+        name for name in subjects.SUBJECTS if not only or only.lower() in name.lower()
+    ]
     if not names:
         raise SystemExit(f"--only {only}: no such subject")
     weights = [subjects.SUBJECTS[name].weight for name in names]

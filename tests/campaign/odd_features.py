@@ -50,7 +50,7 @@ def plain_images(rng, codes, side=8):
 
 
 def _memmap(X, rng):
-    handle = tempfile.NamedTemporaryFile(prefix="campaign")  # noqa: SIM115
+    handle = tempfile.NamedTemporaryFile(prefix="campaign")
     mapped = np.memmap(handle, dtype=np.float64, mode="w+", shape=X.shape)
     mapped[:] = X
     return mapped
@@ -234,14 +234,18 @@ REFUSED = {
         _frame_with(lambda n: pd.period_range("2024", periods=n, freq="D"))
     ),
     "polars with dates": _refused(
-        lambda X, rng: pl.DataFrame({"a": X[:, 0], "d": [datetime.date.today()] * len(X)})
+        lambda X, rng: pl.DataFrame(
+            {"a": X[:, 0], "d": [datetime.date.today()] * len(X)}
+        )
     ),
     "datetime64": _refused(lambda X, rng: X.astype("datetime64[s]")),
     "strings": _refused(lambda X, rng: np.full(X.shape, "word")),
     "texts": _refused(_texts),
     "bytes": _refused(lambda X, rng: np.full(X.shape, b"word")),
     "complex": _refused(lambda X, rng: X + 1j),
-    "ragged": _refused(lambda X, rng: [list(row)[: 1 + i % 2] for i, row in enumerate(X)]),
+    "ragged": _refused(
+        lambda X, rng: [list(row)[: 1 + i % 2] for i, row in enumerate(X)]
+    ),
     "dict": _refused(lambda X, rng: {"a": X[:, 0], "b": X[:, 1]}),
     "list of dicts": _refused(lambda X, rng: [{"a": v} for v in X[:, 0]]),
     "generator": _refused(lambda X, rng: (row for row in X)),
@@ -269,7 +273,9 @@ IMAGES = {
     "images uint8": Kind(lambda X, rng: (X * 200).astype(np.uint8), "fits"),
     "images 0-255 float": _refused(lambda X, rng: X * 255),
     "images int64": Kind(lambda X, rng: (X * 200).astype(np.int64)),
-    "images channels last": Kind(lambda X, rng: np.repeat(X, 3, 1).transpose(0, 2, 3, 1)),
+    "images channels last": Kind(
+        lambda X, rng: np.repeat(X, 3, 1).transpose(0, 2, 3, 1)
+    ),
     "images NaN": _refused(lambda X, rng: np.where(X == X.max(), np.nan, X)),
     "images 1 x 1": Kind(lambda X, rng: X[:, :, :1, :1]),
     "images without channel": Kind(lambda X, rng: X[:, 0]),

@@ -1,6 +1,5 @@
 """Kinds of y and of weights, with what should become of each."""
 
-import datetime
 import enum
 from decimal import Decimal
 from fractions import Fraction

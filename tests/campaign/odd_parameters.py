@@ -223,7 +223,9 @@ def odd_parameter(trial, cls):
     expect : {"fits", "refused", "either"}
     """
     constraints = cls._parameter_constraints
-    name = trial.pick(sorted({*constraints, *_signature(cls) - {"kwargs", "net_params"}}))
+    name = trial.pick(
+        sorted({*constraints, *_signature(cls) - {"kwargs", "net_params"}})
+    )
     if trial.chance(0.08):
         return name[:-1] + "_", 1, "refused"
     values = [*ANYTHING, *BY_NAME.get(name, ()), *BY_NAME.get(name, ())]

@@ -56,7 +56,9 @@ def check_proba(trial, proba, n_samples, n_classes, name="predict_proba"):
     trial.check(proba.shape == (n_samples, n_classes), f"{name} is {proba.shape}")
     trial.check(np.isfinite(proba).all(), f"{name} is not finite")
     trial.check((proba >= 0).all(), f"{name} is negative")
-    trial.check(np.allclose(proba.sum(1), 1, atol=1e-4), f"rows of {name} do not sum to 1")
+    trial.check(
+        np.allclose(proba.sum(1), 1, atol=1e-4), f"rows of {name} do not sum to 1"
+    )
 
 
 def check_injected(trial, injector, y, y_noisy, *, same_kind):
@@ -67,15 +69,21 @@ def check_injected(trial, injector, y, y_noisy, *, same_kind):
     strange = [label for label in after if label not in known]
     trial.check(not strange, f"the noisy labels have {strange[:1]}, not in classes_")
     changed = [bool(a != b) for a, b in zip(before, after, strict=False)]
-    trial.check(changed == injector.noise_mask_.tolist(), "noise_mask_ is not y != y_noisy")
+    trial.check(
+        changed == injector.noise_mask_.tolist(), "noise_mask_ is not y != y_noisy"
+    )
     trial.check(np.isclose(injector.noise_rate_, np.mean(changed)), "noise_rate_")
     matrix = np.asarray(injector.transition_matrix_)
     trial.check(matrix.shape == (len(known), len(known)), f"matrix is {matrix.shape}")
     trial.check(np.allclose(matrix.sum(1), 1) and (matrix >= 0).all(), "matrix rows")
     if same_kind:
-        trial.check(type(y) is type(y_noisy), f"y came back as {type(y_noisy).__name__}")
+        trial.check(
+            type(y) is type(y_noisy), f"y came back as {type(y_noisy).__name__}"
+        )
         dtypes = [str(getattr(labels, "dtype", "")) for labels in (y, y_noisy)]
-        trial.check(dtypes[0] == dtypes[1], f"y came back as {dtypes[1]}, was {dtypes[0]}")
+        trial.check(
+            dtypes[0] == dtypes[1], f"y came back as {dtypes[1]}, was {dtypes[0]}"
+        )
 
 
 def check_same_verdict(trial, one, other, label_of, *, tolerance):
@@ -93,7 +101,9 @@ def check_same_verdict(trial, one, other, label_of, *, tolerance):
         For the scores; 0 asks for the same bits.
     """
     gap = np.abs(one.noise_scores_ - other.noise_scores_).max()
-    trial.check(gap <= tolerance, f"the same data written differently: scores {gap:.2g}")
+    trial.check(
+        gap <= tolerance, f"the same data written differently: scores {gap:.2g}"
+    )
     if gap <= tolerance:
         expected = [label_of[code] for code in as_list(one.suggested_labels_)]
         trial.check(

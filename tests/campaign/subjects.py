@@ -8,6 +8,7 @@ import command_cases
 import estimator_cases
 import function_cases
 import numpy as np
+import output_cases
 import torch_cases
 
 import sknoisy
@@ -37,8 +38,8 @@ SUBJECTS = {
     "matrices": Subject("functions", function_cases.matrices, 3),
     "array functions": Subject("functions", function_cases.array_functions, 3),
     "label_report": Subject("cleaning", function_cases.label_report, 4),
-    "files": Subject("files", function_cases.files, 4),
-    "displays": Subject("displays", function_cases.display, 1.5),
+    "files": Subject("files", output_cases.files, 4),
+    "displays": Subject("displays", output_cases.display, 1.5),
     "losses": Subject("losses", torch_cases.criterion, 5),
     "functions of losses": Subject("losses", torch_cases.function, 3),
     "networks": Subject("parts of nets", torch_cases.network, 4),

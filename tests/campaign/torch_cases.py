@@ -98,7 +98,7 @@ def function(trial):
     maps = torch.rand(n, 4, 4)
     values = {
         "logits": logits, "y": y, "proba": proba, "targets": proba, "T_c": T,
-        "q": one, "beliefs": proba, "weight": 0.5, "log_proba": torch.log_softmax(logits, 1),
+        "q": one, "beliefs": proba, "weight": 0.5, "log_proba": logits.log_softmax(1),
         "gamma": 0.5, "epsilon": 0.2, "prior": torch.full((k,), 1 / k),
         "attention": one, "target": proba, "lam": 0.5, "first": torch.randn(n, m),
         "second": torch.randn(n, m), "clean_proba": one, "n_labelled": 1,
@@ -204,10 +204,12 @@ def augmentation(trial):
         try:
             return function_(X, *extra, **options)
         finally:
-            torch.set_rng_state(state)  # these draw from torch's generator, as torch does
+            torch.set_rng_state(state)  # it draws from torch's own, as torch does
 
     made = trial.call(name, act, given=(X,), expect=expect)
-    trial.check(made.shape == X.shape and made.dtype == X.dtype, "another kind of batch")
+    trial.check(
+        made.shape == X.shape and made.dtype == X.dtype, "another kind of batch"
+    )
     trial.check(torch.isfinite(made).all().item(), "not finite")
 
 
@@ -233,7 +235,9 @@ def batches(trial):
             finally:
                 torch.set_rng_state(state)
 
-        found = trial.call("batches", read, given=(X, y), expect="either" if bad else "fits")
+        found = trial.call(
+            "batches", read, given=(X, y), expect="either" if bad else "fits"
+        )
     rows = torch.cat([batch.index for batch in found]).sort().values
     trial.check(rows.tolist() == list(range(n)), "rows are missing or doubled")
 

@@ -1,0 +1,80 @@
+"""Numbers that functions, losses and networks are given, checked by their kind.
+
+A comparison with a bound comes after it: of a list it would raise an error that does
+not name the argument.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+__all__ = ["check_counts", "check_reals", "check_shape"]
+
+
+def check_reals(**values: Any) -> None:
+    """Refuse arguments that are no numbers.
+
+    Parameters
+    ----------
+    **values : object
+        The arguments, by their names.
+
+    Raises
+    ------
+    TypeError
+        If one is no number.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} must be a number; got {value!r}.")
+
+
+def check_counts(least: int = 1, **values: Any) -> None:
+    """Refuse arguments that are no whole numbers, or too small ones.
+
+    Parameters
+    ----------
+    least : int, default=1
+        The smallest number that is right.
+    **values : object
+        The arguments, by their names.
+
+    Raises
+    ------
+    TypeError
+        If one is no whole number.
+    ValueError
+        If one is below ``least``.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Integral):
+            raise TypeError(f"{name} must be a whole number; got {value!r}.")
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}; got {value!r}.")
+
+
+def check_shape(**values: Any) -> None:
+    """Refuse arguments that are no shapes.
+
+    Parameters
+    ----------
+    **values : object
+        The arguments, by their names.
+
+    Raises
+    ------
+    TypeError
+        If one is no tuple of whole numbers.
+    ValueError
+        If a number is below 1.
+    """
+    for name, value in values.items():
+        is_tuple = isinstance(value, tuple | list)
+        if not is_tuple or not all(isinstance(size, Integral) for size in value):
+            raise TypeError(
+                f"{name} must be a tuple of whole numbers, the shape of a row of X; "
+                f"got {value!r}."
+            )
+        if min(value, default=0) < 1:
+            raise ValueError(f"{name} must hold numbers of at least 1; got {value!r}.")

@@ -1,0 +1,69 @@
+"""Arrays that a display is given, checked before anything is drawn."""
+
+import numpy as np
+
+__all__ = ["as_mask", "as_numbers"]
+
+_KINDS = {1: "an array of numbers", 2: "an array of numbers with two axes"}
+
+
+def as_numbers(name, values, n_axes):
+    """Return values as a float64 array.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls them.
+    values : array-like
+    n_axes : int
+
+    Returns
+    -------
+    values : ndarray, dtype float64
+
+    Raises
+    ------
+    TypeError
+        If they are no numbers.
+    ValueError
+        If they have another number of axes, or none are there.
+    """
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name} must be {_KINDS[n_axes]}; got {type(values).__name__}."
+        ) from None
+    if array.ndim != n_axes or not array.size:
+        raise ValueError(f"{name} must be {_KINDS[n_axes]}; got shape {array.shape}.")
+    return array
+
+
+def as_mask(name, mask, n_rows, rows="rows"):
+    """Return a mask as a bool array.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it.
+    mask : array-like
+    n_rows : int
+    rows : str, default="rows"
+        What it has an entry for.
+
+    Returns
+    -------
+    mask : ndarray of shape (n_rows,), dtype bool
+
+    Raises
+    ------
+    ValueError
+        If it has another shape.
+    """
+    array = np.asarray(mask)
+    if array.shape != (n_rows,) or array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} must have one entry for each of the {n_rows} {rows}, True or "
+            f"False; got shape {array.shape}, dtype {array.dtype}."
+        )
+    return array.astype(bool)
