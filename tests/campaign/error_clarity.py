@@ -30,7 +30,8 @@ HOMES = re.compile(
 # Words of numpy, torch and Python that mean nothing to a user.
 INTERNAL = re.compile(
     r"'NoneType' object|ufunc|is not iterable|not subscriptable|not callable$"
-    r"|unhashable|could not be broadcast|cannot be broadcast|mat1 and mat2|out of bounds"
+    r"|unhashable|could not be broadcast|cannot be broadcast|mat1 and mat2"
+    r"|out of bounds"
     r"|not supported between|unsupported operand|has no len\(\)|_ArrayObject"
     r"|has no attribute '_|not enough values to unpack|missing \d+ required pos"
     r"|ambiguous|bool\(\) |setting an array element|inhomogeneous|expected Tensor"
