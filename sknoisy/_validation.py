@@ -47,6 +47,7 @@ __all__ = [
     "params_of_rows",
     "random_generator",
     "refuse_dates",
+    "refuse_images",
     "set_random_states",
     "sorted_classes",
 ]
@@ -252,6 +253,29 @@ def check_pixels(X):
         raise ValueError(
             f"float images should be near [0, 1] or standardised, but X has values up "
             f"to {largest:g}. Pass uint8 images as they are, or divide by 255."
+        )
+
+
+def refuse_images(estimator, X):
+    """Refuse rows that are no rows of numbers, for an estimator that learns tables.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Has a parameter ``estimator``.
+    X : array-like
+
+    Raises
+    ------
+    ValueError
+        If X has more than two dimensions.
+    """
+    n_dims = getattr(X, "ndim", 2)
+    if n_dims > 2:
+        raise ValueError(
+            f"X has {n_dims} dimensions: {type(estimator).__name__} needs features. "
+            "Encode the images first, pass estimator=NetClassifier(), or take the "
+            "pixels as they are: X.reshape(len(X), -1)."
         )
 
 

@@ -89,9 +89,10 @@ def _of_images():
     from sknoisy.detection._aum import AUMDetector
     from sknoisy.detection._dynacor import DynaCorDetector
     from sknoisy.detection._loss_mixture import LossMixtureDetector
+    from sknoisy.detection._settings import IMAGES
 
     return [
         ("losses", LossMixtureDetector()),
         ("AUM", AUMDetector()),
-        ("DynaCor", DynaCorDetector(settings=[{"max_epochs": 20, "lr": 0.05}])),
+        ("DynaCor", DynaCorDetector(settings=IMAGES[1:])),
     ]

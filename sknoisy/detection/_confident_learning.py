@@ -23,6 +23,7 @@ from sknoisy._validation import (
     encode_labels,
     random_generator,
     refuse_dates,
+    refuse_images,
 )
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._confident_joint import transition_from_joint
@@ -284,6 +285,7 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
             validate_data(self, X, skip_check_array=True)
             return X
         refuse_dates(X)
+        refuse_images(self, X)
         # The last digits of sums depend on the type and on the order in memory.
         return validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C")
 

@@ -197,4 +197,10 @@ class DynamicsClassifier(NetClassifier):
         return dataset, classes
 
     def _default_module(self, input_shape):
+        if len(input_shape) != 1:
+            raise ValueError(
+                f"X has {len(input_shape) + 1} dimensions: DynamicsClassifier takes "
+                "trajectories, one row for each label and one column an epoch, such "
+                "as DynaCorDetector().fit(images, y).trajectories_."
+            )
         return MeanClassifier if self.summarize else TrajectoryClassifier

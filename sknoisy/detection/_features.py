@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_array
 
-from sknoisy._validation import set_random_states
+from sknoisy._validation import refuse_images, set_random_states
 
 __all__ = ["FeaturesMixin"]
 
@@ -32,12 +32,7 @@ class FeaturesMixin:
         """
         vars(self).pop("estimator_", None)
         if self.estimator is None:
-            if rows.ndim != 2:
-                name = type(self).__name__
-                raise ValueError(
-                    f"X has {rows.ndim} dimensions: {name} needs features, or an "
-                    "estimator that makes them, such as estimator=NetClassifier()."
-                )
+            refuse_images(self, rows)
             # Frames lie column by column, and their sums would be rounded otherwise.
             return np.ascontiguousarray(rows, dtype=np.float64)
         self.estimator_ = clone(self.estimator)

@@ -1,6 +1,6 @@
-"""Net parameters among which a detector chooses."""
+"""Net parameters among which a detector chooses, by the kind of rows."""
 
-__all__ = ["AUTO", "OWN_MODULE", "PAPER"]
+__all__ = ["AUTO", "IMAGES", "OWN_MODULE", "PAPER", "default_settings"]
 
 # Table 5 of the paper's supplement, for CLIP features.
 PAPER = {
@@ -40,3 +40,37 @@ AUTO = (
     },
     PAPER,
 )
+
+# The default network for images has neither dropout nor hidden layers to set.
+# The same supplement, for PreAct-ResNet-18 trained from scratch.
+_PAPER_IMAGES = {"lr": 0.02, "max_epochs": 300, "optimizer__weight_decay": 5e-4}
+# Held back, and not: few, since each training is of a whole residual network.
+IMAGES = (
+    {"lr": 0.02, "max_epochs": 10, "optimizer__weight_decay": 2e-2},
+    {"lr": 0.05, "max_epochs": 20, "optimizer__weight_decay": 2e-3},
+)
+
+
+def default_settings(name, n_dims):
+    """Return the settings that stand behind a name, for the default network.
+
+    Parameters
+    ----------
+    name : {"auto", "paper"}
+    n_dims : int
+        Dimensions of X: 4 for images.
+
+    Returns
+    -------
+    settings : tuple of dict
+        Simplest first; parameters of the net that is trained on such rows.
+
+    Examples
+    --------
+    >>> from sknoisy.detection._settings import default_settings
+    >>> [setting["max_epochs"] for setting in default_settings("auto", 4)]
+    [10, 20]
+    """
+    if n_dims == 4:
+        return (_PAPER_IMAGES,) if name == "paper" else IMAGES
+    return (PAPER,) if name == "paper" else AUTO

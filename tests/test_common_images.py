@@ -1,0 +1,180 @@
+"""Every estimator takes images at its defaults, or says in a sentence what to do."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from test_common import ESTIMATORS
+
+import sknoisy
+from sknoisy import (
+    AUMDetector,
+    AutoNoiseDetector,
+    CleanedClassifier,
+    DynaCorDetector,
+    DynamicsClassifier,
+    LossMixtureDetector,
+    NetClassifier,
+    NoisyLabelFilter,
+    TransitionNoiseInjector,
+)
+from sknoisy.base import NoiseInjectorMixin
+from sknoisy.detection._competitors import default_detectors
+from sknoisy.nets import PreActResNet18, _defaults
+
+CLASSES = sorted({type(estimator) for estimator, _ in ESTIMATORS}, key=str)
+PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "images.rst"
+# The sentence of those that take features only.
+ADVICE = r"4 dimensions: .* needs features\. Encode the images first, .* X\.reshape"
+
+
+class Narrow(PreActResNet18):
+    """The default network for images and its parameters, a 250th of its weights."""
+
+    def __init__(self, input_shape, n_classes, width=4):
+        super().__init__(input_shape, n_classes, width)
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    monkeypatch.setitem(_defaults._MODULES, 3, Narrow)
+
+
+def images(kind):
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 8)
+    X = rng.integers(0, 100, (24, 3, 8, 8)) + 50 * y[:, None, None, None]
+    return (X.astype(np.uint8), y) if kind == "uint8" else (X / 255, y)
+
+
+def brief(estimator):
+    """Let an estimator train once, for an epoch."""
+    if hasattr(estimator, "max_epochs"):
+        estimator.set_params(max_epochs=1)
+    if hasattr(estimator, "n_runs"):
+        estimator.set_params(n_runs=2)
+    if isinstance(estimator, AutoNoiseDetector):
+        estimator.set_params(n_rounds=1)
+    return estimator
+
+
+def at_defaults(kind):
+    if kind is CleanedClassifier:
+        classifier = make_pipeline(FunctionTransformer(flat), LogisticRegression())
+        return CleanedClassifier(brief(AUMDetector()), classifier)
+    if kind is NoisyLabelFilter:
+        return NoisyLabelFilter(brief(LossMixtureDetector()))
+    if kind is TransitionNoiseInjector:
+        return TransitionNoiseInjector(np.full((3, 3), 1 / 3))
+    return brief(kind())
+
+
+def flat(X):
+    return np.asarray(X).reshape(len(X), -1)
+
+
+def listed(text):
+    return {getattr(sknoisy, name) for name in re.findall(r":class:`(\w+)`", text)}
+
+
+def page_lists():
+    """Return what the page lists: takes images, if held ones do, features, never."""
+    page = PAGE.read_text(encoding="utf-8")
+    section = page.split("\nWhich estimators take images\n")[1].split("\nNetworks\n")[0]
+    heads = ("As they are", "If the estimator", "Features only", "Never")
+    parts = re.split("|".join(heads), section)[1:]
+    return [listed(part) for part in parts]
+
+
+def test_the_page_lists_every_estimator_once():
+    takes, held, features, never = page_lists()
+    assert sorted([*takes, *held, *features, *never], key=str) == CLASSES
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.filterwarnings("ignore:24 losses are too few")
+@pytest.mark.filterwarnings("ignore:the losses cannot be split")
+@pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_the_defaults_take_images_as_the_page_says(kind, dtype, monkeypatch):
+    # That a float is no byte matters to each network alone, not to their competition.
+    if kind is AutoNoiseDetector and dtype != "uint8":
+        pytest.skip("its candidates are tried on their own")
+    X, y = images(dtype)
+    takes, held, features, _ = page_lists()
+    if kind is AutoNoiseDetector:
+        # Its candidates are the default ones, but for the length of their training.
+        monkeypatch.setattr(
+            "sknoisy.detection._auto.default_detectors",
+            lambda X: [(name, brief(d)) for name, d in default_detectors(X)],
+        )
+    if kind in takes | held:
+        estimator = at_defaults(kind)
+        if isinstance(estimator, NoiseInjectorMixin):
+            same, noisy = estimator.fit_resample(X, y)
+            assert same is X and set(noisy) <= set(y)
+            return
+        estimator.fit(X, y)
+        if hasattr(estimator, "predict"):
+            assert set(estimator.predict(X)) <= set(y)
+        if kind is AutoNoiseDetector:
+            assert not any(estimator.candidates_["error"])
+        return
+    message = ADVICE if kind in features else "dim"
+    with pytest.raises(ValueError, match=message):
+        at_defaults(kind).fit(X, y == 0)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.filterwarnings("ignore:24 losses are too few")
+@pytest.mark.parametrize("name", ["ConfidentLearning", "FINE", "NeighborVote"])
+def test_those_for_features_take_images_with_a_network(name):
+    X, y = images("uint8")
+    kind = getattr(sknoisy, f"{name}Detector")
+    detector = kind(NetClassifier(max_epochs=1, random_state=0)).fit(X, y)
+    assert detector.noise_scores_.shape == (24,)
+
+
+@pytest.mark.parametrize("summarize", [False, True])
+def test_a_classifier_of_trajectories_says_what_they_are(summarize):
+    X, y = images("uint8")
+    message = "4 dimensions: DynamicsClassifier takes trajectories, one row for each"
+    with pytest.raises(ValueError, match=message):
+        DynamicsClassifier(summarize=summarize).fit(X, y == 0)
+
+
+@pytest.mark.parametrize(("settings", "epochs"), [("auto", [10, 20]), ("paper", [300])])
+class TestDynaCorSettings:
+    @pytest.mark.usefixtures("narrow")
+    def test_they_follow_the_shape(self, settings, epochs):
+        X, y = images("uint8")
+        detector = brief(DynaCorDetector(settings=settings, random_state=0))
+        detector.fit(X, y)
+        assert [s["max_epochs"] for s in detector.settings_] == epochs
+        pixels = clone(detector).fit(X.reshape(24, -1), y)
+        assert all("module__hidden" in s for s in pixels.settings_)
+
+    def test_the_default_network_takes_them(self, settings, epochs):
+        X, y = images("uint8")
+        detector = brief(DynaCorDetector(settings=settings, random_state=0))
+        for setting in detector._settings(n_dims=4):
+            # Its constructor alone: a training of the whole takes seconds.
+            net = detector._make_net(**setting).set_params(max_epochs=1)
+            assert net.fit(X[::6], y[::6]).module_.head.in_features == 512
+
+
+def test_a_user_parameter_of_another_network_is_named():
+    X, y = images("uint8")
+    with pytest.raises(ValueError, match="takes no module__hidden; it takes width"):
+        DynaCorDetector(module__hidden=64, max_epochs=1).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detector = DynaCorDetector(module__width=2, max_epochs=1, n_runs=2)
+        assert detector.fit(X, y).net_.module_.head.in_features == 16
