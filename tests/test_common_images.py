@@ -67,7 +67,9 @@ def brief(estimator):
 def at_defaults(kind):
     if kind is CleanedClassifier:
         classifier = make_pipeline(FunctionTransformer(flat), LogisticRegression())
-        return CleanedClassifier(brief(AUMDetector()), classifier)
+        # Two rows at most are dropped, and no class with them.
+        detector = NoisyLabelFilter(brief(AUMDetector()), keep=22)
+        return CleanedClassifier(detector, classifier)
     if kind is NoisyLabelFilter:
         return NoisyLabelFilter(brief(LossMixtureDetector()))
     if kind is TransitionNoiseInjector:
