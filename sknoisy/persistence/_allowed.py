@@ -10,13 +10,19 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-__all__ = ["find_names", "name_of"]
+__all__ = ["find_names", "is_allowed", "is_allowed_layer", "name_of"]
 
 # Enumerated: their prediction is numpy, or code that checks its input, so that no
 # array of a file makes it read or write beside its memory.
 _ENUMERATED = {
     "builtins": "bool float int object print str",
     "imblearn.pipeline": "Pipeline",
+    "numpy": (
+        "bool bool_ bytes_ complex128 complex64 datetime64 float16 float32 float64 "
+        "floating generic inexact int16 int32 int64 int8 integer intc intp longlong "
+        "number object_ signedinteger str_ timedelta64 uint16 uint32 uint64 uint8 "
+        "uintc uintp ulonglong unsignedinteger"
+    ),
     "sklearn.compose": "ColumnTransformer",
     "sklearn.decomposition": "IncrementalPCA PCA TruncatedSVD",
     "sklearn.discriminant_analysis": (
@@ -61,6 +67,47 @@ _ENUMERATED = {
         "GradientNormClipping LRScheduler PassthroughScoring PrintLog ProgressBar "
         "Unfreezer"
     ),
+    # Each is compared with what its constructor makes: see _layers.
+    "torch.nn": (
+        "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d "
+        "AdaptiveMaxPool2d AlphaDropout AvgPool1d AvgPool2d AvgPool3d BCELoss "
+        "BCEWithLogitsLoss BatchNorm1d BatchNorm2d BatchNorm3d CELU Conv1d Conv2d "
+        "Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d CrossEntropyLoss "
+        "Dropout Dropout1d Dropout2d Dropout3d ELU Embedding Flatten GELU GLU "
+        "GroupNorm Hardsigmoid Hardswish Hardtanh HuberLoss Identity InstanceNorm1d "
+        "InstanceNorm2d KLDivLoss L1Loss LayerNorm LeakyReLU Linear LogSigmoid "
+        "LogSoftmax MSELoss MaxPool1d MaxPool2d MaxPool3d Mish ModuleDict ModuleList "
+        "NLLLoss PReLU RMSNorm ReLU ReLU6 SELU Sequential SiLU Sigmoid SmoothL1Loss "
+        "Softmax Softplus Softsign Tanh Tanhshrink Unflatten Upsample ZeroPad2d"
+    ),
+    "torch.optim": (
+        "ASGD Adadelta Adagrad Adam AdamW Adamax LBFGS NAdam RAdam RMSprop Rprop SGD"
+    ),
+    "torch.optim.lr_scheduler": (
+        "ConstantLR CosineAnnealingLR CosineAnnealingWarmRestarts CyclicLR "
+        "ExponentialLR LRScheduler LambdaLR LinearLR MultiStepLR MultiplicativeLR "
+        "OneCycleLR PolynomialLR ReduceLROnPlateau StepLR"
+    ),
+    # Convolutional networks, whose blocks compute in Python with the layers above.
+    "torchvision.models": (
+        "AlexNet ConvNeXt DenseNet EfficientNet MNASNet MobileNetV2 MobileNetV3 RegNet "
+        "ResNet ShuffleNetV2 SqueezeNet VGG"
+    ),
+    "torchvision.models.convnext": "CNBlock ConvNeXt LayerNorm2d",
+    "torchvision.models.densenet": "DenseNet _DenseBlock _DenseLayer _Transition",
+    "torchvision.models.efficientnet": "EfficientNet FusedMBConv MBConv",
+    "torchvision.models.mnasnet": "MNASNet _InvertedResidual",
+    "torchvision.models.mobilenetv2": "InvertedResidual MobileNetV2",
+    "torchvision.models.mobilenetv3": "InvertedResidual MobileNetV3",
+    "torchvision.models.regnet": (
+        "AnyStage BottleneckTransform RegNet ResBottleneckBlock SimpleStemIN"
+    ),
+    "torchvision.models.resnet": "BasicBlock Bottleneck ResNet",
+    "torchvision.models.shufflenetv2": "InvertedResidual ShuffleNetV2",
+    "torchvision.models.squeezenet": "Fire SqueezeNet",
+    "torchvision.ops": "Conv2dNormActivation Permute SqueezeExcitation StochasticDepth",
+    "torchvision.ops.misc": "Conv2dNormActivation Permute SqueezeExcitation",
+    "torchvision.ops.stochastic_depth": "StochasticDepth",
     "torch.utils.data": "DataLoader",
     "skorch.classifier": "NeuralNetBinaryClassifier NeuralNetClassifier",
     "skorch.dataset": "Dataset ValidSplit",
@@ -72,15 +119,8 @@ _ENUMERATED = {
 }
 # Rooms of ours that hold functions which only compute.
 _PURE = {"sknoisy.losses", "sknoisy.nets", "sknoisy.noise"}
-# Here a class of the expected kind is enough, wherever under the room it stands.
-_BY_KIND = {
-    "numpy": ("numpy", "generic"),
-    "torch.nn": ("torch.nn", "Module"),
-    "torch.optim": ("torch.optim", "Optimizer"),
-    "torch.optim.lr_scheduler": ("torch.optim.lr_scheduler", "LRScheduler"),
-    "torchvision.models": ("torch.nn", "Module"),
-    "torchvision.ops": ("torch.nn", "Module"),
-}
+# A message names so many unknown names, of so many letters.
+_N_SHOWN, _LONGEST = 8, 80
 
 
 def name_of(value: Any) -> str:
@@ -139,11 +179,54 @@ def find_names(names: Iterable[str], known: Iterable[Any]) -> dict[str, Any]:
     missing = sorted(name for name, value in found.items() if value is None)
     if missing:
         raise ValueError(
-            f"it names {', '.join(missing)}, which no file may bring along. If you "
+            f"it names {_shown(missing)}, which no file may bring along. If you "
             "trust the file, pass these classes and functions: "
-            f"load(path, known=[{', '.join(name.split('.')[-1] for name in missing)}])."
+            f"load(path, known=[{_shown(n.rpartition('.')[2] for n in missing)}])."
         )
     return found
+
+
+def is_allowed(name: str) -> bool:
+    """Whether a file may name a class or function by itself.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    is_allowed : bool
+    """
+    return _find(name) is not None
+
+
+def is_allowed_layer(kind: type) -> bool:
+    """Whether a class is one of torch's layers that a file may name by itself.
+
+    Parameters
+    ----------
+    kind : type
+
+    Returns
+    -------
+    is_allowed : bool
+    """
+    name = kind.__name__
+    is_torch = kind.__module__.startswith("torch.nn.")
+    return is_torch and name in _ENUMERATED["torch.nn"].split()
+
+
+def _shown(names: Iterable[str]) -> str:
+    """Return the first names; a file chooses how long they are and what is in them."""
+    names = list(names)
+    shown = [
+        name[:_LONGEST] + "…" * (len(name) > _LONGEST)
+        if name.replace(".", "a").isidentifier()
+        else f"{name!a:.{_LONGEST}}"
+        for name in names[:_N_SHOWN]
+    ]
+    more = [f"and {len(names) - _N_SHOWN} more"] * (len(names) > _N_SHOWN)
+    return ", ".join([*shown, *more])
 
 
 def _by_name(known: Iterable[Any]) -> dict[str, Any]:
@@ -172,10 +255,6 @@ def _find(name: str) -> Any:
     value = vars(sys.modules.get(module, types)).get(own)
     if room in _ENUMERATED:
         return value if module == room and own in _ENUMERATED[room].split() else None
-    if room in _BY_KIND:
-        where, base = _BY_KIND[room]
-        kind = getattr(importlib.import_module(where), base)
-        return value if inspect.isclass(value) and issubclass(value, kind) else None
     return value if _is_ours(value, room, own) else None
 
 
@@ -201,7 +280,7 @@ def _rooms() -> list[str]:
     from sknoisy import _HOME
 
     ours = {*_HOME.values(), *_PURE} - {"sknoisy", "sknoisy.persistence"}
-    return sorted({*_ENUMERATED, *_BY_KIND, *ours}, key=len, reverse=True)
+    return sorted({*_ENUMERATED, *ours}, key=len, reverse=True)
 
 
 def _room_of(module: str) -> str | None:

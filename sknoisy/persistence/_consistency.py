@@ -9,12 +9,12 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import BaseDecisionTree
 from sklearn.tree._tree import NODE_DTYPE, Tree
 
-__all__ = ["check_estimator_state", "make_tree"]
+__all__ = ["check_bools", "check_estimator_state", "make_tree"]
 
 _FORESTS = (
     ExtraTreesClassifier,
@@ -22,6 +22,7 @@ _FORESTS = (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+_TEXTS = (CountVectorizer, HashingVectorizer)
 _LEAF = -1
 
 
@@ -38,6 +39,8 @@ def check_estimator_state(estimator: Any) -> None:
         If they do not fit together, or not in a way that is known here.
     """
     own = vars(estimator)
+    if isinstance(estimator, _TEXTS) and own.get("input") == "filename":
+        raise ValueError("input='filename' would open files: set it after loading")
     if isinstance(estimator, BaseDecisionTree) and "tree_" in own:
         tree = own["tree_"]
         agrees = isinstance(tree, Tree) and tree.n_features == own.get("n_features_in_")
@@ -71,6 +74,23 @@ def check_estimator_state(estimator: Any) -> None:
         if not has_all:
             raise ValueError("OneHotEncoder has drop, min_frequency or max_categories")
         _require(own.get("_n_features_outs") == sizes, "categories_")
+
+
+def check_bools(array: np.ndarray) -> None:
+    """Check that each byte of an array of bools is 0 or 1: numpy takes it so.
+
+    Parameters
+    ----------
+    array : ndarray, dtype bool
+
+    Raises
+    ------
+    ValueError
+        If one is not.
+    """
+    valid = not array.size or array.view(np.uint8).max() <= 1
+    if not valid:
+        raise ValueError("a bool is neither true nor false")
 
 
 def make_tree(

@@ -3,15 +3,20 @@
 import functools
 import inspect
 import math
-import os
 from collections import OrderedDict
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 
-from sknoisy.persistence._consistency import check_estimator_state, make_tree
-from sknoisy.persistence._encode import PATHS_TO_PICKLES, STORED_AS
+from sknoisy.persistence._allowed import is_allowed
+from sknoisy.persistence._attributes import check_names, is_path, looks_learnt
+from sknoisy.persistence._consistency import (
+    check_bools,
+    check_estimator_state,
+    make_tree,
+)
+from sknoisy.persistence._encode import STORED_AS
 
 __all__ = ["Decoder"]
 
@@ -104,9 +109,11 @@ class Decoder:
         return kind
 
     def values(self, entries):
-        """Return decoded pairs of name and value."""
+        """Return decoded pairs of name and value; none is a path."""
         self.require(isinstance(entries, dict), "attributes are no object")
-        return [(name, self.decode(value)) for name, value in entries.items()]
+        found = [(name, self.decode(value)) for name, value in entries.items()]
+        self._refuse_paths(found)
+        return found
 
     def attributes(self, kind, entries):
         """Return decoded attributes; none stands in front of a method."""
@@ -154,7 +161,13 @@ class Decoder:
         )
         found = dict(pairs)
         self.require(len(found) == len(pairs), "a key occurs twice")
+        self._refuse_paths((key, found[key]) for key in found if isinstance(key, str))
         return found
+
+    def _refuse_paths(self, pairs):
+        for name, value in pairs:
+            message = f"{name:.60} may not come from a file"
+            self.require(not is_path(name, value), message)
 
     def _ref(self, entry):
         (number,) = self.fields(entry, "id")
@@ -185,6 +198,9 @@ class Decoder:
         parts = self._items(entry)
         self.require(len(parts) == 3 and callable(parts[0]), "no partial")
         function, args, keywords = parts
+        # It would print what the file says, to a terminal for example.
+        is_print = function is print and print not in self.vouched
+        self.require(not is_print, "a partial of print")
         return functools.partial(function, *args, **keywords)
 
     def _array(self, entry):
@@ -203,8 +219,7 @@ class Decoder:
         else:
             self.require(stored.dtype == dtype, "an array has another dtype")
             if dtype.kind == "b":
-                valid = not stored.size or stored.view(np.uint8).max() <= 1
-                self.require(valid, "a bool is neither true nor false")
+                check_bools(stored)
             array = stored
         return array.copy().T if order == "F" else array.copy()
 
@@ -253,11 +268,12 @@ class Decoder:
         name, params, attributes = self.fields(entry, "class", "params", "attributes")
         kind = self.kind(name, BaseEstimator)
         params = self.attributes(kind, params)
-        for path in PATHS_TO_PICKLES:
-            is_path = isinstance(params.get(path), str | os.PathLike | dict)
-            self.require(not is_path, f"{path} may not come from a file")
         learnt = self.attributes(kind, attributes)
-        self.require(not set(params) & set(learnt), "a parameter is learnt")
+        is_known = not is_allowed(name)
+        check_names(kind, params, learnt, is_known=is_known)
+        if not is_known:
+            # What the class sets beside its parameters is not for the file to say.
+            learnt = {k: v for k, v in learnt.items() if looks_learnt(k)}
         estimator = kind(**params)
         vars(estimator).update(learnt)
         check_estimator_state(estimator)

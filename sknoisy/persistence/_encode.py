@@ -2,7 +2,6 @@
 
 import functools
 import math
-import os
 import sys
 import types
 from collections import OrderedDict
@@ -13,18 +12,12 @@ from sklearn.base import BaseEstimator
 from sklearn.tree._tree import Tree
 from sklearn.utils import Bunch
 
-from sknoisy.persistence._allowed import name_of
+from sknoisy.persistence._allowed import is_allowed, name_of
+from sknoisy.persistence._attributes import SHORT_LIVED, check_names, is_path
 from sknoisy.persistence._consistency import check_estimator_state
 
-__all__ = ["PATHS_TO_PICKLES", "Encoder"]
+__all__ = ["STORED_AS", "Encoder"]
 
-# A fit would unpickle what it finds there, so that a file must not say where.
-PATHS_TO_PICKLES = ("checkpoint", "memory", "torch_load_kwargs")
-# What lives during a training only.
-_SHORT_LIVED = {
-    *("hooks_", "autocast_", "augmentation_", "sample_weight_", "maps_"),
-    *("resumes_", "training_key_"),
-}
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, np.ufunc)
 _GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 # What an array of numpy is stored as, if safetensors has no word for its dtype.
@@ -99,8 +92,11 @@ class Encoder:
         return found
 
     def attributes(self, values):
-        """Encode attributes by name."""
-        return {name: self.at(f".{name}", value) for name, value in values.items()}
+        """Encode attributes by name; paths become None."""
+        return {
+            name: self.at(f".{name}", None if is_path(name, value) else value)
+            for name, value in values.items()
+        }
 
     def name(self, value):
         """Return the name of a class or function, and note that it is needed."""
@@ -171,7 +167,7 @@ class Encoder:
 
     def _pairs(self, values):
         return [
-            [self.encode(key), self.at(f"[{key!r:.60}]", value)]
+            [self.encode(key), self.at(f"[{key!r:.60}]", _without_path(key, value))]
             for key, value in values.items()
         ]
 
@@ -228,17 +224,18 @@ class Encoder:
         )
 
     def _estimator(self, estimator):
+        own, kind = vars(estimator), type(estimator)
+        names = [name for name in estimator.get_params(deep=False) if name in own]
+        params = {name: own[name] for name in names}
+        learnt = {k: v for k, v in own.items() if k not in {*params, *SHORT_LIVED}}
         try:
             check_estimator_state(estimator)
+            check_names(kind, params, learnt, is_known=not is_allowed(name_of(kind)))
         except ValueError as error:
             self.refuse(f"cannot be checked when it is read: {error}")
-        own = vars(estimator)
-        names = [name for name in estimator.get_params(deep=False) if name in own]
-        params = {name: _without_path(name, own[name]) for name in names}
-        learnt = {k: v for k, v in own.items() if k not in {*params, *_SHORT_LIVED}}
         return _typed(
             "estimator",
-            **{"class": self.name(type(estimator))},
+            **{"class": self.name(kind)},
             params=self.attributes(params),
             attributes=self.attributes(learnt),
         )
@@ -253,11 +250,8 @@ def _typed(kind, **fields):
     return {"type": kind, **fields}
 
 
-def _without_path(name, value):
-    if name not in PATHS_TO_PICKLES or isinstance(value, bool | int | float):
-        return value
-    is_path = isinstance(value, str | os.PathLike | dict) or hasattr(value, "cache")
-    return None if is_path else value
+def _without_path(key, value):
+    return None if isinstance(key, str) and is_path(key, value) else value
 
 
 def _is_plain(value):

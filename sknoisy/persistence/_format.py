@@ -2,13 +2,18 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 
-from sknoisy._regular_files import check_replaceable, written_in_one_step
+from sknoisy._regular_files import (
+    check_replaceable,
+    open_regular,
+    written_in_one_step,
+)
 
 __all__ = ["FORMAT_VERSION", "read_file", "write_file"]
 
@@ -18,6 +23,10 @@ _STAMP = "sknoisy"
 _MANIFEST = "manifest"
 # safetensors' own bound on the header.
 _MAX_HEADER = 100_000_000
+# As objects of Python the manifest takes some 20 times as much memory.
+_MAX_MANIFEST = 1 << 27
+_MAX_DEPTH = 200
+_CHUNK = 1 << 18
 
 
 def write_file(
@@ -36,11 +45,17 @@ def write_file(
     Raises
     ------
     ValueError
-        If the path cannot be a file, or the arrays are too many.
+        If the path cannot be a file, the arrays are too many, or the manifest is too
+        large or too deep to be read again.
     """
     check_replaceable(path)
     text = json.dumps(manifest, allow_nan=False, separators=(",", ":"))
-    arrays = {**arrays, _MANIFEST: np.frombuffer(text.encode(), np.uint8)}
+    encoded = text.encode()
+    try:
+        _check_size_and_depth(encoded)
+    except ValueError as error:
+        raise ValueError(f"path {str(path)!r} cannot be written: {error}") from error
+    arrays = {**arrays, _MANIFEST: np.frombuffer(encoded, np.uint8)}
     # One entry: safetensors puts several in any order.
     metadata = {_STAMP: f"{FORMAT_VERSION} {_checksum(arrays)}"}
     try:
@@ -69,9 +84,9 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     OSError
         If there is no such file.
     ValueError
-        If it is not of this format, of a newer version of it, or damaged.
+        If it is no file, not of this format, of a newer version of it, or damaged.
     """
-    content = path.read_bytes()
+    content = _read_bytes(path)
     checksum = _checksum_of_header(content)
     try:
         arrays = safetensors.numpy.load(content)
@@ -84,6 +99,27 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if manifest is None or manifest.dtype != np.uint8:
         raise ValueError("it holds no manifest.")
     return _parse(manifest.tobytes()), arrays
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Return the content of a file that is as long as its header says."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(8)
+        n_header = int.from_bytes(start, "little")
+        if len(start) < 8 or not 2 <= n_header <= min(size - 8, _MAX_HEADER):
+            raise ValueError("it is truncated, or was not written by sknoisy.save.")
+        header = file.read(n_header)
+        _checksum_of_header(start + header)
+        # Nothing else is read of a file that is not ours, or has grown without end.
+        ends = [
+            entry["data_offsets"][1]
+            for name, entry in _parse(header).items()
+            if name != "__metadata__"
+        ]
+        if 8 + n_header + max(ends, default=0) != size:
+            raise ValueError("it is damaged: it has another length than it says.")
+        return start + header + file.read(size - 8 - n_header)
 
 
 def _checksum_of_header(content: bytes) -> str:
@@ -106,6 +142,7 @@ def _checksum_of_header(content: bytes) -> str:
 
 def _parse(text: bytes) -> dict[str, Any]:
     """Return a JSON object; names that occur twice and NaN are refused."""
+    _check_size_and_depth(text)
     try:
         value = json.loads(
             text.decode(), object_pairs_hook=_without_duplicates, parse_constant=_refuse
@@ -117,6 +154,42 @@ def _parse(text: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("its JSON is no object.")
     return value
+
+
+def _check_size_and_depth(text: bytes) -> None:
+    """Refuse JSON that would take much memory, or exhaust the stack of the parser."""
+    if len(text) > _MAX_MANIFEST:
+        raise ValueError(f"its JSON has {len(text)} bytes, {_MAX_MANIFEST} at most.")
+    depth, in_string, n_backslashes = 0, False, 0
+    for start in range(0, len(text), _CHUNK):
+        letters = np.frombuffer(text[start : start + _CHUNK], np.uint8)
+        inside, n_backslashes = _inside_strings(letters, in_string, n_backslashes)
+        in_string = bool(inside[-1])
+        opens = (letters == ord("[")) | (letters == ord("{"))
+        closes = (letters == ord("]")) | (letters == ord("}"))
+        steps = np.where(inside, 0, opens.astype(np.int8) - closes.astype(np.int8))
+        depths = depth + np.cumsum(steps, dtype=np.int32)
+        if depths.max() > _MAX_DEPTH:
+            raise ValueError("its JSON is nested too deeply.")
+        depth = int(depths[-1])
+
+
+def _inside_strings(
+    letters: np.ndarray, in_string: bool, n_backslashes: int
+) -> tuple[np.ndarray, int]:
+    """Return which letters are in strings, and how many backslashes come last.
+
+    A quote after an odd number of backslashes ends no string. How it begins is given.
+    """
+    place = np.arange(len(letters), dtype=np.int32)
+    # The last letter up to each that is no backslash; those before count along.
+    other = np.where(letters == ord("\\"), np.int32(-1 - n_backslashes), place)
+    other = np.maximum.accumulate(other)
+    before = np.append(np.int32(-1 - n_backslashes), other[:-1])
+    is_escaped = (place - 1 - before) % 2 == 1
+    quotes = (letters == ord('"')) & ~is_escaped
+    inside = (np.cumsum(quotes, dtype=np.int32) + in_string) % 2 == 1
+    return inside, int(len(letters) - 1 - other[-1])
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def load(path, *, known=()):
 def _damaged(path, error):
     return ValueError(
         f"{os.fspath(path)!r} cannot be loaded: it is damaged "
-        f"({type(error).__name__}: {error})."
+        f"({type(error).__name__}: {str(error)[:200]!a})."
     )
 
 

@@ -10,6 +10,9 @@ from skorch.history import History
 from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
+from sknoisy.persistence._consistency import check_bools
+from sknoisy.persistence._layers import check_layer
+
 __all__ = [
     "TORCH_DECODERS",
     "encode_torch_value",
@@ -19,6 +22,8 @@ __all__ = [
 
 # What torch keeps about each module; its parameters and parts are stored by name.
 _INTERNAL = {*vars(nn.Module()), "_compiled_call_impl"} - {"training"}
+# What each module has, or may have, for torch: hooks, and what is called for it.
+_OF_MODULES = {*dir(nn.Module()), "training"}
 _HOOKS = sorted(name for name in _INTERNAL if "hooks" in name)
 # A scheduler holds the optimizer, and each training makes a new one; a bar is open.
 _OF_CALLBACKS = {"lr_scheduler_", "pbar_"}
@@ -101,6 +106,10 @@ def _module(encoder, module):
     for name in _HOOKS:
         if vars(module).get(name):
             encoder.refuse(f"has hooks ({name})")
+    try:
+        check_layer(module)
+    except ValueError as error:
+        encoder.refuse(f"cannot be checked when it is read: {error}")
     own = {name: value for name, value in vars(module).items() if name not in _INTERNAL}
     return {
         "type": "module",
@@ -145,7 +154,10 @@ def _make_tensor(decoder, entry):
         *("is_parameter", "requires_grad"),
     )
     dtype = _dtype(dtype)
-    tensor = torch.from_numpy(decoder.stored(array).copy())
+    stored = decoder.stored(array)
+    if stored.dtype == bool:
+        check_bools(stored)
+    tensor = torch.from_numpy(stored.copy())
     stored_as = _BITS.get(dtype, dtype)
     decoder.require(tensor.dtype == stored_as, "a tensor has another dtype")
     tensor = tensor.view(dtype)
@@ -182,12 +194,16 @@ def _make_module(decoder, entry):
         for name in names:
             # A part must not stand in front of a method.
             found = inspect.getattr_static(kind, name, None)
-            decoder.require(not callable(found) and "." not in name, "a part's name")
+            is_free = not callable(found) and name not in _OF_MODULES
+            decoder.require(is_free and name and "." not in name, "a part's name")
     decoder.require(set(unsaved) <= set(module._buffers), "a buffer is not there")
     module._non_persistent_buffers_set = set(unsaved)
     values = decoder.attributes(kind, attributes)
-    decoder.require(not _INTERNAL & set(values), "an attribute of torch's own")
-    vars(module).update(values)
+    is_training = values.pop("training", True)
+    decoder.require(isinstance(is_training, bool), "training is no bool")
+    decoder.require(not _OF_MODULES & set(values), "an attribute of torch's own")
+    vars(module).update(values, training=is_training)
+    vars(module).update(check_layer(module))
     return module
 
 
@@ -212,9 +228,12 @@ def _make_optimizer(decoder, entry):
     if issubclass(kind, _FUSED):
         for parameter, values in learnt.items():
             for name, value in values.items():
-                fits = not isinstance(value, torch.Tensor) or (
-                    value.shape == (() if name == "step" else parameter.shape)
-                )
+                if not isinstance(value, torch.Tensor):
+                    continue
+                is_count = name == "step"
+                shape = torch.Size() if is_count else parameter.shape
+                dtype = torch.float32 if is_count else parameter.dtype
+                fits = value.shape == shape and value.dtype == dtype
                 decoder.require(fits, "the optimizer's state has another shape")
     optimizer = kind.__new__(kind)
     optimizer.__setstate__(

@@ -439,9 +439,11 @@ def test_functions_of_ours_are_known_if_they_only_compute(tmp_path):
     assert loaded.value is save
     with pytest.raises(ValueError, match=r"names sknoisy.persistence.*save, which"):
         load(tmp_path / "file", known=[Holder])
-    for inner in (print, partial(print, 1)):
-        save(Holder(inner), tmp_path / "file")
+    assert again(Holder(print), tmp_path, known=[Holder]).value is print
+    save(Holder(partial(print, "what a file says")), tmp_path / "file")
+    with pytest.raises(ValueError, match="a partial of print"):
         load(tmp_path / "file", known=[Holder])
+    load(tmp_path / "file", known=[Holder, print])
 
 
 def test_bad_known(tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import sys
 import tracemalloc
 import warnings
@@ -19,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import nn
 
 from sknoisy import MarginNoiseInjector, NetClassifier, load, save
+from sknoisy.persistence import _format
 
 # What no load may do. Reading the file and warming caches are no harm.
 FORBIDDEN = (
@@ -350,7 +352,7 @@ def net_file(tmp_path_factory):
         ),
         (
             lambda m, a: first(m, "estimator")["attributes"].update(lr=1),
-            "a parameter is learnt",
+            "cannot have learnt 'lr'",
         ),
         (
             lambda m, a: first(m, "estimator").update(params=[]),
@@ -606,9 +608,6 @@ def test_huge_sizes_allocate_nothing(net_file, tmp_path):
         params.update(module__hidden=10**12, batch_size=10**15, max_epochs=10**15)
         attributes = first(manifest, "estimator")["attributes"]
         attributes["rows_fitted_"]["items"] = [10**15, 0]
-        for entry in manifest["objects"]:
-            if entry.get("class") == "torch.nn.Linear":
-                entry["attributes"].update(in_features=10**12, out_features=10**12)
 
     (tmp_path / "file").write_bytes(edited(net_file, enlarge))
     tracemalloc.start()
@@ -638,3 +637,95 @@ def test_what_a_caller_trusts_is_still_of_its_kind(net_file, tmp_path):
     (tmp_path / "file").write_bytes(edited(net_file, swap))
     with pytest.raises(ValueError, match="Other is of another kind"):
         load(tmp_path / "file", known=[Other])
+
+
+def test_a_file_is_as_long_as_it_says(net_file, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(net_file + b"x")
+    with pytest.raises(ValueError, match="has another length than it says"):
+        load(path)
+    # A gigabyte that is not there: nothing of it is read.
+    with open(path, "r+b") as file:
+        file.truncate(2**30)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="has another length than it says"):
+        load(path)
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["/dev/zero", "fifo", "folder"])
+def test_what_is_no_file_is_not_read(kind, tmp_path):
+    path = tmp_path / kind
+    if kind == "fifo":
+        os.mkfifo(path)
+    if kind == "folder":
+        path.mkdir()
+    before = path.stat().st_mode
+    with pytest.raises(ValueError, match=r"cannot be loaded: it is a .*; give a file"):
+        load(path)
+    with pytest.raises(ValueError, match=r"path '.*' is a .*; give a file"):
+        save(StandardScaler(), path)
+    assert path.stat().st_mode == before
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_json_is_nested_as_deeply_as_it_may(quoted, monkeypatch):
+    deep = b"[" * 199 + b"]" * 199
+    assert _format._parse(b'{"a":' + deep + b"}")
+    text = b'{"a":[' + deep + b"]}"
+    if quoted:
+        # Brackets in a text are letters, also behind quotes that end nothing.
+        text = json.dumps({"a": "[" * 300 + '\\\\"' + "[" * 300 + "\\"}).encode()
+        monkeypatch.setattr(_format, "_CHUNK", 7)
+        assert _format._parse(text)
+        return
+    with pytest.raises(ValueError, match="its JSON is nested too deeply"):
+        _format._parse(text)
+
+
+def test_a_manifest_that_is_too_large_or_deep_is_neither_read_nor_written(
+    net_file, tmp_path, monkeypatch
+):
+    value = 1
+    for _ in range(80):
+        value = {"a": value}
+    path = tmp_path / "file"
+    with pytest.raises(ValueError, match="cannot be written: its JSON is nested too"):
+        save(Holder(value), path)
+    path.write_bytes(net_file)
+    monkeypatch.setattr(_format, "_MAX_MANIFEST", 5000)
+    with pytest.raises(ValueError, match=r"its JSON has \d+ bytes, 5000 at most"):
+        load(path)
+    with pytest.raises(ValueError, match=r"cannot be written: its JSON has \d+ bytes"):
+        save(Holder("x" * 5000), path)
+
+
+def test_unknown_names_are_cut_and_shown_without_escapes(net_file, tmp_path):
+    names = [f"name{i}.{'x' * 3000}" for i in range(3000)] + ["\x1b[2J.evil\n"]
+    path = tmp_path / "file"
+    path.write_bytes(edited(net_file, lambda m, a: m["names"].extend(names)))
+    with pytest.raises(ValueError, match=r"it names .*x…, .* and 2993 more") as caught:
+        load(path)
+    text = str(caught.value)
+    assert len(text) < 2500 and text.isprintable() and r"'\x1b[2J.evil\n'" in text
+    version = "9" * 3000 + "\x1b"
+    path.write_bytes(edited(net_file, lambda m, a: m["versions"].update(numpy=version)))
+    with pytest.warns(UserWarning, match="numpy 9{40} ") as caught:
+        load(path)
+
+
+@pytest.mark.parametrize("damage", ["dtype", "shape"])
+def test_the_state_of_fused_optimizers_is_like_the_weights(damage, net_file, tmp_path):
+    def edit(manifest, arrays):
+        pair = first(manifest, "optimizer")["state"][0]
+        state = manifest["objects"][pair[1]["items"][0][1]["id"]]
+        array = arrays[state["array"]]
+        if damage == "dtype":
+            state["dtype"] = "float64"
+            array = array.astype(float)
+        arrays[state["array"]] = array if damage == "dtype" else array[:-1]
+
+    (tmp_path / "file").write_bytes(edited(net_file, edit))
+    with pytest.raises(ValueError, match="optimizer's state has another shape"):
+        load(tmp_path / "file")

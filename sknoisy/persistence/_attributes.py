@@ -1,0 +1,123 @@
+"""Which parameters and attributes of an object a file may set, by their names."""
+
+import inspect
+import os
+from typing import Any
+
+__all__ = ["SHORT_LIVED", "check_names", "is_path", "looks_learnt"]
+
+# What lives during a training only.
+SHORT_LIVED = {
+    *("hooks_", "autocast_", "augmentation_", "sample_weight_", "maps_"),
+    *("resumes_", "training_key_"),
+}
+# A fit would unpickle what it finds there, so that a file must not say where.
+_PATHS = ("checkpoint", "memory")
+# The compiler's options name programs that it runs.
+_OF_COMPILE = ("backend", "dynamic", "fullgraph", "mode")
+# What estimators of other packages learn under names without a trailing underscore.
+_PRIVATE = set(
+    """
+    _columns _drop_idx_after_grouping _fill_dtype _fit_dtype _fit_svd_solver
+    _infrequent_enabled _label_binarizer _label_encoder _max_components _max_features
+    _max_samples _missing_indices _n_feature_outs _n_features _n_features_out
+    _n_features_outs _n_samples _n_samples_bootstrap _precomputed _remainder
+    _sample_weight _scaler _seeds _sklearn_output_config _stop_words_id _strategy
+    _tfidf _transformer_to_input_indices
+    """.split()
+)
+# What skorch notes about a net in lists of names.
+_LISTS = {
+    *("_modules", "_criteria", "_optimizers", "_params_to_validate"),
+    *("prefixes_", "cuda_dependent_attributes_"),
+}
+
+
+def is_path(name: str, value: Any) -> bool:
+    """Whether a value says where the next fit finds a pickle or a program.
+
+    Parameters
+    ----------
+    name : str
+        Of a parameter, attribute, keyword or key; nested ones as ``net__checkpoint``.
+    value : object
+
+    Returns
+    -------
+    is_path : bool
+    """
+    *owners, own = name.split("__")
+    if value is None or own == "torch_load_kwargs":
+        return value is not None
+    if owners and owners[-1] == "compile":
+        return own not in _OF_COMPILE or not isinstance(value, str | bool)
+    if own not in _PATHS:
+        return False
+    return isinstance(value, str | os.PathLike | dict) or hasattr(value, "cache")
+
+
+def check_names(
+    kind: type, params: dict[str, Any], learnt: dict[str, Any], *, is_known: bool
+) -> None:
+    """Check that parameters are some, and that what is learnt is none.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the estimator.
+    params, learnt : dict of str to object
+    is_known : bool
+        Whether the caller vouches for the class.
+
+    Raises
+    ------
+    ValueError
+        With the first name that is neither.
+    """
+    names, takes_any = _parameters(kind)
+    for name in params:
+        # skorch counts what it notes in a list among the parameters.
+        is_any = takes_any and (not looks_learnt(name) or name in _LISTS)
+        if name not in names and not is_any:
+            raise ValueError(f"{kind.__name__} has no parameter {name!r:.60}")
+    for name in learnt:
+        if not _can_be_learnt(kind, params, name, is_known):
+            raise ValueError(f"{kind.__name__} cannot have learnt {name!r:.60}")
+    for name in _LISTS.intersection([*params, *learnt]):
+        if not _is_list_of_names({**params, **learnt}[name]):
+            raise ValueError(f"{name} is no list of names")
+
+
+def looks_learnt(name: str) -> bool:
+    """Whether a name is none of a parameter, by its underscores."""
+    return name.startswith("_") or name.endswith("_")
+
+
+def _can_be_learnt(
+    kind: type, params: dict[str, Any], name: str, is_known: bool
+) -> bool:
+    names, takes_any = _parameters(kind)
+    if name in names or name in SHORT_LIVED:
+        return False
+    if name in _LISTS or name in _PRIVATE:
+        return True
+    if name.startswith("_"):
+        # Nothing that the class itself has: constraints, lists of parts.
+        is_ours = kind.__module__.startswith("sknoisy.") or is_known
+        return is_ours and inspect.getattr_static(kind, name, None) is None
+    if name.endswith("_") or (is_known and not takes_any):
+        return True
+    # Some constructors set more than their parameters.
+    return name in vars(kind(**params))
+
+
+def _parameters(kind: type) -> tuple[set[str], bool]:
+    """Return the constructor's parameters, and whether it takes any others."""
+    found = inspect.signature(kind).parameters.values()
+    names = {each.name for each in found if each.kind is not each.VAR_KEYWORD}
+    return names, len(names) < len(found)
+
+
+def _is_list_of_names(value: Any) -> bool:
+    is_list = isinstance(value, list | tuple | set)
+    return is_list and all(type(name) is str for name in value)
