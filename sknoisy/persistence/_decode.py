@@ -271,10 +271,15 @@ class Decoder:
         learnt = self.attributes(kind, attributes)
         is_known = not is_allowed(name)
         check_names(kind, params, learnt, is_known=is_known)
+        estimator = kind(**params)
         if not is_known:
             # What the class sets beside its parameters is not for the file to say.
-            learnt = {k: v for k, v in learnt.items() if looks_learnt(k)}
-        estimator = kind(**params)
+            own = vars(estimator)
+            learnt = {
+                key: value
+                for key, value in learnt.items()
+                if looks_learnt(key) or _is_equal(own[key], value)
+            }
         vars(estimator).update(learnt)
         check_estimator_state(estimator)
         if hasattr(estimator, "torch_load_kwargs"):
@@ -290,6 +295,15 @@ class Decoder:
         value = object.__new__(kind)
         vars(value).update(self.attributes(kind, attributes))
         return value
+
+
+def _is_equal(value, other):
+    if type(value) is not type(other):
+        return False
+    if isinstance(value, BaseEstimator):
+        # Unfitted, and with the same parameters: it may be shared with another.
+        return vars(value) == vars(other)
+    return value == other
 
 
 def _dtype(text):

@@ -34,7 +34,8 @@ def save(estimator, path):
     TypeError
         If it is no estimator.
     ValueError
-        If a part of it cannot be stored, with its name; or if there is no such folder.
+        If a part of it cannot be stored, or checked when it is read, with its name; or
+        if there is no such folder, or something else than a file in it.
 
     See Also
     --------
@@ -42,8 +43,10 @@ def save(estimator, path):
 
     Notes
     -----
-    ``checkpoint``, ``memory`` and ``torch_load_kwargs`` are stored as None: with them,
-    the next fit would unpickle a file. A compiled network is stored as it was before.
+    ``checkpoint``, ``memory``, ``torch_load_kwargs`` and the compiler's options are
+    stored as None, wherever they stand: with them, the next fit would unpickle a file
+    or run a program. A compiled network is stored as it was before. The file keeps its
+    permissions; a device or a FIFO is not replaced.
 
     Examples
     --------
@@ -92,7 +95,8 @@ def load(path, *, known=()):
     path : str or path-like
     known : list of classes and functions, default=()
         What else the file may name: networks, views and callables of your own, and
-        classes of other packages. They are trusted.
+        classes of other packages. They are trusted, with the attributes that the file
+        gives to their objects.
 
     Returns
     -------
@@ -107,8 +111,8 @@ def load(path, *, known=()):
     TypeError
         If ``known`` holds something else than classes and functions.
     ValueError
-        If the file is damaged, of another kind or of a newer format; or if it names
-        what is neither allowed nor known.
+        If the file is damaged, of another kind, no regular file or of a newer format;
+        or if it names what is neither allowed nor known, or sets what no fit learns.
 
     Warns
     -----
