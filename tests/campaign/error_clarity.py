@@ -35,7 +35,7 @@ INTERNAL = re.compile(
     r"|not supported between|unsupported operand|has no len\(\)|_ArrayObject"
     r"|has no attribute '_|not enough values to unpack|missing \d+ required pos"
     r"|ambiguous|bool\(\) |setting an array element|inhomogeneous|expected Tensor"
-    r"|can't convert|Can't convert|must be real number|<lambda>|object at 0x"
+    r"|can't convert|Can't convert|must be real number|object at 0x"
 )
 
 # Inner parts that a user sees only if they wrote them.
@@ -80,6 +80,8 @@ def judge_error(error, written=""):
         return f"a bare {type(error).__name__}"
     if not message.strip():
         return "no message"
+    if isinstance(error, OSError) and error.filename is not None:
+        return ""
     if not HOMES.search(home):
         return f"raised in {'/'.join(home.split('/')[-3:])}"
     if found := INTERNAL.search(message):

@@ -61,7 +61,7 @@ def _fit(trial, it, estimator, what="fit"):
         lambda: getattr(estimator, what)(it.X, it.y, **arguments),
         given=given,
         expect=it.expect,
-        quiet=not it.params.get("verbose"),
+        quiet=it.is_quiet,
     )
     trial.check(fitted is estimator or what != "fit", "fit does not return self")
     return estimator
@@ -88,7 +88,7 @@ def plain(trial, it, estimator):
 
 
 def _check_predictions(trial, it, estimator, n_samples):
-    quiet = not it.params.get("verbose")
+    quiet = it.is_quiet
     X = it.X
     labels = trial.call(
         "predict", lambda: estimator.predict(X), given=(X,), expect="fits", quiet=quiet
@@ -178,7 +178,7 @@ def reset(trial, it, estimator):
         "fit again",
         lambda: estimator.fit(it.X, it.y),
         given=(it.X, it.y),
-        quiet=not it.params.get("verbose"),
+        quiet=it.is_quiet,
     )
 
 
@@ -250,7 +250,7 @@ def in_pipeline(trial, it, estimator):
         lambda: pipe.fit(it.X, it.y),
         given=(it.X, it.y),
         expect=expect,
-        quiet=not it.params.get("verbose"),
+        quiet=it.is_quiet,
     )
     if issubclass(it.cls, NoiseScoresMixin):
         check_verdict(trial, pipe[-1], len(it.codes))
@@ -265,7 +265,7 @@ def more_epochs(trial, it, estimator):
         "partial_fit again",
         lambda: estimator.partial_fit(it.X, it.y),
         given=(it.X, it.y),
-        quiet=not it.params.get("verbose"),
+        quiet=it.is_quiet,
     )
     if it.expect == "fits":
         _check_predictions(trial, it, estimator, len(it.codes))

@@ -86,7 +86,9 @@ def find_label_issues(trial):
     """``find_label_issues``."""
     codes = codes_of(trial)
     proba, expect = _break_proba(trial, _proba(trial, codes, codes.max() + 1))
-    labels = trial.pick([codes, codes.tolist(), codes.astype(float), pd.Series(codes)])
+    labels = trial.pick(
+        [codes, codes.tolist(), codes.astype(np.int8), pd.Series(codes)]
+    )
     if trial.chance(0.3):
         kind, labels = _labels(trial, codes)
         expect = "refused" if "refused" in (kind.expect, expect) else "either"

@@ -22,7 +22,7 @@ def fingerprint(value):
         flags = (value.requires_grad, value.grad is None, str(value.dtype))
         if value.layout != torch.strided:
             return flags, str(value)
-        return flags, tuple(value.shape), value.detach().cpu().numpy().tobytes()
+        return flags, tuple(value.shape), value.detach().double().numpy().tobytes()
     if isinstance(value, np.ndarray):
         return _of_array(value)
     if isinstance(value, pd.DataFrame):

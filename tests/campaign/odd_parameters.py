@@ -174,8 +174,9 @@ CV = [
 ]  # fmt: skip
 
 CLASSIFIERS = [
-    LogisticRegression(), GaussianNB(), KNeighborsClassifier(2), LinearSVC(),
-    LogisticRegression(C=-1), LogisticRegression, StandardScaler(), 5, "logistic",
+    LogisticRegression(), GaussianNB(), KNeighborsClassifier(2),
+    LinearSVC(random_state=0), LogisticRegression(C=-1), LogisticRegression,
+    StandardScaler(), 5, "logistic",
     KNeighborsClassifier(10**6), NetClassifier(max_epochs=1, module__hidden=4), [],
 ]  # fmt: skip
 
@@ -204,7 +205,9 @@ BY_NAME = {
     "strong_view": [0.0, 1.0, lambda X: X, lambda X: None, len],
     "copy_view": [lambda X: X, lambda X: None, len],
     "random_state": [0, None, 2**32 - 1, 2**32, -1, 0.5, "seed", np.int64(1)],
+    # Not what starts processes, or a compiler.
     "n_jobs": [1, None, 0, "all", 1.5],
+    "compile": [False, None, 0, "yes", []],
 }  # fmt: skip
 
 
@@ -229,6 +232,8 @@ def odd_parameter(trial, cls):
     if trial.chance(0.08):
         return name[:-1] + "_", 1, "refused"
     values = [*ANYTHING, *BY_NAME.get(name, ()), *BY_NAME.get(name, ())]
+    if name in ("n_jobs", "compile"):
+        values = BY_NAME[name]
     own = constraints.get(name)
     for constraint in own or ():
         values += _near(constraint)

@@ -166,6 +166,12 @@ class Situation:
             return "refused"
         return "either" if "either" in self.expects else "fits"
 
+    @property
+    def is_quiet(self):
+        """Whether nothing may be printed."""
+        verbose = self.params.get("verbose", 0)
+        return isinstance(verbose, int) and not verbose
+
     def _draw_data(self):
         trial, rng = self.trial, self.trial.rng
         n_classes = trial.pick([2, 3, 4], [3, 3, 1])

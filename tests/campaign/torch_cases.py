@@ -106,7 +106,7 @@ def function(trial):
         "distances": torch.rand(n, 2), "ratio": one, "activation": maps, "size": (4, 4),
         "feature_map": torch.rand(n, 3, 4, 4), "X": torch.rand(n, 1, 4, 4),
         "is_noisy": one > 0.5, "is_copy": one > 0.8, "place": torch.zeros(n, 2).long(),
-        "area": one * 0.1, "aspect": one + 0.5, "fill": torch.zeros(n, 1, 4, 4),
+        "area": one * 0.1, "aspect": one + 0.5, "fill": torch.zeros(n, 1),
     }  # fmt: skip
     function_ = getattr(losses, name)
     if name in ("guessed_targets", "refined_targets"):

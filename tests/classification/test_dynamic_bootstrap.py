@@ -333,10 +333,11 @@ class TestPosterior:
             losses = cross_entropy(forward(step, step.X.astype(np.float64)), step.y)
             expected = clf.mixtures_[step.epoch - 2].transform(losses)[:, 0]
             expected = np.clip(expected, 1e-4, 1 - 1e-4)
-            np.testing.assert_allclose(step.p_noisy, expected, atol=1e-3)
+            # Where the posterior is steep, the rounding of a float32 loss shows.
+            np.testing.assert_allclose(step.p_noisy, expected, atol=5e-3)
             for other in (step.epoch - 3, step.epoch - 1):
                 wrong = clf.mixtures_[other].transform(losses)[:, 0]
-                differ += np.abs(wrong - expected).max() > 5e-3
+                differ += np.abs(wrong - expected).max() > 2e-2
         assert differ > 10
 
     @pytest.mark.parametrize("mixture", ["beta", "gaussian"])
