@@ -10,29 +10,20 @@ import numpy as np
 
 from sknoisy.cleaning._report_page import SCORE_HEAD
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
+from sknoisy.command_line._choices import DETECTORS
 from sknoisy.command_line._columns import NumberTable, to_numbers
-from sknoisy.command_line._errors import CommandError, refusals
+from sknoisy.command_line._errors import CommandError, interruptible, refusals, shown
 from sknoisy.command_line._files import (
     check_columns,
-    check_input,
     check_outputs,
     read_table,
-    written_in_one_step,
+    writing,
 )
-from sknoisy.command_line._labels import check_labels
+from sknoisy.command_line._labels import check_labels, similar_labels
 from sknoisy.command_line._progress import step
+from sknoisy.command_line._source import Source, check_input, opened_table
 
-DETECTORS = {
-    "auto": "AutoNoiseDetector",
-    "dynacor": "DynaCorDetector",
-    "aum": "AUMDetector",
-    "loss-mixture": "LossMixtureDetector",
-    "confident-learning": "ConfidentLearningDetector",
-    "neighbors": "NeighborVoteDetector",
-    "fine": "FINEDetector",
-    "small-loss": "SmallLossDetector",
-    "cores": "CORESDetector",
-}
+__all__ = ["DETECTORS", "audit", "clean_name"]
 
 _N_SHOWN = 10
 
@@ -53,26 +44,42 @@ def audit(args: argparse.Namespace) -> str:
     check_input(path)
     outputs = _outputs(args)
     check_outputs(path, outputs, args.force)
+    with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
+        return _audit(source, outputs, args)
+
+
+def _audit(
+    source: Source,
+    outputs: dict[str, tuple[Path, tuple[str, ...]]],
+    args: argparse.Namespace,
+) -> str:
+    notation = args.notation
     with step("reading the table", quiet=args.quiet):
-        frame = read_table(
-            path, args.label, delimiter=args.delimiter, encoding=args.encoding
-        )
-        labels = check_labels(path, frame[args.label])
+        frame = read_table(source, args.label, as_strings=notation.is_local)
+        labels = check_labels(source, frame[args.label])
         features, left_out = _features(frame, args)
-        table = to_numbers(features, text=args.text, random_state=args.random_state)
+        table = to_numbers(
+            features,
+            text=args.text,
+            notation=notation,
+            random_state=args.random_state,
+        )
     with step(f"judging {len(labels):,} labels", quiet=args.quiet):
         detector = _judge(DETECTORS[args.detector], table, labels, args.random_state)
     report = _report(detector, table, labels)
-    shown = frame.drop(columns=[args.label])
+    shown_columns = frame.drop(columns=[args.label])
     if args.out:
-        with written_in_one_step(Path(args.out), args.force, "--out") as draft:
+        with writing(Path(args.out), "--out"):
             with step("writing the page", quiet=args.quiet):
-                report.to_html(draft, X=shown)
+                report.to_html(args.out, X=shown_columns, overwrite=args.force)
     if args.issues:
-        with written_in_one_step(Path(args.issues), args.force, "--issues") as draft:
-            report.to_csv(draft, escape_formulas=not args.no_escape_formulas)
-    lines = _summary(path, args, report, table, left_out, detector)
-    lines += [f"wrote {path}" for path, _ in outputs.values()]
+        escape = not args.no_escape_formulas
+        with writing(Path(args.issues), "--issues"):
+            report.to_csv(args.issues, escape_formulas=escape, overwrite=args.force)
+    notes = [similar_labels(labels), *table.notes]
+    lines = _summary(source, args, report, table, left_out, detector)
+    lines += [f"note: {note}" for note in notes if note]
+    lines += [f"wrote {shown(path)}" for path, _ in outputs.values()]
     return "\n".join(lines)
 
 
@@ -111,7 +118,7 @@ def _judge(name: str, table: NumberTable, labels: Any, random_state: int) -> Any
     import sknoisy
 
     detector = getattr(sknoisy, name)(random_state=random_state)
-    with refusals(f"{name} cannot judge these labels"):
+    with refusals(f"{name} cannot judge these labels"), interruptible():
         return detector.fit(table.values, labels)
 
 
@@ -122,7 +129,7 @@ def _report(detector: Any, table: NumberTable, labels: Any) -> Any:
 
 
 def _summary(
-    path: Path,
+    source: Source,
     args: argparse.Namespace,
     report: Any,
     table: NumberTable,
@@ -133,7 +140,7 @@ def _summary(
     n_flagged = int(frame["is_label_issue"].sum())
     used = [f"{len(names)} {kind}" for kind, names in table.kinds.items() if names]
     lines = [
-        f"{path}: {n_rows:,} rows, {len(report.classes):,} classes in {args.label!r}",
+        f"{source}: {n_rows:,} rows, {len(report.classes):,} classes in {args.label!r}",
         f"columns: {', '.join(used)}",
     ]
     for column, reason in (left_out | table.dropped).items():
@@ -198,6 +205,5 @@ def _most_suspicious(report: Any) -> list[str]:
 
 
 def _short(value: object) -> str:
-    # repr's escapes would show quotes; control characters must not reach a terminal.
-    text = "".join(c if c.isprintable() else "\ufffd" for c in str(value))
+    text = shown(value)
     return text if len(text) <= 30 else text[:29] + "…"

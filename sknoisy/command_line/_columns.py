@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,13 @@ from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
 
 from sknoisy.command_line._errors import CommandError
 from sknoisy.command_line._files import import_pandas
+from sknoisy.command_line._notation import (
+    Notation,
+    advice,
+    ambiguous_dates,
+    as_dates,
+    as_numbers,
+)
 
 _MAX_CATEGORIES = 40
 _MAX_TEXT_FEATURES = 100
@@ -25,12 +32,6 @@ _MAX_TEXT_FEATURES = 100
 # blank is without a word.
 _WORD = r"(?u)\w+|[^\w\s]"
 _ID_NAME = re.compile(r"(.*[^a-z0-9])?(id|uuid|guid|index)", re.IGNORECASE)
-# Of the formats with day and month in either order, the first that fits all cells.
-_DATES = {
-    r"\d{4}-\d{2}-\d{2}([T ].*)?": ("ISO8601",),
-    r"\d{1,2}\.\d{1,2}\.\d{4}": ("%d.%m.%Y",),
-    r"\d{1,2}/\d{1,2}/\d{4}": ("%m/%d/%Y", "%d/%m/%Y"),
-}
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,22 @@ class NumberTable:
         Names of the columns that are "numeric", "date", "categorical" and "text".
     dropped : dict of str to str
         Why a column is not used.
+    notes : list of str
+        What else the user should know of them.
     """
 
     values: NDArray[np.float32]
     kinds: dict[str, list[str]]
     dropped: dict[str, str]
+    notes: list[str] = field(default_factory=list)
 
 
 def to_numbers(
-    frame: Any, *, text: Collection[str] = (), random_state: int | None = None
+    frame: Any,
+    *,
+    text: Collection[str] = (),
+    notation: Notation | None = None,
+    random_state: int | None = None,
 ) -> NumberTable:
     """Turn a table into numbers of one scale.
 
@@ -67,6 +75,8 @@ def to_numbers(
         Without the labels.
     text : collection of str
         Columns that are texts, whatever they look like.
+    notation : Notation or None
+        How numbers and dates are written; None takes that of Python.
     random_state : int or None
         Of the SVD.
 
@@ -85,34 +95,55 @@ def to_numbers(
         "categorical": [],
         "text": [],
     }
+    notation = notation or Notation()
     dropped: dict[str, str] = {}
     columns: dict[str, Any] = {}
+    notes = []
     for name in frame.columns:
-        kind, columns[name] = _recognise(frame[name], name in text)
+        kind, columns[name] = _recognise(frame[name], name in text, notation)
         if kind in kinds:
             kinds[kind].append(name)
         else:
             dropped[name] = kind
+        if name not in text:
+            notes.append(_note(frame[name], kind, notation))
     if len(dropped) == frame.shape[1]:
-        raise CommandError("no column is left to judge the labels by")
+        why = "; ".join(["", *filter(None, notes)])
+        raise CommandError(f"no column is left to judge the labels by{why}")
     parts = [_scaled_and_encoded(columns, kinds)]
     parts += [_text_features(columns[name], random_state) for name in kinds["text"]]
     values = np.hstack([part for part in parts if part is not None])
-    return NumberTable(values, kinds, dropped)
+    return NumberTable(values, kinds, dropped, [note for note in notes if note])
 
 
-def _recognise(column: Any, is_text: bool) -> tuple[str, Any]:
+def _recognise(column: Any, is_text: bool, notation: Notation) -> tuple[str, Any]:
     """Return the kind of a column, or why to drop it, and its cells made uniform."""
     pd = import_pandas()
     if is_text:
-        return "text", _as_strings(column)
+        return "text", _as_strings(column, notation)
     if pd.api.types.is_datetime64_any_dtype(column):
         return _number_or_constant("date", _days(column))
     if pd.api.types.is_timedelta64_dtype(column):
         return _number_or_constant("date", column / pd.Timedelta(days=1))
     if pd.api.types.is_numeric_dtype(column):
         return _recognise_numbers(column)
-    return _recognise_strings(column.name, _as_strings(column))
+    return _recognise_strings(column.name, _as_strings(column, notation), notation)
+
+
+def _note(column: Any, kind: str, notation: Notation) -> str | None:
+    """Return what the user should know of a column that holds strings."""
+    pd = import_pandas()
+    types = pd.api.types
+    if types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column):
+        return None
+    if kind == "date" and not types.is_timedelta64_dtype(column):
+        present = _as_strings(column, notation).dropna()
+        return ambiguous_dates(column.name, present, notation)
+    if kind not in ("text", "categorical", "names the rows"):
+        return None
+    present = _as_strings(column, notation).dropna()
+    taken_as = {"names the rows": "names of rows"}.get(kind, kind)
+    return advice(column.name, present, taken_as, notation)
 
 
 def _recognise_numbers(column: Any) -> tuple[str, Any]:
@@ -127,19 +158,19 @@ def _recognise_numbers(column: Any) -> tuple[str, Any]:
     return _number_or_constant("numeric", numbers)
 
 
-def _recognise_strings(name: str, strings: Any) -> tuple[str, Any]:
-    pd = import_pandas()
+def _recognise_strings(name: str, strings: Any, notation: Notation) -> tuple[str, Any]:
     present = strings.dropna()
     values = present.unique()
     if len(values) == 0 or (len(values) == 1 and len(present) == len(strings)):
         return "has one value only", None
-    numbers = pd.to_numeric(present, errors="coerce")
-    if not numbers.isna().any():
-        numbers = numbers.astype(np.float64).reindex(strings.index)
-        return _recognise_numbers(numbers.rename(name))
-    dates = _parsed_dates(present)
+    # Long texts are told from numbers by the first of them.
+    if not as_numbers(present.iloc[:100], notation).isna().any():
+        numbers = as_numbers(present, notation)
+        if not numbers.isna().any():
+            return _recognise_numbers(numbers.reindex(strings.index).rename(name))
+    dates = as_dates(present, notation)
     if dates is not None:
-        return _number_or_constant("date", _days(dates).reindex(strings.index))
+        return _number_or_constant("date", _days(dates.reindex(strings.index)))
     has_blanks = present.str.contains(r"\s", regex=True).any()
     if len(values) == len(strings) and not has_blanks:
         return "names the rows", None
@@ -155,7 +186,7 @@ def _number_or_constant(kind: str, numbers: Any) -> tuple[str, Any]:
     return kind, numbers
 
 
-def _as_strings(column: Any) -> Any:
+def _as_strings(column: Any, notation: Notation) -> Any:
     """Return the cells as strings, None where missing, numbered from 0."""
     pd = import_pandas()
     missing = column.isna().to_numpy()
@@ -167,28 +198,20 @@ def _as_strings(column: Any) -> Any:
                 f"column {column.name!r} holds several values a cell "
                 f"({type(cell).__name__}); spread them over columns, or --drop it"
             )
-        cells[row] = str(cell)
+        text = str(cell)
+        cells[row] = None if text in notation.missing else text
     return pd.Series(cells, name=column.name, dtype=object)
 
 
-def _parsed_dates(present: Any) -> Any:
-    """Return strings as dates, or None if they are none."""
-    pd = import_pandas()
-    for pattern, formats in _DATES.items():
-        if not present.str.fullmatch(pattern).all():
-            continue
-        for format_ in formats:
-            dates = pd.to_datetime(present, format=format_, errors="coerce", utc=True)
-            if not dates.isna().any():
-                return dates
-    return None
-
-
 def _days(dates: Any) -> Any:
-    """Return dates as days since 1970."""
-    pd = import_pandas()
-    dates = pd.to_datetime(dates, utc=True)
-    return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    """Return dates as days since 1970, missing where they are."""
+    if dates.dt.tz is not None:
+        dates = dates.dt.tz_convert("UTC").dt.tz_localize(None)
+    # Whole seconds: a difference in finer units overflows for years far away.
+    seconds = dates.to_numpy(dtype="datetime64[s]")
+    days = seconds.astype(np.int64) / 86_400
+    days[np.isnat(seconds)] = np.nan
+    return days
 
 
 def _scaled_and_encoded(

@@ -1,23 +1,20 @@
-"""Tables in, tables and pages out: every file that a command touches."""
+"""Tables in, tables and pages out."""
 
 from __future__ import annotations
 
+import csv
 import difflib
 import os
-import uuid
+import stat
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from sknoisy.command_line._errors import CommandError, one_line
+from sknoisy.command_line._errors import CommandError, one_line, shown
+from sknoisy.command_line._source import INSTALL, Source, reason
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-PARQUET = (".parquet", ".pq")
-TABLES = (*_DELIMITERS, *PARQUET)
-
-_INSTALL = "pip install 'sknoisy[report]'"
 # In columns other than the labels.
 _MISSING = [
     "",
@@ -32,20 +29,6 @@ _MISSING = [
     "<NA>",
     "#N/A",
 ]
-# Written at the start of a UTF-8 file by spreadsheets.
-_BOM = b"\xef\xbb\xbf"
-
-
-def check_input(path: Path) -> None:
-    """Refuse what cannot be a table, before anything is imported for it."""
-    if path.is_dir():
-        raise CommandError(f"{path} is a folder; give a file")
-    if not path.exists():
-        raise CommandError(f"there is no file {path}")
-    if path.suffix.lower() not in TABLES:
-        raise CommandError(
-            f"{path} has the ending {path.suffix!r}; known are {', '.join(TABLES)}"
-        )
 
 
 def check_outputs(
@@ -63,113 +46,121 @@ def check_outputs(
         Whether files that are there may be replaced. The table that is read, and
         another output of the same command, never are.
     """
-    taken = {source.resolve(): "the table itself"}
+    taken = {os.path.realpath(source): "the table itself"}
     for option, (path, endings) in outputs.items():
+        name = f"{option} {shown(path)}"
         if path.suffix.lower() not in endings:
-            raise CommandError(f"{option} {path} must end in {' or '.join(endings)}")
-        if path.is_dir():
-            raise CommandError(f"{option} {path} is a folder; give a file")
-        if not path.parent.is_dir():
-            raise CommandError(f"{option} {path}: there is no folder {path.parent}")
-        if not os.access(path.parent, os.W_OK):
-            raise CommandError(f"{option} {path}: {path.parent} cannot be written to")
-        if path.resolve() in taken:
-            raise CommandError(f"{option} {path} is {taken[path.resolve()]}")
-        refuse_existing(path, force, option)
-        taken[path.resolve()] = f"what {option} names already"
+            raise CommandError(f"{name} must end in {' or '.join(endings)}")
+        _check_place(name, path)
+        real = os.path.realpath(path)
+        if real in taken:
+            raise CommandError(f"{name} is {taken[real]}")
+        if path.exists() and not force:
+            raise _is_there(name)
+        taken[real] = f"what {option} names already"
 
 
-def refuse_existing(path: Path, force: bool, option: str) -> None:
-    """Refuse a file that is there, unless it may be replaced."""
-    if path.exists() and not force:
-        raise CommandError(f"{option} {path} is there already; --force replaces it")
+def _check_place(name: str, path: Path) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = None
+    except OSError as error:
+        raise CommandError(f"{name}: {reason(error)}") from error
+    except ValueError as error:
+        raise CommandError(f"{name} is no name of a file: {error}") from error
+    if mode is not None and stat.S_ISDIR(mode):
+        raise CommandError(f"{name} is a folder; give a file")
+    if mode is not None and not stat.S_ISREG(mode):
+        raise CommandError(f"{name} is a device, a FIFO or a socket; give a file")
+    folder = path.parent
+    if not folder.is_dir():
+        raise CommandError(f"{name}: there is no folder {shown(folder)}")
+    if not os.access(folder, os.W_OK):
+        raise CommandError(f"{name}: {shown(folder)} cannot be written to")
+
+
+def _is_there(name: str) -> CommandError:
+    return CommandError(f"{name} is there already; --force replaces it")
 
 
 @contextmanager
-def written_in_one_step(path: Path, force: bool, option: str) -> Iterator[Path]:
-    """Give a path beside the real one, and put the file in place if all went well."""
-    # Not tempfile: its files can be read by their owner only, and would stay so.
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}{path.suffix}")
+def writing(path: Path, option: str) -> Iterator[None]:
+    """Say in one line why an output cannot be written."""
     try:
-        yield draft
-        refuse_existing(path, force, option)
-        os.replace(draft, path)
+        yield
+    except FileExistsError as error:
+        raise _is_there(f"{option} {shown(path)}") from error
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {_reason(error)}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+        raise CommandError(
+            f"{shown(path)} cannot be written: {reason(error)}"
+        ) from error
+    except ValueError as error:
+        raise CommandError(
+            f"{shown(path)} cannot be written: {one_line(error)}"
+        ) from error
 
 
-def read_table(
-    path: Path, label: str, *, delimiter: str | None = None, encoding: str = "utf-8"
-) -> Any:
+def read_table(source: Source, label: str, *, as_strings: bool = False) -> Any:
     """Read a table whose column of labels is as it stands in the file.
 
     Parameters
     ----------
-    path : Path
-        CSV or Parquet, by its ending.
+    source : Source
     label : str
         Column of labels. In CSV its values stay strings: "01" is not 1, and the
         label "None" is not missing.
-    delimiter : str or None
-        Of CSV; None takes that of the ending.
-    encoding : str
-        Of CSV.
+    as_strings : bool, default=False
+        True keeps all columns of CSV as they are written.
 
     Returns
     -------
     frame : pandas DataFrame
         With at least one row, and the column ``label`` once.
     """
-    pd = import_pandas()
-    if is_parquet(path):
-        frame = _read_parquet(pd, path)
+    if source.is_parquet:
+        frame = _read_parquet(source)
     else:
-        header = _read_csv(pd, path, delimiter, encoding, header=None, nrows=1)
-        _check_label(path, header.iloc[0].astype(str).tolist(), label)
-        names = _read_csv(pd, path, delimiter, encoding, nrows=0).columns
+        header = _read_csv(source, header=None, nrows=1)
+        _check_label(source, header.iloc[0].astype(str).tolist(), label)
+        names = _read_csv(source, nrows=0).columns
         frame = _read_csv(
-            pd,
-            path,
-            delimiter,
-            encoding,
-            dtype={label: str},
+            source,
+            dtype=str if as_strings else {label: str},
             keep_default_na=False,
             na_values={name: _MISSING for name in names if name != label},
             low_memory=False,
         )
     frame.columns = frame.columns.astype(str)
-    _check_label(path, frame.columns.tolist(), label)
+    _check_label(source, frame.columns.tolist(), label)
     if not len(frame):
-        raise CommandError(f"{path} has no rows")
+        raise CommandError(f"{source} has no rows")
     return frame
 
 
-def read_strings(path: Path, delimiter: str | None, encoding: str) -> Any:
+def read_strings(source: Source) -> Any:
     """Read CSV as strings only, the names of the columns in the first row."""
-    pd = import_pandas()
-    return _read_csv(
-        pd, path, delimiter, encoding, header=None, dtype=str, keep_default_na=False
-    )
+    return _read_csv(source, header=None, dtype=str, keep_default_na=False)
 
 
-def write_strings(
-    rows: Any, like: Path, to: Path, delimiter: str | None, encoding: str
-) -> None:
+def write_strings(rows: Any, like: Source, to: Path) -> None:
     """Write what `read_strings` read, with the line ends and the mark of ``like``."""
-    with like.open("rb") as file:
-        start = file.read(1 << 16)
-    if start.startswith(_BOM) and encoding.lower().replace("_", "-") == "utf-8":
-        encoding = "utf-8-sig"
-    rows.to_csv(
-        to,
-        sep=delimiter or _DELIMITERS[like.suffix.lower()],
-        header=False,
-        index=False,
-        encoding=encoding,
-        lineterminator="\r\n" if b"\r\n" in start else "\n",
-    )
+    with to.open("w", encoding=like.plain_encoding, newline="") as file:
+        file.write(like.mark)
+        lines = _Lines(file, like.line_end())
+        # It quotes cells with a line end of either kind if its own has both.
+        writer = csv.writer(lines, delimiter=like.delimiter, lineterminator="\r\n")
+        writer.writerows(rows.itertuples(index=False, name=None))
+
+
+class _Lines:
+    """Lines of CSV, each with the given end."""
+
+    def __init__(self, file: TextIO, end: str):
+        self.file, self.end = file, end
+
+    def write(self, line: str) -> None:
+        self.file.write(line.removesuffix("\r\n") + self.end)
 
 
 def check_columns(names: Iterable[str], known: Iterable[str], option: str) -> None:
@@ -180,69 +171,72 @@ def check_columns(names: Iterable[str], known: Iterable[str], option: str) -> No
             raise CommandError(f"{option}: {_unknown(name, known)}")
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a file is Parquet, by its ending."""
-    return path.suffix.lower() in PARQUET
-
-
 def import_pandas() -> Any:
     """Return pandas, or say where it comes from."""
     try:
         import pandas as pd
     except ImportError as error:
-        raise CommandError(f"tables need pandas: {_INSTALL}") from error
+        raise CommandError(f"tables need pandas: {INSTALL}") from error
     return pd
 
 
-def _read_parquet(pd: Any, path: Path) -> Any:
+def _read_parquet(source: Source) -> Any:
+    pd = import_pandas()
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow as pa
     except ImportError as error:
-        raise CommandError(f"Parquet needs pyarrow: {_INSTALL}") from error
+        raise CommandError(f"Parquet needs pyarrow: {INSTALL}") from error
     try:
-        frame = pd.read_parquet(path, engine="pyarrow")
+        return pd.read_parquet(source.path, engine="pyarrow")
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {_reason(error)}") from error
-    except ValueError as error:
-        # pyarrow's own errors are ValueErrors.
-        raise CommandError(f"{path} is no Parquet file: {one_line(error)}") from error
-    return frame
+        raise CommandError(f"{source} cannot be read: {reason(error)}") from error
+    except MemoryError as error:
+        raise CommandError(f"{source} cannot be read: out of memory") from error
+    except pa.ArrowException as error:
+        raise CommandError(
+            f"{source} cannot be read as Parquet: {one_line(error)}"
+        ) from error
+    except Exception as error:
+        # pandas trusts what another program noted for it in the file: whatever is
+        # wrong there ends in an error of any kind.
+        raise CommandError(
+            f"{source} has notes for pandas that do not fit it "
+            f"({type(error).__name__}: {one_line(error)}); write it once more"
+        ) from error
 
 
-def _read_csv(
-    pd: Any, path: Path, delimiter: str | None, encoding: str, **options: Any
-) -> Any:
-    sep = delimiter or _DELIMITERS[path.suffix.lower()]
+def _read_csv(source: Source, **options: Any) -> Any:
+    pd = import_pandas()
     try:
         with warnings.catch_warnings():
             # Otherwise surplus cells at the end of a line are lost with a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
-                path,
-                sep=sep,
-                encoding=encoding,
+                source.path,
+                sep=source.delimiter,
+                encoding=source.encoding,
                 index_col=False,
                 compression=None,
                 **options,
             )
     except pd.errors.EmptyDataError as error:
-        raise CommandError(f"{path} is empty") from error
+        raise CommandError(f"{source} is empty") from error
     except UnicodeError as error:
         raise CommandError(
-            f"{path} is not encoded in {encoding}; name its encoding, such as "
+            f"{source} is not encoded in {source.encoding}; name its encoding, such as "
             "--encoding cp1252"
         ) from error
     except pd.errors.ParserWarning as error:
-        raise CommandError(f"{path} has lines longer than its first one") from error
+        raise CommandError(f"{source} has lines longer than its first one") from error
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {_reason(error)}") from error
+        raise CommandError(f"{source} cannot be read: {reason(error)}") from error
     except ValueError as error:
-        raise CommandError(f"{path} is no clean CSV: {one_line(error)}") from error
+        raise CommandError(f"{source} is no clean CSV: {one_line(error)}") from error
 
 
-def _check_label(path: Path, names: list[str], label: str) -> None:
+def _check_label(source: Source, names: list[str], label: str) -> None:
     if names.count(label) > 1:
-        raise CommandError(f"{path} has {names.count(label)} columns named {label!r}")
+        raise CommandError(f"{source} has {names.count(label)} columns named {label!r}")
     if label not in names:
         hint = ""
         for mark in (";", "\t", "|"):
@@ -255,12 +249,12 @@ def _unknown(name: str, known: list[str]) -> str:
     by_lower = {other.lower(): other for other in reversed(known)}
     close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
     if close:
-        hint = "did you mean " + " or ".join(repr(by_lower[c]) for c in close) + "?"
+        hint = "did you mean " + " or ".join(_cut(by_lower[c]) for c in close) + "?"
     else:
         more = ", ..." if len(known) > 10 else ""
-        hint = "there are " + ", ".join(map(repr, known[:10])) + more
-    return f"there is no column {name!r}; {hint}"
+        hint = "there are " + ", ".join(map(_cut, known[:10])) + more
+    return f"there is no column {_cut(name)}; {hint}"
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or one_line(error)
+def _cut(name: str) -> str:
+    return repr(name if len(name) <= 60 else name[:59] + "…")

@@ -6,24 +6,23 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from sknoisy._regular_files import written_in_one_step
 from sknoisy.command_line._audit import clean_name
 from sknoisy.command_line._columns import to_numbers
-from sknoisy.command_line._errors import CommandError, refusals
+from sknoisy.command_line._errors import CommandError, interruptible, refusals, shown
 from sknoisy.command_line._files import (
-    PARQUET,
     check_columns,
-    check_input,
     check_outputs,
-    is_parquet,
     read_strings,
     read_table,
     write_strings,
-    written_in_one_step,
+    writing,
 )
-from sknoisy.command_line._labels import check_labels
+from sknoisy.command_line._labels import check_labels, similar_labels
+from sknoisy.command_line._notation import Notation
 from sknoisy.command_line._progress import step
+from sknoisy.command_line._source import PARQUET, Source, check_input, opened_table
 
-KINDS = ("symmetric", "pair", "asymmetric", "instance", "margin")
 _BY_FEATURES = ("instance", "margin")
 
 
@@ -40,42 +39,54 @@ def inject(args: argparse.Namespace) -> str:
     summary : str
     """
     path, out = Path(args.table), Path(args.out)
-    check_input(path)
-    endings = PARQUET if is_parquet(path) else (path.suffix.lower(),)
+    ending = check_input(path)
+    endings = PARQUET if ending in PARQUET else (ending,)
     check_outputs(path, {"--out": (out, endings)}, args.force)
+    with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
+        return _inject(source, out, args)
+
+
+def _inject(source: Source, out: Path, args: argparse.Namespace) -> str:
+    notation, clean = args.notation, clean_name(args.label)
     with step("reading the table", quiet=args.quiet):
-        frame = read_table(
-            path, args.label, delimiter=args.delimiter, encoding=args.encoding
-        )
-        if clean_name(args.label) in frame.columns:
+        frame = read_table(source, args.label, as_strings=notation.is_local)
+        if clean in frame.columns:
             raise CommandError(
-                f"{path} has a column {clean_name(args.label)!r} already: it was "
-                "corrupted before"
+                f"{source} has a column {clean!r} already: it was corrupted before"
             )
         check_columns(args.drop, frame.columns.drop(args.label), "--drop")
-        labels = check_labels(path, frame[args.label])
+        labels = check_labels(source, frame[args.label])
     with step(f"corrupting {len(labels):,} labels", quiet=args.quiet):
-        noisy, n_changed = _corrupted(frame, labels, args)
-    with written_in_one_step(out, args.force, "--out") as draft:
-        _write(draft, frame, labels, noisy, args)
-    return (
-        f"{out}: {n_changed:,} of {len(labels):,} labels changed, noise rate "
-        f"{n_changed / len(labels):.4f}\n"
-        f"the labels as they were: column {clean_name(args.label)!r}"
-    )
+        noisy, n_changed, notes = _corrupted(frame, labels, notation, args)
+    with writing(out, "--out"):
+        with written_in_one_step(out, overwrite=args.force) as draft:
+            _write(draft, frame, labels, noisy, source, args.label)
+    lines = [
+        f"{shown(out)}: {n_changed:,} of {len(labels):,} labels changed, noise rate "
+        f"{n_changed / len(labels):.4f}",
+        f"the labels as they were: column {clean!r}",
+    ]
+    every = [similar_labels(labels), *notes]
+    return "\n".join(lines + [f"note: {note}" for note in every if note])
 
 
-def _corrupted(frame: Any, labels: Any, args: argparse.Namespace) -> tuple[Any, int]:
-    """Return the labels with noise, and how many changed."""
-    features = None
+def _corrupted(
+    frame: Any, labels: Any, notation: Notation, args: argparse.Namespace
+) -> tuple[Any, int, list[str]]:
+    """Return the labels with noise, how many changed, and notes on the columns."""
+    features, notes = None, []
     if args.kind in _BY_FEATURES:
-        features = to_numbers(
-            frame.drop(columns=[args.label, *args.drop]), random_state=args.random_state
-        ).values
+        table = to_numbers(
+            frame.drop(columns=[args.label, *args.drop]),
+            notation=notation,
+            random_state=args.random_state,
+        )
+        features, notes = table.values, table.notes
     injector = _injector(args.kind, args.noise_rate, args.random_state)
-    with refusals(f"{args.kind} noise of rate {args.noise_rate} cannot be made"):
+    failure = f"{args.kind} noise of rate {args.noise_rate} cannot be made"
+    with refusals(failure), interruptible():
         _, noisy = injector.fit_resample(features, labels.to_numpy())
-    return noisy, int(injector.noise_mask_.sum())
+    return noisy, int(injector.noise_mask_.sum()), notes
 
 
 def _injector(kind: str, noise_rate: float, random_state: int) -> Any:
@@ -94,18 +105,18 @@ def _injector(kind: str, noise_rate: float, random_state: int) -> Any:
 
 
 def _write(
-    draft: Path, frame: Any, labels: Any, noisy: Any, args: argparse.Namespace
+    draft: Path, frame: Any, labels: Any, noisy: Any, source: Source, label: str
 ) -> None:
-    path, label, clean = Path(args.table), args.label, clean_name(args.label)
-    if is_parquet(path):
+    clean = clean_name(label)
+    if source.is_parquet:
         # Each label as it stood in the table: a category stays one, a date too.
         row_of = dict(zip(labels, range(len(labels)), strict=True))
         changed = frame[label].iloc[[row_of[v] for v in noisy]].set_axis(frame.index)
         frame.assign(**{label: changed, clean: frame[label]}).to_parquet(draft)
         return
     # Read once more, as strings: 1.50 must not become 1.5 in other columns.
-    rows = read_strings(path, args.delimiter, args.encoding)
+    rows = read_strings(source)
     place = rows.iloc[0].tolist().index(label)
     rows[rows.shape[1]] = [clean, *rows[place].iloc[1:]]
     rows[place] = [label, *noisy]
-    write_strings(rows, path, draft, args.delimiter, args.encoding)
+    write_strings(rows, source, draft)

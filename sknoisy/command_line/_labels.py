@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sknoisy.command_line._errors import CommandError
+from sknoisy.command_line._source import Source
+
+# Of similar labels that are shown.
+_N_GROUPS = 5
 
 _NUMBERS = {"b": np.bool_, "i": np.int64, "u": np.uint64, "f": np.float64}
 
 
-def check_labels(path: Path, labels: Any) -> Any:
+def check_labels(path: Source, labels: Any) -> Any:
     """Return labels that can be judged or corrupted, with their index.
 
     Parameters
     ----------
-    path : Path
-        Of the table.
+    path : Source
+        The table.
     labels : pandas Series
 
     Returns
@@ -61,3 +64,30 @@ def check_labels(path: Path, labels: Any) -> Any:
         return labels.map(str)
     # Out of the types of pandas and Arrow, which numpy takes for objects.
     return labels.astype(_NUMBERS[kind]) if kind in _NUMBERS else labels
+
+
+def similar_labels(labels: Any) -> str | None:
+    """Return a line on labels that differ by blanks or capitals only.
+
+    Parameters
+    ----------
+    labels : pandas Series
+        As `check_labels` returns them.
+
+    Returns
+    -------
+    line : str or None
+        None if there are none.
+    """
+    names: dict[str, list[str]] = {}
+    for name in labels.unique():
+        if isinstance(name, str):
+            names.setdefault("".join(name.split()).casefold(), []).append(name)
+    groups = [" and ".join(map(repr, same)) for same in names.values() if len(same) > 1]
+    if not groups:
+        return None
+    more = ", ..." if len(groups) > _N_GROUPS else ""
+    return (
+        f"labels that differ by blanks or capitals only count as different: "
+        f"{', '.join(groups[:_N_GROUPS])}{more}"
+    )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import codecs
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TextIO
+from importlib import import_module
+from typing import Any, NoReturn, TextIO
 
 from sknoisy import __version__
-from sknoisy.command_line._audit import DETECTORS, audit
-from sknoisy.command_line._errors import CommandError, one_line
-from sknoisy.command_line._inject import KINDS, inject
+from sknoisy.command_line._choices import DETECTORS, KINDS
+from sknoisy.command_line._errors import CommandError, one_line, shown
 
 __all__ = ["main"]
+
+_FAILED, _INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : int
-        0 if all went well, 1 if the command could not do what it was asked to, which
+        0 if all went well, 2 if the command could not do what it was asked to, which
         is then said in one line on stderr, 130 if it was interrupted.
 
     Raises
@@ -42,28 +43,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     --------
     >>> from sknoisy.command_line import main
     >>> main(["audit", "no_such_table.csv", "--label", "y"])
-    1
+    2
     """
-    args = _parser().parse_args(argv)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        status, text = _run(args)
-    if not args.quiet:
-        # Each once, in a line: where in the code it arose helps nobody here.
-        for message in dict.fromkeys(one_line(w.message) for w in caught):
-            _say(f"sknoisy: warning: {message}", sys.stderr)
-    return _show(status, text)
+    try:
+        args = _parser().parse_args(argv)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            status, text = _run(args)
+        if not args.quiet and status != _INTERRUPTED:
+            # Each once, in a line: where in the code it arose helps nobody here.
+            for message in dict.fromkeys(one_line(w.message) for w in caught):
+                _say(f"sknoisy: warning: {message}", sys.stderr)
+        return _show(status, text)
+    except KeyboardInterrupt:
+        return _show(_INTERRUPTED, "sknoisy: interrupted")
 
 
 def _run(args: argparse.Namespace) -> tuple[int, str]:
     try:
-        return 0, args.run(args)
+        args.notation = _notation(args)
+        # Not before: what takes a second to load is loaded where an interruption
+        # ends in one line.
+        module = import_module(f"sknoisy.command_line._{args.command}")
+        return 0, getattr(module, args.command)(args)
     except CommandError as error:
-        return 1, f"sknoisy: error: {one_line(error)}"
+        return _FAILED, f"sknoisy: error: {one_line(error)}"
     except OSError as error:
-        return 1, f"sknoisy: error: {one_line(error)}"
+        return _FAILED, f"sknoisy: error: {one_line(error)}"
+    except MemoryError:
+        return _FAILED, "sknoisy: error: out of memory"
     except KeyboardInterrupt:
-        return 130, "sknoisy: interrupted"
+        return _INTERRUPTED, "sknoisy: interrupted"
+    except Exception as error:
+        if args.traceback:
+            raise
+        return _FAILED, (
+            f"sknoisy: error: {type(error).__name__}: {one_line(error)} (this was not "
+            "foreseen: please report it, with what --traceback shows)"
+        )
+
+
+def _notation(args: argparse.Namespace) -> Any:
+    from sknoisy.command_line._notation import Notation
+
+    if args.decimal == args.thousands:
+        raise CommandError(f"--decimal and --thousands are both {args.decimal!r}")
+    return Notation(
+        args.decimal, args.thousands, args.dayfirst, frozenset(args.missing)
+    )
 
 
 def _show(status: int, text: str) -> int:
@@ -77,21 +104,31 @@ def _show(status: int, text: str) -> int:
         if status == 0 and not isinstance(error, BrokenPipeError):
             reason = error.strerror or one_line(error)
             text = f"sknoisy: error: the summary cannot be written: {reason}"
-            return _show(1, text)
+            return _show(_FAILED, text)
     return status
 
 
 def _say(text: str, stream: TextIO | None) -> None:
     # None where the stream was closed from outside; print would take stdout.
     if stream is not None:
+        # Names of files and columns must not command the terminal.
+        text = "\n".join(map(shown, text.split("\n")))
         # A terminal that lacks a letter of a label is no reason to fail.
         encoding = getattr(stream, "encoding", None) or "utf-8"
         text = text.encode(encoding, "replace").decode(encoding)
         print(text, file=stream, flush=True)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        line = f"sknoisy: error: {shown(one_line(message))} (see {self.prog} --help)"
+        self.exit(_FAILED, f"{line}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="sknoisy", description="Find wrong labels in a table, or plant some."
     )
     parser.add_argument("--version", action="version", version=__version__)
@@ -104,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_audit(commands: argparse._SubParsersAction) -> None:
     help_ = "find the wrong labels of a table"
     parser = commands.add_parser("audit", help=help_, description=help_.capitalize())
-    parser.set_defaults(run=audit)
+    parser.set_defaults(command="audit")
     _add_table(parser)
     parser.add_argument(
         "--detector",
@@ -139,7 +176,7 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
 def _add_inject(commands: argparse._SubParsersAction) -> None:
     help_ = "write a copy of a table with wrong labels, for a trial"
     parser = commands.add_parser("inject", help=help_, description=help_.capitalize())
-    parser.set_defaults(run=inject)
+    parser.set_defaults(command="inject")
     _add_table(parser)
     parser.add_argument(
         "--noise-rate", type=_rate, required=True, help="share of labels, in [0, 1]"
@@ -162,7 +199,11 @@ def _add_inject(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_table(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", help="a .csv, .tsv, .parquet or .pq file")
+    parser.add_argument(
+        "table",
+        help="a .csv, .tsv, .parquet or .pq file; CSV may be packed, as .csv.gz or "
+        ".csv.zst",
+    )
     parser.add_argument(
         "--label", required=True, metavar="COLUMN", help="column of the given labels"
     )
@@ -179,8 +220,11 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
         help="between columns of CSV (default: a comma, in .tsv a tab)",
     )
     parser.add_argument(
-        "--encoding", type=_encoding, default="utf-8", help="of CSV (default: utf-8)"
+        "--encoding",
+        type=_encoding,
+        help="of CSV (default: utf-8, or what a byte order mark says)",
     )
+    _add_notation(parser)
     parser.add_argument(
         "--random-state",
         type=_seed,
@@ -193,6 +237,39 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--quiet", action="store_true", help="show neither progress nor warnings"
+    )
+    parser.add_argument(
+        "--traceback",
+        action="store_true",
+        help="show where in the code an error arose that was not foreseen",
+    )
+
+
+def _add_notation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--decimal",
+        type=_mark,
+        default=".",
+        metavar="MARK",
+        help="between whole and fraction of a number (default: a point)",
+    )
+    parser.add_argument(
+        "--thousands",
+        type=_mark,
+        metavar="MARK",
+        help="between groups of digits, such as , or ' ' (default: none)",
+    )
+    parser.add_argument(
+        "--dayfirst",
+        action="store_true",
+        help="03-04-2024 is in April, not in March",
+    )
+    parser.add_argument(
+        "--missing",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="a cell with this text has no value; may be given several times",
     )
 
 
@@ -223,10 +300,18 @@ def _delimiter(text: str) -> str:
     return mark
 
 
-def _encoding(text: str) -> str:
-    try:
-        return codecs.lookup(text).name
-    except LookupError:
+def _mark(text: str) -> str:
+    if len(text) != 1 or text.isalnum() or text in "+-":
         raise argparse.ArgumentTypeError(
-            f"must be an encoding that Python knows, such as cp1252; got {text!r}"
-        ) from None
+            f"must be one character that is no digit, letter or sign; got {text!r}"
+        )
+    return text
+
+
+def _encoding(text: str) -> str:
+    from sknoisy.command_line._source import text_encoding
+
+    try:
+        return text_encoding(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

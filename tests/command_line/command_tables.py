@@ -22,7 +22,7 @@ def easy_table(n_rows=120):
     return table, wrong
 
 
-def fails(capsys, argv, status=1):
+def fails(capsys, argv, status=2):
     """Run a command that must fail; return its one line on stderr."""
     capsys.readouterr()
     assert main([str(word) for word in argv]) == status

@@ -1,0 +1,209 @@
+"""Numbers and dates as people write them, and which option reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sknoisy.command_line._files import import_pandas
+
+_CURRENCY = "$€£¥₹"
+# A sign, a currency before or behind, or a percent sign.
+_MONEY = re.compile(rf"^([+-]?)[{_CURRENCY}]?([^{_CURRENCY}%]*)[{_CURRENCY}%]?$")
+_BLANKS = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009", " "))
+_SEPARATED = r"([./-])\d{1,2}\1\d{4}"
+# Of the formats with day and month in either order, the first that fits all cells.
+_DATES = {
+    r"\d{4}-\d{2}-\d{2}([T ].*)?": ("ISO8601",),
+    r"\d{1,2}\.\d{1,2}\.\d{4}": ("%d.%m.%Y",),
+    r"\d{1,2}/\d{1,2}/\d{4}": ("%m/%d/%Y", "%d/%m/%Y"),
+    r"\d{1,2}-\d{1,2}-\d{4}": ("%m-%d-%Y", "%d-%m-%Y"),
+}
+# From which share of its cells on a column is mostly numbers or dates.
+_MOSTLY = 0.8
+# Cells that are looked at for that.
+_LOOKED_AT = 2000
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How a table writes numbers and dates.
+
+    Attributes
+    ----------
+    decimal : str
+        Between whole and fraction.
+    thousands : str or None
+        Between groups of digits.
+    dayfirst : bool
+        Whether 03-04-2024 is in April.
+    missing : collection of str
+        Texts that stand for a missing value.
+    """
+
+    decimal: str = "."
+    thousands: str | None = None
+    dayfirst: bool = False
+    missing: Collection[str] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether numbers are written in another way than in Python."""
+        return self.decimal != "." or self.thousands is not None
+
+
+def as_numbers(texts: Any, notation: Notation) -> Any:
+    """Return texts as numbers, NaN where they are none.
+
+    Parameters
+    ----------
+    texts : pandas Series of str
+        Blanks around a number, a currency sign and a percent sign do not count.
+    notation : Notation
+
+    Returns
+    -------
+    numbers : pandas Series of float64
+    """
+    pd = import_pandas()
+    plain = texts.str.translate(_BLANKS).str.strip()
+    plain = plain.str.replace(_MONEY, _without_money, regex=True)
+    if notation.thousands is not None:
+        mark, point = re.escape(notation.thousands), re.escape(notation.decimal)
+        # Groups of three, of two before the last one in India.
+        grouped = rf"[+-]?\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}(?:{point}\d*)?"
+        is_grouped = plain.str.fullmatch(grouped)
+        without = plain.str.replace(notation.thousands, "", regex=False)
+        plain = plain.mask(is_grouped, without)
+    if notation.decimal != ".":
+        plain = plain.mask(plain.str.contains(".", regex=False), "")
+        plain = plain.str.replace(notation.decimal, ".", regex=False)
+    return pd.to_numeric(plain, errors="coerce").astype(np.float64)
+
+
+def _without_money(match: re.Match[str]) -> str:
+    return match[1] + match[2].strip()
+
+
+def as_dates(texts: Any, notation: Notation) -> Any:
+    """Return texts as dates, or None if one of them is none.
+
+    Parameters
+    ----------
+    texts : pandas Series of str
+    notation : Notation
+
+    Returns
+    -------
+    dates : pandas Series of datetime64, or None
+    """
+    pd = import_pandas()
+    for pattern, formats in _DATES.items():
+        if not texts.str.fullmatch(pattern).all():
+            continue
+        # The last one has the day first.
+        for format_ in formats[-1:] if notation.dayfirst else formats:
+            dates = pd.to_datetime(texts, format=format_, errors="coerce", utc=True)
+            if not dates.isna().any():
+                return dates
+    return None
+
+
+def advice(name: str, texts: Any, taken_as: str, notation: Notation) -> str | None:
+    """Return which option would read a column as numbers or dates.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    texts : pandas Series of str
+        Its cells that are not missing.
+    taken_as : str
+        What became of the column, such as "text".
+    notation : Notation
+        That it was read with.
+
+    Returns
+    -------
+    line : str or None
+        None for a column that is neither mostly numbers nor mostly dates.
+    """
+    if not len(texts):
+        return None
+    texts = texts.iloc[:: -(-len(texts) // _LOOKED_AT)]
+    share, others = as_numbers(texts, notation).notna().mean(), []
+    for option, other in _other_notations(notation):
+        more = as_numbers(texts, other).notna().mean()
+        others.append((more, option))
+    best = max(more for more, _ in others)
+    if best >= _MOSTLY and best > share:
+        options = [option for more, option in others if more == best]
+        # What reads it with fewer of them.
+        fewest = min(option.count("--") for option in options)
+        help_ = " or ".join(o for o in options if o.count("--") == fewest)
+        return _line(name, texts, best, "numbers", taken_as, f"{help_} reads them")
+    if share >= _MOSTLY:
+        odd = _first(texts, as_numbers(texts, notation).isna())
+        return _line(
+            name, texts, share, "numbers", taken_as, f"--missing {odd!r} leaves it out"
+        )
+    is_date = texts.str.fullmatch(r"\d{1,2}" + _SEPARATED)
+    if is_date.mean() >= _MOSTLY:
+        fits = as_dates(texts[is_date], replace(notation, dayfirst=True)) is not None
+        help_ = "--dayfirst reads them" if fits else "write them as 2024-02-29"
+        if not is_date.all():
+            help_ = f"--missing {_first(texts, ~is_date)!r} leaves it out"
+        return _line(name, texts, is_date.mean(), "dates", taken_as, help_)
+    return None
+
+
+def ambiguous_dates(name: str, texts: Any, notation: Notation) -> str | None:
+    """Return a line if dates can be read with the day or the month first."""
+    if notation.dayfirst or as_dates(texts, notation) is None:
+        return None
+    if not texts.str.fullmatch(r"\d{1,2}([/-])\d{1,2}\1\d{4}").all():
+        return None
+    first, second = (
+        as_dates(texts, replace(notation, dayfirst=d)) for d in (False, True)
+    )
+    if second is None or (first == second).all():
+        return None
+    example = _first(texts, first != second)
+    return (
+        f"column {name!r}: {example} is read with the month first; --dayfirst reads "
+        "the day first"
+    )
+
+
+def _other_notations(notation: Notation) -> list[tuple[str, Notation]]:
+    marks = [
+        ("--decimal ,", ",", None),
+        ("--thousands ,", ".", ","),
+        ("--thousands . --decimal ,", ",", "."),
+        ("--thousands ' '", ".", " "),
+        ("--thousands ' ' --decimal ,", ",", " "),
+        ('--thousands "\'"', ".", "'"),
+    ]
+    return [
+        (option, replace(notation, decimal=decimal, thousands=thousands))
+        for option, decimal, thousands in marks
+    ]
+
+
+def _line(
+    name: str, texts: Any, share: float, what: str, taken_as: str, help_: str
+) -> str:
+    of_cells = "its cells look" if share == 1 else f"{share:.0%} of its cells look"
+    example = str(texts.iloc[0])[:20]
+    return (
+        f"column {name!r} is taken as {taken_as}, but {of_cells} like {what} "
+        f"({example!r}); {help_}"
+    )
+
+
+def _first(texts: Any, where: Any) -> str:
+    return str(texts[where].iloc[0])[:20]
