@@ -3,8 +3,11 @@
 The only module that touches private scikit-learn API.
 """
 
+import sys
+from collections.abc import Mapping
+
 import numpy as np
-from sklearn import get_config
+from sklearn import config_context, get_config
 from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils._param_validation import (
@@ -24,7 +27,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sknoisy._labels import label_array, label_list
+from sknoisy._labels import label_array, label_list, tensor_to_array
 
 __all__ = [
     "HasMethods",
@@ -215,22 +218,24 @@ def check_rows(estimator, X, *, reset=False, min_samples=1):
         If X has NaN or infinite values, too few rows, another number of features than
         in ``fit``, or is channels-last.
     TypeError
-        If X is sparse, or has dates or times.
+        If X is sparse, a dict or a tensor that requires grad, or has dates or times.
     """
-    X = _refuse_sparse(X)
+    X = _as_one_array(_refuse_sparse(X))
     refuse_dates(X)
     # Before scikit-learn takes the height for the number of features.
     _refuse_channels_last(getattr(X, "shape", ()))
     is_uint8 = getattr(X, "ndim", 2) == 4 and np.asarray(X).dtype == np.uint8
-    X = validate_data(
-        estimator,
-        X,
-        reset=reset,
-        dtype=np.uint8 if is_uint8 else np.float32,
-        allow_nd=True,
-        ensure_all_finite=not _is_surely_finite(X),
-        ensure_min_samples=min_samples,
-    )
+    # Rows are taken as numpy arrays, wherever other estimators would compute.
+    with config_context(array_api_dispatch=False):
+        X = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype=np.uint8 if is_uint8 else np.float32,
+            allow_nd=True,
+            ensure_all_finite=not _is_surely_finite(X),
+            ensure_min_samples=min_samples,
+        )
     _refuse_channels_last(X.shape)
     return X
 
@@ -469,9 +474,13 @@ def check_weights(sample_weight, X, *, dtype=np.float32):
     """
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(
-        sample_weight, X, dtype=dtype, ensure_non_negative=True
-    )
+    with config_context(array_api_dispatch=False):
+        weights = _check_sample_weight(
+            _as_one_array(sample_weight, "sample_weight"),
+            X,
+            dtype=dtype,
+            ensure_non_negative=True,
+        )
     if not weights.any():
         raise ValueError("sample_weight must have at least one positive weight.")
     return weights
@@ -546,6 +555,19 @@ def _refuse_channels_last(shape):
             f"X looks channels-last, shape {tuple(shape)}; pass X.transpose(0, 3, 1, "
             "2)."
         )
+
+
+def _as_one_array(X, name="X"):
+    """Return a torch tensor as an array, and refuse a dict of arrays."""
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"{name} is a {type(X).__name__}, with {', '.join(map(repr, X))}; pass one "
+            "array or frame with a row for each sample."
+        )
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(X, torch.Tensor):
+        return tensor_to_array(X, name)
+    return X
 
 
 def _refuse_sparse(X):

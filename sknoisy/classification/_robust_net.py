@@ -4,7 +4,7 @@ import numpy as np
 from torch import nn
 
 from sknoisy.base import NoiseScoresMixin
-from sknoisy.nets._slots import signature_of
+from sknoisy.nets._parameter_names import signature_of
 
 __all__ = ["RobustNetMixin"]
 

@@ -14,11 +14,20 @@ def resolve_device(device):
     Raises
     ------
     ValueError
-        If a CUDA device is asked for, and there is none.
+        If it is no device, or one that computes nothing; or if a CUDA device is asked
+        for, and there is none.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(device)
+    try:
+        device = torch.device(device)
+    except RuntimeError:
+        raise ValueError(
+            f"device={device!r} is no device of torch: give 'cpu', 'cuda', 'cuda:1' or "
+            "the like, or None, which takes CUDA if there is one."
+        ) from None
+    if device.type == "meta":
+        raise ValueError("device='meta' computes nothing: give 'cpu' or 'cuda'.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device={str(device)!r}, but torch finds no CUDA device: set "

@@ -106,7 +106,14 @@ class TrainingLoopMixin:
         """Split off a validation set if ``train_split`` says so."""
         if not self.train_split:
             return X, None
-        return self.train_split(X, X.codes, **fit_params)
+        parts = self.train_split(X, X.codes, **fit_params)
+        if not isinstance(parts, tuple | list) or len(parts) != 2:
+            raise TypeError(
+                "train_split must return two datasets, to train on and to validate on "
+                f"(or None); it returned an object of "
+                f"type {type(parts).__name__}."
+            )
+        return parts
 
     def check_data(self, X, y):
         """Leave the checks to ``fit``, which has done them."""

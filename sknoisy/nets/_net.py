@@ -527,6 +527,7 @@ class NetClassifier(
 
     def _fit(self, X, y, sample_weight, fresh, classes):
         check_parameters(self)
+        self.check_slots()
         dataset, classes = self._check_input(X, y, fresh, classes)
         weights = check_weights(sample_weight, dataset.codes)
         if fresh:

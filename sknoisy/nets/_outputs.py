@@ -5,6 +5,9 @@ import inspect
 import torch
 from torch import nn
 
+from sknoisy.nets._attention import AttentiveNetwork
+from sknoisy.nets._peers import Peers
+
 __all__ = [
     "check_outputs",
     "keeps_rows",
@@ -113,6 +116,11 @@ def check_outputs(module, row, n_classes, criterion=None, *, may_be_tuple=False)
         If its shape is not (1, n_classes), or if it cannot be probabilities where
         they are needed.
     """
+    # What is checked and named is the user's network, not what holds it.
+    if isinstance(module, Peers):
+        module = module.peers[0]
+    elif isinstance(module, AttentiveNetwork):
+        module = module.network
     was_training = module.training
     outputs = module.eval()(row / 255 if row.dtype == torch.uint8 else row)
     module.train(was_training)

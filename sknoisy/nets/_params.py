@@ -7,6 +7,7 @@ from skorch import NeuralNet
 
 from sknoisy._validation import InstanceOf
 from sknoisy.nets._net import NetClassifier
+from sknoisy.nets._parameter_names import did_you_mean
 
 __all__ = ["NetParamsMixin"]
 
@@ -89,7 +90,7 @@ class NetParamsMixin:
         Raises
         ------
         TypeError
-            If ``estimator`` is not a skorch net.
+            If ``estimator`` is not a skorch net, or a part of the wrong kind.
         ValueError
             If ``estimator`` is given, and parameters for a net of our own as well; or
             if a parameter names no part of a net.
@@ -98,7 +99,9 @@ class NetParamsMixin:
         if self.estimator is None:
             own = {name: getattr(self, name) for name in (*_NAMED, "verbose")}
             own = {name: value for name, value in own.items() if value is not None}
-            return NetClassifier(**{**defaults, **own, **self._net_params()})
+            net = NetClassifier(**{**defaults, **own, **self._net_params()})
+            net.check_slots()
+            return net
         if not isinstance(self.estimator, NeuralNet):
             raise TypeError(
                 "estimator must be a skorch net, for example NetClassifier(); got "
@@ -111,9 +114,11 @@ class NetParamsMixin:
         unknown = [name for name in self._net_params() if not self._is_net_param(name)]
         if unknown:
             slots = ", ".join(f"{slot}__…" for slot in self._net_slots)
+            known = {*inspect.signature(type(self)).parameters} - {"net_params"}
+            known |= {slot + "__" for slot in self._net_slots}
             raise ValueError(
                 f"{type(self).__name__} takes no {', '.join(unknown)}; parameters of "
-                f"its network are named {slots}."
+                f"its network are named {slots}.{did_you_mean(unknown[0], known)}"
             )
         if self.estimator is None:
             return

@@ -9,8 +9,10 @@ from torch import nn
 from sknoisy.nets._batches import LoaderBatches, TensorBatches
 from sknoisy.nets._defaults import default_module, default_optimizer_params
 from sknoisy.nets._device import isolated_rng, seed_torch
+from sknoisy.nets._modules import MLP
+from sknoisy.nets._parameter_names import did_you_mean, signature_of
 
-__all__ = ["SlotsMixin", "signature_of"]
+__all__ = ["SlotsMixin"]
 
 # Scoring needs no gradient memory, and large batches spare calls.
 EVAL_BATCH_SIZE = 1024
@@ -47,7 +49,8 @@ class SlotsMixin:
         ValueError
             If a ``name__…`` parameter is not in the signature.
         TypeError
-            If the component is a function that makes nothing of them.
+            If the component is a function that makes nothing of them, or is or makes
+            anything but a torch module or a criterion.
         """
         component = self.component_of(name)
         params = self.get_params_for(name)
@@ -61,10 +64,21 @@ class SlotsMixin:
         if not takes_any:
             _refuse_unknown(name, component, params, known, facts)
         _refuse_unmade(name, component, {**facts, **params})
-        return self._placed(component(**{**facts, **params}))
+        made = component(**{**facts, **params})
+        # As skorch, which takes a function as criterion if another one returns it.
+        is_criterion = name == "criterion" and callable(made)
+        if not isinstance(made, nn.Module) and not is_criterion:
+            raise TypeError(
+                f"{name} must make a torch module; {_name_of(component)} makes an "
+                f"object of type {type(made).__name__}."
+            )
+        return self._placed(made)
 
     def _placed(self, component):
         """Put a component where the batches are, and as they lie in memory."""
+        if not isinstance(component, nn.Module):
+            # A function as criterion.
+            return component
         if self._is_channels_last():
             component = component.to(memory_format=torch.channels_last)
         return component.to(self.device_)
@@ -169,6 +183,38 @@ class SlotsMixin:
                 "datasets, and disabled callbacks take no parameters."
             )
 
+    def check_slots(self):
+        """Refuse names that nobody takes, and parts of the wrong kind.
+
+        Raises
+        ------
+        TypeError
+            If a slot or a callback is of the wrong kind.
+        ValueError
+            If a parameter has no meaning.
+        """
+        if isinstance(self.callbacks, list):
+            _refuse_no_callbacks(self.callbacks)
+        unexpected = [
+            key
+            for key in sorted(self._params_to_validate)
+            if not key.endswith("_")
+            and key not in self.prefixes_
+            and not any(key.startswith(slot + "__") for slot in self.prefixes_)
+        ]
+        if not unexpected:
+            return
+        known = {*self.get_params(deep=False)} - {*unexpected}
+        known |= {slot + "__" for slot in self.prefixes_}
+        for slot in ("module", "optimizer", "criterion"):
+            part = getattr(self, slot)
+            names, _ = signature_of(MLP if slot == "module" and part is None else part)
+            known |= {f"{slot}__{name}" for name in names}
+        raise ValueError(
+            f"{type(self).__name__} got unexpected argument(s) {', '.join(unexpected)}."
+            f"{did_you_mean(unexpected[0], known)}"
+        )
+
     def _iterator_params(self, slot):
         iterator = getattr(self, slot)
         size = self.batch_size
@@ -201,13 +247,6 @@ class SlotsMixin:
         return default_module(input_shape)
 
 
-def signature_of(component):
-    """Return the parameter names of a callable, and whether it takes any."""
-    parameters = inspect.signature(component).parameters.values()
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return [p.name for p in parameters], takes_any
-
-
 def _refuse_unmade(slot, component, params):
     """Refuse a function such as ``F.cross_entropy`` where a class is expected."""
     if inspect.isfunction(component):
@@ -229,6 +268,24 @@ def _refuse_unmade(slot, component, params):
 def _refuse_unknown(slot, component, params, known, facts):
     unknown = [f"{slot}__{name}" for name in params if name not in known]
     if unknown:
-        name = getattr(component, "__name__", component)
-        takes = ", ".join(key for key in known if key not in facts)
-        raise ValueError(f"{name} takes no {', '.join(unknown)}; it takes {takes}.")
+        takes = [key for key in known if key not in facts]
+        question = did_you_mean(unknown[0], [f"{slot}__{key}" for key in takes])
+        raise ValueError(
+            f"{_name_of(component)} takes no {', '.join(unknown)}; it takes "
+            f"{', '.join(takes)}.{question}"
+        )
+
+
+def _refuse_no_callbacks(callbacks):
+    for item in callbacks:
+        is_named = isinstance(item, tuple | list) and len(item) == 2
+        callback = item[1] if is_named else item
+        if callback is not None and not hasattr(callback, "on_train_begin"):
+            raise TypeError(
+                "callbacks must be a list of skorch callbacks, or of pairs of a name "
+                f"and a callback; got {item!r} in it."
+            )
+
+
+def _name_of(component):
+    return getattr(component, "__name__", type(component).__name__)

@@ -131,7 +131,7 @@ class TestTypos:
             ("callbacks__foo", "callbacks__foo names no callback.*print_log"),
             ("callbacks__foo__sink", "callbacks__foo__sink names no callback"),
             ("foo", "unexpected argument.*foo"),
-            ("module_hidden", "module_hidden, did you mean module__hidden"),
+            ("module_hidden", r"module_hidden. Did you mean module__hidden\?"),
             ("dataset__foo", "dataset__foo"),
         ],
     )

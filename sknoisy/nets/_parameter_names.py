@@ -1,0 +1,64 @@
+"""What a misspelt parameter may have meant."""
+
+import difflib
+import inspect
+
+__all__ = ["did_you_mean", "signature_of"]
+
+
+def did_you_mean(name, known):
+    """Return the question whether a name like it was meant, or an empty string.
+
+    Parameters
+    ----------
+    name : str
+        That nobody takes.
+    known : iterable of str
+        Names there are.
+
+    Returns
+    -------
+    question : str
+        Begins with a space.
+
+    Examples
+    --------
+    >>> from sknoisy.nets._parameter_names import did_you_mean
+    >>> did_you_mean("max_epoch", ["max_epochs", "lr"])
+    ' Did you mean max_epochs?'
+    >>> did_you_mean("foo", ["max_epochs", "lr"])
+    ''
+    """
+    known = sorted(known)
+    parts = [key for key in known if "__" in key and key.split("__")[-1] == name]
+    slot, found, rest = name.partition("__")
+    slots = [key for key in known if key.endswith("__")]
+    for prefix in slots:
+        if not found and name.startswith(prefix[:-2] + "_"):
+            parts.append(prefix + name.removeprefix(prefix[:-2]).lstrip("_"))
+    if found and slot + found not in slots:
+        near = difflib.get_close_matches(slot, [key[:-2] for key in slots], 1)
+        parts += [f"{other}__{rest}" for other in near]
+    likely = parts or difflib.get_close_matches(name, known, 1)
+    return f" Did you mean {likely[0]}?" if likely else ""
+
+
+def signature_of(component):
+    """Return the parameter names of a callable, and whether it takes any.
+
+    Parameters
+    ----------
+    component : callable
+
+    Returns
+    -------
+    names : list of str
+    takes_any : bool
+        True too where it has no signature, as some that are written in C.
+    """
+    try:
+        parameters = inspect.signature(component).parameters.values()
+    except (TypeError, ValueError):
+        return [], True
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return [p.name for p in parameters], takes_any
