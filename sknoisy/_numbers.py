@@ -48,7 +48,7 @@ def check_counts(least: int = 1, **values: Any) -> None:
         If one is below ``least``.
     """
     for name, value in values.items():
-        if not isinstance(value, Integral):
+        if not isinstance(value, Integral) or isinstance(value, bool):
             raise TypeError(f"{name} must be a whole number; got {value!r}.")
         if value < least:
             raise ValueError(f"{name} must be at least {least}; got {value!r}.")

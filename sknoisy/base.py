@@ -3,7 +3,9 @@
 import hashlib
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sknoisy._labels import labels_like, rows_of
@@ -19,6 +21,7 @@ __all__ = [
     "judge_of",
     "scores_are_probabilities",
     "suggest_labels",
+    "tags_of_part",
     "unjudged_rows",
 ]
 
@@ -410,6 +413,23 @@ def suggest_labels(proba, codes, mask):
     proba[np.arange(len(proba)), codes[mask]] = -np.inf
     suggested[mask] = proba.argmax(1)
     return suggested
+
+
+def tags_of_part(part):
+    """Return the tags of an estimator that another one holds.
+
+    Parameters
+    ----------
+    part : object
+        What is no estimator has the tags of one that promises nothing: the owner is
+        asked for its tags before its ``fit`` can refuse the part.
+
+    Returns
+    -------
+    tags : sklearn.utils.Tags
+    """
+    is_estimator = hasattr(part, "__sklearn_tags__") and not isinstance(part, type)
+    return get_tags(part if is_estimator else BaseEstimator())
 
 
 def judge_of(detector, n_samples):

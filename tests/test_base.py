@@ -6,7 +6,15 @@ from imblearn.pipeline import make_pipeline
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils import get_tags
 
+from sknoisy import (
+    AutoNoiseDetector,
+    CleanedClassifier,
+    ConfidentLearningDetector,
+    LossMixtureDetector,
+    NoisyLabelFilter,
+)
 from sknoisy._validation import check_rows_and_labels
 from sknoisy.base import (
     NoiseDetectorMixin,
@@ -181,3 +189,19 @@ class TestResample:
         name = "firstcolumndetector__offset"
         again = clone(pipe).set_params(**{name: -1.0}).fit(X, y)
         assert len(again[0].sample_indices_) == 7
+
+
+@pytest.mark.parametrize("part", [0.5, None, LogisticRegression, "logistic"])
+def test_tags_can_be_asked_for_before_a_bad_part_is_refused(part):
+    bad = AutoNoiseDetector([("a", part), 5])
+    for owner in (
+        bad,
+        ConfidentLearningDetector(part),
+        LossMixtureDetector(part),
+        NoisyLabelFilter(part),
+        CleanedClassifier(part, part),
+        NoisyLabelFilter(bad),
+    ):
+        assert get_tags(owner).target_tags.required
+        with pytest.raises(NotFittedError):
+            owner.predict_noisy()

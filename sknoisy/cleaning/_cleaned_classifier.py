@@ -5,7 +5,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     check_consistent_length,
@@ -28,6 +28,7 @@ from sknoisy.base import (
     NoiseScoresMixin,
     judge_of,
     scores_are_probabilities,
+    tags_of_part,
     unjudged_rows,
 )
 
@@ -297,7 +298,8 @@ class CleanedClassifier(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        detector, classifier = get_tags(self.detector), get_tags(self.classifier)
+        detector = tags_of_part(self.detector)
+        classifier = tags_of_part(self.classifier)
         inputs = detector.input_tags, classifier.input_tags
         for name in _BOTH_TAKE:
             setattr(tags.input_tags, name, all(getattr(t, name) for t in inputs))

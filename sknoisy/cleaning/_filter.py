@@ -4,7 +4,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknoisy._validation import (
@@ -18,6 +17,7 @@ from sknoisy.base import (
     NoiseDetectorMixin,
     judge_of,
     scores_are_probabilities,
+    tags_of_part,
     unjudged_rows,
 )
 
@@ -170,7 +170,7 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.detector)
+        inner = tags_of_part(self.detector)
         tags.input_tags = inner.input_tags
         tags.non_deterministic = inner.non_deterministic
         return tags

@@ -7,7 +7,7 @@ from textwrap import shorten
 import numpy as np
 from scipy.sparse import issparse
 from scipy.special import expit
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknoisy._progress import progress
@@ -20,7 +20,7 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin, scores_are_probabilities
+from sknoisy.base import NoiseDetectorMixin, scores_are_probabilities, tags_of_part
 from sknoisy.detection._combination import normal_scores
 from sknoisy.detection._competition import Competition
 from sknoisy.detection._competitors import default_detectors
@@ -284,7 +284,12 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         if self.detectors is not None:
-            inputs = [get_tags(detector).input_tags for _, detector in self.detectors]
+            # Whatever else stands there is refused by fit.
+            inputs = [
+                tags_of_part(pair[1]).input_tags
+                for pair in self.detectors
+                if isinstance(pair, tuple) and len(pair) == 2
+            ]
             for name in _ONE_TAKES:
                 setattr(tags.input_tags, name, any(getattr(t, name) for t in inputs))
         return tags

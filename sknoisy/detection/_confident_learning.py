@@ -9,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import get_tags
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from sknoisy._progress import progress
@@ -25,7 +24,7 @@ from sknoisy._validation import (
     refuse_dates,
     refuse_images,
 )
-from sknoisy.base import NoiseDetectorMixin
+from sknoisy.base import NoiseDetectorMixin, tags_of_part
 from sknoisy.detection._confident_joint import transition_from_joint
 from sknoisy.detection._label_issues import (
     FILTERS,
@@ -276,7 +275,7 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         if self.estimator is not None:
-            tags.input_tags = get_tags(self.estimator).input_tags
+            tags.input_tags = tags_of_part(self.estimator).input_tags
         return tags
 
     def _check_rows(self, X, pred_probs):

@@ -2,12 +2,12 @@
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import get_tags
 from skorch import NeuralNet
 
 from sknoisy._progress import progress
 from sknoisy._unjudged import Along
 from sknoisy._validation import check_rows_and_labels
+from sknoisy.base import tags_of_part
 from sknoisy.detection._dynamics import record_dynamics
 from sknoisy.detection._out_of_fold import (
     check_any_rows_and_labels,
@@ -38,7 +38,7 @@ class LossesMixin(NetParamsMixin):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         if not self._is_net():
-            tags.input_tags = get_tags(self.estimator).input_tags
+            tags.input_tags = tags_of_part(self.estimator).input_tags
         return tags
 
     def _is_net(self):

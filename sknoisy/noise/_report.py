@@ -170,6 +170,8 @@ def encode_both(
         )
     # Through lists: joining arrays would turn numbers into strings without a word.
     found = {label for seen, _ in encoded for label in label_list(seen)}
+    if labels is not None and np.ndim(labels) != 1:
+        raise TypeError(f"labels must list the classes in their order; got {labels!r}.")
     classes = _sorted(found) if labels is None else list(labels)
     if len(set(classes)) < len(classes):
         raise ValueError(f"labels must name every class once; got {classes}.")

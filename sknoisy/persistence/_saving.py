@@ -32,7 +32,7 @@ def save(estimator, path):
     Raises
     ------
     TypeError
-        If it is no estimator.
+        If it is no estimator, or ``path`` no path.
     ValueError
         If a part of it cannot be stored, or checked when it is read, with its name; or
         if there is no such folder, or something else than a file in it.
@@ -66,7 +66,7 @@ def save(estimator, path):
         raise TypeError(
             f"estimator must be an estimator; got {type(estimator).__name__}."
         )
-    encoder = Encoder()
+    path, encoder = _path(path), Encoder()
     with encoder.below(type(estimator).__name__):
         try:
             root = encoder.encode(estimator)
@@ -81,7 +81,7 @@ def save(estimator, path):
         "estimator": root,
         "objects": encoder.objects,
     }
-    write_file(Path(path), manifest, encoder.arrays)
+    write_file(path, manifest, encoder.arrays)
 
 
 def load(path, *, known=()):
@@ -109,7 +109,8 @@ def load(path, *, known=()):
     OSError
         If the file is not there.
     TypeError
-        If ``known`` holds something else than classes and functions.
+        If ``known`` holds something else than classes and functions, or ``path`` is
+        no path.
     ValueError
         If the file is damaged, of another kind, no regular file or of a newer format;
         or if it names what is neither allowed nor known, or sets what no fit learns.
@@ -139,7 +140,7 @@ def load(path, *, known=()):
     ...     load(Path(folder) / "detector.sknoisy")
     AUMDetector(max_epochs=7)
     """
-    path, known = Path(path), list(known)
+    path, known = _path(path), list(known)
     try:
         manifest, arrays = read_file(path)
         found = find_names(_listed(manifest, "names"), known)
@@ -194,3 +195,9 @@ def _warn_of_versions(path, saved):
             UserWarning,
             stacklevel=3,
         )
+
+
+def _path(path):
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a string or path-like; got {path!r}.")
+    return Path(path)

@@ -50,7 +50,7 @@ INNER = re.compile(
 NAMED = re.compile(
     r"\b(X|y|y_true|y_noisy|sample_weight|labels?|class|classes|rows?|samples?"
     r"|columns?|features?|losses|loss|values?|parameters?|arguments?|file|path"
-    r"|images?|option|probabilit\w+|logits|epochs?|inputs?|arrays?|attribute|loaded|saved)\b"
+    r"|images?|option|probabilit\w+|logits|epochs?|inputs?|weights?|arrays?|attribute|loaded|saved)\b"
 )
 
 

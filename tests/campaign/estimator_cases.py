@@ -173,7 +173,7 @@ def reset(trial, it, estimator):
     trial.note(f"set_params({name}={short(value)})")
     trial.call("set_params", lambda: estimator.set_params(**{name: value}))
     it.params[name] = value
-    it.expects.append("either")
+    it.of_parameters[name] = "either"
     trial.call(
         "fit again",
         lambda: estimator.fit(it.X, it.y),

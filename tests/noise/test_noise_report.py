@@ -193,3 +193,9 @@ def test_missing_pandas_names_the_extra(monkeypatch):
         noise_report([0, 1], [0, 1])
     # The matrix needs none.
     assert_array_equal(estimate_transition_matrix([0, 1], [0, 1]), np.eye(2))
+
+
+@pytest.mark.parametrize("labels", [5, True, "ab", {"a": 1}, int])
+def test_labels_are_a_list(labels):
+    with pytest.raises(TypeError, match="labels must list the classes in their order"):
+        estimate_transition_matrix([0, 1], [0, 1], labels=labels)

@@ -637,3 +637,11 @@ def test_an_injector_with_a_lambda_is_refused(tmp_path):
     injector = TransitionNoiseInjector(lambda n: np.eye(n))
     with pytest.raises(ValueError, match=r"TransitionNoiseInjector.transition_matrix"):
         save(injector, tmp_path / "file")
+
+
+@pytest.mark.parametrize("path", [None, b"file", 5])
+def test_a_path_is_a_string_or_path_like(path):
+    with pytest.raises(TypeError, match="path must be a string or path-like; got "):
+        save(LogisticRegression(), path)
+    with pytest.raises(TypeError, match="path must be a string or path-like; got "):
+        load(path)
