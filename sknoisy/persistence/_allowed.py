@@ -252,7 +252,12 @@ def _find(name: str) -> Any:
         importlib.import_module(room)
     except ImportError:
         return None
-    value = vars(sys.modules.get(module, types)).get(own)
+    holder = sys.modules.get(module, types)
+    if own in vars(holder).get("__all__", ()) and room not in _ENUMERATED:
+        # Our rooms import a public name when it is asked for.
+        value = getattr(holder, own)
+    else:
+        value = vars(holder).get(own)
     if room in _ENUMERATED:
         return value if module == room and own in _ENUMERATED[room].split() else None
     return value if _is_ours(value, room, own) else None

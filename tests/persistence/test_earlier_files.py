@@ -2,6 +2,8 @@
 
 import functools
 import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -77,3 +79,13 @@ def test_a_checkpoint_of_an_earlier_version_goes_on(folder, tmp_path):
     # With the same seed, older releases drop other units in the epochs that follow.
     atol = 1e-5 if torch.__version__ >= (2, 13) else 0.05
     np.testing.assert_allclose(net.predict_proba(X), expected, rtol=1e-4, atol=atol)
+
+
+def test_a_file_is_loaded_by_a_program_that_has_imported_nothing_else():
+    # Detectors are imported when they are asked for, or named by a file.
+    code = (
+        "import sys; from sknoisy import load; print(load(sys.argv[1]).predict_noisy)"
+    )
+    path = FOLDERS[0] / "confident_learning.sknoisy"
+    run = [sys.executable, "-W", "ignore", "-c", code, str(path)]
+    assert "ConfidentLearningDetector" in subprocess.check_output(run, text=True)
