@@ -66,9 +66,12 @@ class Watch:
 
 
 def global_state():
-    """Return what a load, fit or prediction must leave as it is."""
+    """Return what a load, fit or prediction must leave as it is.
+
+    scikit-learn draws from numpy's global generator where ``random_state`` is None, and
+    a forged file may say so.
+    """
     return (
-        repr(np.random.get_state(legacy=False)),
         torch.random.get_rng_state().numpy().tobytes(),
         (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()),
         (repr(warnings.filters), os.getcwd(), sorted(os.environ.items())),
