@@ -1,13 +1,10 @@
 """FINE: rows of a class whose features do not point where the others' do."""
 
-import warnings
 from numbers import Real
 
 import numpy as np
 from scipy.special import expit
-from sklearn import config_context
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from sknoisy._progress import progress
@@ -21,6 +18,7 @@ from sknoisy._validation import (
 )
 from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
 from sknoisy.detection._features import FeaturesMixin
+from sknoisy.mixture._gaussian import fit_mixture
 
 __all__ = ["FINEDetector", "class_alignments"]
 
@@ -225,11 +223,8 @@ def _log_odds(alignments, seed):
         return np.full(len(alignments), -np.inf)
     values = alignments[:, None]
     mixture = GaussianMixture(2, random_state=seed, **_MIXTURE)
-    # scikit-learn's array dispatch has no k-means start; these are numpy arrays.
-    with warnings.catch_warnings(), config_context(array_api_dispatch=False):
-        # A thousandth more or less moves no label.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(values)
+    # A thousandth more or less moves no label.
+    fit_mixture(mixture, values)
     low, high = np.argsort(mixture.means_[:, 0])
     means, variances = mixture.means_[:, 0], mixture.covariances_[:, 0, 0]
     m_low, m_high = means[low], means[high]

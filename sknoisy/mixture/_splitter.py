@@ -4,14 +4,12 @@ import warnings
 from numbers import Real
 
 import numpy as np
-from sklearn import config_context
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     clone,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -35,6 +33,7 @@ from sknoisy.mixture._binning import (
     trim,
 )
 from sknoisy.mixture._dask import blocks, is_dask, map_blocks
+from sknoisy.mixture._gaussian import fit_mixture
 
 __all__ = ["BMMLossSplitter"]
 
@@ -414,11 +413,8 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _fit_mixture(self, points, weights):
         self.mixture_ = self._make_mixture()
         keywords = {} if weights is None else {"sample_weight": weights}
-        # scikit-learn's array dispatch has no k-means start; these are numpy arrays.
-        with warnings.catch_warnings(), config_context(array_api_dispatch=False):
-            # A set number of iterations is the method, not a failure.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self.mixture_.fit(points[:, None], **keywords)
+        # A set number of iterations is the method, not a failure.
+        fit_mixture(self.mixture_, points[:, None], **keywords)
         means = np.ravel(self.mixture_.means_)
         if len(means) != 2:
             raise ValueError(

@@ -1,11 +1,27 @@
 """Where torch computes, and where its random numbers come from."""
 
+import os
+import threading
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
 __all__ = ["isolated_rng", "resolve_device", "seed_torch"]
+
+# torch has one generator for all threads of a process: they take turns. A thread that
+# has its turn may fit further nets.
+_turn = threading.RLock()
+
+
+def _begin_anew():
+    """Free a forked process from a turn that another thread has in its parent."""
+    global _turn
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def resolve_device(device):
@@ -38,8 +54,13 @@ def resolve_device(device):
 
 @contextmanager
 def isolated_rng(device):
-    """Let torch be seeded and drawn from without a trace outside the block."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    """Let torch be seeded and drawn from without a trace outside the block.
+
+    Other threads that ask for the same wait until the block ends: each draws as if it
+    were alone, and the generator is afterwards as it was before the first.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with _turn, torch.random.fork_rng(devices):
         yield
 
 
