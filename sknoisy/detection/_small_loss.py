@@ -22,6 +22,7 @@ from sknoisy.detection._dynamics import record_dynamics
 from sknoisy.detection._losses import MIN_PROBA, LossesMixin
 from sknoisy.detection._order import keep_order
 from sknoisy.nets import ArrayDataset, NetClassifier
+from sknoisy.nets._torch_modes import usual_modes
 
 __all__ = ["SmallLossDetector", "largest_losses"]
 
@@ -283,7 +284,8 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             record_dynamics(
                 net, X[own], codes[own], n_classes, seed=(seed + 1 + number) % 2**31
             )
-            proba[other] = net.predict_proba(ArrayDataset(X[other], codes[other]))
+            with usual_modes():
+                proba[other] = net.predict_proba(ArrayDataset(X[other], codes[other]))
             bar.advance()
         return proba
 

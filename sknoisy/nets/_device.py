@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from sknoisy.nets._torch_modes import usual_modes
+
 __all__ = ["isolated_rng", "resolve_device", "seed_torch"]
 
 # torch has one generator for all threads of a process: they take turns. A thread that
@@ -60,7 +62,7 @@ def isolated_rng(device):
     were alone, and the generator is afterwards as it was before the first.
     """
     devices = [device] if device.type == "cuda" else []
-    with _turn, torch.random.fork_rng(devices):
+    with _turn, usual_modes(), torch.random.fork_rng(devices):
         yield
 
 

@@ -26,6 +26,7 @@ from sknoisy.nets._divergence import (
     refuse_undefined_weights,
 )
 from sknoisy.nets._outputs import logits_of, scores_alone, takes_proba
+from sknoisy.nets._torch_modes import in_usual_modes
 
 __all__ = ["TrainingLoopMixin"]
 
@@ -133,6 +134,7 @@ class TrainingLoopMixin:
         for batch in self.get_iterator(self.get_dataset(X), training=False):
             yield to_device(self.evaluation_step(batch, training), device=device)
 
+    @in_usual_modes
     def eval_pass(self, dataset, modules=None):
         """Score a dataset with modules in evaluation mode.
 
@@ -179,6 +181,7 @@ class TrainingLoopMixin:
             refuse_undefined_outputs(self, out)
         return torch.cat(rows), torch.cat(codes), logits
 
+    @in_usual_modes
     def evaluation_step(self, batch, training=False):
         """Return what the module returns for a batch."""
         X, _ = batch

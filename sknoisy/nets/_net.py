@@ -32,6 +32,7 @@ from sknoisy.nets._modules import embed
 from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_proba
 from sknoisy.nets._progress import ProgressLog, close_bars
 from sknoisy.nets._slots import SlotsMixin
+from sknoisy.nets._torch_modes import in_usual_modes
 
 __all__ = ["NetClassifier"]
 
@@ -456,6 +457,7 @@ class NetClassifier(
             return codes
         return self.classes_[codes]
 
+    @in_usual_modes
     def predict_proba(self, X):
         """Return the softmax of the logits; under NLLLoss what the module returns.
 
@@ -483,6 +485,7 @@ class NetClassifier(
             )
         return proba
 
+    @in_usual_modes
     def transform(self, X):
         """Return the penultimate features.
 
@@ -514,6 +517,7 @@ class NetClassifier(
             ) from None
 
     @property
+    @in_usual_modes
     def _n_features_out(self):
         row = torch.zeros(1, *self.input_shape_, device=self.device_)
         self._set_training(False)
@@ -525,6 +529,7 @@ class NetClassifier(
         tags.transformer_tags.preserves_dtype = []
         return tags
 
+    @in_usual_modes
     def _fit(self, X, y, sample_weight, fresh, classes):
         check_parameters(self)
         self.check_slots()

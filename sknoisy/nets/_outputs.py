@@ -111,7 +111,7 @@ def check_outputs(module, row, n_classes, criterion=None, *, may_be_tuple=False)
     Raises
     ------
     TypeError
-        If the output is no tensor.
+        If the output is no tensor, or the weights do not take float32.
     ValueError
         If its shape is not (1, n_classes), or if it cannot be probabilities where
         they are needed.
@@ -122,9 +122,18 @@ def check_outputs(module, row, n_classes, criterion=None, *, may_be_tuple=False)
     elif isinstance(module, AttentiveNetwork):
         module = module.network
     was_training = module.training
-    outputs = module.eval()(row / 255 if row.dtype == torch.uint8 else row)
-    module.train(was_training)
     name = type(getattr(module, "_orig_mod", module)).__name__
+    weights = {p.dtype for p in module.parameters()}
+    try:
+        outputs = module.eval()(row / 255 if row.dtype == torch.uint8 else row)
+    except RuntimeError as error:
+        if weights <= {torch.float32}:
+            raise
+        raise TypeError(
+            f"{name} has weights of {', '.join(map(str, weights))}, but rows are "
+            f"float32; pass module.float(). ({error})"
+        ) from error
+    module.train(was_training)
     if may_be_tuple and isinstance(outputs, tuple):
         outputs = outputs[0]
     if not isinstance(outputs, torch.Tensor):
