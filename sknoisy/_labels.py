@@ -11,7 +11,15 @@ from scipy.sparse import issparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import _safe_indexing
 
-__all__ = ["label_array", "label_list", "labels_like", "rows_of", "tensor_to_array"]
+__all__ = [
+    "is_of",
+    "label_array",
+    "label_list",
+    "labels_like",
+    "refuse_odd_tensor",
+    "rows_of",
+    "tensor_to_array",
+]
 
 _TAKEN = "strings, integers, booleans, whole-numbered floats or datetime64"
 
@@ -54,7 +62,7 @@ def label_array(y, name="y", *, warn=True):
     """
     _refuse_no_column(y, name)
     y = _one_column(y, name, warn)
-    if _is_of(y, "torch"):
+    if is_of(y, "torch"):
         y = tensor_to_array(y, name)
     values = _read(y, name)
     if values.ndim == 2 and values.shape[1] == 1:
@@ -151,11 +159,33 @@ def rows_of(data, rows):
     """
     if isinstance(data, tuple):
         return tuple(data[row] for row in rows)
-    if _is_of(data, "torch"):
+    if is_of(data, "torch"):
         return data[rows]
-    if _is_of(data, "pandas") and not hasattr(data, "iloc"):
+    if is_of(data, "pandas") and not hasattr(data, "iloc"):
         return data.take(rows)
     return _safe_indexing(data, rows)
+
+
+def refuse_odd_tensor(tensor, name):
+    """Refuse a torch tensor that is sparse or requires grad.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+    name : str
+        For messages.
+
+    Raises
+    ------
+    TypeError
+    """
+    if tensor.layout != sys.modules["torch"].strided:
+        raise TypeError(f"{name} is a sparse tensor; pass {name}.to_dense().")
+    if tensor.requires_grad:
+        raise TypeError(
+            f"{name} is a tensor that requires grad, and nothing is trained through "
+            f"it here; pass {name}.detach()."
+        )
 
 
 def tensor_to_array(tensor, name):
@@ -177,13 +207,7 @@ def tensor_to_array(tensor, name):
     TypeError
         If the tensor is sparse or requires grad.
     """
-    if tensor.layout != sys.modules["torch"].strided:
-        raise TypeError(f"{name} is a sparse tensor; pass {name}.to_dense().")
-    if tensor.requires_grad:
-        raise TypeError(
-            f"{name} is a tensor that requires grad, and nothing is trained through "
-            f"it here; pass {name}.detach()."
-        )
+    refuse_odd_tensor(tensor, name)
     tensor = tensor.cpu()
     # numpy has no bfloat16 and no smaller floats.
     narrow = tensor.dtype.is_floating_point and tensor.dtype.itemsize <= 2
@@ -227,14 +251,14 @@ def _one_column(y, name, warn):
 
 def _read(y, name):
     """Return an array of what is in y; lists and missing values make object arrays."""
-    if _is_of(y, "pandas"):
+    if is_of(y, "pandas"):
         return _read_pandas(y, name)
-    if _is_of(y, "polars"):
+    if is_of(y, "polars"):
         _refuse_missing(y.is_null().to_numpy(), name)
         if getattr(y.dtype, "time_zone", None):
             raise _wrong_kind(name, f"dtype {y.dtype}")
         return _read_sequence(y.to_list()) if "128" in str(y.dtype) else np.asarray(y)
-    if _is_of(y, "pyarrow"):
+    if is_of(y, "pyarrow"):
         return _read_sequence(y.to_pylist())
     if hasattr(y, "__array__"):
         y = np.asarray(y)
@@ -358,7 +382,19 @@ def _item(v):
     return v.item() if getattr(v, "ndim", None) == 0 and hasattr(v, "item") else v
 
 
-def _is_of(y, package):
+def is_of(y, package):
+    """Return whether an object, or a class it derives from, is of a package.
+
+    Parameters
+    ----------
+    y : object
+    package : str
+        Need not be installed.
+
+    Returns
+    -------
+    flag : bool
+    """
     return any(kind.__module__.partition(".")[0] == package for kind in type(y).__mro__)
 
 
@@ -397,7 +433,7 @@ def _make_like(y, values, classes):
     if isinstance(y, list | tuple):
         return type(y)(values)
     for package, make in _MAKERS.items():
-        if _is_of(y, package):
+        if is_of(y, package):
             return make(y, values, classes)
     if isinstance(y, np.ndarray) and y.dtype.kind != "U":
         return np.array(values, dtype=y.dtype).reshape(-1, *y.shape[1:])

@@ -3,8 +3,7 @@
 The only module that touches private scikit-learn API.
 """
 
-import sys
-from collections.abc import Mapping
+from numbers import Number
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -27,7 +26,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sknoisy._labels import label_array, label_list, tensor_to_array
+from sknoisy._labels import label_array, label_list
+from sknoisy._rows import explained, plain_rows
 
 __all__ = [
     "HasMethods",
@@ -40,6 +40,7 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "check_classes",
+    "check_numbers",
     "check_parameters",
     "check_pixels",
     "check_rows",
@@ -220,24 +221,56 @@ def check_rows(estimator, X, *, reset=False, min_samples=1):
     TypeError
         If X is sparse, a dict or a tensor that requires grad, or has dates or times.
     """
-    X = _as_one_array(_refuse_sparse(X))
-    refuse_dates(X)
+    X = _refuse_sparse(plain_rows(X))
     # Before scikit-learn takes the height for the number of features.
     _refuse_channels_last(getattr(X, "shape", ()))
     is_uint8 = getattr(X, "ndim", 2) == 4 and np.asarray(X).dtype == np.uint8
-    # Rows are taken as numpy arrays, wherever other estimators would compute.
-    with config_context(array_api_dispatch=False):
-        X = validate_data(
-            estimator,
-            X,
-            reset=reset,
-            dtype=np.uint8 if is_uint8 else np.float32,
-            allow_nd=True,
-            ensure_all_finite=not _is_surely_finite(X),
-            ensure_min_samples=min_samples,
-        )
+    X = check_numbers(
+        estimator,
+        X,
+        reset=reset,
+        dtype=np.uint8 if is_uint8 else np.float32,
+        allow_nd=True,
+        ensure_all_finite=not _is_surely_finite(X),
+        ensure_min_samples=min_samples,
+    )
     _refuse_channels_last(X.shape)
     return X
+
+
+def check_numbers(estimator, X, **how):
+    """Check that X is a table of numbers, as scikit-learn's ``validate_data`` does.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array-like of shape (n_samples, ...)
+    **how : dict
+        Passed to ``validate_data``.
+
+    Returns
+    -------
+    X : ndarray or sparse matrix
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X is no such table. Texts, columns of strings, dates, rows of different
+        lengths, dicts and the like are named.
+    """
+    if X is None:
+        raise ValueError(
+            f"X is None; {type(estimator).__name__} needs one row of features for each "
+            "label."
+        )
+    given, X = X, plain_rows(X)
+    refuse_dates(X)
+    # What overflows is an error that says more than numpy's warning.
+    # Rows are taken as numpy arrays, wherever other estimators would compute.
+    as_numpy = config_context(array_api_dispatch=False)
+    name = type(estimator).__name__
+    with explained(given, name), np.errstate(over="ignore"), as_numpy:
+        return validate_data(estimator, X, **how)
 
 
 def check_pixels(X):
@@ -474,12 +507,11 @@ def check_weights(sample_weight, X, *, dtype=np.float32):
     """
     if sample_weight is None:
         return None
+    if not isinstance(sample_weight, Number):
+        sample_weight = plain_rows(sample_weight, "sample_weight")
     with config_context(array_api_dispatch=False):
         weights = _check_sample_weight(
-            _as_one_array(sample_weight, "sample_weight"),
-            X,
-            dtype=dtype,
-            ensure_non_negative=True,
+            sample_weight, X, dtype=dtype, ensure_non_negative=True
         )
     if not weights.any():
         raise ValueError("sample_weight must have at least one positive weight.")
@@ -542,6 +574,9 @@ def _is_surely_finite(X):
     """
     if not isinstance(X, np.ndarray) or X.dtype != np.float32:
         return False
+    if isinstance(X, np.matrix):
+        # Its products are those of matrices; scikit-learn refuses it.
+        return False
     if not X.flags.c_contiguous or get_config()["assume_finite"]:
         return False
     flat = X.ravel()
@@ -557,20 +592,15 @@ def _refuse_channels_last(shape):
         )
 
 
-def _as_one_array(X, name="X"):
-    """Return a torch tensor as an array, and refuse a dict of arrays."""
-    if isinstance(X, Mapping):
-        raise TypeError(
-            f"{name} is a {type(X).__name__}, with {', '.join(map(repr, X))}; pass one "
-            "array or frame with a row for each sample."
-        )
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(X, torch.Tensor):
-        return tensor_to_array(X, name)
-    return X
-
-
 def _refuse_sparse(X):
+    if hasattr(X, "columns") and hasattr(X, "sparse"):
+        kinds = {str(kind).startswith("Sparse") for kind in X.dtypes}
+        if kinds == {True}:
+            raise TypeError(
+                "Sparse data was passed for X (a frame with sparse columns), but dense "
+                "data is required. Use X.sparse.to_dense() if it fits in memory, or "
+                "put sklearn.decomposition.TruncatedSVD before this estimator."
+            )
     if hasattr(X, "toarray") and not hasattr(X, "to_numpy"):
         raise TypeError(
             f"Sparse data was passed for X ({type(X).__name__}), but dense data is "

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from sknoisy._progress import progress
+from sknoisy._rows import refuse_odd_rows
 from sknoisy._validation import (
     HasMethods,
     StrOptions,
@@ -187,6 +188,7 @@ class CleanedClassifier(
             raise ValueError(
                 "CleanedClassifier requires y to be passed, but the target y is None."
             )
+        refuse_odd_rows(X)
         validate_data(self, X, skip_check_array=True)
         self.classes_, codes = encode_labels(y)
         check_consistent_length(X, codes)

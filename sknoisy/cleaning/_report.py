@@ -15,6 +15,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_consistent_length
 
 from sknoisy._regular_files import written_in_one_step
+from sknoisy._rows import refuse_no_rows
 from sknoisy._validation import encode_labels
 from sknoisy.base import judge_of, scores_are_probabilities, unjudged_rows
 from sknoisy.cleaning._report_csv import named_index, without_formulas
@@ -102,6 +103,7 @@ def label_report(detector, X, y, *, confidence="deprecated"):
         raise ValueError("y is empty; a report needs at least one row.")
     given = classes[codes]
     if X is not None:
+        refuse_no_rows(X)
         check_consistent_length(X, codes)
     if not _is_fitted_on(detector, given):
         if X is None:

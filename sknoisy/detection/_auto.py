@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.special import expit
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._progress import progress
 from sknoisy._validation import (
@@ -16,6 +16,7 @@ from sknoisy._validation import (
     Interval,
     NamedParts,
     StrOptions,
+    check_numbers,
     check_parameters,
     check_rows_and_labels,
     random_generator,
@@ -303,7 +304,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             return X, codes
         self.classes_, codes = check_any_rows_and_labels(self, X, y)
         if self.detectors is None:
-            X = validate_data(self, X, accept_sparse="csr", dtype=np.float64)
+            X = check_numbers(self, X, accept_sparse="csr", dtype=np.float64)
         if issparse(X):
             X = X.tocsr()
         return X if hasattr(X, "__getitem__") else np.asarray(X), codes

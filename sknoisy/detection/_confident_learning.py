@@ -12,16 +12,17 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from sknoisy._progress import progress
+from sknoisy._rows import refuse_odd_rows
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
     HasMethods,
     Interval,
     StrOptions,
     check_classes,
+    check_numbers,
     check_parameters,
     encode_labels,
     random_generator,
-    refuse_dates,
     refuse_images,
 )
 from sknoisy.base import NoiseDetectorMixin, tags_of_part
@@ -281,12 +282,12 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
     def _check_rows(self, X, pred_probs):
         """Check what the default classifier learns; others check for themselves."""
         if self.estimator is not None or pred_probs is not None:
+            refuse_odd_rows(X)
             validate_data(self, X, skip_check_array=True)
             return X
-        refuse_dates(X)
         refuse_images(self, X)
         # The last digits of sums depend on the type and on the order in memory.
-        return validate_data(self, X, accept_sparse="csr", dtype=np.float64, order="C")
+        return check_numbers(self, X, accept_sparse="csr", dtype=np.float64, order="C")
 
     def _predict_out_of_fold(self, X, codes, bar):
         """Let the classifier predict each fold after fitting it on the others."""

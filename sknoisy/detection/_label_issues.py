@@ -12,6 +12,7 @@ from scipy.special import xlogy
 
 from sknoisy._labels import label_array
 from sknoisy._numbers import check_reals
+from sknoisy._rows import plain_rows
 from sknoisy.detection._confident_joint import (
     TOLERANCE,
     blocks,
@@ -318,8 +319,12 @@ def check_pred_probs(pred_probs: ArrayLike) -> NDArray:
     ValueError
         If they are no table of two columns or more, or if a row has a negative, NaN or
         infinite value or does not add up to 1.
+    TypeError
+        If they are no table at all, or a tensor that is sparse or requires grad.
     """
-    proba = np.asarray(pred_probs)
+    proba = np.asarray(plain_rows(pred_probs, "pred_probs"))
+    if proba.dtype.kind in "cmMSV":
+        raise ValueError(f"pred_probs must be real numbers; got dtype {proba.dtype}.")
     if proba.ndim != 2 or proba.shape[1] < 2 or not len(proba):
         raise ValueError(
             "pred_probs must have a row for each label and a column for each of two "

@@ -8,6 +8,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from sknoisy._progress import progress
+from sknoisy._rows import explained, refuse_odd_rows
 from sknoisy._validation import (
     check_classes,
     encode_labels,
@@ -46,6 +47,7 @@ def check_any_rows_and_labels(estimator, X, y):
             f"{type(estimator).__name__} requires y to be passed, but the target y is "
             "None."
         )
+    refuse_odd_rows(X)
     validate_data(estimator, X, skip_check_array=True)
     classes, codes = encode_labels(y)
     check_consistent_length(X, codes)
@@ -110,9 +112,10 @@ def predict_out_of_fold(estimator, X, codes, folds, *, n_jobs=None, seed=0, bar=
         estimator = _Counted(estimator, bar)
     else:
         bar.begin(n_folds)
-    proba = cross_val_predict(
-        estimator, X, codes, cv=folds, n_jobs=n_jobs, method="predict_proba"
-    )
+    with explained(X, f"estimator {type(estimator).__name__}"):
+        proba = cross_val_predict(
+            estimator, X, codes, cv=folds, n_jobs=n_jobs, method="predict_proba"
+        )
     if not one_by_one:
         bar.advance(n_folds)
     _refuse_undefined(estimator, proba)

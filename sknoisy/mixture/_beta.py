@@ -9,10 +9,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknoisy._validation import (
     Interval,
+    check_numbers,
     check_parameters,
     check_weights,
     random_generator,
-    refuse_dates,
 )
 from sknoisy.mixture._binning import bin_linear, chunks, merge_inner
 
@@ -161,8 +161,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         """
         check_parameters(self)
         alphas, betas = self._initial_parameters()
-        refuse_dates(X)
-        X = validate_data(
+        X = check_numbers(
             self, X, dtype=[np.float64, np.float32], ensure_min_samples=len(alphas)
         )
         weights = check_weights(sample_weight, X, dtype=np.float64)

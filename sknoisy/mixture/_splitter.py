@@ -12,15 +12,16 @@ from sklearn.base import (
 )
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._rows import explained, plain_rows
 from sknoisy._validation import (
     HasMethods,
     Interval,
     StrOptions,
+    check_numbers,
     check_parameters,
     random_generator,
-    refuse_dates,
     set_random_states,
 )
 from sknoisy.mixture._beta import BetaMixture
@@ -320,13 +321,14 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_losses(self, X, reset):
         """Return losses of shape (n_samples,) as float64 or float32."""
-        refuse_dates(X)
+        X = plain_rows(X)
         if not hasattr(X, "columns") and not hasattr(X, "toarray"):
-            X = np.asarray(X)
+            with explained(X, type(self).__name__):
+                X = np.asarray(X)
             takes_vector = reset or self.n_features_in_ == 1
             if X.ndim == 1 and takes_vector:
                 X = X[:, None]
-        X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+        X = check_numbers(self, X, reset=reset, dtype=[np.float64, np.float32])
         if X.min() < 0:
             row = int((X < 0).any(axis=1).argmax())
             raise ValueError(

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length, validate_data
 
+from sknoisy._rows import refuse_no_rows
 from sknoisy._validation import Interval, StrOptions, encode_labels
 from sknoisy.base import NoiseInjectorMixin
 from sknoisy.noise._transition import (
@@ -27,6 +28,7 @@ class _AnyRowsMixin(NoiseInjectorMixin):
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None."
             )
+        refuse_no_rows(X)
         classes, codes = encode_labels(y)
         check_consistent_length(X, codes)
         if len(classes) < 2:
@@ -37,6 +39,7 @@ class _AnyRowsMixin(NoiseInjectorMixin):
         return validate_data(self, X, skip_check_array=True), classes, codes
 
     def _check_rows(self, X):
+        refuse_no_rows(X)
         return validate_data(self, X, reset=False, skip_check_array=True)
 
     def __sklearn_tags__(self):

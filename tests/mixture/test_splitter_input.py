@@ -277,10 +277,10 @@ def test_bad_losses(value, message):
     ("losses", "error", "message"),
     [
         ([], ValueError, "0 sample"),
-        (1.5, ValueError, "got scalar"),
+        (1.5, TypeError, "X is 1.5, one value"),
         (np.zeros((60, 2, 2)), ValueError, "dim 3"),
         (csr_array(np.ones((60, 1))), TypeError, "[Ss]parse"),
-        (["a"] * 60, ValueError, "could not convert"),
+        (["a"] * 60, ValueError, "X has strings in column 0, such as 'a'"),
     ],
     ids=["empty", "scalar", "3-D", "sparse", "strings"],
 )

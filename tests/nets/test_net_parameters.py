@@ -121,7 +121,7 @@ def test_a_tuple_is_refused_by_every_kind_of_net(table, classifier):
     [
         (lambda X: torch.tensor(X, requires_grad=True), r"X .* requires grad.*detach"),
         (lambda X: torch.tensor(X).to_sparse(), r"X is a sparse tensor; .*to_dense"),
-        (lambda X: {"a": X, "b": X}, "X is a dict, with 'a', 'b'; pass one array"),
+        (lambda X: {"a": X, "b": X}, "X is a dict, which has no rows; pass"),
     ],
 )
 def test_kinds_of_rows(table, change, message):

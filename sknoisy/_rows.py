@@ -1,0 +1,263 @@
+"""Rows that are no table of numbers: refused in words that say what would be right."""
+
+from collections.abc import Mapping, Set
+from contextlib import contextmanager
+from numbers import Number
+
+import numpy as np
+from scipy.sparse import issparse
+
+from sknoisy._labels import is_of, refuse_odd_tensor, tensor_to_array
+
+__all__ = ["explained", "plain_rows", "refuse_no_rows", "refuse_odd_rows"]
+
+_TEXTS = (
+    "put make_pipeline(TfidfVectorizer(), TruncatedSVD(100)) before it, or give texts "
+    "to a detector with a classifier of texts, such as ConfidentLearningDetector("
+    "make_pipeline(TfidfVectorizer(), LogisticRegression()))"
+)
+_CATEGORIES = (
+    "encode them in a step before it, for example by OneHotEncoder("
+    "sparse_output=False) in a ColumnTransformer, or by skrub's TableVectorizer"
+)
+
+
+_SQUARE_OVERFLOWS = 1e150
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+def refuse_no_rows(X, what="X"):
+    """Refuse what has no rows, or none in an order.
+
+    Parameters
+    ----------
+    X : object
+        None passes.
+    what : str, default="X"
+        How it is called.
+
+    Raises
+    ------
+    TypeError
+        If X is a dict, a set, a single value, a generator or a lazy frame.
+    """
+    if issparse(X):
+        # One of their formats is a dict.
+        return
+    kind = type(X).__name__
+    if isinstance(X, str | bytes | Number):
+        raise TypeError(
+            f"{what} is {X!r:.60}, one value; pass an array or a frame with one row of "
+            "features for each label."
+        )
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"{what} is a {kind}, which has no rows; pass pandas.DataFrame({what})."
+        )
+    if isinstance(X, Set):
+        raise TypeError(
+            f"{what} is a {kind}, which has no order; pass a list or an array."
+        )
+    if hasattr(X, "collect") and not hasattr(X, "__len__"):
+        raise TypeError(f"{what} is a {kind}; pass {what}.collect().")
+    has_rows = hasattr(X, "__len__") or hasattr(X, "shape") or hasattr(X, "__array__")
+    if X is not None and not has_rows:
+        raise TypeError(
+            f"{what} is a {kind}, which has no length; pass list({what}) or an array."
+        )
+
+
+def refuse_odd_rows(X, what="X"):
+    """Refuse what has no rows, masked entries, and tensors sparse or with grad.
+
+    Parameters
+    ----------
+    X : array-like
+    what : str, default="X"
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    refuse_no_rows(X, what)
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"{what} has {np.ma.count_masked(X)} masked entries; fill them with "
+            f"numbers, {what}.filled(...), or drop their rows."
+        )
+    if is_of(X, "torch"):
+        refuse_odd_tensor(X, what)
+    elif isinstance(X, list | tuple) and len(X) and is_of(X[0], "torch"):
+        if any(row.requires_grad for row in X):
+            raise TypeError(
+                f"{what} is a list of tensors that require grad; pass "
+                f"torch.stack({what}).detach()."
+            )
+
+
+def plain_rows(X, what="X"):
+    """Return X, a tensor as an array, or refuse it as `refuse_odd_rows` does.
+
+    Parameters
+    ----------
+    X : array-like
+    what : str, default="X"
+
+    Returns
+    -------
+    X : array-like
+    """
+    refuse_odd_rows(X, what)
+    return tensor_to_array(X, what) if is_of(X, "torch") else X
+
+
+@contextmanager
+def explained(X, name):
+    """Turn an error of reading X as numbers into one that says what to do.
+
+    Parameters
+    ----------
+    X : array-like
+        As given by the user.
+    name : str
+        Who needs numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The error inside, or one in its place that names the entry at fault.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        better = None if issparse(X) else _explanation(X, name, str(error))
+        if better is None:
+            raise
+        raise better from error
+
+
+def _explanation(X, name, message):
+    """Return a better error, or None."""
+    if "ScalarType" in message:
+        return TypeError(f"X is a tensor of {X.dtype}; pass X.float().")
+    if "Complex data" in message:
+        kind = getattr(X, "dtype", "complex")
+        return ValueError(
+            f"Complex data not supported: X has {kind} numbers; pass np.abs(X), or "
+            "np.concatenate([X.real, X.imag], axis=1)."
+        )
+    if "convert string" in message or "bytes/strings" in message:
+        return _strings(X, name)
+    if "sequence" in message:
+        return _lists(X)
+    if "not 'dict'" in message and isinstance(X, list) and isinstance(X[0], dict):
+        return TypeError("X is a list of dicts; pass pandas.DataFrame(X).")
+    if "Cannot cast" in message and getattr(X, "dtype", None) is not None:
+        return TypeError(
+            f"X is a structured array with the fields {X.dtype.names}; pass "
+            "numpy.lib.recfunctions.structured_to_unstructured(X)."
+        )
+    if "too large for dtype('float32')" in message or "int too large" in message:
+        return _large(X, name)
+    if "contains NaN" in message or "contains infinity" in message:
+        return _overflowing(X, name)
+    return None
+
+
+def _strings(X, name):
+    """Name the first string that is no number."""
+    found = next((cell for cell in _cells(X) if not _is_number(cell[-1])), None)
+    if found is None:
+        return None
+    row, column, value = found
+    value = str(value) if isinstance(value, str) else value
+    needs = f"where {name} needs numbers"
+    if column is None:
+        return ValueError(f"X has texts, such as {value!r:.60}, {needs}; {_TEXTS}.")
+    return ValueError(
+        f"X has strings in column {column!r}, such as {value!r:.60} in row {row}, "
+        f"{needs}; {_CATEGORIES}."
+    )
+
+
+def _lists(X):
+    """Name the first row, or the first column, that holds lists of other lengths."""
+    if hasattr(X, "columns"):
+        for row, column, value in _cells(X):
+            if _is_list(value):
+                return ValueError(
+                    f"X has lists in column {column!r}, such as {value!r:.60} in row "
+                    f"{row}; make columns of them with np.stack(X[{column!r}])."
+                )
+        return None
+    lengths = [len(row) if _is_list(row) else None for row in X]
+    other = next((i for i, n in enumerate(lengths) if n != lengths[0]), None)
+    if other is None:
+        return None
+    return ValueError(
+        f"rows of X differ in length: row 0 has {lengths[0]} entries, row {other} has "
+        f"{lengths[other]}. Every row needs the same features; pad or cut them, or "
+        "compute features of a fixed number."
+    )
+
+
+def _large(X, name):
+    """Name the first number that is finite and does not fit."""
+    for row, column, value in _cells(X):
+        try:
+            fits = abs(float(value)) <= _LARGEST_FLOAT32
+        except OverflowError:
+            fits = False
+        except (TypeError, ValueError):
+            return None
+        if not fits and value not in (np.inf, -np.inf):
+            return ValueError(
+                f"Input X contains infinity or a value too large for dtype('float32'): "
+                f"{value!r:.40} in row {row}, column {column!r}. {name} computes in "
+                "float32; scale that column, for example by its logarithm or a "
+                "RobustScaler."
+            )
+    return None
+
+
+def _overflowing(X, name):
+    """Say that finite numbers are too large to compute with."""
+    numbers = np.asarray(X)
+    if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
+        return None
+    largest = float(np.abs(numbers).max())
+    if largest < _SQUARE_OVERFLOWS:
+        return None
+    return ValueError(
+        f"X has values as large as {largest:.3g}, whose squares overflow; {name} "
+        "cannot compute with them. Scale them first, for example by their logarithm."
+    )
+
+
+def _cells(X):
+    """Yield row, column and value; the column is None where X has one dimension."""
+    if hasattr(X, "columns"):
+        for column in X.columns:
+            values = np.asarray(X[column], dtype=object)
+            yield from ((row, column, value) for row, value in enumerate(values))
+        return
+    for row, values in enumerate(X):
+        if _is_list(values):
+            cells = np.asarray(values, dtype=object).ravel()
+            yield from ((row, column, value) for column, value in enumerate(cells))
+        else:
+            yield row, None, values
+
+
+def _is_list(value):
+    return hasattr(value, "__len__") and not isinstance(value, str | bytes)
+
+
+def _is_number(value):
+    if not isinstance(value, str | bytes):
+        return True
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,141 @@
+"""X of every kind at every entry point: taken, or refused in words."""
+
+import numpy as np
+import pytest
+import torch
+from row_kinds import AS_NUMBERS, NO_ROWS, ODD_ROWS, TEXTS, TOO_MUCH, Y
+from sklearn.base import clone
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from test_common import ESTIMATORS
+
+from sknoisy import (
+    AutoNoiseDetector,
+    BetaMixture,
+    BMMLossSplitter,
+    CleanedClassifier,
+    ConfidentLearningDetector,
+    NetClassifier,
+    NoisyLabelFilter,
+    find_label_issues,
+    label_report,
+)
+from sknoisy.noise._class_conditional import _AnyRowsMixin
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:pandas.DataFrame with sparse columns"),
+    pytest.mark.filterwarnings("ignore:X has feature names"),
+]
+
+NO_ROWS = {name: case for name, case in NO_ROWS.items() if name != "generator"}
+
+# They look at X by a classifier of the user's, which may take what X is.
+BY_CLASSIFIER = {
+    "ConfidentLearningDetector": ConfidentLearningDetector(LogisticRegression(), cv=2),
+    "CleanedClassifier": CleanedClassifier(
+        ConfidentLearningDetector(LogisticRegression(), cv=2), LogisticRegression()
+    ),
+    "NoisyLabelFilter": NoisyLabelFilter(
+        ConfidentLearningDetector(LogisticRegression(), cv=2)
+    ),
+}
+COUNTING = {type(e) for e, _ in ESTIMATORS if isinstance(e, _AnyRowsMixin)}
+LOSSES = {BetaMixture, BMMLossSplitter}
+OTHERS = COUNTING | LOSSES | {CleanedClassifier, NoisyLabelFilter, AutoNoiseDetector}
+# They read X themselves; several of them by a network.
+READING = {type(e).__name__: e for e, _ in ESTIMATORS if type(e) not in OTHERS}
+READING["AutoNoiseDetector"] = AutoNoiseDetector()
+READING["ConfidentLearningDetector"] = ConfidentLearningDetector(cv=2)
+READING = {
+    name: clone(e).set_params(estimator=None) if hasattr(e, "estimator") else e
+    for name, e in READING.items()
+}
+FLOAT64 = {"AutoNoiseDetector", "ConfidentLearningDetector"}
+
+
+@pytest.mark.parametrize("estimator", READING.values(), ids=READING)
+def test_what_is_no_table_of_numbers_is_refused_before_any_training(estimator):
+    cases = {**NO_ROWS, **ODD_ROWS}
+    if type(estimator).__name__ not in FLOAT64:
+        cases.update(TOO_MUCH)
+    for X, message in cases.values():
+        with pytest.raises((TypeError, ValueError), match=message):
+            clone(estimator).fit(X, Y)
+
+
+@pytest.mark.parametrize("estimator", BY_CLASSIFIER.values(), ids=BY_CLASSIFIER)
+def test_what_a_classifier_cannot_read_is_explained(estimator):
+    for X, message in {**NO_ROWS, **ODD_ROWS}.values():
+        with pytest.raises((TypeError, ValueError), match=message):
+            clone(estimator).fit(X, Y)
+
+
+@pytest.mark.parametrize("kind", COUNTING, ids=lambda kind: kind.__name__)
+def test_injectors_that_count_rows_need_rows(kind):
+    injector = next(e for e, _ in ESTIMATORS if type(e) is kind)
+    for X, message in NO_ROWS.values():
+        with pytest.raises(TypeError, match=message):
+            clone(injector).fit_resample(X, Y)
+    fitted = clone(injector).fit(None, Y)
+    with pytest.raises(TypeError, match="X is a dict"):
+        fitted.corrupt({"a": Y}, Y)
+    for X, _ in ODD_ROWS.values():
+        clone(injector).fit_resample(X, Y)
+
+
+@pytest.mark.parametrize("mixture", [BMMLossSplitter(), BetaMixture()], ids=str)
+def test_losses_are_numbers(mixture):
+    # One loss a row may stand in one dimension, as these do; a matrix is as good.
+    flat = ("list of texts", "array of texts", "Series of texts", "list of dicts")
+    others = {*flat, "np.matrix"}
+    odd = {name: case for name, case in ODD_ROWS.items() if name not in others}
+    for X, message in {**NO_ROWS, **odd}.values():
+        with pytest.raises((TypeError, ValueError), match=message):
+            clone(mixture).fit(X)
+
+
+def test_a_report_needs_rows():
+    fitted = ConfidentLearningDetector(cv=2).fit(AS_NUMBERS["frame"], Y)
+    for X, message in NO_ROWS.values():
+        with pytest.raises(TypeError, match=message):
+            label_report(fitted, X, Y)
+
+
+def test_probabilities_of_find_label_issues():
+    labels, proba = [0, 1, 1], np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    expected = find_label_issues(labels, proba)
+    for given in (torch.tensor(proba), torch.tensor(proba, dtype=torch.bfloat16)):
+        np.testing.assert_array_equal(find_label_issues(labels, given), expected)
+    for given, message in (
+        ({"a": labels}, "pred_probs is a dict, which has no rows"),
+        (torch.tensor(proba, requires_grad=True), r"pass pred_probs.detach\(\)"),
+        (np.ma.array(proba, mask=proba > 0.5), "pred_probs has 3 masked entries"),
+        (proba + 0j, "must be real numbers; got dtype complex128"),
+        (proba.astype("S"), r"must be real numbers; got dtype \|S"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            find_label_issues(labels, given)
+
+
+@pytest.mark.parametrize("X", AS_NUMBERS.values(), ids=AS_NUMBERS)
+def test_the_bits_do_not_depend_on_what_holds_the_numbers(X):
+    expected = FITTED.predict_proba(AS_NUMBERS["tuples"])
+    np.testing.assert_array_equal(FITTED.predict_proba(X), expected)
+
+
+FITTED = NetClassifier(module__hidden=2, max_epochs=1, random_state=0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fit_once():
+    FITTED.fit(AS_NUMBERS["tuples"], Y)
+
+
+def test_the_advice_on_texts_works():
+    to_numbers = make_pipeline(TfidfVectorizer(), TruncatedSVD(2))
+    small = {"module__hidden": 2, "max_epochs": 1, "random_state": 0}
+    make_pipeline(to_numbers, NetClassifier(**small)).fit(TEXTS, Y)
+    by_texts = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    assert ConfidentLearningDetector(by_texts, cv=2).fit(TEXTS, Y).noise_rate_ == 0
