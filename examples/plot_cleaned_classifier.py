@@ -42,8 +42,8 @@ X, y = injector.fit_resample(X, y_true)
 # Fit with and without cleaning
 # -----------------------------
 # Any detector can be combined with any classifier. "reweight" keeps all rows and their
-# labels, and gives each a weight: the probability that its label is right. That does
-# not help the tree, which is not pruned and learns every row, whatever it weighs.
+# labels, and gives each a weight, the smaller the more suspicious it is. That does not
+# help the tree, which is not pruned and learns every row, whatever it weighs.
 
 detector = LossMixtureDetector(LogisticRegression(C=0.1), random_state=0)
 models = {

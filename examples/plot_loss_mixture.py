@@ -5,8 +5,8 @@ Wrong labels by two humps
 
 What a classifier loses on a wrong label is larger than on a right one. So the losses of
 all rows have two humps. :class:`~sknoisy.BMMLossSplitter` fits a mixture of two
-distributions to them, and says for each label how probable it is that it is wrong. All
-it needs is the losses: here, of a logistic regression of scikit-learn's digits.
+distributions to them, and says for each label how suspicious it is. All it needs is the
+losses: here, of a logistic regression of scikit-learn's digits.
 """
 
 import matplotlib.pyplot as plt
@@ -69,8 +69,7 @@ axes[1].set_title("What is true")
 # %%
 # Choose a threshold
 # ------------------
-# The posterior is a probability: a higher threshold flags fewer labels, and more of
-# them rightly.
+# A higher threshold of the posterior flags fewer labels, and more of them rightly.
 
 print("threshold  flagged  precision  recall")
 for threshold in (0.2, 0.5, 0.8, 0.95):

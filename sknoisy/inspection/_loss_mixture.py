@@ -64,7 +64,7 @@ class LossMixtureDisplay:
     >>> splitter = BMMLossSplitter().fit(losses)
     >>> display = LossMixtureDisplay.from_estimator(splitter, losses)
     >>> [line.get_label() for line in display.lines_]
-    ['right: 72 %', 'wrong: 28 %', 'P(wrong)']
+    ['right: 72 %', 'wrong: 28 %', 'suspicion']
     """
 
     def __init__(self, losses, splitter, *, noise_mask=None):
@@ -169,12 +169,12 @@ class LossMixtureDisplay:
         components = self._draw_components(left, right)
         grid = np.linspace(left, right, _N_POINTS)
         posterior = self.posterior_ax_.plot(
-            grid, self.splitter._posterior(grid), "k--", linewidth=1, label="P(wrong)"
+            grid, self.splitter._posterior(grid), "k--", linewidth=1, label="suspicion"
         )
         self.lines_ = components + posterior
         ax.set(xlim=(left, right), ylim=(0, self._top(components)))
         ax.set(xlabel="Loss", ylabel="Density")
-        self.posterior_ax_.set(ylim=(0, 1.02), ylabel="Probability of a wrong label")
+        self.posterior_ax_.set(ylim=(0, 1.02), ylabel="Suspicion")
         # The axes of the posterior lies above the other one: its legend hides nothing.
         handles = [*self.bars_, *self.lines_]
         self.posterior_ax_.legend(handles=handles, loc="best")

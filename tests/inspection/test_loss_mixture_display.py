@@ -85,7 +85,7 @@ def test_the_drawn_beta_densities_are_those_fitted():
         f"{name}: {100 * w:.0f} %"
         for name, w in zip(("right", "wrong"), mixture.weights_, strict=True)
     ]
-    assert [line.get_label() for line in display.lines_] == [*shares, "P(wrong)"]
+    assert [line.get_label() for line in display.lines_] == [*shares, "suspicion"]
     assert [line.axes for line in display.lines_[:2]] == [display.ax_] * 2
 
 
@@ -134,7 +134,7 @@ def test_the_posterior_has_an_axis_of_its_own():
     assert line.axes is display.posterior_ax_ is not display.ax_
     low, high = display.posterior_ax_.get_ylim()
     assert low == 0 and 1 <= high < 1.1
-    assert display.posterior_ax_.get_ylabel() == "Probability of a wrong label"
+    assert display.posterior_ax_.get_ylabel() == "Suspicion"
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("Loss", "Density")
     # It is drawn along the whole axis, beyond the clipped ends as well.
     assert_allclose((x[0], x[-1]), display.ax_.get_xlim(), rtol=1e-12)
