@@ -17,7 +17,9 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.metaestimators import _BaseComposition as NamedParts
+from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_method_params,
@@ -52,6 +54,9 @@ __all__ = [
     "random_generator",
     "refuse_dates",
     "refuse_images",
+    "refuse_params_unless_routed",
+    "routes_metadata",
+    "rows_for",
     "set_random_states",
     "sorted_classes",
 ]
@@ -494,6 +499,41 @@ def params_of_rows(params, X, index):
     params : dict
     """
     return _check_method_params(X, params, index)
+
+
+def rows_for(estimator, X, index, fitted=None):
+    """Return some rows of X, in the form that an estimator takes.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array-like
+        The rows of one that takes distances between rows are cut along both axes.
+    index : ndarray of shape (n_rows,), dtype int64
+    fitted : ndarray of shape (n_fitted,), dtype int64, default=None
+        The rows that it was fitted on; None if it is to be fitted on these.
+
+    Returns
+    -------
+    rows : same type as X
+    """
+    return _safe_split(estimator, X, None, index, fitted)[0]
+
+
+def routes_metadata():
+    """Return whether scikit-learn's metadata routing is enabled."""
+    return _routing_enabled()
+
+
+def refuse_params_unless_routed(params, estimator, method):
+    """Refuse metadata that nothing is there to pass on.
+
+    Raises
+    ------
+    ValueError
+        If there are params, and metadata routing is not enabled.
+    """
+    _raise_for_params(params, estimator, method)
 
 
 def check_weights(sample_weight, X, *, dtype=np.float32):

@@ -1,16 +1,36 @@
 """What every test can count on: one torch thread, data to look for, loud skips."""
 
+import ast
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+import sklearn
 import torch
 
 torch.set_num_threads(1)
 # On a machine that does something else, too, a deadline tells nothing of the code.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--sklearn-config",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="run the tests under sklearn.set_config(NAME=VALUE); may be repeated",
+    )
+
+
+def pytest_configure(config):
+    for setting in config.getoption("--sklearn-config"):
+        name, _, value = setting.partition("=")
+        is_name = value.isidentifier() and value not in ("True", "False", "None")
+        sklearn.set_config(**{name: value if is_name else ast.literal_eval(value)})
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

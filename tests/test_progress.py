@@ -619,5 +619,5 @@ def test_with_several_jobs_folds_are_not_counted_one_by_one(blobs, clock, log):
     codes = np.unique(y, return_inverse=True)[1]
     detector.classes_ = np.unique(y)
     with joblib.parallel_config(backend="threading"):
-        detector._predict_out_of_fold(X, codes, Spy())
+        detector._predict_out_of_fold(X, codes, Spy(), detector._routed(None, {}))
     assert advances == [("begin", 5), ("advance", 5)] * 4

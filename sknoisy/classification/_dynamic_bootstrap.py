@@ -294,7 +294,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         self.table_ = None
         self.losses_, logits, codes = self._losses(dataset)
         self._fit_splitter(self.losses_)
-        p_noisy = self.splitter_.transform(self.losses_)[:, 0]
+        p_noisy = self.splitter_.predict_proba(self.losses_)[:, 1]
         self._judge(p_noisy, logits, codes)
         self._warn_of_late_start()
 
@@ -418,7 +418,7 @@ class _PosteriorTable:
         # The posterior may jump at both ends: those beyond are entries of their own.
         inside = np.linspace(1e-9, 1, _TABLE_SIZE + 1)
         losses = self.low + self.width * np.concatenate([[0.0], inside, [1.001]])
-        table = splitter.transform(losses)[:, 0].astype(np.float32)
+        table = splitter.predict_proba(losses)[:, 1].astype(np.float32)
         self.table = torch.from_numpy(table).to(device)
 
     def __call__(self, losses):

@@ -240,6 +240,7 @@ def _scaled_and_encoded(
             ),
         ]
     )
+    transformer.set_output(transform="default")
     used = pd.DataFrame({name: columns[name] for name in numbers + categories})
     return transformer.fit_transform(used).astype(np.float32)
 
@@ -254,6 +255,7 @@ def _text_features(strings: Any, random_state: int | None) -> NDArray[np.float32
         raise CommandError(f"column {strings.name!r} has no words") from error
     if words.shape[1] > _MAX_TEXT_FEATURES:
         svd = TruncatedSVD(_MAX_TEXT_FEATURES, random_state=random_state)
+        svd.set_output(transform="default")
         features = svd.fit_transform(words)
     else:
         features = words.toarray()

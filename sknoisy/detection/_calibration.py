@@ -106,9 +106,10 @@ def calibrate(given, planted, n_classes, noise_rate=None):
         variance = np.average((centers - mean) ** 2, weights=weight)
         deviation = max(np.sqrt(variance), edges[1] - edges[0])
     falling = IsotonicRegression(y_min=0, y_max=1, increasing=False)
-    proba = falling.fit_transform(
+    falling.fit(
         centers, rate * wrong / np.maximum(model, smooth), sample_weight=share + TINY
     )
+    proba = falling.predict(centers)
     if noise_rate is None:
         rate = float(share @ proba)
     return Calibration(rate, centers, proba)

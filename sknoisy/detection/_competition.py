@@ -1,6 +1,7 @@
 """A competition of detectors: who finds planted labels best."""
 
 import time
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -225,7 +226,10 @@ def _fit_candidate(detector, X, y, classes, seed):
     set_random_states(detector, seed)
     start = time.perf_counter()
     try:
-        detector.fit(X, y)
+        with warnings.catch_warnings():
+            # It only concerns those who fit the candidate alone.
+            warnings.filterwarnings("ignore", message="the mixture finds no second")
+            detector.fit(X, y)
         judge = judge_of(detector, len(y))
     except TrainingInterrupted:
         raise

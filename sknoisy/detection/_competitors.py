@@ -42,7 +42,7 @@ def default_detectors(X):
         return _of_images()
     candidates = _of_rows()
     if _has_units(X):
-        return [(n, make_pipeline(StandardScaler(), d)) for n, d in candidates]
+        return [(n, _pipeline(StandardScaler(), d)) for n, d in candidates]
     return candidates
 
 
@@ -73,12 +73,16 @@ def _of_rows():
 def _of_sparse_rows():
     # Counts and frequencies of words are not for standardising: rows of length 1.
     unit_rows = [
-        (f"unit rows, C={C}", make_pipeline(Normalizer(), _regression(C)))
-        for C in (1, 10)
+        (f"unit rows, C={C}", _pipeline(Normalizer(), _regression(C))) for C in (1, 10)
     ]
     return [("regression", ConfidentLearningDetector())] + [
         (name, ConfidentLearningDetector(model)) for name, model in unit_rows
     ]
+
+
+def _pipeline(scaler, last):
+    """Return a pipeline that does not follow what output the user has set."""
+    return make_pipeline(scaler.set_output(transform="default"), last)
 
 
 def _regression(C):

@@ -16,7 +16,6 @@ from sknoisy._rows import refuse_odd_rows
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
     HasMethods,
-    Interval,
     StrOptions,
     check_classes,
     check_numbers,
@@ -27,6 +26,7 @@ from sknoisy._validation import (
 )
 from sknoisy.base import NoiseDetectorMixin, tags_of_part
 from sknoisy.detection._confident_joint import transition_from_joint
+from sknoisy.detection._folds import FoldsMixin, folds_of
 from sknoisy.detection._label_issues import (
     FILTERS,
     QUALITIES,
@@ -35,7 +35,7 @@ from sknoisy.detection._label_issues import (
     label_quality,
 )
 from sknoisy.detection._order import keep_order
-from sknoisy.detection._out_of_fold import predict_out_of_fold, stratified_folds
+from sknoisy.detection._out_of_fold import predict_out_of_fold
 
 __all__ = ["ConfidentLearningDetector"]
 
@@ -43,7 +43,7 @@ __all__ = ["ConfidentLearningDetector"]
 _REGULARISATIONS = (1.0, 0.1, 0.01, 0.001)
 
 
-class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
+class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
     """Wrong-label detector by confident learning, with any classifier.
 
     The classifier predicts rows that it was not fitted on. Rows that confidently belong
@@ -65,9 +65,12 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
     quality : {"self_confidence", "normalized_margin", \
             "confidence_weighted_entropy"}, default="self_confidence"
         What labels are ranked by, see ``label_quality_``.
-    cv : int >= 2, default=5
-        Folds, stratified and shuffled; at most as many as the smallest class has rows.
-        More folds leave more rows to learn from, and take longer.
+    cv : int >= 2, scikit-learn splitter, iterable of splits or None, default=5
+        How the rows are split into those that are learnt and those that are predicted.
+        An int is a number of stratified and shuffled folds, at most as many as the
+        smallest class has rows (or groups); None takes 5. Any other splitter must
+        predict every row; of repeated ones the mean counts. More folds
+        leave more rows to learn from, and take longer.
     n_jobs : int or None, default=None
         Folds at a time.
     verbose : int, default=0
@@ -159,7 +162,7 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "filter_by": [StrOptions(set(FILTERS))],
         "quality": [StrOptions(set(QUALITIES))],
-        "cv": [Interval(Integral, 2, None, closed="left")],
+        "cv": ["cv_object"],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -192,7 +195,7 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y, *, pred_probs=None):
+    def fit(self, X, y, *, pred_probs=None, groups=None, **fit_params):
         """Predict every row without having learnt it, and judge the labels.
 
         Parameters
@@ -206,6 +209,13 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
             Probabilities from a classifier of your own that was not fitted on the row
             which it predicts. Columns in the order of the sorted labels. They are kept
             as they are, not copied.
+        groups : array-like of shape (n_samples,), default=None
+            What rows have in common beside their label, such as the patient: rows of
+            one group are never learnt to predict others of it. With an int as ``cv``,
+            a class whose rows all belong to one group is not judged.
+        **fit_params : dict
+            With metadata routing enabled, what else goes to the splitter or to the
+            ``fit`` of the estimator.
 
         Returns
         -------
@@ -218,6 +228,12 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
             than two labels occur more than once and the classifier has to be fitted.
         """
         check_parameters(self)
+        if pred_probs is not None and (fit_params or groups is not None):
+            names = ["groups"] * (groups is not None) + list(fit_params)
+            raise ValueError(
+                f"{', '.join(names)} would have no effect beside pred_probs: no "
+                "classifier is fitted."
+            )
         if y is None:
             raise ValueError(
                 "ConfidentLearningDetector requires y to be passed, but the target y "
@@ -234,9 +250,10 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
             check_consistent_length(X, codes)
         if pred_probs is None:
             check_classes(self, self.classes_, codes, min_per_class=2)
+            routed = self._routed(groups, fit_params)
             name = type(self).__name__
             with progress(1, name, self.verbose, unit="fold") as bar:
-                pred_probs = self._predict_out_of_fold(X, codes, bar)
+                pred_probs = self._predict_out_of_fold(X, codes, bar, routed)
         else:
             check_classes(self, self.classes_, codes)
         self.pred_probs_ = check_pred_probs(pred_probs)
@@ -289,22 +306,24 @@ class ConfidentLearningDetector(NoiseDetectorMixin, BaseEstimator):
         # The last digits of sums depend on the type and on the order in memory.
         return check_numbers(self, X, accept_sparse="csr", dtype=np.float64, order="C")
 
-    def _predict_out_of_fold(self, X, codes, bar):
+    def _predict_out_of_fold(self, X, codes, bar, routed):
         """Let the classifier predict each fold after fitting it on the others."""
         seed = int(random_generator(self.random_state).integers(2**31))
-        folds = stratified_folds(codes, self.cv, seed)
+        splits = folds_of(self, X, codes, seed, routed.splitter.split)
         given = {"n_jobs": self.n_jobs, "seed": seed, "bar": bar}
-        bar.total = folds.get_n_splits()
+        given["fit_params"] = routed.estimator.fit
+        bar.total = len(splits)
         if self.estimator is not None:
             estimator = clone(self.estimator)
-            return predict_out_of_fold(estimator, X, codes, folds, **given)
+            return predict_out_of_fold(estimator, X, codes, splits, **given)
         bar.total *= len(_REGULARISATIONS)
         # Sparse columns would be sparse no more if their mean were taken off.
         scaler = StandardScaler(with_mean=not issparse(X))
+        scaler.set_output(transform="default")
         best, least = None, np.inf
         for C in _REGULARISATIONS:
             model = make_pipeline(scaler, LogisticRegression(C=C, max_iter=1000))
-            proba = predict_out_of_fold(model, X, codes, folds, **given)
+            proba = predict_out_of_fold(model, X, codes, splits, **given)
             loss = log_loss(codes, proba, labels=np.arange(len(self.classes_)))
             if loss < least:
                 best, least = proba, loss

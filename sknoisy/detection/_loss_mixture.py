@@ -1,21 +1,35 @@
 """Wrong labels by a mixture of the losses of any classifier."""
 
+import warnings
 from numbers import Integral
 
+import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from sknoisy._validation import (
     HasMethods,
-    Interval,
     check_parameters,
     random_generator,
     set_random_states,
 )
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._losses import LossesMixin
+from sknoisy.detection._order import keep_order
 from sknoisy.mixture import BMMLossSplitter
 
 __all__ = ["LossMixtureDetector"]
+
+# Share of the flagged labels that the classifier doubts, too: from the first on the
+# component stands for wrong labels; below the second it does not.
+_SURE, _UNSURE = 0.9, 0.5
+# Between them it does not either where the classifier doubts more labels in all than
+# the percentiles cut off, and few enough for the wrong ones to be among those.
+_CUT_OFF, _FEW = 0.1, 0.2
+# A network has learnt labels by heart if it doubted half of the flagged ones in some
+# epoch after the first, and fewer than this share in the last.
+_BY_HEART = 0.3
+# Probabilities below a thousandth all say that a label is wrong.
+_LARGEST = -np.log(1e-3)
 
 
 class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
@@ -31,9 +45,12 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         It is cloned. None builds a `NetClassifier` with the parameters named below.
     splitter : BMMLossSplitter or similar, default=None
         Turns losses into probabilities; cloned. None takes ``BMMLossSplitter()``.
-    cv : int >= 2, default=5
-        Folds, for a classifier that is no network; at most as many as the smallest
-        class has rows.
+    cv : int >= 2, scikit-learn splitter, iterable of splits or None, default=5
+        For a classifier that is no network: how the rows are split into those that are
+        learnt and those that are predicted.
+        An int is a number of stratified and shuffled folds, at most as many as the
+        smallest class has rows (or groups); None takes 5. Any other splitter must
+        predict every row; of repeated ones the mean counts.
     n_jobs : int or None, default=None
         Folds at a time, for a classifier that is no network.
     module : torch module class, default=None
@@ -55,13 +72,15 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        Posterior of the component with the larger losses. Larger = more suspicious.
+        Posterior of the component with the larger losses. Larger = more suspicious; of
+        equal posteriors the larger loss has the larger score, in the last digits.
     scores_are_probabilities_ : bool
         False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float
-        Mean of ``noise_scores_``.
+        Mean of ``noise_scores_``; after the warning that there is no second component,
+        the share of flagged rows.
     suggested_labels_ : ndarray of shape (n_samples,)
         The most probable other label where the given one is judged wrong.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
@@ -71,7 +90,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     trajectories_ : ndarray of shape (n_samples, n_epochs), dtype float32
         Losses by epoch; of a network only.
     splitter_ : BMMLossSplitter
-        Fitted to ``losses_``.
+        Fitted to ``losses_``, or without percentiles if these show no wrong labels.
     net_ : skorch net
         The trained network, if one was trained.
     classes_ : ndarray of shape (n_classes,)
@@ -92,8 +111,18 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     the epochs orders rows better than the losses of any single epoch.
 
     Classes that are hard to learn have larger losses, whatever their labels. Look at
-    the flagged rows by class. And a mixture always has two components: 18 % of
-    scikit-learn's digits are flagged, with no wrong label among them.
+    the flagged rows by class.
+
+    A mixture always has two components, and the percentiles between which it is fitted
+    leave out a twentieth of the largest losses: if fewer labels are wrong, the second
+    component holds the harder half of the right ones. So the flagged labels are held
+    against what the classifier predicts (out of fold, or on average over a network's
+    training). If it agrees with most of them, or with more than a tenth while it doubts
+    between 10 and 20 % of all labels, there is a warning, and a mixture of all losses,
+    none above 6.9, takes the place of the first. Labels that the classifier agrees with
+    are then not flagged, nor are they where it agrees with more than a tenth. This is
+    left out with a ``splitter`` that is no `BMMLossSplitter`, and for a network that
+    has learnt the labels by heart, which agrees with all of them.
 
     References
     ----------
@@ -118,7 +147,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         **LossesMixin._parameter_constraints,
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "splitter": [HasMethods(["fit", "transform"]), None],
-        "cv": [Interval(Integral, 2, None, closed="left")],
+        "cv": ["cv_object"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
@@ -154,7 +183,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
         self._store_net_params(net_params)
 
-    def fit(self, X, y):
+    def fit(self, X, y, *, groups=None, **fit_params):
         """Compute losses, split them, and judge every given label.
 
         Parameters
@@ -163,6 +192,14 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             With a classifier that is no network, whatever that takes.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
+        groups : array-like of shape (n_samples,), default=None
+            What rows have in common beside their label, such as the patient: rows of
+            one group are never learnt to predict others of it. Only for a classifier
+            that is no network. With an int as ``cv``,
+            a class whose rows all belong to one group is not judged.
+        **fit_params : dict
+            With metadata routing enabled, what else goes to the splitter or to the
+            ``fit`` of the estimator.
 
         Returns
         -------
@@ -177,12 +214,52 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             occur more than once.
         """
         check_parameters(self)
+        routed = self._routed(groups, fit_params)
         seed = int(random_generator(self.random_state).integers(2**31))
         with self._progress() as bar:
-            _, codes, proba = self._read_losses(X, y, seed, bar)
+            _, codes, proba = self._read_losses(X, y, seed, bar, routed)
         splitter = BMMLossSplitter() if self.splitter is None else clone(self.splitter)
         set_random_states(splitter, seed)
         self.splitter_ = splitter.fit(self.losses_[:, None])
-        p_noisy = self.splitter_.transform(self.losses_[:, None])[:, 0]
-        self._judge(p_noisy, proba, codes)
+        # The user may have set the output of transformers to frames.
+        p_noisy = np.asarray(self.splitter_.transform(self.losses_[:, None]))[:, 0]
+        doubted, first = proba.argmax(axis=1) != codes, self.splitter_
+        if self._needs_a_check(p_noisy, doubted):
+            p_noisy = self._check_component(p_noisy, doubted)
+        scores = keep_order(p_noisy, self._suspicion(proba, codes))
+        self._judge(scores, proba, codes)
+        if self.splitter_ is not first:
+            # Of labels that the classifier agrees with the posteriors say little.
+            self.noise_rate_ = float(self.noise_mask_.mean())
         return self
+
+    def _needs_a_check(self, p_noisy, doubted):
+        """Whether the classifier agrees with many of the labels that are flagged."""
+        flagged = p_noisy > 0.5
+        splitter = self.splitter_
+        if not isinstance(splitter, BMMLossSplitter) or splitter.fallback_ is not None:
+            return False
+        if not flagged.any() or doubted[flagged].mean() >= _SURE:
+            return False
+        if not self._is_net():
+            return True
+        # Larger losses say that another label is more probable. In the first epoch all
+        # may be large.
+        losses = self.trajectories_[flagged]
+        doubts = (losses[:, losses.shape[1] > 1 :] > np.log(2)).mean(axis=0)
+        return doubts.max() < 0.5 or doubts[-1] >= _BY_HEART
+
+    def _check_component(self, p_noisy, doubted):
+        """Return posteriors that do not flag what the classifier agrees with."""
+        share = doubted[p_noisy > 0.5].mean()
+        if share < _UNSURE or _CUT_OFF < doubted.mean() < _FEW:
+            warnings.warn(
+                "the mixture finds no second component of wrong labels: the classifier "
+                f"agrees with {1 - share:.0%} of the labels in it. Only the largest "
+                "losses are taken for those of wrong labels.",
+                stacklevel=4,
+            )
+            losses = np.minimum(self.losses_, _LARGEST)[:, None]
+            self.splitter_ = clone(self.splitter_).set_params(trim=None).fit(losses)
+            p_noisy = np.asarray(self.splitter_.transform(losses))[:, 0]
+        return np.where(doubted, p_noisy, np.minimum(p_noisy, 0.5))

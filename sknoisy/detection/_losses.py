@@ -9,10 +9,10 @@ from sknoisy._unjudged import Along
 from sknoisy._validation import check_rows_and_labels
 from sknoisy.base import tags_of_part
 from sknoisy.detection._dynamics import record_dynamics
+from sknoisy.detection._folds import FoldsMixin, folds_of
 from sknoisy.detection._out_of_fold import (
     check_any_rows_and_labels,
     predict_out_of_fold,
-    stratified_folds,
 )
 from sknoisy.nets import NetParamsMixin
 
@@ -23,7 +23,7 @@ __all__ = ["MIN_PROBA", "LossesMixin"]
 MIN_PROBA = 1e-7
 
 
-class LossesMixin(NetParamsMixin):
+class LossesMixin(FoldsMixin, NetParamsMixin):
     """What a detector reads that goes by losses: ``losses_`` of the given labels.
 
     Those of a network are averaged over its training; any other ``estimator`` predicts
@@ -44,15 +44,19 @@ class LossesMixin(NetParamsMixin):
     def _is_net(self):
         return self.estimator is None or isinstance(self.estimator, NeuralNet)
 
-    def _read_losses(self, X, y, seed, bar):
+    def _splits_rows(self):
+        return not self._is_net()
+
+    def _read_losses(self, X, y, seed, bar, routed):
         """Set ``losses_`` and return X, the codes and probabilities of the classes.
 
-        X is checked if a network learns it.
+        X is checked if a network learns it. ``routed`` is what `_routed` returns.
         """
         for name in ("trajectories_", "net_", "n_features_in_"):
             vars(self).pop(name, None)
-        look = self._record if self._is_net() else self._predict_out_of_fold
-        return look(X, y, seed, bar)
+        if self._is_net():
+            return self._record(X, y, seed, bar)
+        return self._predict_out_of_fold(X, y, seed, bar, routed)
 
     def _record(self, X, y, seed, bar):
         """Train a network on all rows; its losses are averaged over the epochs."""
@@ -65,14 +69,15 @@ class LossesMixin(NetParamsMixin):
         self.losses_ = self.trajectories_.mean(axis=1, dtype=np.float64)
         return X, codes, proba
 
-    def _predict_out_of_fold(self, X, y, seed, bar):
+    def _predict_out_of_fold(self, X, y, seed, bar, routed):
         """Let a classifier predict each fold after fitting it on the others."""
         self._check_net_params()
         self.classes_, codes = check_any_rows_and_labels(self, X, y)
-        folds = stratified_folds(codes, self.cv, seed)
-        bar.total = folds.get_n_splits()
+        splits = folds_of(self, X, codes, seed, routed.splitter.split)
+        bar.total = len(splits)
         how = {"n_jobs": self.n_jobs, "seed": seed, "bar": bar}
-        proba = predict_out_of_fold(clone(self.estimator), X, codes, folds, **how)
+        how["fit_params"] = routed.estimator.fit
+        proba = predict_out_of_fold(clone(self.estimator), X, codes, splits, **how)
         given = proba[np.arange(len(codes)), codes].astype(np.float64)
         self.losses_ = -np.log(np.clip(given, MIN_PROBA, 1))
         return X, codes, proba

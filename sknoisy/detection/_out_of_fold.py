@@ -2,9 +2,9 @@
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.utils import get_tags
+from sklearn.base import clone
+from sklearn.utils import indexable
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from sknoisy._progress import progress
@@ -12,11 +12,13 @@ from sknoisy._rows import explained, refuse_odd_rows
 from sknoisy._validation import (
     check_classes,
     encode_labels,
+    params_of_rows,
     refuse_dates,
+    rows_for,
     set_random_states,
 )
 
-__all__ = ["check_any_rows_and_labels", "predict_out_of_fold", "stratified_folds"]
+__all__ = ["check_any_rows_and_labels", "predict_out_of_fold"]
 
 
 def check_any_rows_and_labels(estimator, X, y):
@@ -55,26 +57,9 @@ def check_any_rows_and_labels(estimator, X, y):
     return classes, codes
 
 
-def stratified_folds(codes, cv, seed):
-    """Return folds with like shares of the classes, shuffled.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples,), dtype int64
-        Each class has at least two rows.
-    cv : int >= 2
-        Folds; at most as many as the smallest class has rows.
-    seed : int
-
-    Returns
-    -------
-    folds : StratifiedKFold
-    """
-    n_folds = min(cv, int(np.bincount(codes).min()))
-    return StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-
-
-def predict_out_of_fold(estimator, X, codes, folds, *, n_jobs=None, seed=0, bar=None):
+def predict_out_of_fold(
+    estimator, X, codes, splits, *, fit_params=None, n_jobs=None, seed=0, bar=None
+):
     """Predict each fold with a classifier that was fitted on the others.
 
     Parameters
@@ -84,7 +69,10 @@ def predict_out_of_fold(estimator, X, codes, folds, *, n_jobs=None, seed=0, bar=
     X : array-like
         Whatever the classifier takes.
     codes : ndarray of shape (n_samples,), dtype int64
-    folds : cross-validator
+    splits : list of (train, test) pairs of ndarray
+        Row numbers, as `folds_of` returns them.
+    fit_params : dict, default=None
+        For the classifier's ``fit``; what has an entry for each row is cut.
     n_jobs : int or None, default=None
         Folds at a time.
     seed : int
@@ -94,6 +82,7 @@ def predict_out_of_fold(estimator, X, codes, folds, *, n_jobs=None, seed=0, bar=
     Returns
     -------
     proba : ndarray of shape (n_samples, n_classes)
+        Of rows that are predicted more than once, the mean.
 
     Raises
     ------
@@ -106,18 +95,31 @@ def predict_out_of_fold(estimator, X, codes, folds, *, n_jobs=None, seed=0, bar=
         refuse_dates(X)
     set_random_states(estimator, seed)
     bar = progress(0, "folds", verbose=0) if bar is None else bar
-    one_by_one = bar.is_shown and effective_n_jobs(n_jobs) == 1
-    n_folds = folds.get_n_splits()
-    if one_by_one:
-        estimator = _Counted(estimator, bar)
-    else:
-        bar.begin(n_folds)
-    with explained(X, f"estimator {type(estimator).__name__}"):
-        proba = cross_val_predict(
-            estimator, X, codes, cv=folds, n_jobs=n_jobs, method="predict_proba"
-        )
+    one_by_one = effective_n_jobs(n_jobs) == 1
     if not one_by_one:
-        bar.advance(n_folds)
+        bar.begin(len(splits))
+    (X,) = indexable(X)
+    n_classes = int(codes.max()) + 1
+    given = {} if fit_params is None else fit_params
+    run = Parallel(n_jobs, return_as="generator")
+    results = run(
+        delayed(_predict_fold)(clone(estimator), X, codes, split, n_classes, given)
+        for split in splits
+    )
+    proba, counts = None, np.zeros(len(codes), dtype=np.int64)
+    with explained(X, f"estimator {type(estimator).__name__}"):
+        for (_, test), of_fold in zip(splits, results, strict=True):
+            if proba is None:
+                dtype = of_fold.dtype if of_fold.dtype.kind == "f" else np.float64
+                proba = np.zeros((len(codes), n_classes), dtype=dtype)
+            proba[test] += of_fold
+            counts[test] += 1
+            if one_by_one:
+                bar.advance()
+    if not one_by_one:
+        bar.advance(len(splits))
+    if counts.max() > 1:
+        proba /= counts[:, None]
     _refuse_undefined(estimator, proba)
     return proba
 
@@ -132,37 +134,22 @@ def _has_steps(estimator):
 def _refuse_undefined(estimator, proba):
     undefined = ~np.isfinite(proba).all(axis=1)
     if undefined.any():
-        given = estimator.estimator if isinstance(estimator, _Counted) else estimator
         raise ValueError(
-            f"estimator {type(given).__name__} predicts probabilities that are "
+            f"estimator {type(estimator).__name__} predicts probabilities that are "
             f"infinite or NaN for {undefined.sum()} of {len(proba)} rows, first for "
             f"row {undefined.argmax()}; it must give numbers for all. Standardise X, "
             "or take another classifier."
         )
 
 
-class _Counted(BaseEstimator):
-    """A classifier that counts its predictions, and its clones theirs, in one bar."""
-
-    def __init__(self, estimator, bar):
-        self.estimator = estimator
-        self.bar = bar
-
-    def fit(self, X, y):
-        self.estimator.fit(X, y)
-        self.classes_ = self.estimator.classes_
-        return self
-
-    def predict(self, X):
-        return self.estimator.predict(X)
-
-    def predict_proba(self, X):
-        proba = self.estimator.predict_proba(X)
-        self.bar.advance()
+def _predict_fold(estimator, X, codes, split, n_classes, fit_params):
+    train, test = split
+    params = params_of_rows(fit_params, X, train)
+    estimator.fit(rows_for(estimator, X, train), codes[train], **params)
+    proba = np.asarray(estimator.predict_proba(rows_for(estimator, X, test, train)))
+    if proba.shape[1] == n_classes:
         return proba
-
-    def __sklearn_clone__(self):
-        return _Counted(clone(self.estimator), self.bar)
-
-    def __sklearn_tags__(self):
-        return get_tags(self.estimator)
+    # A classifier with an encoding of its own may not know all classes of the others.
+    full = np.zeros((len(test), n_classes), dtype=proba.dtype)
+    full[:, estimator.classes_] = proba
+    return full

@@ -61,6 +61,9 @@ def largest_losses(losses, rate):
         threshold = (threshold + losses[mask].min()) / 2
     total = losses + threshold
     scores = np.divide(losses, total, out=np.full(len(losses), 0.5), where=total > 0)
+    # The quotient may fall by a last digit where the loss rises.
+    order = np.argsort(losses, kind="stable")
+    scores[order] = np.maximum.accumulate(scores[order])
     # Equal losses on both sides of the border, and what is rounded to 0.5.
     scores[mask] = np.maximum(scores[mask], np.nextafter(0.5, 1))
     scores[~mask] = np.minimum(scores[~mask], 0.5)
@@ -85,9 +88,12 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     per_class : bool, default=False
         Whether the share is flagged within each given label, so that a class that is
         hard to learn does not lose more rows than others.
-    cv : int >= 2, default=5
-        Folds, for a classifier that is no network; at most as many as the smallest
-        class has rows.
+    cv : int >= 2, scikit-learn splitter, iterable of splits or None, default=5
+        For a classifier that is no network: how the rows are split into those that are
+        learnt and those that are predicted.
+        An int is a number of stratified and shuffled folds, at most as many as the
+        smallest class has rows (or groups); None takes 5. Any other splitter must
+        predict every row; of repeated ones the mean counts.
     n_jobs : int or None, default=None
         Folds at a time, for a classifier that is no network.
     module : torch module class, default=None
@@ -188,7 +194,7 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "noise_rate": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "per_class": ["boolean"],
-        "cv": [Interval(Integral, 2, None, closed="left")],
+        "cv": ["cv_object"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
@@ -226,7 +232,7 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
         self._store_net_params(net_params)
 
-    def fit(self, X, y):
+    def fit(self, X, y, *, groups=None, **fit_params):
         """Compute losses, and flag the largest.
 
         Parameters
@@ -235,6 +241,14 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             With a classifier that is no network, whatever that takes.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
+        groups : array-like of shape (n_samples,), default=None
+            What rows have in common beside their label, such as the patient: rows of
+            one group are never learnt to predict others of it. Only for a classifier
+            that is no network. With an int as ``cv``,
+            a class whose rows all belong to one group is not judged.
+        **fit_params : dict
+            With metadata routing enabled, what else goes to the splitter or to the
+            ``fit`` of the estimator.
 
         Returns
         -------
@@ -249,10 +263,11 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             occur more than once.
         """
         check_parameters(self)
+        routed = self._routed(groups, fit_params)
         seed = int(random_generator(self.random_state).integers(2**31))
         is_unknown = self.noise_rate == "auto"
         with self._progress(3 if is_unknown and self._is_net() else 1) as bar:
-            X, codes, proba = self._read_losses(X, y, seed, bar)
+            X, codes, proba = self._read_losses(X, y, seed, bar, routed)
             rate = self.noise_rate
             if is_unknown:
                 is_net = self._is_net()

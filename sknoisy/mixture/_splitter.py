@@ -276,7 +276,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         is_noisy : ndarray of shape (n_samples,), dtype int64
         """
-        return (self.transform(X)[:, 0] > 0.5).astype(np.int64)
+        return (self._p_noisy(X)[:, 0] > 0.5).astype(np.int64)
 
     def transform(self, X):
         """Return the posterior probability of a wrong label.
@@ -289,9 +289,13 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         -------
         p_noisy : ndarray of shape (n_samples, 1), dtype float64
         """
+        return self._p_noisy(X)
+
+    def _p_noisy(self, X):
+        """Return what `transform` does, as an array whatever the output is set to."""
         check_is_fitted(self)
         if is_dask(X):
-            return map_blocks(self.transform, X, 1)
+            return map_blocks(self._p_noisy, X, 1)
         losses = self._check_losses(X, reset=False)
         p_noisy = np.empty((len(losses), 1))
         for part in chunks(len(losses)):

@@ -213,7 +213,10 @@ class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
 
 
 def _default_estimator():
-    linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    linear = make_pipeline(
+        StandardScaler().set_output(transform="default"),
+        LogisticRegression(max_iter=1000),
+    )
     return VotingClassifier(
         [("linear", linear), ("forest", RandomForestClassifier())], voting="soft"
     )

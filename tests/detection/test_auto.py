@@ -350,7 +350,7 @@ class TestFailures:
 
     def test_a_class_of_one_row(self):
         X, y = np.random.default_rng(0).normal(size=(5, 2)), np.array([0, 0, 1, 1, 2])
-        with pytest.raises(ValueError, match="class 2 has 1 row"):
+        with pytest.raises(ValueError, match="4 rows leave none to plant"):
             AutoNoiseDetector(QUICK).fit(X, y)
 
     @pytest.mark.parametrize("detectors", [[], [REGRESSION], [("a", REGRESSION, 1)]])
