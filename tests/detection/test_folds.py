@@ -28,7 +28,10 @@ from sknoisy import (
 )
 
 DETECTORS = [ConfidentLearningDetector, LossMixtureDetector, SmallLossDetector]
-pytestmark = pytest.mark.filterwarnings("ignore:the mixture finds no second")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the mixture finds no second"),
+    pytest.mark.filterwarnings("ignore:the losses cannot be split"),
+]
 
 
 def proba_of(detector, y):
@@ -84,9 +87,7 @@ class TestGroups:
         X, y, groups = patients
         splits = list(KFold(3).split(X))
         detector = make(LogisticRegression(), cv=splits)
-        with pytest.raises(
-            ValueError, match=r"fits rows of a group and predicts others"
-        ):
+        with pytest.raises(ValueError, match="rows of a group and predicts other"):
             detector.fit(X, y, groups=groups)
 
     def test_groups_of_other_length(self, make, patients):
@@ -140,10 +141,7 @@ class TestSplitters:
             StratifiedKFold(3),
             PredefinedSplit(np.arange(120) % 3),
             list(KFold(3).split(np.zeros(120))),
-            [
-                (np.arange(120) % 2 == fold, np.arange(120) % 2 != fold)
-                for fold in (0, 1)
-            ],
+            [(np.arange(120) % 2 == k, np.arange(120) % 2 != k) for k in (0, 1)],
         ],
         ids=str,
     )
@@ -179,7 +177,7 @@ class TestSplitters:
             (TimeSeriesSplit(3), "never predicts 30 of 120 rows, the first .* row 0"),
             (
                 ShuffleSplit(2, random_state=0),
-                r"never predicts .* every row must be in",
+                "never predicts .* every row must be",
             ),
             ([([0, 1, 2], range(120))], "fits row 0 and predicts it, in split 0"),
             ([(range(60), range(60, 121))], "from 60 to 120, but there are 120 rows"),
