@@ -318,7 +318,7 @@ def test_a_second_fit_forgets_the_columns_of_the_first(blobs):
 class TestRefusals:
     def test_an_instance_is_asked_for(self, blobs):
         X, y, _ = blobs
-        with pytest.raises(TypeError, match="Expected an estimator instance"):
+        with pytest.raises(TypeError, match="instance of scikit-learn"):
             ConfidentLearningDetector(LogisticRegression).fit(X, y)
 
     @pytest.mark.parametrize(

@@ -305,7 +305,7 @@ class TestBoth:
 class TestRefusals:
     def test_an_instance_is_asked_for(self, blobs):
         X, y, _ = blobs
-        with pytest.raises(TypeError, match="Expected an estimator instance"):
+        with pytest.raises(TypeError, match="instance of scikit-learn"):
             LossMixtureDetector(LogisticRegression).fit(X, y)
 
     @pytest.mark.parametrize(
