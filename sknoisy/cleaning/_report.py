@@ -283,7 +283,8 @@ class LabelReport:
         FileExistsError
             If there is a file and ``overwrite`` is False. It is left as it is.
         ValueError
-            If X has another number of rows, or ``max_rows`` is negative.
+            If X has another number of rows, ``max_rows`` is negative, or the path is
+            that of a device, a FIFO or a folder.
         """
         check_scalar(max_rows, "max_rows", Integral, min_val=0)
         X = self.X if X is None else X

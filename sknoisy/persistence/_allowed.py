@@ -242,6 +242,7 @@ def _by_name(known: Iterable[Any]) -> dict[str, Any]:
     return found
 
 
+@functools.lru_cache(maxsize=512)
 def _find(name: str) -> Any:
     """Return an allowed class or function, or None. Imports rooms, never the name."""
     module, _, own = name.rpartition(".")

@@ -81,7 +81,8 @@ def check_names(
         if name not in names and not is_any:
             raise ValueError(f"{kind.__name__} has no parameter {name!r:.60}")
     for name in learnt:
-        if not _can_be_learnt(kind, params, name, is_known):
+        is_free = name not in names and (not takes_any or looks_learnt(name))
+        if not is_free or not _can_be_learnt(kind, params, name, is_known):
             raise ValueError(f"{kind.__name__} cannot have learnt {name!r:.60}")
     for name in _LISTS.intersection([*params, *learnt]):
         if not _is_list_of_names({**params, **learnt}[name]):
@@ -96,8 +97,7 @@ def looks_learnt(name: str) -> bool:
 def _can_be_learnt(
     kind: type, params: dict[str, Any], name: str, is_known: bool
 ) -> bool:
-    names, takes_any = _parameters(kind)
-    if name in names or name in SHORT_LIVED:
+    if name in SHORT_LIVED:
         return False
     if name in _LISTS or name in _PRIVATE:
         return True
@@ -105,7 +105,7 @@ def _can_be_learnt(
         # Nothing that the class itself has: constraints, lists of parts.
         is_ours = kind.__module__.startswith("sknoisy.") or is_known
         return is_ours and inspect.getattr_static(kind, name, None) is None
-    if name.endswith("_") or (is_known and not takes_any):
+    if name.endswith("_") or is_known:
         return True
     # Some constructors set more than their parameters.
     return name in vars(kind(**params))

@@ -1,5 +1,6 @@
 import base64
 import io
+import os
 import re
 from html.parser import HTMLParser
 
@@ -359,6 +360,26 @@ class TestFiles:
             with pytest.raises(ValueError, match=r"max_rows|inconsistent"):
                 report_of().to_html(path, **options)
             assert not path.exists()
+
+    def test_a_failed_write_leaves_the_page_that_was_there(self, tmp_path, monkeypatch):
+        path = tmp_path / "report.html"
+        path.write_text("mine")
+        path.chmod(0o600)
+
+        def fail(*args, **kwargs):
+            raise OSError("no space left")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", fail)
+            with pytest.raises(OSError, match="no space left"):
+                report_of().to_html(path, overwrite=True)
+        assert path.read_text() == "mine" and os.listdir(tmp_path) == [path.name]
+        report_of().to_html(path, overwrite=True)
+        assert path.stat().st_mode & 0o777 == 0o600
+        with pytest.raises(
+            ValueError, match="path '/dev/null' is a device; give a file"
+        ):
+            report_of().to_html("/dev/null", overwrite=True)
 
     def test_a_folder_that_is_not_there(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="No such file"):
