@@ -6,6 +6,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
+from sklearn.utils.metadata_routing import (
+    UNUSED,
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     check_consistent_length,
@@ -24,6 +30,9 @@ from sknoisy._validation import (
     check_parameters,
     encode_labels,
     label_accuracy,
+    params_of_rows,
+    refuse_params_unless_routed,
+    routes_metadata,
 )
 from sknoisy.base import (
     NoiseScoresMixin,
@@ -32,6 +41,7 @@ from sknoisy.base import (
     tags_of_part,
     unjudged_rows,
 )
+from sknoisy.detection._folds import group_params
 
 __all__ = ["CleanedClassifier"]
 
@@ -140,6 +150,9 @@ class CleanedClassifier(
     0.95
     """
 
+    # The detector and the classifier ask for them.
+    __metadata_request__fit = {"groups": UNUSED}
+
     # That of the detector, whatever that is.
     _mask_is_threshold = False
 
@@ -158,7 +171,7 @@ class CleanedClassifier(
         self.memory = memory
         self.verbose = verbose
 
-    def fit(self, X, y):
+    def fit(self, X, y, *, groups=None, **fit_params):
         """Fit the detector on the given labels, then the classifier on cleaned ones.
 
         Parameters
@@ -167,6 +180,12 @@ class CleanedClassifier(
             Whatever both the detector and the classifier take.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
+        groups : array-like of shape (n_samples,), default=None
+            What rows have in common beside their label, such as the patient: the
+            detector gets them if its classifier predicts left-out rows.
+        **fit_params : dict
+            With metadata routing enabled, what else goes to the detector or to the
+            classifier; for the latter, the entries of rows that are dropped are, too.
 
         Returns
         -------
@@ -193,12 +212,13 @@ class CleanedClassifier(
         self.classes_, codes = encode_labels(y)
         check_consistent_length(X, codes)
         check_classes(self, self.classes_, codes)
+        for_detector, for_classifier = self._routed(groups, fit_params)
         total, name = _DETECT + _FIT, type(self).__name__
         with progress(total, name, self.verbose, unit=None) as bar:
             bar.begin(_DETECT, now=f"detecting by {type(self.detector).__name__}")
-            self._detect(X, self.classes_[codes])
+            self._detect(X, self.classes_[codes], for_detector)
             bar.advance(_DETECT, now=f"fitting {type(self.classifier).__name__}")
-            self._fit_classifier(X, codes, weight_name)
+            self._fit_classifier(X, codes, weight_name, for_classifier)
             bar.advance(_FIT)
         return self
 
@@ -298,6 +318,18 @@ class CleanedClassifier(
         check_is_fitted(self, "noise_scores_")
         return scores_are_probabilities(self.detector_)
 
+    def get_metadata_routing(self):
+        """Return what ``fit`` passes on to the detector and to the classifier.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self)
+        router.add(detector=self.detector, method_mapping=mapping)
+        return router.add(classifier=self.classifier, method_mapping=mapping)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         detector = tags_of_part(self.detector)
@@ -326,9 +358,18 @@ class CleanedClassifier(
             )
         return name
 
-    def _detect(self, X, y):
+    def _routed(self, groups, fit_params):
+        """Return what ``fit`` of the detector and of the classifier is given."""
+        if routes_metadata():
+            given = {} if groups is None else {"groups": groups}
+            routed = process_routing(self, "fit", **given, **fit_params)
+            return routed.detector.fit, routed.classifier.fit
+        refuse_params_unless_routed(fit_params, self, "fit")
+        return group_params(self.detector, groups), {}
+
+    def _detect(self, X, y, fit_params):
         fit_detector = check_memory(self.memory).cache(_fit_detector)
-        self.detector_ = fit_detector(clone(self.detector), X, y)
+        self.detector_ = fit_detector(clone(self.detector), X, y, fit_params)
         judge = judge_of(self.detector_, len(y))
         self.noise_scores_ = np.array(judge.noise_scores_, dtype=np.float64)
         self.noise_mask_ = np.array(judge.noise_mask_, dtype=bool)
@@ -336,16 +377,22 @@ class CleanedClassifier(
         self.suggested_labels_ = np.array(judge.suggested_labels_)
         self._unjudged = unjudged_rows(judge)
 
-    def _fit_classifier(self, X, codes, weight_name):
+    def _fit_classifier(self, X, codes, weight_name, fit_params):
         if self.action == "relabel":
             _, codes = encode_labels(self.suggested_labels_, self.classes_)
         if self.action == "drop":
             kept = np.flatnonzero(~self.noise_mask_)
+            fit_params = params_of_rows(fit_params, X, kept)
             X, codes = _safe_indexing(_indexable(X), kept), codes[kept]
-        left, fit_params = codes, {}
+        left = codes
         if self.action == "reweight":
+            if weight_name in fit_params:
+                raise ValueError(
+                    f"action='reweight' sets the classifier's {weight_name}; leave "
+                    f"{weight_name} out, or use another action."
+                )
             weights = 1 - self.noise_scores_
-            left, fit_params = codes[weights > 0], {weight_name: weights}
+            left, fit_params = codes[weights > 0], {**fit_params, weight_name: weights}
         self._refuse_lost_classes(left)
         self.classifier_ = clone(self.classifier)
         self.classifier_.fit(X, self.classes_[codes], **fit_params)
@@ -361,9 +408,9 @@ class CleanedClassifier(
             )
 
 
-def _fit_detector(detector, X, y):
+def _fit_detector(detector, X, y, fit_params):
     """Fit the detector: what a joblib memory remembers."""
-    return detector.fit(X, y)
+    return detector.fit(X, y, **fit_params)
 
 
 def _indexable(X):

@@ -4,6 +4,11 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sknoisy._validation import (
@@ -12,6 +17,7 @@ from sknoisy._validation import (
     RealNotInt,
     check_parameters,
     encode_labels,
+    routes_metadata,
 )
 from sknoisy.base import (
     NoiseDetectorMixin,
@@ -20,6 +26,7 @@ from sknoisy.base import (
     tags_of_part,
     unjudged_rows,
 )
+from sknoisy.detection._folds import group_params
 
 __all__ = ["NoisyLabelFilter"]
 
@@ -124,7 +131,8 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
         **fit_params : dict
-            Passed to the detector's ``fit``.
+            Passed to the detector's ``fit``. ``groups`` also reach the detector at the
+            end of a pipeline.
 
         Returns
         -------
@@ -147,7 +155,12 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         classes, codes = encode_labels(y)
         self._check_rule(len(codes))
         vars(self).pop("n_features_in_", None)
-        self.detector_ = clone(self.detector).fit(X, y, **fit_params)
+        if routes_metadata():
+            params = process_routing(self, "fit", **fit_params).detector.fit
+        else:
+            groups = fit_params.pop("groups", None)
+            params = {**fit_params, **group_params(self.detector, groups)}
+        self.detector_ = clone(self.detector).fit(X, y, **params)
         if X is not None:
             validate_data(self, X, skip_check_array=True)
         self.classes_ = classes
@@ -167,6 +180,17 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         """Whether the detector's scores are probabilities of a wrong label, bool."""
         check_is_fitted(self, "noise_scores_")
         return scores_are_probabilities(self.detector_)
+
+    def get_metadata_routing(self):
+        """Return what ``fit`` passes on to the detector.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self)
+        return router.add(detector=self.detector, method_mapping=mapping)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

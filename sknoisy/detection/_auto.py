@@ -7,8 +7,8 @@ from textwrap import shorten
 import numpy as np
 from scipy.sparse import issparse
 from scipy.special import expit
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import _safe_indexing, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sknoisy._progress import progress
 from sknoisy._validation import (
@@ -162,6 +162,9 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     ['regression', 'nearest', 'votes']
     """
 
+    # Whoever passes groups on may pass them to it.
+    __metadata_request__fit = {"groups": True}
+
     _parameter_constraints = {
         "detectors": [list, tuple, None],
         "strategy": [StrOptions({"combine", "select"})],
@@ -226,7 +229,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         """
         return self._set_params("detectors", **params)
 
-    def fit(self, X, y):
+    def fit(self, X, y, *, groups=None):
         """Let the candidates compete, and judge every given label.
 
         Parameters
@@ -235,6 +238,10 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             With ``detectors``, what these take; who does not take it takes no part.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
+        groups : array-like of shape (n_samples,), default=None
+            What rows have in common beside their label, such as the patient.
+            Candidates whose classifier predicts left-out rows get them, and then never
+            learn rows of a group to predict others of it; others do without.
 
         Returns
         -------
@@ -253,6 +260,9 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         check_parameters(self)
         self._check_detectors()
         X, codes = self._check_data(X, y)
+        if groups is not None:
+            groups = column_or_1d(groups)
+            check_consistent_length(codes, groups)
         candidates = self.detectors or default_detectors(X)
         rng = random_generator(self.random_state)
         rows = self._competing_rows(codes, rng)
@@ -263,12 +273,15 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             competition = Competition(candidates, self.classes_, self.n_jobs, bar)
             seed = int(rng.integers(2**31))
             subset = X if all_compete else _safe_indexing(X, rows)
-            competition.judge(subset, codes[rows], seed)
-            competition.play(subset, codes[rows], self.corruption_rate, n_rounds, rng)
+            of_rows = None if groups is None else _safe_indexing(groups, rows)
+            competition.judge(subset, codes[rows], seed, groups=of_rows)
+            competition.play(
+                subset, codes[rows], self.corruption_rate, n_rounds, rng, of_rows
+            )
             self._tabulate(competition)
             if not all_compete:
                 bar.total -= np.count_nonzero(self.candidates_["weight"] == 0)
-                self._judge_all(competition, X, codes, seed)
+                self._judge_all(competition, X, codes, seed, groups)
         self._warn_of_failures()
         self._conclude(competition.given, codes)
         return self
@@ -359,10 +372,11 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         best = int(np.nanargmax(self.candidates_["auroc"]))
         self.best_name_ = competition.names[best]
 
-    def _judge_all(self, competition, X, codes, seed):
+    def _judge_all(self, competition, X, codes, seed, groups):
         """Let the candidates that count judge all rows."""
         weights = self.candidates_["weight"]
-        competition.judge(X, codes, seed, among=np.flatnonzero(weights).tolist())
+        among = np.flatnonzero(weights).tolist()
+        competition.judge(X, codes, seed, among, groups)
         failed = [verdict is None for verdict in competition.given]
         weights[failed] = 0
         weights /= weights.sum()

@@ -13,6 +13,7 @@ from sknoisy._validation import encode_labels, set_random_states
 from sknoisy.base import TrainingInterrupted, judge_of
 from sknoisy.detection._combination import combination_weights, normal_scores
 from sknoisy.detection._corruption import planted_labels
+from sknoisy.detection._folds import group_params
 
 __all__ = ["Competition", "Verdict"]
 
@@ -94,7 +95,7 @@ class Competition:
                 aurocs[i, column] = roc_auc_score(planted, scores[i])
         return aurocs
 
-    def judge(self, X, codes, seed, among=None):
+    def judge(self, X, codes, seed, among=None, groups=None):
         """Let candidates judge the given labels.
 
         Parameters
@@ -104,6 +105,8 @@ class Competition:
         seed : int
         among : list of int, default=None
             Positions of the candidates; None takes all. The others lose their verdict.
+        groups : array-like of shape (n_samples,), default=None
+            For candidates that predict left-out rows.
 
         Raises
         ------
@@ -114,13 +117,13 @@ class Competition:
         """
         among = self.active if among is None else among
         try:
-            verdicts = self._fit(among, X, codes, seed)
+            verdicts = self._fit(among, X, codes, seed, groups)
         except (KeyboardInterrupt, TrainingInterrupted) as error:
             message = "fit was interrupted before all candidates had judged the labels."
             raise TrainingInterrupted(message) from error
         self.given = [verdicts.get(i) for i in range(len(self.names))]
 
-    def play(self, X, codes, corruption_rate, n_rounds, rng):
+    def play(self, X, codes, corruption_rate, n_rounds, rng, groups=None):
         """Plant labels, again and again, and let all candidates judge those.
 
         Parameters
@@ -130,6 +133,8 @@ class Competition:
         corruption_rate : float
         n_rounds : int
         rng : numpy.random.Generator
+        groups : array-like of shape (n_samples,), default=None
+            As for `judge`.
 
         Raises
         ------
@@ -149,7 +154,7 @@ class Competition:
                         "label at; at least one class needs three rows."
                     )
                 seed = int(rng.integers(2**31))
-                verdicts = self._fit(self.active, X, labels, seed)
+                verdicts = self._fit(self.active, X, labels, seed, groups)
                 scores = {i: verdict.scores for i, verdict in verdicts.items()}
                 self._rounds.append((planted, scores))
         except (KeyboardInterrupt, TrainingInterrupted) as error:
@@ -197,13 +202,15 @@ class Competition:
             np.add.at(flips, (verdict.suggested, codes), 1 / len(verdicts))
         return flips
 
-    def _fit(self, among, X, codes, seed):
+    def _fit(self, among, X, codes, seed, groups):
         """Return the verdicts of those candidates that do not fail."""
         given = self._classes[codes]
         # Workers would get large arrays that cannot be written to, which torch minds.
         run = Parallel(self._n_jobs, return_as="generator", max_nbytes=None)
         results = run(
-            delayed(_fit_candidate)(self._detectors[i], X, given, self._classes, seed)
+            delayed(_fit_candidate)(
+                self._detectors[i], X, given, self._classes, seed, groups
+            )
             for i in among
         )
         verdicts = {}
@@ -220,7 +227,7 @@ class Competition:
         return verdicts
 
 
-def _fit_candidate(detector, X, y, classes, seed):
+def _fit_candidate(detector, X, y, classes, seed, groups):
     """Return a candidate's verdict, or the error that it ends with."""
     detector = clone(detector)
     set_random_states(detector, seed)
@@ -229,7 +236,7 @@ def _fit_candidate(detector, X, y, classes, seed):
         with warnings.catch_warnings():
             # It only concerns those who fit the candidate alone.
             warnings.filterwarnings("ignore", message="the mixture finds no second")
-            detector.fit(X, y)
+            detector.fit(X, y, **group_params(detector, groups))
         judge = judge_of(detector, len(y))
     except TrainingInterrupted:
         raise

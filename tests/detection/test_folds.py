@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import sklearn
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -21,9 +22,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknoisy import (
+    AutoNoiseDetector,
+    CleanedClassifier,
     ConfidentLearningDetector,
+    FINEDetector,
     LossMixtureDetector,
     NetClassifier,
+    NoisyLabelFilter,
     SmallLossDetector,
 )
 
@@ -54,6 +59,10 @@ def patients():
     return X, label[groups], groups
 
 
+def by_lines(detector):
+    return CleanedClassifier(detector, LogisticRegression(), action="relabel")
+
+
 class Seen(ClassifierMixin, BaseEstimator):
     """Remembers on which rows each fit was, by the first column of X."""
 
@@ -63,6 +72,9 @@ class Seen(ClassifierMixin, BaseEstimator):
         self.classes_ = np.unique(y)
         Seen.fits.append((set(X[:, 0].astype(int)), sample_weight))
         return self
+
+    def predict(self, X):
+        return np.repeat(self.classes_[:1], len(X))
 
     def predict_proba(self, X):
         Seen.fits[-1] += (set(X[:, 0].astype(int)),)
@@ -198,6 +210,87 @@ class TestSplitters:
         message = r"class 0 in split 0 without any to learn it from"
         with pytest.raises(ValueError, match=message):
             make(LogisticRegression(), cv=KFold(2)).fit(X[order], y[order])
+
+
+MEMORY = ConfidentLearningDetector(KNeighborsClassifier(1), random_state=0)
+PIPELINE = make_pipeline(StandardScaler(), MEMORY)
+
+
+@pytest.mark.parametrize("is_routed", [False, True])
+class TestHolders:
+    @pytest.fixture(autouse=True)
+    def routing(self, is_routed):
+        with sklearn.config_context(enable_metadata_routing=is_routed):
+            yield
+
+    @pytest.mark.parametrize("detector", [MEMORY, PIPELINE])
+    @pytest.mark.parametrize("hold", [NoisyLabelFilter, by_lines])
+    def test_groups_reach_the_detector(self, patients, is_routed, hold, detector):
+        X, y, groups = patients
+        plain = clone(MEMORY).fit(StandardScaler().fit_transform(X), y, groups=groups)
+        leaking = hold(detector).fit(X, y)
+        holder = hold(detector).fit(X, y, groups=groups)
+        expected = roc_auc_score(plain.noise_mask_, holder.noise_scores_)
+        assert expected == 1 or detector is MEMORY
+        assert (holder.noise_scores_ != leaking.noise_scores_).any()
+        assert leaking.noise_scores_.mean() < 0.1 < 0.3 < holder.noise_scores_.mean()
+
+    @pytest.mark.parametrize(
+        "detector", [LossMixtureDetector(max_epochs=2), FINEDetector()]
+    )
+    def test_detectors_without_folds_do_without(self, patients, is_routed, detector):
+        X, y, groups = patients
+        if is_routed:
+            with pytest.raises(TypeError, match="groups"):
+                NoisyLabelFilter(detector).fit(X, y, groups=groups)
+        else:
+            NoisyLabelFilter(detector).fit(X, y, groups=groups)
+
+    def test_candidates_get_them(self, patients, is_routed):
+        X, y, groups = patients
+        candidates = [("memory", MEMORY), ("pipe", PIPELINE), ("fine", FINEDetector())]
+        auto = AutoNoiseDetector(candidates, n_rounds=1, random_state=0)
+        auto.fit(X, y, groups=groups)
+        assert not any(auto.candidates_["error"])
+        of_memory = auto.candidates_["auroc"][0]
+        leaking = clone(auto).fit(X, y).candidates_["auroc"][0]
+        assert of_memory < 0.75 < 0.9 < leaking
+        pipe = make_pipeline(StandardScaler(), clone(auto))
+        name = "groups" if is_routed else "autonoisedetector__groups"
+        pipe.fit(X, y, **{name: groups})
+        assert pipe[-1].candidates_["auroc"][0] == pytest.approx(of_memory, abs=0.1)
+
+    def test_a_candidate_that_cannot_keep_groups_together_takes_no_part(
+        self, patients, is_routed
+    ):
+        X, y, groups = patients
+        split = clone(MEMORY).set_params(cv=list(KFold(3).split(X)))
+        candidates = [("memory", MEMORY), ("split", split)]
+        auto = AutoNoiseDetector(candidates, n_rounds=1, random_state=0)
+        with pytest.warns(UserWarning, match=r"split \("):
+            auto.fit(X, y, groups=groups)
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            auto.fit(X, y, groups=groups[:-1])
+
+
+def test_metadata_of_the_classifier_loses_what_is_dropped(patients):
+    X, y, _ = patients
+    X = np.column_stack([np.arange(120), X])
+    weights = np.arange(120) / 120
+    detector = ConfidentLearningDetector(KNeighborsClassifier(3), random_state=0)
+    holder = CleanedClassifier(detector, Seen())
+    with pytest.raises(ValueError, match="enable_metadata_routing=True"):
+        holder.fit(X, y, sample_weight=weights)
+    with sklearn.config_context(enable_metadata_routing=True):
+        estimator = Seen().set_fit_request(sample_weight=True)
+        holder = CleanedClassifier(detector, estimator)
+        holder.fit(X, y, sample_weight=weights)
+        rows, given = Seen.fits[-1][:2]
+        assert len(rows) < 120
+        assert set((given * 120).round().astype(int)) == rows
+        holder.set_params(action="reweight")
+        with pytest.raises(ValueError, match="'reweight' sets the classifier's sample"):
+            holder.fit(X, y, sample_weight=weights)
 
 
 @pytest.mark.parametrize("make", DETECTORS[1:])
