@@ -1,5 +1,8 @@
 """Whether scores are called probabilities, in everything that judges labels."""
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, clone
@@ -14,6 +17,7 @@ from sknoisy import (
     DynaCorDetector,
     NoisyLabelFilter,
     label_report,
+    load,
 )
 from sknoisy.base import NoiseDetectorMixin, NoiseScoresMixin, scores_are_probabilities
 
@@ -101,6 +105,20 @@ def test_the_last_fit_decides():
     judge.fit(*rows_and_labels())
     assert judge.scores_are_probabilities_ is True
     assert not hasattr(judge, "encoder_")
+
+
+SAVED = Path(__file__).parent / "persistence" / "saved_0_1_0"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("dynacor", True), ("dynacor_paper", False), ("auto", False), ("filter", False)],
+)
+def test_files_of_0_1_0_get_what_is_right(name, expected):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*saved (with|under)")
+        judge = load(SAVED / f"{name}.sknoisy")
+    assert judge.scores_are_probabilities_ is expected
 
 
 def test_an_estimator_that_does_not_say_has_an_order():

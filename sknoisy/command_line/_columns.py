@@ -108,7 +108,8 @@ def to_numbers(
         if name not in text:
             notes.append(_note(frame[name], kind, notation))
     if len(dropped) == frame.shape[1]:
-        why = "; ".join(["", *filter(None, notes)])
+        reasons = [f"{name!r} {reason}" for name, reason in dropped.items()][:3]
+        why = "; ".join(["", *reasons, *filter(None, notes)])
         raise CommandError(f"no column is left to judge the labels by{why}")
     parts = [_scaled_and_encoded(columns, kinds)]
     parts += [_text_features(columns[name], random_state) for name in kinds["text"]]

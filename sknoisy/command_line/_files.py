@@ -31,6 +31,10 @@ _MISSING = [
 ]
 
 
+# Names of columns that are compared with a misspelt one.
+_N_COMPARED = 10_000
+
+
 def check_outputs(
     source: Path, outputs: Mapping[str, tuple[Path, Iterable[str]]], force: bool
 ) -> None:
@@ -121,8 +125,10 @@ def read_table(source: Source, label: str, *, as_strings: bool = False) -> Any:
     if source.is_parquet:
         frame = _read_parquet(source)
     else:
-        header = _read_csv(source, header=None, nrows=1)
-        _check_label(source, header.iloc[0].astype(str).tolist(), label)
+        header = _read_csv(
+            source, header=None, nrows=1, dtype=str, keep_default_na=False
+        )
+        _check_label(source, header.iloc[0].tolist(), label)
         names = _read_csv(source, nrows=0).columns
         frame = _read_csv(
             source,
@@ -130,6 +136,11 @@ def read_table(source: Source, label: str, *, as_strings: bool = False) -> Any:
             keep_default_na=False,
             na_values={name: _MISSING for name in names if name != label},
             low_memory=False,
+        )
+    if frame.columns.nlevels > 1:
+        raise CommandError(
+            f"{source} has names of columns in {frame.columns.nlevels} levels; give "
+            "each column one name"
         )
     frame.columns = frame.columns.astype(str)
     _check_label(source, frame.columns.tolist(), label)
@@ -246,7 +257,8 @@ def _check_label(source: Source, names: list[str], label: str) -> None:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    by_lower = {other.lower(): other for other in reversed(known)}
+    # To compare with very many would take minutes.
+    by_lower = {other.lower(): other for other in reversed(known[:_N_COMPARED])}
     close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
     if close:
         hint = "did you mean " + " or ".join(_cut(by_lower[c]) for c in close) + "?"

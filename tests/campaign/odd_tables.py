@@ -193,6 +193,11 @@ CASES = [
     Case("missing labels", put(PLAIN.replace("bee", "")), ".csv", CLEAR, "missing la"),
     Case("one label", put(PLAIN.replace("bee", "ant")), ".csv", CLEAR, "one label"),
     Case("a name twice", put(text_of(name="kind")), ".csv", CLEAR, "2 columns named"),
+    Case(
+        "no name of a column", put(text_of(name="")), words="columns: 1", only="audit"
+    ),
+    Case("a column called NA", put(text_of(name="NA")), words="col", only="audit"),
+    Case("no name of the labels", put(PLAIN.replace("kind", "")), ".csv", CLEAR),
     Case("long lines", put(PLAIN.replace(",bee", ",bee,")), ".csv", CLEAR),
     Case("short lines", put(PLAIN.replace(",bee", "")), ".csv", CLEAR),
     Case("open quote", put('size,kind\n"1,ant\n2,bee\n'), ".csv", CLEAR),
@@ -308,6 +313,17 @@ CASES = [
         only="audit",
     ),
     Case("bytes", parquet(lambda: frame_of(b=[b"\xff", b"a"] * 30)), ".parquet"),
+    Case(
+        "names in levels",
+        parquet(
+            lambda: frame_of().set_axis(
+                pd.MultiIndex.from_tuples([("a", "size"), ("b", "kind")]), axis=1
+            )
+        ),
+        ".parquet",
+        CLEAR,
+        "in 2 levels",
+    ),
     Case("notes that are no JSON", bad_notes(b"{"), ".parquet", CLEAR),
     Case("notes of a number", bad_notes(b"7"), ".parquet", CLEAR),
     Case("notes without columns", bad_notes(b"{}"), ".parquet", CLEAR),

@@ -44,6 +44,8 @@ SLICE = (
     "notes that are no JSON",
     "notes without columns",
     "empty Parquet",
+    "no name of the labels",
+    "names in levels",
 )
 
 
@@ -191,6 +193,13 @@ def test_a_column_that_an_option_would_read_is_named(capsys, tmp_path, cells, no
 def test_other_columns_are_not_named(capsys, tmp_path):
     words = [["red", "green", "blue 3"][n % 3] for n in NUMBERS]
     assert "note: " not in succeeds(capsys, written(tmp_path, words))
+
+
+def test_a_table_without_a_useful_column_says_why(capsys, tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("a,b,kind\n" + "1,1,ant\n1,2,bee\n1,3,ant\n1,4,bee\n")
+    line = fails(capsys, ["audit", path, "--label", "kind", *FAST])
+    assert "by; 'a' has one value only; 'b' numbers the rows\n" in line
 
 
 def test_labels_that_differ_by_blanks_or_capitals_are_pointed_out(capsys, tmp_path):
