@@ -2,10 +2,10 @@
 
     python tests/campaign/odd_tables.py
 
-A case ends in a result (status 0, nothing on stderr but warnings), in a clear error
-(status 2, or 130 for an interruption, with one sentence on stderr), in an unclear error
-(anything else), or it is silently wrong (a result where there can be none, or another
-one than expected). The last two make the script end with status 1.
+A case ends in a valid fit (status 0, and what is expected is printed), in a clear error
+(status 2 with one sentence on stderr), in an unclear error (anything else), it is
+silently wrong (a result where there can be none, or another one than expected), or the
+table itself was changed. The last three make the script end with status 1.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ import pandas as pd
 from sknoisy.command_line import main
 
 N_ROWS = 60
-RESULT, CLEAR, UNCLEAR, WRONG = (
-    "result",
+RESULT, CLEAR, UNCLEAR, WRONG, CHANGED = (
+    "valid fit",
     "clear error",
     "unclear error",
     "silently wrong",
+    "changed data or state",
 )
 
 
@@ -387,6 +388,13 @@ def outcome(case, command, arguments):
     return (CLEAR if is_clear else UNCLEAR), said
 
 
+def content_of(path):
+    """Return the bytes of a regular file, else None."""
+    path = Path(path)
+    is_plain = path.is_file() and not path.is_symlink()
+    return path.read_bytes() if is_plain else None
+
+
 def run(cases):
     """Yield the name of each case and command, what came of it, and what it said."""
     for case in cases:
@@ -396,7 +404,10 @@ def run(cases):
                 argv = commands(case, Path(name)).get(command)
                 if argv is None:
                     continue
+                before = content_of(argv[0])
                 found, said = outcome(case, command, argv)
+                if content_of(argv[0]) != before:
+                    found = CHANGED
             if found == RESULT and case.expected == CLEAR:
                 found = WRONG
             if found == CLEAR and case.expected == RESULT:
@@ -410,9 +421,9 @@ def list_outcomes(cases=CASES):
     for name, command, found, said in run(cases):
         counts[found] += 1
         line = said.splitlines()[0] if said else ""
-        print(f"{name:30s} {command:7s} {found:15s} {line[:110]}", flush=True)
+        print(f"{name:30s} {command:7s} {found:21s} {line[:110]}", flush=True)
     print(dict(counts))
-    return counts[UNCLEAR] + counts[WRONG]
+    return counts[UNCLEAR] + counts[WRONG] + counts[CHANGED]
 
 
 if __name__ == "__main__":
