@@ -1,10 +1,11 @@
 """SimiFeat: the labels of a row's neighbours vote on its own."""
 
+from functools import cached_property
 from numbers import Integral
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
-from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from sknoisy._progress import progress
@@ -18,11 +19,17 @@ from sknoisy._validation import (
     random_generator,
 )
 from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
+from sknoisy.detection._confident_joint import blocks, transition_from_joint
 from sknoisy.detection._consensus import consensus_counts, estimate_by_consensus
 from sknoisy.detection._features import FeaturesMixin
 
 __all__ = ["NeighborVoteDetector", "neighbor_votes"]
 
+# The consensus of neighbours takes memory of the third power of the classes, and more
+# time than that. Beyond so many classes, votes are counted.
+_MOST_CLASSES = 100
+# Distances that are held at a time.
+_BLOCK_SIZE = 2**22
 # In each round a tenth of the rows sits out: spare neighbours take their places.
 _SUBSAMPLE = 0.9
 _SPARE = 8
@@ -52,12 +59,58 @@ def neighbor_votes(codes, distances, neighbors, n_classes):
     votes : ndarray of shape (n_samples, n_classes), dtype float64
         Σ (1 − distance) over those with the label, scaled to length 1.
     """
-    n_samples = len(neighbors)
-    cells = np.arange(n_samples)[:, None] * n_classes + codes[neighbors]
-    votes = np.bincount(
-        cells.ravel(), (1 - distances).ravel(), minlength=n_samples * n_classes
-    )
+    return _votes(codes[neighbors], 1 - distances, n_classes)
+
+
+def _votes(labels, weights, n_classes):
+    """Return the votes of labels with weights, both of shape (n_samples, k)."""
+    n_samples = len(labels)
+    cells = np.arange(n_samples)[:, None] * n_classes + labels
+    votes = np.bincount(cells.ravel(), weights.ravel(), minlength=n_samples * n_classes)
     return normalize(votes.reshape(n_samples, n_classes))
+
+
+def nearest_rows(features, n_neighbors, n_jobs=None):
+    """Return the nearest rows by the cosine, the row itself among them.
+
+    What `sklearn.neighbors.NearestNeighbors` finds by brute force, in blocks of rows
+    that take 64 MB; its own blocks take up to 2 GB.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_samples, n_features), dtype float64
+    n_neighbors : int
+        At most n_samples.
+    n_jobs : int or None, default=None
+        Blocks at a time.
+
+    Returns
+    -------
+    distances : ndarray of shape (n_samples, n_neighbors), dtype float64
+        Rising.
+    neighbors : ndarray of shape (n_samples, n_neighbors), dtype int64
+        Row numbers.
+    """
+    rows = normalize(features)
+    step = max(1, _BLOCK_SIZE // len(rows))
+    parts = [slice(i, i + step) for i in range(0, len(rows), step)]
+    found = Parallel(n_jobs, prefer="threads")(
+        delayed(_nearest_of_block)(rows, part, n_neighbors) for part in parts
+    )
+    return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
+
+
+def _nearest_of_block(rows, part, n_neighbors):
+    distances = rows[part] @ rows.T
+    distances *= -1
+    distances += 1
+    np.clip(distances, 0, 2, out=distances)
+    own = np.arange(len(distances))
+    distances[own, part.start + own] = 0
+    near = np.argpartition(distances, n_neighbors - 1, axis=1)[:, :n_neighbors]
+    distances = np.take_along_axis(distances, near, 1)
+    order = np.argsort(distances, axis=1)
+    return np.take_along_axis(distances, order, 1), np.take_along_axis(near, order, 1)
 
 
 class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
@@ -83,7 +136,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         In each round a tenth of the rows sits out; a label is flagged that is flagged
         in more than half of its rounds.
     n_jobs : int or None, default=None
-        For the search of neighbours.
+        Blocks of rows whose neighbours are searched at a time, each in a thread.
     verbose : int, default=0
         1 shows a bar; the search of neighbours is one step.
     random_state : int, RandomState instance or None, default=None
@@ -91,7 +144,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     Attributes
     ----------
     votes_ : ndarray of shape (n_samples, n_classes), dtype float64
-        Of all neighbours; each row has length 1.
+        Of all neighbours; each row has length 1. Made when it is first looked at.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         From the share of rounds in which the label was flagged, then its lack of votes.
         Larger = more suspicious.
@@ -106,7 +159,8 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     transition_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
-        P(given label | true class); rows = true class.
+        P(given label | true class); rows = true class. By the consensus of neighbours,
+        or by counted votes if there are more than 100 classes; see Notes.
     class_prior_ : ndarray of shape (n_classes,), dtype float64
         Estimated shares of the true classes.
     estimator_ : transformer
@@ -127,8 +181,13 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     images. A row's own vote counts as much as that of a neighbour which is a step
     nearer than the nearest two are apart, as in the authors' code.
 
-    The transition matrix takes time and memory of the third power of the number of
-    classes: seconds for 50, minutes for 100 or more.
+    The estimate of [2]_ takes memory of the third power of the number of classes, and
+    more time than that: seconds for 50, minutes for 100. With more than 100 classes,
+    the label with the most votes is taken for the true one, and the given labels are
+    counted against it. For labels that go wrong in all directions both agree; where
+    40 % of a class went to one other, counting said 32 %. Memory then grows with
+    ``n_samples * n_neighbors``, but for ``votes_`` and ``transition_matrix_``, which
+    are made when they are first looked at.
 
     References
     ----------
@@ -162,7 +221,9 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     }
 
     _fitted_axes = {
-        "votes_": Along(("rows", "classes")),
+        "_vote_labels": Along(("rows",), numbers_of="classes"),
+        "_vote_weights": Along(("rows",)),
+        "_counted": Along((), numbers_of="classes"),
         "transition_matrix_": Along(("classes", "classes")),
         "class_prior_": Along(("classes",)),
     }
@@ -220,18 +281,36 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
             self._vote(features, codes, rng, bar)
         return self
 
+    @cached_property
+    def votes_(self):
+        """Votes for each class, ndarray of shape (n_samples, n_classes)."""
+        labels, weights = self._vote_labels, self._vote_weights
+        # Rows that were not judged have no neighbours.
+        judged = ~np.isnan(weights[:, 0])
+        votes = np.full((len(labels), len(self.classes_)), np.nan)
+        votes[judged] = _votes(labels[judged], weights[judged], len(self.classes_))
+        return votes
+
+    @cached_property
+    def transition_matrix_(self):
+        """P(given label | true class), by counts of the labels with the most votes."""
+        n_classes = len(self.classes_)
+        given, voted = self._counted
+        cells = np.bincount(given * n_classes + voted, minlength=n_classes**2)
+        return transition_from_joint(cells.reshape(n_classes, n_classes))
+
     def _vote(self, features, codes, rng, bar):
         """Let the neighbours of each row judge its label."""
-        n_classes = len(self.classes_)
+        for name in ("votes_", "transition_matrix_", "_counted"):
+            vars(self).pop(name, None)
         bar.begin(_SEARCH, now="searching neighbours")
         distances, neighbors = self._search(features)
         k = min(self.n_neighbors, neighbors.shape[1])
-        self.votes_ = neighbor_votes(
-            codes, distances[:, :k], neighbors[:, :k], n_classes
-        )
+        self._vote_labels = codes[neighbors[:, :k]]
+        self._vote_weights = 1 - distances[:, :k]
         bar.advance(_SEARCH, now="estimating the transition matrix")
-        counts = consensus_counts(*codes[neighbors[:, :3]].T, n_classes)
-        self.transition_matrix_, self.class_prior_ = estimate_by_consensus(counts)
+        right, given = self._estimate(codes, neighbors)
+        self.noise_rate_ = float(1 - right.sum())
         bar.advance(_MATRIX, now="voting")
         wrong = np.zeros(len(codes))
         lack = np.zeros(len(codes))
@@ -239,23 +318,42 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         for _ in range(self.n_rounds):
             taken = rng.random(len(codes)) < _SUBSAMPLE
             taken = taken if self.n_rounds > 1 else np.ones_like(taken)
-            votes = self._votes_of_round(
-                codes, distances, neighbors, taken, k, n_classes
-            )
-            own = votes[np.arange(len(votes)), codes[taken]]
-            wrong[taken] += self._flag(votes, own, codes[taken], rng)
+            best, own = self._round(codes, distances, neighbors, taken, k)
+            if self.method == "vote":
+                wrong[taken] += best != codes[taken]
+            else:
+                shares = right / np.maximum(given, 1e-12)
+                wrong[taken] += _flag_by_rank(own, codes[taken], shares, rng)
             lack[taken] += 1 - own
             n_seen[taken] += 1
             bar.advance()
         self._conclude(codes, wrong, lack, n_seen)
 
+    def _estimate(self, codes, neighbors):
+        """Set what the neighbours show of the noise.
+
+        Returns the shares of the labels that are right, and of those that are given,
+        both of shape (n_classes,).
+        """
+        n_classes, n_samples = len(self.classes_), len(codes)
+        if n_classes <= _MOST_CLASSES:
+            counts = consensus_counts(*codes[neighbors[:, :3]].T, n_classes)
+            T, prior = estimate_by_consensus(counts)
+            self.transition_matrix_, self.class_prior_ = T, prior
+            return prior * np.diag(T), prior @ T
+        voted = np.empty(n_samples, dtype=np.int64)
+        for part in blocks(n_samples, n_classes):
+            labels, weights = self._vote_labels[part], self._vote_weights[part]
+            voted[part] = _votes(labels, weights, n_classes).argmax(1)
+        self._counted = np.stack([codes, voted])
+        self.class_prior_ = np.bincount(voted, minlength=n_classes) / n_samples
+        right = np.bincount(codes[voted == codes], minlength=n_classes)
+        return right / n_samples, np.bincount(codes, minlength=n_classes) / n_samples
+
     def _search(self, features):
         """Find the nearest rows by the cosine, the row itself first."""
         n_found = min(self.n_neighbors + _SPARE, len(features))
-        search = NearestNeighbors(
-            n_neighbors=n_found, metric="cosine", algorithm="brute", n_jobs=self.n_jobs
-        )
-        distances, neighbors = search.fit(features).kneighbors(features)
+        distances, neighbors = nearest_rows(features, n_found, self.n_jobs)
         own = np.arange(len(features))
         # Of equal rows another may come first, or crowd the row out.
         place = np.where(neighbors == own[:, None], 0, 1)
@@ -267,33 +365,26 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         distances[:, 0] = 2 * distances[:, 1] - distances[:, 2]
         return distances, neighbors
 
-    def _votes_of_round(self, codes, distances, neighbors, taken, k, n_classes):
-        """Return the votes for the rows that take part, by those that do."""
-        distances, neighbors = distances[taken], neighbors[taken]
-        # Those that sit out go to the end of the line.
-        absent = ~taken[neighbors]
-        order = np.argsort(absent, axis=1, kind="stable")[:, :k]
-        weight = np.take_along_axis(np.where(absent, 1.0, distances), order, 1)
-        near = np.take_along_axis(neighbors, order, 1)
-        return neighbor_votes(codes, weight, near, n_classes)
+    def _round(self, codes, distances, neighbors, taken, k):
+        """Return the label with the most votes of the rows that take part, by those.
 
-    def _flag(self, votes, own, codes, rng):
-        """Return which of the rows of a round are judged wrong."""
-        if self.method == "vote":
-            return votes.argmax(1) != codes
-        # Of rows in opposite directions the vote is negative.
-        lack = -np.log(np.maximum(own, 0) + _LOG_FLOOR)
-        flagged = np.zeros(len(codes), dtype=bool)
-        given = self.class_prior_ @ self.transition_matrix_
-        for c in np.unique(codes):
-            right = self.class_prior_[c] * self.transition_matrix_[c, c]
-            right = right / max(given[c], 1e-12) + rng.uniform(-_JITTER, _JITTER)
-            right = right if 0 < right < 1 else np.clip(right, _LEAST, _MOST)
-            of_class = codes == c
-            threshold = np.quantile(lack[of_class], right)
-            flagged[of_class] = lack[of_class] >= threshold
-        # A label that no neighbour contradicts is not among the suspicious ones.
-        return flagged & (own < 1 - 1e-9)
+        And the votes for the given label; both of shape (n_taken,).
+        """
+        n_classes = len(self.classes_)
+        rows = np.flatnonzero(taken)
+        best, own = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
+        for part in blocks(len(rows), max(n_classes, neighbors.shape[1])):
+            near = neighbors[rows[part]]
+            # Those that sit out go to the end of the line.
+            absent = ~taken[near]
+            order = np.argsort(absent, axis=1, kind="stable")[:, :k]
+            far = np.where(absent, 1.0, distances[rows[part]])
+            far = np.take_along_axis(far, order, 1)
+            near = np.take_along_axis(near, order, 1)
+            votes = neighbor_votes(codes, far, near, n_classes)
+            best[part] = votes.argmax(1)
+            own[part] = votes[np.arange(len(votes)), codes[rows[part]]]
+        return best, own
 
     def _conclude(self, codes, wrong, lack, n_seen):
         self.noise_mask_ = wrong > n_seen / 2
@@ -302,7 +393,37 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         order = (wrong + lack / n_seen) / (n_seen + 1)
         scores = np.clip(order, 0, 1) / 2 + np.where(self.noise_mask_, 0.5, 0.0)
         self.noise_scores_ = defined_scores(self, scores)
-        right = self.class_prior_ * np.diag(self.transition_matrix_)
-        self.noise_rate_ = float(1 - right.sum())
-        suggested = suggest_labels(self.votes_, codes, self.noise_mask_)
+        suggested = codes.copy()
+        flagged, n_classes = np.flatnonzero(self.noise_mask_), len(self.classes_)
+        for part in blocks(len(flagged), n_classes):
+            rows = flagged[part]
+            votes = _votes(self._vote_labels[rows], self._vote_weights[rows], n_classes)
+            all_ = np.ones(len(rows), dtype=bool)
+            suggested[rows] = suggest_labels(votes, codes[rows], all_)
         self.suggested_labels_ = self.classes_[suggested]
+
+
+def _flag_by_rank(own, codes, right, rng):
+    """Return which of the rows of a round have too few votes for their label.
+
+    Parameters
+    ----------
+    own : ndarray of shape (n_taken,)
+        Votes for the given label.
+    codes : ndarray of shape (n_taken,), dtype int64
+    right : ndarray of shape (n_classes,)
+        Shares of the rows with each label for which it is right.
+    rng : numpy.random.Generator
+    """
+    # Of rows in opposite directions the vote is negative.
+    lack = -np.log(np.maximum(own, 0) + _LOG_FLOOR)
+    flagged = np.zeros(len(codes), dtype=bool)
+    by_class = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[by_class], return_index=True)
+    for c, of_class in zip(present, np.split(by_class, starts[1:]), strict=True):
+        share = right[c] + rng.uniform(-_JITTER, _JITTER)
+        share = share if 0 < share < 1 else np.clip(share, _LEAST, _MOST)
+        threshold = np.quantile(lack[of_class], share)
+        flagged[of_class] = lack[of_class] >= threshold
+    # A label that no neighbour contradicts is not among the suspicious ones.
+    return flagged & (own < 1 - 1e-9)

@@ -1,5 +1,6 @@
 """Votes one neighbour at a time, the matrix behind them, limits, real data."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,16 +11,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import FunctionTransformer
 
 from sknoisy import NeighborVoteDetector, SymmetricNoiseInjector, pair_flip_matrix
-from sknoisy.detection import _consensus
+from sknoisy.detection import _confident_joint, _consensus, _neighbor_vote
 from sknoisy.detection._consensus import (
     consensus_counts,
     consensus_model,
     estimate_by_consensus,
 )
-from sknoisy.detection._neighbor_vote import neighbor_votes
+from sknoisy.detection._neighbor_vote import nearest_rows, neighbor_votes
 from sknoisy.noise import symmetric_matrix
 
 
@@ -152,13 +154,95 @@ class TestVotes:
         codes = rng.integers(0, 3, 40)
         distances, neighbors = detector._search(X)
         taken = rng.random(40) < 0.7
-        found = detector._votes_of_round(codes, distances, neighbors, taken, k, 3)
-        for votes, row in zip(found, np.flatnonzero(taken), strict=True):
+        detector.classes_ = np.arange(3)
+        best, own = detector._round(codes, distances, neighbors, taken, k)
+        assert len(best) == len(own) == taken.sum()
+        for label, vote, row in zip(best, own, np.flatnonzero(taken), strict=True):
             present = [i for i, near in enumerate(neighbors[row]) if taken[near]][:k]
             expected = np.zeros(3)
             for i in present:
                 expected[codes[neighbors[row, i]]] += 1 - distances[row, i]
-            assert_allclose(votes, expected / np.linalg.norm(expected))
+            expected /= np.linalg.norm(expected)
+            assert label == expected.argmax()
+            assert_allclose(vote, expected[codes[row]], atol=1e-12)
+
+
+class TestMemory:
+    @pytest.mark.parametrize("n_jobs", [None, 2])
+    def test_blocks_and_threads_change_nothing(self, monkeypatch, n_jobs):
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(60, 4)), rng.integers(0, 3, 60)
+        whole = NeighborVoteDetector(random_state=0).fit(X, y)
+        monkeypatch.setattr(_neighbor_vote, "_BLOCK_SIZE", 60 * 8)
+        monkeypatch.setattr(_confident_joint, "_BLOCK_SIZE", 18 * 11)
+        parts = NeighborVoteDetector(n_jobs=n_jobs, random_state=0).fit(X, y)
+        assert_array_equal(parts.noise_mask_, whole.noise_mask_)
+        assert_allclose(parts.noise_scores_, whole.noise_scores_, rtol=1e-12)
+        assert_array_equal(parts.suggested_labels_, whole.suggested_labels_)
+
+    def test_the_nearest_rows_are_those_of_scikit_learn(self):
+        X = np.random.default_rng(0).normal(size=(300, 5))
+        search = NearestNeighbors(n_neighbors=9, metric="cosine", algorithm="brute")
+        distances, neighbors = nearest_rows(X, 9)
+        for found, expected in zip(
+            (distances, neighbors), search.fit(X).kneighbors(X), strict=True
+        ):
+            assert_array_equal(found, expected)
+
+    @pytest.mark.parametrize(
+        ("n_classes", "n_each", "most"), [(150, 4, 8), (2, 1500, 90)]
+    )
+    def test_megabytes(self, n_classes, n_each, most):
+        rng = np.random.default_rng(0)
+        y = np.repeat(np.arange(n_classes), n_each)
+        X = rng.normal(size=(n_classes, 8))[y] + 0.3 * rng.normal(size=(len(y), 8))
+        detector = NeighborVoteDetector(n_rounds=2, random_state=0)
+        tracemalloc.start()
+        try:
+            detector.fit(X, y)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < most * 1e6
+
+
+class TestManyClasses:
+    @pytest.fixture
+    def fitted(self, monkeypatch):
+        monkeypatch.setattr(_neighbor_vote, "_MOST_CLASSES", 4)
+        rng = np.random.default_rng(0)
+        true = np.repeat(np.arange(12), 30)
+        X = 3 * rng.normal(size=(12, 8))[true] + rng.normal(size=(360, 8))
+        is_wrong = rng.random(360) < 0.25
+        y = np.where(is_wrong, (true + rng.integers(1, 12, 360)) % 12, true)
+        return NeighborVoteDetector(random_state=0).fit(X, y), true, y
+
+    def test_votes_are_counted_for_the_matrix(self, fitted):
+        detector, true, y = fitted
+        assert not {"votes_", "transition_matrix_"} & set(vars(detector))
+        voted = detector.votes_.argmax(1)
+        expected = np.zeros((12, 12))
+        for row, given_label in zip(voted, y, strict=True):
+            expected[row, given_label] += 1
+        shares = expected.sum(1) / 360
+        expected /= expected.sum(1, keepdims=True)
+        assert_allclose(detector.transition_matrix_, expected, rtol=1e-12)
+        assert_allclose(detector.class_prior_, shares, rtol=1e-12)
+        assert_allclose(detector.noise_rate_, (voted != y).mean(), rtol=1e-12)
+        assert abs(detector.noise_rate_ - (true != y).mean()) < 0.03
+
+    def test_a_rank_is_taken_among_as_many_rows_as_are_wrong(self, fitted):
+        detector, true, y = fitted
+        X = 9 * np.eye(12)[true] + np.random.default_rng(0).normal(size=(360, 12))
+        ranked = detector.set_params(method="rank").fit(X, y)
+        assert f1_score(true != y, ranked.noise_mask_) > 0.8
+
+    def test_a_later_fit_forgets_what_was_looked_at(self, fitted):
+        detector, *_ = fitted
+        detector.votes_, detector.transition_matrix_  # noqa: B018
+        detector.fit(np.random.default_rng(1).normal(size=(90, 8)), np.arange(90) % 3)
+        assert detector.votes_.shape == (90, 3)
+        assert detector.transition_matrix_.shape == (3, 3)
 
 
 class TestDetector:
@@ -194,14 +278,12 @@ class TestDetector:
     def test_more_than_half_of_the_rounds(self):
         detector = NeighborVoteDetector()
         detector.classes_ = np.array(["ant", "bee"])
-        detector.class_prior_ = np.array([0.5, 0.5])
-        detector.transition_matrix_ = np.array([[0.9, 0.1], [0.3, 0.7]])
-        detector.votes_ = np.eye(2)[[0, 0, 1, 1]]
+        detector._vote_labels = np.array([[0], [0], [1], [1]])
+        detector._vote_weights = np.ones((4, 1))
         wrong, n_seen = np.array([10, 11, 3, 0]), np.array([21, 21, 4, 0])
         detector._conclude(np.array([0, 1, 1, 1]), wrong, n_seen / 9, n_seen)
         assert_array_equal(detector.noise_mask_, [False, True, True, False])
         assert detector.suggested_labels_.tolist() == ["ant", "ant", "ant", "bee"]
-        assert detector.noise_rate_ == pytest.approx(0.2)
 
     def test_scores_go_with_the_mask_and_have_few_ties(self):
         X, y = load_digits(return_X_y=True)
