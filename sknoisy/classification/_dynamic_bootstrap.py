@@ -311,7 +311,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
 
     def _losses(self, dataset):
         """Return losses, logits and codes of all rows, in evaluation mode."""
-        _, codes, logits = self.eval_pass(dataset)
+        _, codes, logits = self.eval_pass(dataset, ["module"])
         losses = F.cross_entropy(logits["module"], codes, reduction="none")
         return tuple(t.cpu().numpy() for t in (losses, logits["module"], codes))
 

@@ -158,5 +158,5 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         # The choice made after this epoch counts from the next one on.
         epoch = len(self.history) + 1
         if epoch >= start and (epoch - start) % every == 0:
-            rows, codes, logits = self.eval_pass(dataset_train)
+            rows, codes, logits = self.eval_pass(dataset_train, ["module"])
             self.criterion_.prune(logits["module"], codes, rows)

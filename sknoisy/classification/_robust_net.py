@@ -80,7 +80,7 @@ class RobustNetMixin(NoiseScoresMixin):
 
     def score_rows(self, dataset):
         """Return codes and logits of all rows, in evaluation mode."""
-        _, codes, logits = self.eval_pass(dataset)
+        _, codes, logits = self.eval_pass(dataset, ["module"])
         return codes, logits["module"]
 
     def label_evidence(self, proba, codes):

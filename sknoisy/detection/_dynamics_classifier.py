@@ -166,7 +166,7 @@ class DynamicsClassifier(NetClassifier):
         """Keep the epoch if its F1 is the highest so far."""
         super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
         if dataset_valid is not None:
-            _, codes, logits = self.eval_pass(dataset_valid)
+            _, codes, logits = self.eval_pass(dataset_valid, ["module"])
             predicted = logits["module"].argmax(1)
             score = f1_score(codes.cpu(), predicted.cpu(), zero_division=0.0)
             is_best = score > max(self.validation_scores_, default=-1.0)

@@ -181,7 +181,7 @@ class DynamicsClustering(NetClassifier):
         return torch.stack([z[rows.to(z.device)].mean(0) for rows in members])
 
     def _judge(self, dataset):
-        _, codes, logits = self.eval_pass(dataset)
+        _, codes, logits = self.eval_pass(dataset, ["module"])
         q_noisy = logits["module"][:, 1].exp()
         metric = selection_metric(q_noisy, codes == 1, self.copied_rows)
         # Strictly greater: of equals the earlier state stays.

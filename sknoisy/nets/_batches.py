@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from sknoisy._numbers import check_counts
@@ -61,7 +62,7 @@ class ArrayDataset(Dataset):
     """
 
     # The names are not X and y on purpose: skorch scores what has an X and a y as
-    # arrays, and would compare decoded labels with codes.
+    # arrays, and would compare decoded labels with codes. `LabelledRows` has labels.
     def __init__(self, features, codes=None):
         for name, rows in (("features", features), ("codes", codes)):
             if not hasattr(rows, "__len__") and (rows is not None or name != "codes"):
@@ -117,6 +118,32 @@ class ArrayDataset(Dataset):
             X = torch.from_numpy(np.ascontiguousarray(self.features[rows]))
         y = None if self.codes is None else torch.from_numpy(self.codes[rows])
         return X, y, torch.from_numpy(rows)
+
+
+class LabelledRows(ArrayDataset, SkorchDataset):
+    """The rows of a training, from which skorch's scores take both X and y.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_samples, ...)
+    codes : ndarray of shape (n_samples,), dtype int64
+    classes : ndarray of shape (n_classes,)
+        What the codes stand for.
+    """
+
+    def __init__(self, features, codes, classes):
+        ArrayDataset.__init__(self, features, codes)
+        self.classes = classes
+
+    @property
+    def X(self):
+        """The rows, an ndarray."""
+        return self.features
+
+    @property
+    def y(self):
+        """The labels, as they were given: scores compare them with predictions."""
+        return self.classes[self.codes]
 
 
 class TensorBatches:

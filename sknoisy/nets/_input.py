@@ -11,7 +11,7 @@ from sknoisy._validation import (
     label_accuracy,
     sorted_classes,
 )
-from sknoisy.nets._batches import ArrayDataset
+from sknoisy.nets._batches import ArrayDataset, LabelledRows
 
 __all__ = ["InputMixin"]
 
@@ -45,7 +45,7 @@ class InputMixin:
         else:
             X = check_rows(self, X)
             classes, codes = encode_labels(y, self.classes_)
-        return ArrayDataset(X, codes), classes
+        return LabelledRows(X, codes, classes), classes
 
     def _check_dataset(self, X, y, fresh, classes):
         if not hasattr(X, "__len__"):
@@ -70,4 +70,6 @@ class InputMixin:
         rows = X.features if isinstance(X, ArrayDataset) else X
         if fresh and isinstance(rows, np.ndarray):
             check_pixels(rows)
+        if isinstance(rows, np.ndarray):
+            return LabelledRows(rows, codes, classes), classes
         return ArrayDataset(rows, codes), classes

@@ -5,6 +5,7 @@ import math
 from contextlib import nullcontext
 from functools import partial
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochScoring, LRScheduler
@@ -59,14 +60,27 @@ class TrainingLoopMixin:
             seed_torch(self.device_, self.seed_, 0)
             return super().initialize()
 
-    def initialize_optimizer(self, triggered_directly=None):
-        """Build the optimizer."""
-        super().initialize_optimizer(triggered_directly)
-        step = inspect.signature(self.optimizer_.step).parameters
-        closure = step.get("closure")
-        self.step_needs_closure_ = (
-            closure is not None and closure.default is inspect.Parameter.empty
-        )
+    def _initialize_module(self, reason=None):
+        super()._initialize_module(reason)
+        self._move_parts(self._modules)
+        return self
+
+    def _initialize_criterion(self, reason=None):
+        super()._initialize_criterion(reason)
+        self._move_parts(self._criteria)
+        return self
+
+    def _move_parts(self, names):
+        """Put what a subclass has built by itself where the batches are."""
+        for name in names:
+            part = getattr(self, name + "_")
+            if isinstance(part, nn.Module):
+                part.to(self.device_)
+
+    def _initialize_optimizer(self, reason=None):
+        super()._initialize_optimizer(reason)
+        optimizers = [getattr(self, name + "_") for name in self._optimizers]
+        self.step_needs_closure_ = any(map(_wants_closure, optimizers))
         return self
 
     def torch_compile(self, module, name):
@@ -101,7 +115,14 @@ class TrainingLoopMixin:
             base = base.dataset
         if isinstance(base, ArrayDataset):
             return X
+        if self.autocast_ is not None and self._are_own_rows(X):
+            return ArrayDataset(X)
         return ArrayDataset(X if isinstance(X, Dataset) else check_rows(self, X))
+
+    def _are_own_rows(self, X):
+        """Whether skorch hands back checked rows, without the names of columns."""
+        is_array = isinstance(X, np.ndarray) and X.dtype in (np.float32, np.uint8)
+        return is_array and X.shape[1:] == self.input_shape_
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Split off a validation set if ``train_split`` says so."""
@@ -299,6 +320,10 @@ class TrainingLoopMixin:
         """Call a hook of the net, then of the callbacks that have it."""
         goes_on = method_name == "on_train_begin" and self.resumes_
         with as_before(self) if goes_on else nullcontext():
+            if method_name in ("on_train_begin", "on_train_end"):
+                # skorch's scores without a cache take rows and labels from here.
+                labels = getattr(cb_kwargs["X"], "y", None)
+                cb_kwargs["y"] = labels if cb_kwargs["y"] is None else cb_kwargs["y"]
             for hook in self._hooks(method_name):
                 hook(self, **cb_kwargs)
         # Before the first epoch too: better it fails now than after an hour.
@@ -422,6 +447,17 @@ class TrainingLoopMixin:
             if self.compile and hasattr(module, "compiled_parts"):
                 # torch leaves out of a pickle what it compiled in place.
                 self.torch_compile(module, name)
+
+
+def _wants_closure(optimizer):
+    """Whether a step must be handed the loss as a function, as skorch hands it.
+
+    torch's own optimizers take a step without one where it is optional.
+    """
+    step = getattr(type(optimizer), "step", optimizer.step)
+    closure = inspect.signature(step).parameters.get("closure")
+    is_needed = closure is None or closure.default is inspect.Parameter.empty
+    return is_needed or not step.__module__.startswith("torch.optim")
 
 
 def _looks_at_losses(hook):

@@ -106,9 +106,11 @@ class MaskingMixin:
         return torch.from_numpy(proba).to(self.device_, torch.float32)
 
     def _initialize_criterion(self, reason=None):
+        # The decoders come last, and are no criterion of the host's.
+        if "masking" in self._criteria:
+            self._criteria = [name for name in self._criteria if name != "masking"]
         super()._initialize_criterion(reason)
         self.masking_ = None
-        vars(self).pop("_criteria", None)
         if self.masking is None:
             return self
         if takes_proba(self.criterion_):

@@ -262,7 +262,16 @@ class NetClassifier(
         self.memory_format = memory_format
         self.checkpoint = checkpoint
         for name in ("history_", "initialized_", "virtual_params_"):
-            vars(self).pop(name)
+            # What the user gave, as ``history=``, stays, as in skorch.
+            if kwargs.get(name.removesuffix("_"), kwargs.get(name)) is None:
+                vars(self).pop(name)
+
+    def __setattr__(self, name, attr):
+        if "module" not in vars(self):
+            # skorch lets a subclass store anything before it calls __init__.
+            object.__setattr__(self, name, attr)
+        else:
+            super().__setattr__(name, attr)
 
     def training_loss(self, X, y, index):
         """Return the loss of a batch and its logits.

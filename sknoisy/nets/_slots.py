@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 
 import torch
 from torch import nn
@@ -13,6 +14,8 @@ from sknoisy.nets._modules import MLP
 from sknoisy.nets._parameter_names import did_you_mean, signature_of
 
 __all__ = ["SlotsMixin"]
+
+_GROUP = re.compile(r"optimizer__param_groups__(\d+)__(\w+)")
 
 # Scoring needs no gradient memory, and large batches spare calls.
 EVAL_BATCH_SIZE = 1024
@@ -150,9 +153,15 @@ class SlotsMixin:
         slots += ("masking",)
         slots += self._stored_slots
         stored = {k: v for k, v in params.items() if k.startswith(slots)}
+        groups = {}
+        if self.initialized_:
+            # As in skorch: a group that the optimizer has now, for this training.
+            groups = {k: v for k, v in stored.items() if _GROUP.fullmatch(k)}
+            self._check_groups(groups)
+            stored = {k: v for k, v in stored.items() if k not in groups}
         vars(self).update(stored)
         self._params_to_validate.update(stored)
-        rest = {k: v for k, v in params.items() if k not in stored}
+        rest = {k: v for k, v in params.items() if k not in (*stored, *groups)}
         if not self.initialized_:
             return super().set_params(**rest)
         live = {k: v for k, v in stored.items() if k.startswith("optimizer__")}
@@ -164,13 +173,26 @@ class SlotsMixin:
             seed_torch(self.device_, self.seed_, 0)
             if any(name.startswith("callbacks") for name in stored):
                 self._initialize_callbacks()
-            return super().set_params(**rest, **live)
+            return super().set_params(**rest, **live, **groups)
+
+    def _check_groups(self, params):
+        known = self.optimizer_.param_groups
+        for key in params:
+            number, name = _GROUP.fullmatch(key).groups()
+            if int(number) >= len(known) or name not in known[int(number)]:
+                names = sorted({*known[0]} - {"params"})
+                raise ValueError(
+                    f"{key} names no setting of the optimizer, which has {len(known)} "
+                    f"group(s), numbered from 0, each with {', '.join(names)}."
+                )
 
     def _get_param_names(self):
         return [name for name in super()._get_param_names() if name[0] != "_"]
 
     def _validate_params(self):
         """Refuse names that skorch would leave unread."""
+        # Only now it is known which parts a method has built.
+        self._refuse_unexpected(self._params_to_validate)
         super()._validate_params()
         for slot in ("iterator_train", "iterator_valid"):
             self._iterator_params(slot)
@@ -195,9 +217,14 @@ class SlotsMixin:
         """
         if isinstance(self.callbacks, list):
             _refuse_no_callbacks(self.callbacks)
+        self._refuse_unexpected(
+            [key for key in self._params_to_validate if "__" not in key]
+        )
+
+    def _refuse_unexpected(self, given):
         unexpected = [
             key
-            for key in sorted(self._params_to_validate)
+            for key in sorted(given)
             if not key.endswith("_")
             and key not in self.prefixes_
             and not any(key.startswith(slot + "__") for slot in self.prefixes_)

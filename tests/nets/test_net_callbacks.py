@@ -140,31 +140,6 @@ class TestScoring:
             assert score == pytest.approx(np.concatenate(hits).mean())
 
     @LABELS
-    @pytest.mark.parametrize("on_train", [False, True])
-    def test_uncached_scores_raise_rather_than_mis_score(
-        self, make_net, table, values, on_train
-    ):
-        X, y = table
-        scoring = EpochScoring("accuracy", on_train=on_train, use_caching=False)
-        net = make_net(callbacks=[scoring], train_split=SPLIT)
-        with pytest.raises((ValueError, TypeError), match=r"y|None"):
-            net.fit(X, np.array(values)[y])
-
-    @LABELS
-    def test_uncached_scores_by_ones_own_function(self, make_net, table, spy, values):
-        def accuracy(net, dataset, y=None):
-            codes = [int(code) for _, code in dataset]
-            return accuracy_score(codes, net.predict(dataset))
-
-        X, y = table
-        labels = np.array(values)[y]
-        scoring = EpochScoring(accuracy, name="score", use_caching=False)
-        net = make_net(callbacks=[scoring, spy], train_split=SPLIT).fit(X, labels)
-        held_out = np.concatenate([batch[0] for batch in spy.valid[-1]])
-        expected = accuracy_score(labels[held_out], net.predict(X[held_out]))
-        assert net.history[-1, "score"] == pytest.approx(expected)
-
-    @LABELS
     @pytest.mark.parametrize("use_caching", [True, False])
     def test_scores_of_batches(self, make_net, table, spy, values, use_caching):
         X, y = table

@@ -38,7 +38,7 @@ class NoCallback:
         ({"train_split": 0.2}, f"'train_split' {NET} a callable or None. Got 0.2"),
         (
             {"train_split": lambda X, y: X},
-            "train_split must return two datasets.*Array",
+            "train_split must return two datasets.*Rows",
         ),
         ({"iterator_train": 5}, f"'iterator_train' {NET} a callable. Got 5"),
         ({"iterator_valid": 5}, f"'iterator_valid' {NET} a callable. Got 5"),
