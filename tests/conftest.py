@@ -44,6 +44,13 @@ def _load(folder, name):
 
 
 @pytest.fixture
+def default_output():
+    """Transformers give arrays, whatever ``--sklearn-config`` says."""
+    with sklearn.config_context(transform_output="default"):
+        yield
+
+
+@pytest.fixture
 def reference():
     """Load a file of independently computed numbers; skip if it is absent."""
     return lambda name: _load("reference", name)
