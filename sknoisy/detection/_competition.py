@@ -1,7 +1,7 @@
 """A competition of detectors: who finds planted labels best."""
 
 import time
-import warnings
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,23 @@ from sknoisy.detection._combination import combination_weights, normal_scores
 from sknoisy.detection._corruption import planted_labels
 from sknoisy.detection._folds import group_params
 
-__all__ = ["Competition", "Verdict"]
+__all__ = ["Competition", "Verdict", "competes"]
 
 # A candidate with less weight is not worth a fit on more rows.
 _LEAST_WEIGHT = 0.01
 # Flips that no candidate suggests: of so many rows in all.
 _ANY_FLIP = 0.02
+
+
+_competes: ContextVar[bool] = ContextVar("sknoisy_competes", default=False)
+
+
+def competes():
+    """Return whether what is being fitted is one of several candidates.
+
+    It keeps to itself then what only those can act on who chose it.
+    """
+    return _competes.get()
 
 
 @dataclass
@@ -232,17 +243,17 @@ def _fit_candidate(detector, X, y, classes, seed, groups):
     detector = clone(detector)
     set_random_states(detector, seed)
     start = time.perf_counter()
+    token = _competes.set(True)
     try:
-        with warnings.catch_warnings():
-            # It only concerns those who fit the candidate alone.
-            warnings.filterwarnings("ignore", message="the mixture finds no second")
-            detector.fit(X, y, **group_params(detector, groups))
+        detector.fit(X, y, **group_params(detector, groups))
         judge = judge_of(detector, len(y))
     except TrainingInterrupted:
         raise
     except Exception as error:
         # One that does not suit the data must not take the others along.
         return error
+    finally:
+        _competes.reset(token)
     return Verdict(
         scores=np.asarray(judge.noise_scores_, dtype=np.float64),
         mask=np.asarray(judge.noise_mask_, dtype=bool),

@@ -13,6 +13,7 @@ from sknoisy._validation import (
     set_random_states,
 )
 from sknoisy.base import NoiseDetectorMixin
+from sknoisy.detection._competition import competes
 from sknoisy.detection._losses import LossesMixin
 from sknoisy.detection._order import keep_order
 from sknoisy.mixture import BMMLossSplitter
@@ -253,12 +254,13 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         """Return posteriors that do not flag what the classifier agrees with."""
         share = doubted[p_noisy > 0.5].mean()
         if share < _UNSURE or _CUT_OFF < doubted.mean() < _FEW:
-            warnings.warn(
-                "the mixture finds no second component of wrong labels: the classifier "
-                f"agrees with {1 - share:.0%} of the labels in it. Only the largest "
-                "losses are taken for those of wrong labels.",
-                stacklevel=4,
-            )
+            if not competes():
+                warnings.warn(
+                    "the mixture finds no second component of wrong labels: the "
+                    f"classifier agrees with {1 - share:.0%} of the labels in it. Only "
+                    "the largest losses are taken for those of wrong labels.",
+                    stacklevel=4,
+                )
             losses = np.minimum(self.losses_, _LARGEST)[:, None]
             self.splitter_ = clone(self.splitter_).set_params(trim=None).fit(losses)
             p_noisy = np.asarray(self.splitter_.transform(losses))[:, 0]

@@ -23,6 +23,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sknoisy import (
+    AutoNoiseDetector,
     BMMLossSplitter,
     LossMixtureDetector,
     NetClassifier,
@@ -394,6 +395,13 @@ class TestFewWrongLabels:
         with pytest.warns(UserWarning, match="agrees with 100% of the labels in it"):
             detector.fit(X, y)
         assert detector.noise_mask_.mean() < 0.05
+
+    def test_a_candidate_keeps_it_to_itself(self, blobs):
+        X = blobs[0]
+        y = np.argmax(X[:, :3], axis=1)
+        losses = LossMixtureDetector(LogisticRegression())
+        auto = AutoNoiseDetector([("losses", losses)], n_rounds=1, random_state=0)
+        assert auto.fit(X, y).noise_mask_.mean() < 0.05
 
     def test_a_network_that_has_learnt_by_heart_cannot_say(self):
         detector = LossMixtureDetector()
