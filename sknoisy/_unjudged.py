@@ -53,56 +53,60 @@ def judges_the_rest(fit):
     @functools.wraps(fit)
     def fit_on_the_rest(self, X, y, *args, **params):
         vars(self).pop("_unjudged", None)
-        try:
-            return fit(self, X, y, *args, **params)
-        except RareClassError as error:
-            # Not that of a part, which has seen other rows.
-            if error.estimator is not self:
-                raise
-            classes, codes, is_rare = error.classes, error.codes, error.is_rare
-        _check_the_rest(self, codes, is_rare)
-        judged = np.flatnonzero(~is_rare)
-        params = params_of_rows(params, X, judged)
-        rows = _safe_indexing(indexable(X)[0], judged)
-        fit(self, rows, classes[codes[judged]], *args, **params)
-        _put_back(self, classes, codes, is_rare)
+        rows, labels, own_params = X, y, params
+        judged = None
+        while True:
+            try:
+                fit(self, rows, labels, *args, **own_params)
+                break
+            except RareClassError as error:
+                # Not that of a part, which has seen other rows.
+                if error.estimator is not self:
+                    raise
+                if judged is None:
+                    classes, codes = error.classes, error.codes
+                    judged = np.arange(len(codes))
+                judged = judged[~error.is_rare]
+            # What is too small may show in turn: first rows are counted, then groups.
+            _check_the_rest(self, codes, judged)
+            rows = _safe_indexing(indexable(X)[0], judged)
+            labels = classes[codes[judged]]
+            own_params = params_of_rows(params, X, judged)
+        if judged is not None:
+            _put_back(self, classes, codes, judged)
         return self
 
     return fit_on_the_rest
 
 
-def _check_the_rest(estimator, codes, is_rare):
-    n_left = len(np.unique(codes[~is_rare]))
+def _check_the_rest(estimator, codes, judged):
+    n_left = len(np.unique(codes[judged]))
     if n_left < 2:
-        n_rare = len(np.unique(codes[is_rare]))
+        n_rare = len(np.unique(codes)) - n_left
         raise ValueError(
             f"{type(estimator).__name__} needs at least two labels that occur twice or "
-            f"more; y has {n_left} such label(s), and {n_rare} that occur once. Merge "
-            "rare labels into common ones."
+            f"more (in two groups, if there are groups); y has {n_left} such label(s), "
+            f"and {n_rare} that are too rare. Merge rare labels into common ones."
         )
 
 
-def _put_back(estimator, classes, codes, is_rare):
-    """Bring what was fitted on the other rows to the length of y."""
+def _put_back(estimator, classes, codes, judged):
+    """Bring what was fitted on the judged rows to the length of y."""
     own = vars(estimator)
-    kept = {
-        "rows": np.flatnonzero(~is_rare),
-        "classes": np.unique(codes[~is_rare]),
-    }
+    kept = {"rows": judged, "classes": np.unique(codes[judged])}
     sizes = {"rows": len(codes), "classes": len(classes)}
     for name, along in estimator._fitted_axes.items():
         if name in own:
             own[name] = _widened(own[name], along, kept, sizes)
-    rows = kept["rows"]
     suggested = classes[codes]
-    suggested[rows] = estimator.suggested_labels_
+    suggested[judged] = estimator.suggested_labels_
     scores = np.full(len(codes), 0.5)
-    scores[rows] = estimator.noise_scores_
+    scores[judged] = estimator.noise_scores_
     mask = np.zeros(len(codes), dtype=bool)
-    mask[rows] = estimator.noise_mask_
+    mask[judged] = estimator.noise_mask_
     estimator.noise_scores_, estimator.noise_mask_ = scores, mask
     estimator.suggested_labels_, estimator.classes_ = suggested, classes
-    estimator._unjudged = np.flatnonzero(is_rare)
+    estimator._unjudged = np.setdiff1d(np.arange(len(codes)), judged)
 
 
 def _widened(values, along, kept, sizes):

@@ -66,8 +66,9 @@ class NoiseScoresMixin:
     suggested_labels_ : ndarray of shape (n_samples,)
         What the label should be, in the values of y.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
-        Numbers of the rows that were not judged, since no other row has their label.
-        They have the score 0.5 and no flag.
+        Numbers of the rows that were not judged, since no other row has their label, or
+        none of another group where groups were given. They have the score 0.5 and no
+        flag.
     classes_ : ndarray of shape (n_classes,)
     """
 

@@ -99,10 +99,10 @@ class TestDetectorsSetTheRowAside:
     def test_less_than_two_labels_that_occur_twice_are_refused(self, detector, data):
         X, y = data
         few = np.append(np.flatnonzero(y == "bee")[:5], LONE)
-        message = r"y has 1 such label\(s\), and 2 that occur once\. Merge"
+        message = r"y has 1 such label\(s\), and 2 that are too rare\. Merge"
         with pytest.raises(ValueError, match=message):
             quick(detector).fit(X[few], y[few])
-        with pytest.raises(ValueError, match=r"y has 0 such .* and 5 that occur once"):
+        with pytest.raises(ValueError, match=r"y has 0 such .* and 5 that are too"):
             quick(detector).fit(X[:5], ["a", "b", "c", "d", "e"])
 
     def test_what_is_set_aside_is_checked_before(self, detector, data):

@@ -114,6 +114,12 @@ class TestGroups:
         detector.fit(X, y, groups=groups)
         assert detector.unjudged_.tolist() == np.flatnonzero(groups == 7).tolist()
         assert (detector.noise_scores_[groups == 7] == 0.5).all()
+        # A label that occurs once is found first, and then the class of one group.
+        y[np.flatnonzero(groups != 7)[3]] = 3
+        detector.fit(X, y, groups=groups)
+        assert detector.unjudged_.tolist() == np.flatnonzero(y > 1).tolist()
+        with pytest.raises(ValueError, match=r"y has 1 such .* and 2 that are too"):
+            detector.fit(X, np.where((y == 1) & (groups != 7), 0, y), groups=groups)
 
     def test_routed_through_a_pipeline(self, make, patients):
         X, y, groups = patients
