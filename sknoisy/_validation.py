@@ -46,6 +46,7 @@ __all__ = [
     "check_parameters",
     "check_pixels",
     "check_rows",
+    "check_values",
     "check_rows_and_labels",
     "check_weights",
     "encode_labels",
@@ -158,10 +159,27 @@ def check_parameters(estimator):
         A ValueError and TypeError that names the parameter, what it must be and what
         was given.
     """
-    constraints = estimator._parameter_constraints
+    names = estimator._parameter_constraints
+    check_values(estimator, {name: getattr(estimator, name) for name in names})
+
+
+def check_values(estimator, values):
+    """Check values against the constraints on some parameters of an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+    values : dict
+        By the names of parameters that have constraints.
+
+    Raises
+    ------
+    InvalidParameterError
+        As `check_parameters`.
+    """
     validate_parameter_constraints(
-        constraints,
-        {name: getattr(estimator, name) for name in constraints},
+        {name: estimator._parameter_constraints[name] for name in values},
+        values,
         caller_name=type(estimator).__name__,
     )
 

@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.base import clone
 
-from sknoisy._numbers import check_reals
+from sknoisy._arguments import check_reals
 from sknoisy._validation import HasMethods, Interval, StrOptions, set_random_states
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss

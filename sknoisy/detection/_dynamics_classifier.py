@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Subset
 
+from sknoisy._arguments import check_counts, check_reals
 from sknoisy._validation import Interval
 from sknoisy.detection._encoder import TrajectoryCNN
 from sknoisy.nets import NetClassifier
@@ -22,6 +23,10 @@ class TrajectoryClassifier(nn.Module):
 
     def __init__(self, input_shape, n_classes, n_out=512, dropout=0.5):
         super().__init__()
+        check_counts(n_out=n_out)
+        check_reals(dropout=dropout)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1); got {dropout!r}.")
         self.cnn = TrajectoryCNN(input_shape[0], n_out)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(n_out, n_classes)
@@ -40,6 +45,7 @@ class MeanClassifier(nn.Module):
 
     def __init__(self, input_shape, n_classes, hidden=128):
         super().__init__()
+        check_counts(hidden=hidden)
         self.body = nn.Sequential(
             nn.Linear(1, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
         )

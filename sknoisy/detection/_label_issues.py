@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
+from sknoisy._arguments import check_reals, is_one_of
 from sknoisy._labels import label_array
-from sknoisy._numbers import check_reals
 from sknoisy._rows import plain_rows
 from sknoisy.detection._confident_joint import (
     TOLERANCE,
@@ -384,12 +384,12 @@ def _check_labels(labels: ArrayLike, proba: NDArray) -> NDArray:
 
 
 def _check_options(ranked_by: str | None, filter_by: str, frac_noise: float) -> None:
-    if ranked_by is not None and ranked_by not in QUALITIES:
+    if ranked_by is not None and not is_one_of(ranked_by, QUALITIES):
         raise ValueError(
             f"return_indices_ranked_by must be None or one of {', '.join(QUALITIES)}; "
             f"got {ranked_by!r}."
         )
-    if filter_by not in FILTERS:
+    if not is_one_of(filter_by, FILTERS):
         raise ValueError(
             f"filter_by must be one of {', '.join(FILTERS)}; got {filter_by!r}."
         )
@@ -414,6 +414,8 @@ def _check_joint(
             f"{', '.join(_PRUNING)}."
         )
     joint = np.asarray(confident_joint)
+    if joint.dtype.kind not in "biuf":
+        raise TypeError(f"confident_joint must be numbers; got {confident_joint!r}.")
     if joint.shape != (n_classes, n_classes) or not (joint >= 0).all():
         raise ValueError(
             f"confident_joint must be counts, 0 or more, of shape ({n_classes}, "

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sknoisy._numbers import check_reals
+from sknoisy._arguments import check_reals, is_one_of
 
 __all__ = [
     "BootstrapLoss",
@@ -145,13 +145,13 @@ class BootstrapLoss(nn.Module):
         reduction: Literal["mean", "sum", "none"] = "mean",
     ) -> None:
         super().__init__()
-        if targets not in tuple(STATIC_WEIGHTS):
+        if not is_one_of(targets, STATIC_WEIGHTS):
             raise ValueError(f"targets must be 'hard' or 'soft'; got {targets!r}.")
         weight = STATIC_WEIGHTS[targets] if weight is None else weight
         check_reals(weight=weight)
         if not 0 <= weight <= 1:
             raise ValueError(f"weight must be in [0, 1]; got {weight!r}.")
-        if reduction not in ("mean", "sum", "none"):
+        if not is_one_of(reduction, ("mean", "sum", "none")):
             raise ValueError(
                 f"reduction must be 'mean', 'sum' or 'none'; got {reduction!r}."
             )

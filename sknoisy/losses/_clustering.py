@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sknoisy._numbers import check_reals
+from sknoisy._arguments import check_reals
 
 __all__ = [
     "ClusterAlignmentLoss",

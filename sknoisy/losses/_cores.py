@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sknoisy._numbers import check_counts, check_reals
+from sknoisy._arguments import check_counts, check_reals
 from sknoisy.losses._flywheel import confidence_penalty
 from sknoisy.losses._reduction import check_reduction
 

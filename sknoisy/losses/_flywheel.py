@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sknoisy._numbers import check_counts, check_reals
+from sknoisy._arguments import check_counts, check_reals, is_one_of
 from sknoisy.losses._bootstrap import bootstrap_targets, soft_cross_entropy
 
 __all__ = [
@@ -303,7 +303,7 @@ class FlywheelLoss(nn.Module):
         check_counts(0, n_samples=n_samples)
         check_counts(n_classes=n_classes)
         check_reals(lam=lam)
-        if epsilon not in ("estimated", "uniform"):
+        if not is_one_of(epsilon, ("estimated", "uniform")):
             raise ValueError(
                 f"epsilon must be 'estimated' or 'uniform'; got {epsilon!r}."
             )

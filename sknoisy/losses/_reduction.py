@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from sknoisy._arguments import is_one_of
+
 __all__ = ["check_reduction", "reduced"]
 
 _REDUCTIONS = ("mean", "none")
@@ -16,7 +18,7 @@ def check_reduction(reduction: str) -> str:
         If it is neither "mean" nor "none". A sum would change with the batch size what
         learning rate and weights of penalties mean.
     """
-    if reduction not in _REDUCTIONS:
+    if not is_one_of(reduction, _REDUCTIONS):
         raise ValueError(f"reduction must be 'mean' or 'none'; got {reduction!r}.")
     return reduction
 

@@ -5,7 +5,7 @@ import torch
 from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
-from sknoisy._numbers import check_counts
+from sknoisy._arguments import check_counts
 
 __all__ = ["ArrayDataset", "Batch", "LoaderBatches", "TensorBatches", "to_float"]
 

@@ -4,6 +4,7 @@ import torch
 from skorch.callbacks import Callback
 from torch.utils.data import Subset
 
+from sknoisy._arguments import is_one_of
 from sknoisy.nets._batches import Batch
 from sknoisy.nets._modules import embed
 from sknoisy.nets._outputs import logits_of
@@ -64,7 +65,7 @@ class DynamicsRecorder(Callback):
             raise ValueError(
                 f"signal must be one of {[*SIGNALS, 'alignment']}; got {self.signal!r}."
             )
-        if self.when not in ("online", "epoch_end"):
+        if not is_one_of(self.when, ("online", "epoch_end")):
             raise ValueError(
                 f"when must be 'online' or 'epoch_end'; got {self.when!r}."
             )

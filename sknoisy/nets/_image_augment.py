@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sknoisy._numbers import check_counts, check_reals
+from sknoisy._arguments import check_counts, check_reals
 
 __all__ = ["crop_and_flip", "cutout", "rand_augment", "random_crop", "random_flip"]
 

@@ -3,7 +3,7 @@
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy._numbers import check_counts, check_reals, check_shape
+from sknoisy._arguments import check_counts, check_reals, check_shape
 
 __all__ = [
     "CNN9",

@@ -4,6 +4,7 @@ import inspect
 import math
 from contextlib import nullcontext
 from functools import partial
+from numbers import Real
 
 import numpy as np
 import torch
@@ -471,4 +472,12 @@ def _looks_at_losses(hook):
 def _lr_factor(schedule, done, max_epochs):
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * done / max_epochs))
-    return schedule(done, max_epochs) if callable(schedule) else schedule**done
+    if not callable(schedule):
+        return schedule**done
+    factor = schedule(done, max_epochs)
+    if not isinstance(factor, Real) or not 0 <= factor < math.inf:
+        raise ValueError(
+            "lr_schedule must return a number, 0 or more; it returned "
+            f"{factor!r} after {done} epoch(s)."
+        )
+    return factor

@@ -6,7 +6,7 @@ from numbers import Integral
 import torch
 from torch import nn
 
-from sknoisy._numbers import check_counts, check_reals, check_shape
+from sknoisy._arguments import check_counts, check_reals, check_shape
 
 __all__ = ["MLP", "embed", "embed_and_classify"]
 

@@ -425,7 +425,8 @@ class NetClassifier(
         FloatingPointError
             If the training loss, a weight or what is predicted becomes infinite or NaN.
         """
-        fresh = not (self.warm_start and self.initialized_)
+        # What is no bool is refused below.
+        fresh = not (self.initialized_ and np.all(self.warm_start))
         return self._fit(X, y, sample_weight, fresh, getattr(self, "classes", None))
 
     def partial_fit(self, X, y=None, classes=None, sample_weight=None):

@@ -113,8 +113,8 @@ def check_outputs(module, row, n_classes, criterion=None, *, may_be_tuple=False)
     TypeError
         If the output is no tensor, or the weights do not take float32.
     ValueError
-        If its shape is not (1, n_classes), or if it cannot be probabilities where
-        they are needed.
+        If the network cannot take the row, if the shape of the output is not (1,
+        n_classes), or if it cannot be probabilities where they are needed.
     """
     # What is checked and named is the user's network, not what holds it.
     if isinstance(module, Peers):
@@ -126,9 +126,11 @@ def check_outputs(module, row, n_classes, criterion=None, *, may_be_tuple=False)
     weights = {p.dtype for p in module.parameters()}
     try:
         outputs = module.eval()(row / 255 if row.dtype == torch.uint8 else row)
-    except RuntimeError as error:
+    except (RuntimeError, IndexError) as error:
         if weights <= {torch.float32}:
-            raise
+            raise ValueError(
+                f"{name} cannot take rows of X of shape {tuple(row.shape[1:])}: {error}"
+            ) from error
         raise TypeError(
             f"{name} has weights of {', '.join(map(str, weights))}, but rows are "
             f"float32; pass module.float(). ({error})"

@@ -7,6 +7,7 @@ import re
 import torch
 from torch import nn
 
+from sknoisy._validation import check_values
 from sknoisy.nets._batches import LoaderBatches, TensorBatches
 from sknoisy.nets._defaults import default_module, default_optimizer_params
 from sknoisy.nets._device import isolated_rng, seed_torch
@@ -147,6 +148,10 @@ class SlotsMixin:
         -------
         self : NetClassifier
         """
+        if self.initialized_:
+            # A part is built at once, and nobody else would name it.
+            own = self._parameter_constraints
+            check_values(self, {k: v for k, v in params.items() if k in own})
         # Stored here, since skorch would build callbacks at once, and refuses the
         # iterators' parameters of a fitted net.
         slots = ("callbacks", "iterator_train__", "iterator_valid__", "optimizer__")
@@ -225,8 +230,7 @@ class SlotsMixin:
         unexpected = [
             key
             for key in sorted(given)
-            if not key.endswith("_")
-            and key not in self.prefixes_
+            if key not in self.prefixes_
             and not any(key.startswith(slot + "__") for slot in self.prefixes_)
         ]
         if not unexpected:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sknoisy._numbers import check_counts, check_reals
+from sknoisy._arguments import check_counts, check_reals, is_one_of
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -57,7 +57,7 @@ def symmetric_matrix(
            [0.15, 0.15, 0.7 ]])
     """
     _check_size_and_rate(n_classes, noise_rate)
-    if convention not in ("exclude", "include"):
+    if not is_one_of(convention, ("exclude", "include")):
         raise ValueError(
             f"convention must be 'exclude' or 'include'; got {convention!r}."
         )

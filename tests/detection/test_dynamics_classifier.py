@@ -114,3 +114,11 @@ def test_real_trajectories_of_digits():
     # Truth for two thirds of the rows; flagging all has F1 0.75.
     # Three seeds: 0.959-0.971.
     assert f1_score(is_noisy[1200:], clf.predict(trajectories[1200:])) > 0.93
+
+
+def test_parameters_of_its_networks_are_checked():
+    X, y = simulate(100, 0)
+    with pytest.raises(ValueError, match=r"dropout must be in \[0, 1\); got 7"):
+        DynamicsClassifier(max_epochs=1, module__dropout=7).fit(X, y)
+    with pytest.raises(TypeError, match="hidden must be a whole number; got 'many'"):
+        DynamicsClassifier(summarize=True, module__hidden="many").fit(X, y)

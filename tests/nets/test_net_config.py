@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils._param_validation import InvalidParameterError
 from skorch.callbacks import EarlyStopping, EpochScoring
 from skorch.exceptions import DeviceWarning
 from torch import nn
@@ -426,3 +427,55 @@ class TestPickle:
         other.load_params(f_params=tmp_path / "weights.pt")
         assert other.device is None
         np.testing.assert_array_equal(other.predict_proba(X), net.predict_proba(X))
+
+
+class NeedsImages(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.layer = nn.Conv2d(1, n_classes, 3)
+
+    def forward(self, X):
+        return self.layer(X).mean((-2, -1))
+
+
+def test_rows_that_the_network_cannot_take(blobs):
+    X, y, _ = blobs
+    net = NetClassifier(NeedsImages, max_epochs=1)
+    with pytest.raises(
+        ValueError, match=r"NeedsImages cannot take .* of shape \(4,\): "
+    ):
+        net.fit(X, y)
+
+
+@pytest.mark.parametrize("factor", ["fast", None, float("nan"), -1, float("inf")])
+def test_a_schedule_returns_a_number(blobs, factor):
+    X, y, _ = blobs
+    net = NetClassifier(max_epochs=1, lr_schedule=lambda done, n: factor)
+    with pytest.raises(ValueError, match="lr_schedule must return a number, 0 or more"):
+        net.fit(X, y)
+
+
+def test_a_fitted_net_names_what_it_cannot_build(blobs):
+    X, y, _ = blobs
+    net = NetClassifier(max_epochs=1, module__hidden=2).fit(X, y)
+    for name, value in (("module", [1]), ("optimizer", 5), ("max_epochs", 0)):
+        with pytest.raises(
+            InvalidParameterError, match=f"The '{name}' parameter of Net"
+        ):
+            net.set_params(**{name: value})
+    assert net.predict(X).shape == y.shape
+
+
+@pytest.mark.parametrize("name", ["criterio_", "max_epoch_"])
+def test_a_misspelt_name_may_end_in_an_underscore(blobs, name):
+    X, y, _ = blobs
+    with pytest.raises(ValueError, match=f"unexpected argument.* {name}"):
+        NetClassifier(max_epochs=1, **{name: 1}).fit(X, y)
+
+
+def test_warm_start_is_a_bool_also_for_a_fitted_net(blobs):
+    X, y, _ = blobs
+    net = NetClassifier(max_epochs=1, module__hidden=2).fit(X, y)
+    vars(net)["warm_start"] = np.array([1, 2])
+    with pytest.raises(InvalidParameterError, match="'warm_start' parameter"):
+        net.fit(X, y)

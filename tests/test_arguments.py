@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sknoisy import find_label_issues, losses, nets, noise
-from sknoisy._numbers import check_counts, check_reals, check_shape
+from sknoisy._arguments import check_counts, check_reals, check_shape
 from sknoisy.classification import anchor_transition_matrix
 
 IMAGES = torch.zeros(2, 1, 8, 8)
@@ -124,3 +124,22 @@ def test_a_dataset_has_rows_and_probabilities_have_columns():
         ValueError, match=r"a row for each sample .* got shape \(0, 2\)"
     ):
         anchor_transition_matrix(np.zeros((0, 2)))
+
+
+@pytest.mark.parametrize("word", [np.array([1, 2]), ["mean"], {1}, None, "max"])
+def test_what_is_no_word_is_named(word):
+    for call in (
+        lambda: losses.GCELoss(reduction=word),
+        lambda: losses.BootstrapLoss(word),
+        lambda: losses.BootstrapLoss(reduction=word),
+        lambda: losses.FlywheelLoss(**STATE, epsilon=word),
+        lambda: noise.symmetric_matrix(2, 0.1, word),
+        lambda: find_label_issues([0, 1], np.eye(2), filter_by=word),
+    ):
+        with pytest.raises(ValueError, match=r"must be .*; got "):
+            call()
+
+
+def test_a_confident_joint_holds_numbers():
+    with pytest.raises(TypeError, match="confident_joint must be numbers; got 'many'"):
+        find_label_issues([0, 1], np.eye(2), confident_joint="many")

@@ -1,4 +1,4 @@
-"""Numbers that functions, losses and networks are given, checked by their kind.
+"""Numbers and words that functions and losses are given, checked by their kind.
 
 A comparison with a bound comes after it: of a list it would raise an error that does
 not name the argument.
@@ -6,10 +6,11 @@ not name the argument.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["check_counts", "check_reals", "check_shape"]
+__all__ = ["check_counts", "check_reals", "check_shape", "is_one_of"]
 
 
 def check_reals(**values: Any) -> None:
@@ -78,3 +79,19 @@ def check_shape(**values: Any) -> None:
             )
         if min(value, default=0) < 1:
             raise ValueError(f"{name} must hold numbers of at least 1; got {value!r}.")
+
+
+def is_one_of(value: Any, words: Container[str]) -> bool:
+    """Whether an argument is one of some words.
+
+    Parameters
+    ----------
+    value : object
+        Of any type: an array cannot be looked up among words.
+    words : container of str
+
+    Returns
+    -------
+    flag : bool
+    """
+    return isinstance(value, str) and value in words
