@@ -19,6 +19,7 @@ from sknoisy import (
     NeighborVoteDetector,
     NetClassifier,
     NoisyLabelFilter,
+    SmallLossDetector,
     label_report,
     load,
     save,
@@ -38,8 +39,12 @@ def data(blobs):
 
 
 def quick(detector):
-    """Return an unfitted copy that trains for two epochs, if it trains."""
-    detector = clone(detector)
+    """Return an unfitted copy that trains for two epochs, if it trains.
+
+    Its generator would give other numbers if it were drawn from before the rows are
+    set aside, and again after.
+    """
+    detector = clone(detector).set_params(random_state=np.random.RandomState(0))
     net = getattr(detector, "estimator", None) or detector
     if hasattr(net, "max_epochs"):
         net.set_params(max_epochs=2)
@@ -264,6 +269,13 @@ class TestWhatHoldsADetector:
         known = np.zeros(73, dtype=bool)
         display = LossMixtureDisplay.from_estimator(detector, noise_mask=known)
         assert len(display.losses) == len(display.noise_mask) == len(REST)
+
+
+def test_no_bar_of_a_fit_that_was_not_begun(data, capfd):
+    X, y = data
+    for kind in (LossMixtureDetector, SmallLossDetector):
+        kind(LogisticRegression(), random_state=0, verbose=1).fit(X, y)
+        assert "stopped" not in capfd.readouterr().err
 
 
 def test_it_is_saved_and_loaded(data, tmp_path):

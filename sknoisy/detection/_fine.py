@@ -179,8 +179,8 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
             dimensions and there is no ``estimator``.
         """
         check_parameters(self)
-        seed = int(random_generator(self.random_state).integers(2**31))
         rows, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
+        seed = int(random_generator(self.random_state).integers(2**31))
         n_classes = len(self.classes_)
         # A network takes far longer than all that follows.
         before = 0 if self.estimator is None else 20 * n_classes

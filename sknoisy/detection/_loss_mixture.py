@@ -216,9 +216,10 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         """
         check_parameters(self)
         routed = self._routed(groups, fit_params)
+        X, codes = self._check_data(X, y)
         seed = int(random_generator(self.random_state).integers(2**31))
         with self._progress() as bar:
-            _, codes, proba = self._read_losses(X, y, seed, bar, routed)
+            proba = self._read_losses(X, codes, seed, bar, routed)
         splitter = BMMLossSplitter() if self.splitter is None else clone(self.splitter)
         set_random_states(splitter, seed)
         self.splitter_ = splitter.fit(self.losses_[:, None])

@@ -47,32 +47,38 @@ class LossesMixin(FoldsMixin, NetParamsMixin):
     def _splits_rows(self):
         return not self._is_net()
 
-    def _read_losses(self, X, y, seed, bar, routed):
-        """Set ``losses_`` and return X, the codes and probabilities of the classes.
-
-        X is checked if a network learns it. ``routed`` is what `_routed` returns.
-        """
+    def _check_data(self, X, y):
+        """Set ``classes_``; return X, which is checked for a network, and the codes."""
         for name in ("trajectories_", "net_", "n_features_in_"):
             vars(self).pop(name, None)
         if self._is_net():
-            return self._record(X, y, seed, bar)
-        return self._predict_out_of_fold(X, y, seed, bar, routed)
+            X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
+        else:
+            self._check_net_params()
+            self.classes_, codes = check_any_rows_and_labels(self, X, y)
+        return X, codes
 
-    def _record(self, X, y, seed, bar):
+    def _read_losses(self, X, codes, seed, bar, routed):
+        """Set ``losses_`` and return probabilities of the classes.
+
+        ``routed`` is what `_routed` returns.
+        """
+        if self._is_net():
+            return self._record(X, codes, seed, bar)
+        return self._predict_out_of_fold(X, codes, seed, bar, routed)
+
+    def _record(self, X, codes, seed, bar):
         """Train a network on all rows; its losses are averaged over the epochs."""
-        X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
         self.net_ = self._make_net()
         self.trajectories_, proba = record_dynamics(
             self.net_, X, codes, len(self.classes_), signal="loss", seed=seed
         )
         bar.advance()
         self.losses_ = self.trajectories_.mean(axis=1, dtype=np.float64)
-        return X, codes, proba
+        return proba
 
-    def _predict_out_of_fold(self, X, y, seed, bar, routed):
+    def _predict_out_of_fold(self, X, codes, seed, bar, routed):
         """Let a classifier predict each fold after fitting it on the others."""
-        self._check_net_params()
-        self.classes_, codes = check_any_rows_and_labels(self, X, y)
         splits = folds_of(self, X, codes, seed, routed.splitter.split)
         bar.total = len(splits)
         how = {"n_jobs": self.n_jobs, "seed": seed, "bar": bar}
@@ -80,7 +86,7 @@ class LossesMixin(FoldsMixin, NetParamsMixin):
         proba = predict_out_of_fold(clone(self.estimator), X, codes, splits, **how)
         given = proba[np.arange(len(codes)), codes].astype(np.float64)
         self.losses_ = -np.log(np.clip(given, MIN_PROBA, 1))
-        return X, codes, proba
+        return proba
 
     def _suspicion(self, proba, codes):
         """Return what orders rows of equal losses, and all others as the losses do.

@@ -268,10 +268,10 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
             dimensions and there is no ``estimator``.
         """
         check_parameters(self)
-        rng = random_generator(self.random_state)
         rows, self.classes_, codes = check_rows_and_labels(
             self, X, y, min_samples=4, min_per_class=2
         )
+        rng = random_generator(self.random_state)
         before = 0 if self.estimator is None else _FEATURES
         total = before + _SEARCH + _MATRIX + self.n_rounds
         with progress(total, type(self).__name__, self.verbose, unit=None) as bar:

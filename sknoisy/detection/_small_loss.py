@@ -264,10 +264,11 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         """
         check_parameters(self)
         routed = self._routed(groups, fit_params)
+        X, codes = self._check_data(X, y)
         seed = int(random_generator(self.random_state).integers(2**31))
         is_unknown = self.noise_rate == "auto"
         with self._progress(3 if is_unknown and self._is_net() else 1) as bar:
-            X, codes, proba = self._read_losses(X, y, seed, bar, routed)
+            proba = self._read_losses(X, codes, seed, bar, routed)
             rate = self.noise_rate
             if is_unknown:
                 is_net = self._is_net()
