@@ -88,6 +88,24 @@ def test_the_summary_lists_the_ten_most_suspicious_rows(csv, capsys, tmp_path):
     assert lines[11] == f"wrote {issues}"
 
 
+def test_scores_are_called_probabilities_where_they_are(csv, capsys, monkeypatch):
+    monkeypatch.setattr(
+        sknoisy.ConfidentLearningDetector, "scores_are_probabilities_", True
+    )
+    issues = csv.parent / "issues.csv"
+    out = succeeds(capsys, ["audit", csv, "--label", "kind", *FAST, "--issues", issues])
+    assert "suggested  probability of a wrong label  flagged\n" in out
+    assert "noise_probability" in pd.read_csv(issues).columns
+
+
+def test_the_noise_rate_is_in_words_without_an_interval(csv, capsys):
+    out = succeeds(capsys, ["audit", csv, "--label", "kind", *FAST])
+    line = out.split("noise rate: ")[1].split("\n")[0]
+    assert line.startswith("about 5.0%, as the detector estimates it; ")
+    assert "people or rules that err in a systematic way make this too low" in line
+    assert "interval" not in out
+
+
 def test_planted_noise_in_digits_is_found(capsys, tmp_path):
     X, y = load_digits(return_X_y=True)
     table = pd.DataFrame(X, columns=[f"pixel {j}" for j in range(64)])
