@@ -13,10 +13,12 @@ from sknoisy._unjudged import judges_the_rest
 from sknoisy._validation import check_parameters, encode_labels, random_generator
 
 __all__ = [
+    "VERDICT",
     "NoiseDetectorMixin",
     "NoiseInjectorMixin",
     "NoiseScoresMixin",
     "TrainingInterrupted",
+    "TrainingInterruptedWarning",
     "defined_scores",
     "judge_of",
     "scores_are_probabilities",
@@ -26,11 +28,20 @@ __all__ = [
 ]
 
 # What every estimator sets that judges the labels it was given.
-_VERDICT = ("noise_scores_", "noise_mask_", "noise_rate_", "suggested_labels_")
+VERDICT = ("noise_scores_", "noise_mask_", "noise_rate_", "suggested_labels_")
 
 
 class TrainingInterrupted(RuntimeError):
     """Training was interrupted too early to be of use."""
+
+
+class TrainingInterruptedWarning(UserWarning):
+    """Training was interrupted, and what there is was kept.
+
+    It is told where a fit returns in spite of Ctrl-C, with the number of epochs,
+    trainings or rounds that it has. Turn it into an error where only whole fits are of
+    use: ``warnings.simplefilter("error", TrainingInterruptedWarning)``.
+    """
 
 
 class _OrderOnly:
@@ -458,7 +469,7 @@ def judge_of(detector, n_samples):
         If a score is infinite or NaN.
     """
     judge = detector[-1] if isinstance(detector, Pipeline) else detector
-    absent = [name for name in _VERDICT if not hasattr(judge, name)]
+    absent = [name for name in VERDICT if not hasattr(judge, name)]
     if absent:
         raise TypeError(
             f"detector must judge the labels given to fit; {type(judge).__name__} does "

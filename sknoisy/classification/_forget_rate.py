@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import logsumexp
 from torch.utils.data import Subset
 
+from sknoisy._interruption import interruptions
 from sknoisy.nets import NetClassifier
 
 __all__ = [
@@ -126,7 +127,8 @@ def _out_of_fold_logits(net, dataset):
     logits = np.empty((len(dataset), len(classes)), dtype=np.float32)
     for number, (own, other) in enumerate([halves, halves[::-1]]):
         first = NetClassifier(**_plain_params(net, own, number))
-        first.partial_fit(dataset, classes=classes)
+        with interruptions("raise"):
+            first.partial_fit(dataset, classes=classes)
         _, _, predicted = first.eval_pass(Subset(dataset, other), ["module"])
         logits[other] = predicted["module"].cpu().numpy()
     return logits

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from sknoisy._arguments import check_reals
+from sknoisy._interruption import interruptions
 from sknoisy._validation import HasMethods, Interval, StrOptions, set_random_states
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss
@@ -249,7 +250,8 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
             "checkpoint": None,
         }
         net = NetClassifier(**params)
-        net.partial_fit(dataset, classes=np.arange(n_classes))
+        with interruptions("raise"):
+            net.partial_fit(dataset, classes=np.arange(n_classes))
         proba = dict(net.callbacks_)["dynamics"].mean_proba_
         # With drop_last a row may have been in no batch at all.
         return proba[~np.isnan(proba[:, 0])]
@@ -257,7 +259,8 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
     def _ask(self, estimator, dataset):
         set_random_states(estimator, self.seed_ % 2**31)
         X = dataset.features
-        estimator.fit(X, dataset.codes)
+        with interruptions("raise"):
+            estimator.fit(X, dataset.codes)
         if hasattr(estimator, "transition_matrix_"):
             return estimator.transition_matrix_
         if not hasattr(estimator, "predict_proba"):

@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sknoisy._interruption import interruptions
 from sknoisy._progress import progress
 from sknoisy._rows import refuse_odd_rows
 from sknoisy._validation import (
@@ -369,7 +370,9 @@ class CleanedClassifier(
 
     def _detect(self, X, y, fit_params):
         fit_detector = check_memory(self.memory).cache(_fit_detector)
-        self.detector_ = fit_detector(clone(self.detector), X, y, fit_params)
+        # A detector that was interrupted must not be remembered, nor cleaned by.
+        with interruptions("raise"):
+            self.detector_ = fit_detector(clone(self.detector), X, y, fit_params)
         judge = judge_of(self.detector_, len(y))
         self.noise_scores_ = np.array(judge.noise_scores_, dtype=np.float64)
         self.noise_mask_ = np.array(judge.noise_mask_, dtype=bool)

@@ -60,6 +60,7 @@ def interruptible() -> Iterator[None]:
     A fit that is interrupted may return what it has, or raise an error of its own.
     Whoever interrupts a command wants it to end.
     """
+    from sknoisy._interruption import interruptions
     from sknoisy.base import TrainingInterrupted
 
     noticed: list[int] = []
@@ -75,7 +76,8 @@ def interruptible() -> Iterator[None]:
     if is_ours:
         signal.signal(signal.SIGINT, notice)
     try:
-        yield
+        with interruptions("raise"):
+            yield
     except TrainingInterrupted as error:
         raise KeyboardInterrupt from error
     except Exception as error:

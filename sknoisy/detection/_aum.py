@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 
+from sknoisy._interruption import interruptions, tell
 from sknoisy._progress import progress
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
@@ -14,8 +15,13 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
-from sknoisy.detection._dynamics import record_dynamics
+from sknoisy.base import (
+    NoiseDetectorMixin,
+    TrainingInterrupted,
+    defined_scores,
+    suggest_labels,
+)
+from sknoisy.detection._dynamics import fill_gaps, record_dynamics
 from sknoisy.detection._order import keep_order
 from sknoisy.nets import NetParamsMixin
 
@@ -170,7 +176,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Raises
         ------
         RuntimeError
-            If it is interrupted before there is an epoch to keep.
+            If it is interrupted before every row has been judged once.
         ValueError
             If a parameter, X or y is not as described, if fewer than two labels
             occur more than once, or if there are too few
@@ -181,11 +187,8 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         rng = random_generator(self.random_state)
         n_samples, n_classes = len(X), len(self.classes_)
         extra = self._extra_rows(n_samples, n_classes, rng)
-        runs = []
-        with progress(len(extra), "AUMDetector", self.verbose, unit="training") as bar:
-            for rows in extra:
-                runs.append(self._run(X, codes, rows, n_classes, rng))
-                bar.advance()
+        runs = self._run_all(X, codes, extra, n_classes, rng)
+        extra = extra[: len(runs)]
         self.thresholds_ = np.array([run["threshold"] for run in runs])
         ordinary = _ordinary_runs(extra, n_samples)
         lacks = np.stack([run["lack"] for run in runs])
@@ -194,9 +197,8 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.noise_mask_ = self.noise_scores_ > 0.5
         self.noise_rate_ = float(self.noise_mask_.mean())
         self.margins_ = _mean_over(ordinary, [run["margins"] for run in runs])
-        self.trajectories_ = _mean_over(
-            ordinary, [run["trajectories"] for run in runs]
-        ).astype(np.float32)
+        trajectories = _of_one_length([run["trajectories"] for run in runs])
+        self.trajectories_ = _mean_over(ordinary, trajectories).astype(np.float32)
         mean_proba = _mean_over(ordinary, [run["mean_proba"] for run in runs])
         suggested = suggest_labels(mean_proba, codes, self.noise_mask_)
         self.suggested_labels_ = self.classes_[suggested]
@@ -215,6 +217,40 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return [
             np.take(order, start + np.arange(n_extra), mode="wrap") for start in starts
         ]
+
+    def _run_all(self, X, codes, extra, n_classes, rng):
+        """Train once for each set of extra rows; keep what there is at Ctrl-C."""
+        runs, n_whole = [], 0
+        try:
+            with (
+                progress(
+                    len(extra), "AUMDetector", self.verbose, unit="training"
+                ) as bar,
+                interruptions("keep"),
+            ):
+                for rows in extra:
+                    runs.append(self._run(X, codes, rows, n_classes, rng))
+                    if self.net_.interrupted_:
+                        raise KeyboardInterrupt
+                    n_whole += 1
+                    bar.advance()
+        except (KeyboardInterrupt, TrainingInterrupted) as error:
+            done = (
+                f"AUMDetector was interrupted in training {n_whole + 1} of {len(extra)}"
+            )
+            seen = _ordinary_runs(extra[: len(runs)], len(codes)).any(0)
+            if not seen.all():
+                raise TrainingInterrupted(
+                    f"{done}, before every row had kept its own label in one."
+                ) from error
+            epochs = [run["trajectories"].shape[1] for run in runs]
+            tell(
+                f"{done}: labels are judged by {len(runs)} trainings of "
+                f"{', '.join(map(str, epochs))} epochs of {self.net_.max_epochs}. Fit "
+                "again to judge them by all.",
+                stacklevel=4,
+            )
+        return runs
 
     def _run(self, X, codes, extra, n_classes, rng):
         """Train once with some rows in the extra class."""
@@ -246,6 +282,16 @@ def _ordinary_runs(extra, n_samples):
     for run, rows in enumerate(extra):
         ordinary[run, rows] = False
     return ordinary
+
+
+def _of_one_length(trajectories):
+    """Give those of fewer epochs the mean of each row for the epochs they lack."""
+    n_epochs = max(t.shape[1] for t in trajectories)
+    missing = [((0, 0), (0, n_epochs - t.shape[1])) for t in trajectories]
+    return [
+        fill_gaps(np.pad(t, width, constant_values=np.nan))
+        for t, width in zip(trajectories, missing, strict=True)
+    ]
 
 
 def _mean_over(ordinary, arrays):

@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import roc_auc_score
 
+from sknoisy._interruption import interruptions, tell
 from sknoisy._validation import encode_labels, set_random_states
 from sknoisy.base import TrainingInterrupted, judge_of
 from sknoisy.detection._combination import combination_weights, normal_scores
@@ -172,6 +173,12 @@ class Competition:
             if not self._rounds:
                 message = "fit was interrupted before the first round was complete."
                 raise TrainingInterrupted(message) from error
+            tell(
+                f"AutoNoiseDetector was interrupted: candidates are weighed by "
+                f"{len(self._rounds)} of {n_rounds} rounds. Fit again to weigh them by "
+                "all.",
+                stacklevel=3,
+            )
 
     def weigh(self, strategy):
         """Return what each candidate counts.
@@ -245,7 +252,8 @@ def _fit_candidate(detector, X, y, classes, seed, groups):
     start = time.perf_counter()
     token = _competes.set(True)
     try:
-        detector.fit(X, y, **group_params(detector, groups))
+        with interruptions("raise"):
+            detector.fit(X, y, **group_params(detector, groups))
         judge = judge_of(detector, len(y))
     except TrainingInterrupted:
         raise

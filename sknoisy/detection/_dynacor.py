@@ -7,6 +7,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._interruption import interruptions, tell
 from sknoisy._progress import progress
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
@@ -410,29 +411,27 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             net.set_params(verbose=max(0, self.verbose - 1))
         else:
             net = self._make_net().set_params(**setting)
-        trajectories, mean_proba = record_dynamics(
-            net,
-            rows,
-            codes,
-            len(self.classes_),
-            signal=self.signal,
-            when=self.when,
-            seed=seed,
-        )
-        # Early stopping is a callback; without one, somebody pressed the keys.
-        is_short = trajectories.shape[1] < net.max_epochs
-        if is_short and self.corruption == "relabel" and not self._has_callbacks():
-            raise TrainingInterrupted("fit was interrupted.")
+        with interruptions("keep"):
+            trajectories, mean_proba = record_dynamics(
+                net,
+                rows,
+                codes,
+                len(self.classes_),
+                signal=self.signal,
+                when=self.when,
+                seed=seed,
+            )
+        if net.interrupted_:
+            # Of several trainings the whole ones count, but there may be one only.
+            if self.corruption == "relabel":
+                raise TrainingInterrupted("fit was interrupted.")
+            tell(
+                "DynaCorDetector was interrupted: labels are judged by "
+                f"{trajectories.shape[1]} of {net.max_epochs} epochs. Fit again to "
+                "judge them by all.",
+                stacklevel=7,
+            )
         return self._oriented(trajectories), mean_proba, net
-
-    @property
-    def _mask_is_threshold(self):
-        # The calibrated decision counts rows; it has no threshold of scores.
-        return self.decision == "cluster"
-
-    def _has_callbacks(self):
-        owner = self if self.estimator is None else self.estimator
-        return owner.callbacks not in (None, "disable", [])
 
     def _oriented(self, trajectories):
         """Turn the one signal round that is larger for wrong labels, and back."""
@@ -488,14 +487,25 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         )
         is_copy = (np.arange(n_rows) >= len(given)).astype(np.int64)
         try:
-            self.encoder_.partial_fit(ArrayDataset(rows, is_copy), classes=[0, 1])
+            with interruptions("keep"):
+                self.encoder_.partial_fit(ArrayDataset(rows, is_copy), classes=[0, 1])
         except FloatingPointError as error:
             raise FloatingPointError(
                 "the encoder of the trajectories diverged; lower encoder_lr (now "
                 f"{self.encoder_lr})."
             ) from error
         if not self.encoder_.metrics_:
-            raise RuntimeError("fit was interrupted before the encoder could judge.")
+            raise TrainingInterrupted(
+                "fit was interrupted before the encoder could judge."
+            )
+        if self.encoder_.interrupted_:
+            n_judged = len(self.encoder_.metrics_) - 1
+            tell(
+                f"the encoder was interrupted: labels are judged by the best of "
+                f"{n_judged} epochs of {self.encoder_epochs}. Fit again to judge them "
+                "by all.",
+                stacklevel=4,
+            )
         self.noise_scores_ = defined_scores(self, self.encoder_.scores_[: len(given)])
         self.noise_mask_ = self.noise_scores_ > 0.5
         self.noise_rate_ = float(self.noise_mask_.mean())

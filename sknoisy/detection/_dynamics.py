@@ -1,7 +1,10 @@
 """Training dynamics of any skorch net: record them, fill their gaps, scale them."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
+from sknoisy._interruption import interruptions, is_stop, needs_whole, tell
 from sknoisy.base import TrainingInterrupted
 from sknoisy.nets import LoaderBatches, NetClassifier, TensorBatches
 from sknoisy.nets._batches import ArrayDataset
@@ -43,7 +46,8 @@ def record_dynamics(
     Returns
     -------
     trajectories : ndarray of shape (n_samples, n_epochs), dtype float32
-        Without gaps: see `fill_gaps`.
+        Without gaps: see `fill_gaps`. Fewer epochs if it was interrupted, which
+        ``net.interrupted_`` says, and a warning unless `interruptions` keeps it.
     mean_proba : ndarray of shape (n_samples, n_classes), dtype float32
 
     Raises
@@ -65,14 +69,21 @@ def record_dynamics(
         names = [name for name, _ in net.get_default_callbacks()]
         net.set_params(**{f"callbacks__{name}": None for name in names})
     net.set_params(train_split=None)
-    if isinstance(net, NetClassifier):
-        net.set_params(random_state=seed)
-        net.partial_fit(dataset, classes=np.arange(n_classes))
-    else:
-        _fit_plain(net.set_params(**_iterators(net)), dataset, n_classes, seed)
+    with interruptions("keep"):
+        if isinstance(net, NetClassifier):
+            net.set_params(random_state=seed)
+            net.partial_fit(dataset, classes=np.arange(n_classes))
+        else:
+            _fit_plain(net.set_params(**_iterators(net)), dataset, n_classes, seed)
     if not recorder.n_recorded_:
         message = "training was interrupted before its first epoch ended."
         raise TrainingInterrupted(message)
+    if net.interrupted_:
+        tell(
+            f"the training was interrupted: labels are judged by {recorder.n_recorded_}"
+            f" of {net.max_epochs} epochs. Fit again to judge them by all.",
+            stacklevel=5,
+        )
     return fill_gaps(recorder.trajectories_), np.nan_to_num(recorder.mean_proba_)
 
 
@@ -138,12 +149,34 @@ def _fit_plain(net, dataset, n_classes, seed):
         row = dataset.fetch([0])[0].to(device)
         check_outputs(net.module_, row, n_classes, net.criterion_, may_be_tuple=True)
         seed_torch(device, seed)
-        net.fit(dataset, None)
+        with _noting_interruptions(net):
+            net.fit(dataset, None)
+    if net.interrupted_ and needs_whole():
+        raise KeyboardInterrupt
     losses = [row.get("train_loss", 0.0) for row in net.history]
     undefined = [loss for loss in losses if not np.isfinite(loss)]
     if undefined:
         raise diverged(net, f"the loss is {undefined[0]}")
     refuse_undefined_weights(net)
+
+
+@contextmanager
+def _noting_interruptions(net):
+    """Note whether the keyboard ends a training, which skorch passes over."""
+    net.interrupted_, loop = False, net.fit_loop
+
+    def fit_loop(*args, **kwargs):
+        try:
+            return loop(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            net.interrupted_ = not is_stop(error)
+            raise
+
+    net.fit_loop = fit_loop
+    try:
+        yield
+    finally:
+        del net.fit_loop
 
 
 def _iterators(net):

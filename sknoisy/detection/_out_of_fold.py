@@ -7,6 +7,7 @@ from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, validate_data
 
+from sknoisy._interruption import interruptions
 from sknoisy._progress import progress
 from sknoisy._rows import explained, refuse_odd_rows
 from sknoisy._validation import (
@@ -145,7 +146,9 @@ def _refuse_undefined(estimator, proba):
 def _predict_fold(estimator, X, codes, split, n_classes, fit_params):
     train, test = split
     params = params_of_rows(fit_params, X, train)
-    estimator.fit(rows_for(estimator, X, train), codes[train], **params)
+    # A fold of a training that was interrupted would be judged by less than others.
+    with interruptions("raise"):
+        estimator.fit(rows_for(estimator, X, train), codes[train], **params)
     proba = np.asarray(estimator.predict_proba(rows_for(estimator, X, test, train)))
     if proba.shape[1] == n_classes:
         return proba

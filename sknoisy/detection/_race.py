@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from sknoisy._interruption import tell
 from sknoisy._progress import progress
 from sknoisy.detection._calibration import calibrate
 from sknoisy.detection._dynamics import TrainingInterrupted, fill_gaps
@@ -165,6 +166,12 @@ def race(entrants, train, n_runs, bar=None):
         if not entrants:
             message = "fit was interrupted before every row had been judged once."
             raise TrainingInterrupted(message) from error
+        done = [len(entrant.trajectories) for entrant in entrants]
+        tell(
+            f"the race was interrupted: labels are judged by {sum(done)} whole "
+            f"trainings of {len(done) * n_runs}. Fit again to judge them by all.",
+            stacklevel=4,
+        )
     return entrants
 
 

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sknoisy._interruption import interruptions, needs_whole
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -12,7 +13,7 @@ from sknoisy._validation import (
     check_parameters,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin
+from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
 from sknoisy.classification._forget_rate import (
     estimate_noise_rate,
     number_kept,
@@ -257,7 +258,8 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Raises
         ------
         RuntimeError
-            If a network's training is interrupted before there is an epoch to keep.
+            If a network's training is interrupted before there is an epoch to keep, or
+            before ``noise_rate="auto"`` has been estimated.
         ValueError
             If a parameter, X or y is not as described, or if fewer than two labels
             occur more than once.
@@ -267,13 +269,12 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         X, codes = self._check_data(X, y)
         seed = int(random_generator(self.random_state).integers(2**31))
         is_unknown = self.noise_rate == "auto"
-        with self._progress(3 if is_unknown and self._is_net() else 1) as bar:
-            proba = self._read_losses(X, codes, seed, bar, routed)
-            rate = self.noise_rate
-            if is_unknown:
-                is_net = self._is_net()
-                unseen = self._predict_halves(X, codes, seed, bar) if is_net else proba
-                rate = _estimated_rate(unseen, codes)
+        if is_unknown and self._is_net():
+            proba, rate = self._read_and_estimate(X, codes, seed, routed)
+        else:
+            with self._progress() as bar:
+                proba = self._read_losses(X, codes, seed, bar, routed)
+            rate = _estimated_rate(proba, codes) if is_unknown else self.noise_rate
         scores = np.empty(len(codes))
         groups = np.unique(codes) if self.per_class else [slice(None)]
         for group in groups:
@@ -283,6 +284,21 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         self._judge(scores, proba, codes)
         self.noise_rate_ = float(rate)
         return self
+
+    def _read_and_estimate(self, X, codes, seed, routed):
+        """Read losses, and train two more networks to estimate the rate."""
+        try:
+            with self._progress(3) as bar, interruptions("raise"):
+                proba = self._read_losses(X, codes, seed, bar, routed)
+                unseen = self._predict_halves(X, codes, seed, bar)
+        except (KeyboardInterrupt, TrainingInterrupted) as error:
+            if needs_whole():
+                raise
+            raise TrainingInterrupted(
+                "SmallLossDetector was interrupted before it had estimated the noise "
+                "rate; noise_rate= needs one training only, and keeps what it has."
+            ) from error
+        return proba, _estimated_rate(unseen, codes)
 
     def _predict_halves(self, X, codes, seed, bar):
         """Train a network on each half of the rows; let it predict the other."""

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset
 
+from sknoisy._interruption import is_stop
 from sknoisy._validation import check_rows, random_generator
 from sknoisy.nets._augment import check_view
 from sknoisy.nets._batches import ArrayDataset, to_float
@@ -46,6 +47,8 @@ class TrainingLoopMixin:
     augmentation_ = None
     resumes_ = False
     training_key_ = None
+    # Whether the last call of fit or partial_fit was interrupted; no callback's stop.
+    interrupted_ = False
 
     def initialize(self):
         """Build callbacks, module, criterion and optimizer, seeded.
@@ -277,6 +280,14 @@ class TrainingLoopMixin:
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Leave the history's row to `run_single_epoch`, which has made it."""
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Run the epochs; note whether the keyboard, and no callback, ends them."""
+        try:
+            return super().fit_loop(X, y, epochs=epochs, **fit_params)
+        except KeyboardInterrupt as error:
+            self.interrupted_ = not is_stop(error)
+            raise
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run an epoch as skorch does, without its look-ups at every batch."""

@@ -11,6 +11,7 @@ from skorch import NeuralNetClassifier
 from skorch.utils import TeeGenerator, is_dataset
 from torch import nn
 
+from sknoisy._interruption import needs_whole, tell
 from sknoisy._validation import (
     Interval,
     MakerOf,
@@ -20,6 +21,7 @@ from sknoisy._validation import (
     check_weights,
     random_generator,
 )
+from sknoisy.base import VERDICT
 from sknoisy.nets._batches import Batch, TensorBatches
 from sknoisy.nets._checkpoint import load_training, training_key
 from sknoisy.nets._defaults import begin_momentum
@@ -133,6 +135,9 @@ class NetClassifier(
     history_ : skorch History
         A row for each epoch.
     device_ : torch.device
+    interrupted_ : bool
+        Whether Ctrl-C ended the last call of ``fit`` or ``partial_fit``; stops by
+        callbacks are none.
     seed_ : int
         What all of torch's randomness was derived from.
 
@@ -424,6 +429,12 @@ class NetClassifier(
             If a parameter, X, y or the weights are not as described.
         FloatingPointError
             If the training loss, a weight or what is predicted becomes infinite or NaN.
+
+        Warns
+        -----
+        TrainingInterruptedWarning
+            If it is interrupted by Ctrl-C within an epoch: the net keeps the weights
+            that it has. Stops by callbacks are none.
         """
         # What is no bool is refused below.
         fresh = not (self.initialized_ and np.all(self.warm_start))
@@ -564,6 +575,7 @@ class NetClassifier(
             self.training_key_ = training_key(self, dataset, weights)
         if weights is not None:
             self.sample_weight_ = torch.from_numpy(weights).to(self.device_)
+        self._forget_verdict()
         try:
             with isolated_rng(self.device_):
                 resumes = self.training_key_ is not None
@@ -579,6 +591,8 @@ class NetClassifier(
                     self.criterion_.reduction = "none"
                 undefined = undefined_states(self)
                 self._train(dataset, resumes)
+                if self.interrupted_ and needs_whole():
+                    raise KeyboardInterrupt
                 refuse_divergence(self, undefined)
                 # Judgements that draw are those of a run without a break.
                 seed_torch(self.device_, self.seed_, len(self.history), 1)
@@ -586,7 +600,28 @@ class NetClassifier(
         finally:
             self.sample_weight_ = self.training_key_ = None
             close_bars(self)
+        if self.interrupted_:
+            self._tell_interruption()
         return self
+
+    def _forget_verdict(self):
+        """Leave nothing that an interrupted fit would seem to have found out."""
+        self.interrupted_ = False
+        for name in VERDICT:
+            vars(self).pop(name, None)
+
+    def _tell_interruption(self):
+        begun = len(self.history) - self.epochs_before_
+        whole = max(begun - 1, 0)
+        more = "Fit again for a whole training, or call partial_fit for more epochs."
+        if self.checkpoint is not None:
+            more = "A fit with the same checkpoint goes on from the last whole epoch."
+        tell(
+            f"the training of {type(self).__name__} was interrupted in epoch "
+            f"{whole + 1}: it has {whole} of {self.max_epochs} epochs, and the weights "
+            f"of that moment. {more}",
+            stacklevel=4,
+        )
 
     @property
     def _default_callbacks(self):

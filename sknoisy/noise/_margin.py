@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sknoisy._interruption import interruptions
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -161,7 +162,8 @@ class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
 
     def _fit(self, X, y):
         rows, codes = super()._fit(X, y)
-        self.estimator_.fit(self._shaped(rows), self.classes_[codes])
+        with interruptions("raise"):
+            self.estimator_.fit(self._shaped(rows), self.classes_[codes])
         found = getattr(self.estimator_, "classes_", None)
         if not np.array_equal(found, self.classes_):
             raise ValueError(

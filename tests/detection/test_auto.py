@@ -29,7 +29,11 @@ from sknoisy import (
     SymmetricNoiseInjector,
     label_report,
 )
-from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
+from sknoisy.base import (
+    NoiseDetectorMixin,
+    TrainingInterrupted,
+    TrainingInterruptedWarning,
+)
 from sknoisy.detection._auto import _threshold, _votes
 from sknoisy.detection._competition import Verdict
 from sknoisy.detection._competitors import default_detectors
@@ -408,7 +412,9 @@ class TestInterruption:
         return auto.fit(*digits[:2])
 
     def test_complete_rounds_are_kept(self, digits):
-        auto = self.fit(3, digits)
+        message = r"AutoNoiseDetector was interrupted: .* by 1 of \d rounds"
+        with pytest.warns(TrainingInterruptedWarning, match=message):
+            auto = self.fit(3, digits)
         assert auto.candidates_["error"].tolist() == ["", ""]
         assert auto.aurocs_.shape == (2, 1)
         assert_array_equal(auto.aurocs_, self.fit(0, digits, n_rounds=1).aurocs_)

@@ -9,6 +9,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from sknoisy import DynaCorDetector, NetClassifier, SymmetricNoiseInjector
+from sknoisy.base import TrainingInterruptedWarning
 from sknoisy.nets import MLP, DynamicsRecorder
 
 PAPER = {"settings": "paper", "corruption": "copy", "decision": "cluster"}
@@ -219,7 +220,9 @@ def test_an_encoder_interrupted_later_keeps_its_best_epoch(blobs, monkeypatch):
 
     X, y, _ = blobs
     monkeypatch.setattr(DynamicsClustering, "training_loss", interrupt)
-    detector = DynaCorDetector(**QUICK).fit(X, y)
+    message = r"encoder was interrupted: .* best of 0 epochs of \d"
+    with pytest.warns(TrainingInterruptedWarning, match=message):
+        detector = DynaCorDetector(**QUICK).fit(X, y)
     assert detector.encoder_.best_epoch_ == 0
     assert detector.noise_scores_.shape == (180,)
 

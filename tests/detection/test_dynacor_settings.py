@@ -12,8 +12,8 @@ from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
 from sknoisy import DynaCorDetector, NetClassifier
+from sknoisy.base import TrainingInterrupted, TrainingInterruptedWarning
 from sknoisy.detection import _dynacor
-from sknoisy.detection._dynamics import TrainingInterrupted
 from sknoisy.nets import MLP
 
 QUICK = {"n_runs": 3, "max_epochs": 4, "module__hidden": 8, "random_state": 0}
@@ -365,7 +365,8 @@ class TestInterruption:
         full = clone(detector).fit(X, y)
         assert np.isfinite(full.setting_aurocs_).all()
         self.interrupt(monkeypatch, call, KeyboardInterrupt())
-        detector.fit(X, y)
+        with pytest.warns(TrainingInterruptedWarning, match="whole trainings of"):
+            detector.fit(X, y)
         # Trainings go run by run, one setting after the other.
         done = np.arange(6).reshape(3, 2).T < call - 1
         expected = np.where(done, full.setting_aurocs_, np.nan)
@@ -386,7 +387,10 @@ class TestInterruption:
             with pytest.raises(RuntimeError, match="before every row had been judged"):
                 detector.fit(X, y)
             return
-        detector.fit(X, y)
+        with pytest.warns(
+            TrainingInterruptedWarning, match="by 2 whole trainings of 3"
+        ):
+            detector.fit(X, y)
         np.testing.assert_array_equal(
             np.isnan(detector.setting_aurocs_), [[False, False, True]]
         )
@@ -395,7 +399,8 @@ class TestInterruption:
     def test_a_copy_needs_one_epoch(self, blobs):
         X, y, _ = blobs
         detector = self.with_keys_pressed_after(3).set_params(corruption="copy")
-        detector.fit(X, y)
+        with pytest.warns(TrainingInterruptedWarning, match="judged by 1 of 2 epochs"):
+            detector.fit(X, y)
         assert detector.trajectories_.shape == (180, 1)
 
     @staticmethod

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sknoisy._progress import progress
+from sknoisy.base import TrainingInterruptedWarning
 from sknoisy.detection._calibration import calibrate
 from sknoisy.detection._dynamics import TrainingInterrupted
 from sknoisy.detection._race import DynamicsRuns, choose, race
@@ -130,7 +131,10 @@ def test_an_interruption_keeps_who_has_judged_all_rows(call, error):
     complete = [sum(c % 3 == i for c in range(call)) for i in range(3)]
     expected = [name for name, n in zip("abc", complete, strict=True) if n >= 2]
     if expected:
-        assert names(race(entrants, train, 3)) == expected
+        n_done = sum(n for n in complete if n >= 2)
+        message = rf"race was interrupted: .* by {n_done} whole trainings of "
+        with pytest.warns(TrainingInterruptedWarning, match=message):
+            assert names(race(entrants, train, 3)) == expected
     else:
         with pytest.raises(TrainingInterrupted, match="every row") as caught:
             race(entrants, train, 3)

@@ -25,6 +25,7 @@ from sknoisy import (
     RobustLossClassifier,
     TransitionCorrectionClassifier,
 )
+from sknoisy.base import TrainingInterruptedWarning
 from sknoisy.nets import (
     MLP,
     AdversarialMasking,
@@ -322,7 +323,10 @@ class TestHost:
                 raise KeyboardInterrupt
 
         clf = Stopped(PreActResNet, masking=AdversarialMasking, **SMALL, **FAST)
-        assert clf.fit(X, y).maps_ is None
+        with pytest.warns(
+            TrainingInterruptedWarning, match="in epoch 2: it has 1 of 4"
+        ):
+            assert clf.fit(X, y).maps_ is None
         assert "feature_map" not in vars(clf.module_)
         assert clf.predict(X).shape == (60,)
 
