@@ -59,7 +59,8 @@ def check_layer(module: nn.Module) -> dict[str, Any]:
 
 def _arguments(module: nn.Module) -> dict[str, Any]:
     """Return what the constructor was given, by what the layer has kept of it."""
-    own, found = vars(module), {}
+    own = vars(module)
+    found: dict[str, Any] = {}
     for name, parameter in inspect.signature(type(module)).parameters.items():
         if name == "device":
             found[name] = torch.device("meta")
