@@ -161,6 +161,11 @@ def moved_to_attributes(manifest, arrays, rng):
     entry = owners[rng.integers(len(owners))]
     if entry["params"]:
         name = sorted(entry["params"])[rng.integers(len(entry["params"]))]
+        paths = [own for own in ("checkpoint", "memory") if own in entry["params"]]
+        if paths and rng.random() < 0.5:
+            del entry["params"][paths[0]]
+            entry["attributes"][paths[0]] = evil_path()
+            return
         value = entry["params"].pop(name)
         entry["attributes"][name] = hostile(rng) if rng.random() < 0.5 else value
 
