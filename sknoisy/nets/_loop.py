@@ -160,6 +160,11 @@ class TrainingLoopMixin:
             yield to_device(self.evaluation_step(batch, training), device=device)
 
     @in_usual_modes
+    def forward(self, X, training=False, device="cpu"):
+        """Return what the module returns for all rows, in their order."""
+        return super().forward(X, training=training, device=device)
+
+    @in_usual_modes
     def eval_pass(self, dataset, modules=None):
         """Score a dataset with modules in evaluation mode.
 
@@ -206,7 +211,6 @@ class TrainingLoopMixin:
             refuse_undefined_outputs(self, out)
         return torch.cat(rows), torch.cat(codes), logits
 
-    @in_usual_modes
     def evaluation_step(self, batch, training=False):
         """Return what the module returns for a batch."""
         X, _ = batch
