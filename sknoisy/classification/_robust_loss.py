@@ -41,7 +41,7 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         - "label_smoothing": cross-entropy with targets smoothed by 0.1 [4]_;
         - "ce": cross-entropy;
         - any torch criterion, called with logits and label codes, and with the row
-          numbers if it takes an ``index``.
+          numbers if it takes an ``index``; NLLLoss as in `NetClassifier`.
     prune_start_epoch : int >= 1 or "auto", default="auto"
         First epoch before which "truncated_gce" leaves out rows. "auto" is a third of
         ``max_epochs``, as the 40 of 120 in [1]_.

@@ -96,12 +96,14 @@ class TrainingLoopMixin:
         Parameters
         ----------
         module : torch module
+            As it was built.
         name : str
             "module", "criterion"…
 
         Returns
         -------
         module : torch module
+            Compiled, or the same.
         """
         if not self.compile or (name in self._criteria and not scores_alone(module)):
             return module
@@ -161,7 +163,22 @@ class TrainingLoopMixin:
 
     @in_usual_modes
     def forward(self, X, training=False, device="cpu"):
-        """Return what the module returns for all rows, in their order."""
+        """Return what the module returns for all rows, in their order.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            As in `fit`.
+        training : bool, default=False
+            Whether dropout and the like are active.
+        device : str, default="cpu"
+            Where the result is put.
+
+        Returns
+        -------
+        outputs : Tensor of shape (n_samples, n_classes)
+            Logits; probabilities under NLLLoss.
+        """
         return super().forward(X, training=training, device=device)
 
     @in_usual_modes
@@ -219,7 +236,20 @@ class TrainingLoopMixin:
             return self.infer(X).float()
 
     def infer(self, x, **fit_params):
-        """Return what the module returns for the rows of a batch."""
+        """Return what the module returns for the rows of a batch.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, ...)
+            Rows as an iterator yields them.
+        **fit_params : dict
+            What the module's ``forward`` takes beside the rows.
+
+        Returns
+        -------
+        outputs : Tensor of shape (batch, n_classes)
+            Logits; probabilities under NLLLoss.
+        """
         if isinstance(x, torch.Tensor) and not fit_params:
             # Batches are where the module is; skorch would look again.
             return self.module_(x)
@@ -236,6 +266,7 @@ class TrainingLoopMixin:
         Returns
         -------
         scored : Tensor of shape (batch, n_classes)
+            The outputs themselves, or their log.
         """
         if not takes_proba(self.criterion_):
             return outputs
@@ -258,17 +289,32 @@ class TrainingLoopMixin:
         X : Tensor of shape (batch, ...), default=None
             Not used here.
         training : bool, default=False
+            Whether the batch is one of the training.
 
         Returns
         -------
         loss : Tensor of shape () or (batch,)
+            One for each row if the criterion does not average.
         """
         if training or scores_alone(self.criterion_):
             return self.criterion_(self.scored(y_pred), y_true)
         return F.cross_entropy(self.scored(y_pred), y_true)
 
     def validation_step(self, batch, **fit_params):
-        """Score a validation batch; a loss of each row is averaged."""
+        """Score a validation batch; a loss of each row is averaged.
+
+        Parameters
+        ----------
+        batch : Batch or pair of tensors
+            Rows and label codes.
+        **fit_params : dict
+            As in `infer`.
+
+        Returns
+        -------
+        step : dict
+            ``loss``, a Tensor of shape (), and ``y_pred``, what the module returns.
+        """
         step = super().validation_step(batch, **fit_params)
         return {**step, "loss": step["loss"].mean()}
 

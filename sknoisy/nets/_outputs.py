@@ -31,6 +31,7 @@ def takes_proba(criterion):
     Returns
     -------
     takes_proba : bool
+        False for any other criterion, whose module returns logits.
     """
     return isinstance(getattr(criterion, "_orig_mod", criterion), nn.NLLLoss)
 
@@ -65,6 +66,7 @@ def keeps_rows(criterion):
     Returns
     -------
     name : str or None
+        None if there is no such part.
     """
     if not isinstance(criterion, nn.Module):
         return None
@@ -83,6 +85,7 @@ def scores_alone(criterion):
     Returns
     -------
     scores : bool
+        Whether it may score a validation batch, and be compiled.
     """
     forward = getattr(criterion, "forward", criterion)
     if "index" in _signature(forward) or keeps_rows(criterion):
