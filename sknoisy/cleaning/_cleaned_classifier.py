@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
@@ -327,7 +328,7 @@ class CleanedClassifier(
         routing : MetadataRouter
         """
         mapping = MethodMapping().add(caller="fit", callee="fit")
-        router = MetadataRouter(owner=self)
+        router = MetadataRouter(owner=self).add_self_request(self)
         router.add(detector=self.detector, method_mapping=mapping)
         return router.add(classifier=self.classifier, method_mapping=mapping)
 
@@ -398,7 +399,10 @@ class CleanedClassifier(
             left, fit_params = codes[weights > 0], {**fit_params, weight_name: weights}
         self._refuse_lost_classes(left)
         self.classifier_ = clone(self.classifier)
-        self.classifier_.fit(X, self.classes_[codes], **fit_params)
+        # The weights are given by the name of the step that takes them.
+        routes = routes_metadata() and self.action != "reweight"
+        with config_context(enable_metadata_routing=routes):
+            self.classifier_.fit(X, self.classes_[codes], **fit_params)
 
     def _refuse_lost_classes(self, codes):
         lost = np.setdiff1d(np.arange(len(self.classes_)), codes)

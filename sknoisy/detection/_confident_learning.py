@@ -155,6 +155,9 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
     >>> mask = detector.fit_predict_noisy(None, y_noisy, pred_probs=probabilities)
     """
 
+    # Nobody else takes them.
+    __metadata_request__fit = {"pred_probs": True}
+
     # filter_by decides.
     _mask_is_threshold = False
 

@@ -193,6 +193,7 @@ class TestWhatIsFitted:
         assert len(FITS) == 1
         assert report.frame["suspicion"].tolist() == SCORES[::-1].tolist()
 
+    @pytest.mark.usefixtures("default_output")
     def test_so_is_a_pipeline(self):
         pipe = make_pipeline(FunctionTransformer(), KnownDetector()).fit(X, LABELS)
         assert label_report(pipe, X, LABELS).detector_name == "KnownDetector"

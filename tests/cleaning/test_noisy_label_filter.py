@@ -181,6 +181,7 @@ def test_a_verdict_on_other_rows_is_refused():
         NoisyLabelFilter(Halve()).fit(rows(), LABELS)
 
 
+@pytest.mark.usefixtures("default_output")
 def test_a_pipeline_that_ends_in_a_detector():
     pipe = make_pipeline(FunctionTransformer(np.copy), KnownDetector())
     sampler = NoisyLabelFilter(pipe, threshold=0.65).fit(rows(), LABELS)
@@ -197,6 +198,7 @@ def test_fit_parameters_reach_the_detector(blobs):
     assert np.flatnonzero(sampler.noise_mask_).tolist() == [4, 9]
 
 
+@pytest.mark.usefixtures("default_output")
 def test_step_of_an_imbalanced_learn_pipeline(blobs):
     from imblearn.pipeline import make_pipeline as make_imblearn_pipeline
     from sklearn.model_selection import GridSearchCV

@@ -125,6 +125,7 @@ class TestDetector:
             assert_array_equal(detector.noise_mask_, expected)
         assert masks[0.1].noise_mask_.sum() < masks[0.9].noise_mask_.sum()
 
+    @pytest.mark.usefixtures("default_output")
     def test_features_of_an_estimator(self):
         X, y = load_digits(return_X_y=True)
         halved = FunctionTransformer(lambda X: X[:, ::2])
@@ -159,6 +160,7 @@ class TestDetector:
         with pytest.raises(ValueError, match="threshold"):
             FINEDetector(threshold=threshold).fit(X, y)
 
+    @pytest.mark.usefixtures("default_output")
     def test_features_that_are_not_numbers(self):
         X, y = load_digits(return_X_y=True)
         broken = FunctionTransformer(lambda X: X * np.nan)

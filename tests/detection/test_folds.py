@@ -39,6 +39,13 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def no_routing():
+    """Metadata are routed where a test says so."""
+    with sklearn.config_context(enable_metadata_routing=False):
+        yield
+
+
 def proba_of(detector, y):
     """Return the probability of each given label."""
     if hasattr(detector, "losses_"):

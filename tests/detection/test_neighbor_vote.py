@@ -300,6 +300,7 @@ class TestDetector:
         b = NeighborVoteDetector(random_state=0).fit(X * scale, y)
         assert_allclose(a.votes_, b.votes_, atol=1e-5)
 
+    @pytest.mark.usefixtures("default_output")
     def test_features_of_an_estimator(self):
         X, y = load_digits(return_X_y=True)
         halved = FunctionTransformer(lambda X: X[:, ::2])

@@ -43,6 +43,7 @@ def test_a_fit_is_that_of_the_same_numpy_array(losses, method, chunks):
     assert_array_equal(splitter.predict_proba(losses), whole.predict_proba(losses))
 
 
+@pytest.mark.usefixtures("default_output")
 def test_predictions_are_lazy_and_right(losses):
     splitter = BMMLossSplitter().fit(losses)
     seen = []
@@ -78,6 +79,7 @@ def test_a_fit_holds_one_block_at_a_time(losses):
     assert seen == [1000, 1000]
 
 
+@pytest.mark.usefixtures("default_output")
 def test_several_columns_in_blocks_of_rows_and_of_columns(losses):
     epochs = losses.reshape(-1, 4)
     whole = BMMLossSplitter().fit(epochs)
@@ -93,6 +95,7 @@ def test_several_columns_in_blocks_of_rows_and_of_columns(losses):
     )
 
 
+@pytest.mark.usefixtures("default_output")
 def test_blocks_that_a_selection_left_empty(losses):
     given = da.from_array(np.sort(losses), chunks=1000)
     some = given[given > 3]  # of unknown length

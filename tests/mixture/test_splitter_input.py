@@ -28,6 +28,7 @@ from sknoisy import BMMLossSplitter
 # What goes in and what comes out
 
 
+@pytest.mark.usefixtures("default_output")
 def test_one_loss_per_row():
     losses = two_kinds()
     splitter = BMMLossSplitter().fit(losses)
@@ -94,6 +95,7 @@ def test_dtypes(dtype):
     assert_allclose(found, p_noisy_of(losses.astype(np.float64)), atol=1e-4)
 
 
+@pytest.mark.usefixtures("default_output")
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
 def test_frames_have_their_columns_remembered(frame):
     losses = two_kinds()
@@ -117,6 +119,7 @@ def test_set_output():
     assert_array_equal(table.to_numpy(), plain)
 
 
+@pytest.mark.usefixtures("default_output")
 def test_last_step_of_a_pipeline():
     losses = two_kinds()
     p_given = np.exp(-losses)[:, None]
@@ -138,6 +141,7 @@ def test_zeros_of_both_signs_and_many_of_them():
     assert_array_equal(pieces.predict_proba(losses)[:, 1], p_noisy)
 
 
+@pytest.mark.usefixtures("default_output")
 def test_many_losses_are_worked_through_in_parts_without_a_seam():
     losses = two_kinds(200_000)
     some = np.r_[0, 2**16 - 1, 2**16, 2**17, len(losses) - 1]
