@@ -52,6 +52,7 @@ def label_report(detector, X, y, *, confidence="deprecated"):
     Returns
     -------
     report : LabelReport
+        With a row for each row of X.
 
     Raises
     ------
@@ -146,7 +147,7 @@ class LabelReport:
 
     A notebook shows its summary.
 
-    Attributes
+    Parameters
     ----------
     frame : pandas DataFrame of shape (n_samples, 7)
         One row for each row of X, in its order, with the index of X, or else of y, if
@@ -176,6 +177,7 @@ class LabelReport:
     scores_are_probabilities : bool
         What the detector says of its scores.
     detector_name : str
+        The class of the detector.
     X : array-like of shape (n_samples, ...) or None
         What was given to `label_report`: the same object, no copy.
 
@@ -277,6 +279,7 @@ class LabelReport:
         Returns
         -------
         path : pathlib.Path
+            Of the file that was written.
 
         Raises
         ------
@@ -312,6 +315,7 @@ class LabelReport:
         Returns
         -------
         path : pathlib.Path
+            Of the file that was written.
 
         Raises
         ------
