@@ -1,5 +1,6 @@
 """Rows that are no table of numbers: refused in words that say what would be right."""
 
+from collections import Counter
 from collections.abc import Mapping, Set
 from contextlib import contextmanager
 from numbers import Number
@@ -13,8 +14,8 @@ __all__ = ["explained", "plain_rows", "refuse_no_rows", "refuse_odd_rows"]
 
 _TEXTS = (
     "put make_pipeline(TfidfVectorizer(), TruncatedSVD(100)) before it, or give texts "
-    "to a detector with a classifier of texts, such as ConfidentLearningDetector("
-    "make_pipeline(TfidfVectorizer(), LogisticRegression()))"
+    "to a detector whose estimator takes them, such as a pipeline that begins with a "
+    "TfidfVectorizer and ends in a classifier"
 )
 _CATEGORIES = (
     "encode them in a step before it, for example by OneHotEncoder("
@@ -40,6 +41,8 @@ def refuse_no_rows(X, what="X"):
     ------
     TypeError
         If X is a dict, a set, a single value, a generator or a lazy frame.
+    ValueError
+        If two columns have the same name.
     """
     if issparse(X):
         # One of their formats is a dict.
@@ -61,9 +64,20 @@ def refuse_no_rows(X, what="X"):
     if hasattr(X, "collect") and not hasattr(X, "__len__"):
         raise TypeError(f"{what} is a {kind}; pass {what}.collect().")
     has_rows = hasattr(X, "__len__") or hasattr(X, "shape") or hasattr(X, "__array__")
+    _refuse_double_names(X)
     if X is not None and not has_rows:
         raise TypeError(
             f"{what} is a {kind}, which has no length; pass list({what}) or an array."
+        )
+
+
+def _refuse_double_names(X):
+    names = list(getattr(X, "columns", ()))
+    if len(set(names)) < len(names):
+        name, count = Counter(names).most_common(1)[0]
+        raise ValueError(
+            f"X has {count} columns named {name!r}; give each column a name of its "
+            "own, or pass X.to_numpy()."
         )
 
 

@@ -3,7 +3,7 @@
 The only module that touches private scikit-learn API.
 """
 
-from numbers import Number
+from numbers import Integral, Number
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -36,6 +36,7 @@ __all__ = [
     "InstanceOf",
     "Interval",
     "MakerOf",
+    "N_JOBS",
     "NamedParts",
     "RareClassError",
     "Options",
@@ -62,6 +63,12 @@ __all__ = [
     "sorted_classes",
 ]
 
+# Any number of jobs that joblib knows; it has no meaning for 0.
+N_JOBS = [
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Integral, None, -1, closed="right"),
+    None,
+]
 # Standardised images stay below it, those of unscaled bytes do not.
 _LARGEST_PIXEL = 32
 
@@ -562,15 +569,25 @@ def check_weights(sample_weight, X, *, dtype=np.float32):
     ValueError
         If a weight is negative or not finite, if all are zero, or if there is not
         exactly one for each row of X.
+    TypeError
+        If the weights are no numbers.
     """
     if sample_weight is None:
         return None
     if not isinstance(sample_weight, Number):
         sample_weight = plain_rows(sample_weight, "sample_weight")
-    with config_context(array_api_dispatch=False):
-        weights = _check_sample_weight(
-            sample_weight, X, dtype=dtype, ensure_non_negative=True
-        )
+    try:
+        with config_context(array_api_dispatch=False):
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=dtype, ensure_non_negative=True
+            )
+    except (TypeError, ValueError) as error:
+        if "string to float" not in str(error) and "float()" not in str(error):
+            raise
+        raise TypeError(
+            f"sample_weight must be numbers, one for each row; got "
+            f"{sample_weight!r:.60}."
+        ) from error
     if not weights.any():
         raise ValueError("sample_weight must have at least one positive weight.")
     return weights

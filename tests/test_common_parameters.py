@@ -66,7 +66,7 @@ OUTSIDE = [
     (DynaCorDetector, "encoder_lr", [0]),
     (LossMixtureDetector, "estimator", ["svm", SVC()]),
     (LossMixtureDetector, "splitter", [3]),
-    (LossMixtureDetector, "n_jobs", [0.5]),
+    (LossMixtureDetector, "n_jobs", [0, 0.5]),
     (SmallLossDetector, "noise_rate", [1.0, -0.1, None]),
     (SmallLossDetector, "per_class", ["yes"]),
     (ConfidentLearningDetector, "estimator", ["svm", SVC()]),

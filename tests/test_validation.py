@@ -365,6 +365,11 @@ class TestWeights:
         checked = check_weights(given, np.zeros(3), dtype=np.float64)
         assert checked.dtype == np.float64 and checked.tolist() == given
 
+    def test_what_is_no_number_is_no_weight(self):
+        for weights in (["heavy", 1, 2], [{}, 1, 2]):
+            with pytest.raises(TypeError, match="sample_weight must be numbers, one f"):
+                check_weights(weights, np.zeros(3))
+
     @pytest.mark.parametrize(
         ("weights", "message"),
         [

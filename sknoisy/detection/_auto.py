@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sknoisy._progress import progress
 from sknoisy._validation import (
+    N_JOBS,
     HasMethods,
     Interval,
     NamedParts,
@@ -171,7 +172,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         "corruption_rate": [Interval(Real, 0, 0.5, closed="right")],
         "n_rounds": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_rows": [Interval(Integral, 100, None, closed="left"), None],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }

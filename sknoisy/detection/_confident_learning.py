@@ -1,7 +1,5 @@
 """Wrong labels by confident learning, with any classifier or none."""
 
-from numbers import Integral
-
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
@@ -15,6 +13,7 @@ from sknoisy._progress import progress
 from sknoisy._rows import refuse_odd_rows
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
+    N_JOBS,
     HasMethods,
     StrOptions,
     check_classes,
@@ -166,7 +165,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         "filter_by": [StrOptions(set(FILTERS))],
         "quality": [StrOptions(set(QUALITIES))],
         "cv": ["cv_object"],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }

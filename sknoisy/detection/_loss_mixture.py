@@ -1,12 +1,12 @@
 """Wrong labels by a mixture of the losses of any classifier."""
 
 import warnings
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from sknoisy._validation import (
+    N_JOBS,
     HasMethods,
     check_parameters,
     random_generator,
@@ -149,7 +149,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "splitter": [HasMethods(["fit", "transform"]), None],
         "cv": ["cv_object"],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 

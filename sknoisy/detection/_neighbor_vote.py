@@ -11,6 +11,7 @@ from sklearn.preprocessing import normalize
 from sknoisy._progress import progress
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
+    N_JOBS,
     HasMethods,
     Interval,
     StrOptions,
@@ -215,7 +216,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         "n_neighbors": [Interval(Integral, 3, None, closed="left")],
         "method": [StrOptions({"rank", "vote"})],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }

@@ -1,12 +1,13 @@
 """Small-loss selection: the largest losses are judged wrong, as many as there are."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from sknoisy._interruption import interruptions, needs_whole
 from sknoisy._validation import (
+    N_JOBS,
     HasMethods,
     Interval,
     StrOptions,
@@ -196,7 +197,7 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         "noise_rate": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "per_class": ["boolean"],
         "cv": ["cv_object"],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 
