@@ -51,6 +51,13 @@ def default_output():
 
 
 @pytest.fixture
+def no_routing():
+    """For pipelines of imbalanced-learn: they route a weight of None to score."""
+    with sklearn.config_context(enable_metadata_routing=False):
+        yield
+
+
+@pytest.fixture
 def reference():
     """Load a file of independently computed numbers; skip if it is absent."""
     return lambda name: _load("reference", name)

@@ -220,6 +220,7 @@ def test_from_estimator_takes_our_detector_and_our_classifier(blobs):
     assert display.splitter is net.mixtures_[-1] and display.bars_ == []
 
 
+@pytest.mark.usefixtures("default_output")
 def test_from_estimator_takes_the_last_step_of_a_pipeline():
     losses, _ = two_kinds()
     to_losses = FunctionTransformer(lambda p: -np.log(p))

@@ -349,6 +349,7 @@ def test_corrupt_refuses_what_fit_did_not_see(injector):
         injector.corrupt(np.zeros((3, 2)), [0, 1])
 
 
+@pytest.mark.usefixtures("no_routing")
 @every_injector
 def test_only_training_folds_get_noise_in_an_imblearn_pipeline(injector):
     class Recorder(LogisticRegression):

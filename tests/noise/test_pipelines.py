@@ -70,6 +70,7 @@ def digits():
     return X[:900] / 16, y[:900]
 
 
+@pytest.mark.usefixtures("no_routing")
 @every_injector
 def test_fit_sees_noisy_labels_and_score_sees_clean_ones(injector, digits):
     X, y = digits
@@ -83,6 +84,7 @@ def test_fit_sees_noisy_labels_and_score_sees_clean_ones(injector, digits):
         assert_array_equal(recorder.y_score_, y[test])
 
 
+@pytest.mark.usefixtures("no_routing")
 @every_injector
 def test_names_of_classes_pass_through(injector, digits):
     X, y = digits
@@ -124,6 +126,7 @@ def test_noise_rate_can_be_searched_like_any_parameter(digits):
     assert_allclose(clean, plain.mean(), rtol=1e-12)
 
 
+@pytest.mark.usefixtures("no_routing")
 def test_hybrid_noise_is_margin_noise_and_then_symmetric_noise(digits):
     X, y = digits
     margin = MarginNoiseInjector(0.35, estimator=POSTERIOR, random_state=0)
