@@ -166,10 +166,11 @@ class TestDynaCorSettings:
     def test_the_default_network_takes_them(self, settings, epochs):
         X, y = images("uint8")
         detector = brief(DynaCorDetector(settings=settings, random_state=0))
+        # The full width, which takes seconds, for one of them only.
+        width = 64 if settings == "paper" else 2
         for setting in detector._settings(n_dims=4):
-            # Its constructor alone: a training of the whole takes seconds.
-            net = detector._make_net(**setting).set_params(max_epochs=1)
-            assert net.fit(X[::6], y[::6]).module_.head.in_features == 512
+            net = detector._make_net(**setting).set_params(module__width=width)
+            assert net.fit(X[::6], y[::6]).module_.head.in_features == 8 * width
 
 
 def test_a_user_parameter_of_another_network_is_named():
