@@ -68,6 +68,9 @@ def _arguments(module: nn.Module) -> dict[str, Any]:
             found[name] = own[name]
         elif name == "bias":
             found[name] = module._parameters.get(name) is not None
+        elif name == "_weight":
+            # Else an embedding would draw one, with much of torch to be imported.
+            found[name] = module._parameters.get("weight")
         elif name in module._buffers and parameter.default is None:
             # Weights of the classes in a loss.
             found[name] = module._buffers[name]

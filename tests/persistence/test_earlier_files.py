@@ -2,8 +2,6 @@
 
 import functools
 import shutil
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -12,7 +10,9 @@ import pytest
 import save_fixtures
 import torch
 
+import sknoisy.detection
 from sknoisy import load
+from sknoisy.persistence import _allowed
 
 FOLDERS = sorted(Path(__file__).parent.glob("saved_*"))
 FILES = [path for folder in FOLDERS for path in sorted(folder.glob("*.sknoisy"))]
@@ -81,11 +81,10 @@ def test_a_checkpoint_of_an_earlier_version_goes_on(folder, tmp_path):
     np.testing.assert_allclose(net.predict_proba(X), expected, rtol=1e-4, atol=atol)
 
 
-def test_a_file_is_loaded_by_a_program_that_has_imported_nothing_else():
+def test_a_file_is_loaded_by_a_program_that_has_imported_nothing_else(monkeypatch):
     # Detectors are imported when they are asked for, or named by a file.
-    code = (
-        "import sys; from sknoisy import load; print(load(sys.argv[1]).predict_noisy)"
-    )
-    path = FOLDERS[0] / "confident_learning.sknoisy"
-    run = [sys.executable, "-W", "ignore", "-c", code, str(path)]
-    assert "ConfidentLearningDetector" in subprocess.check_output(run, text=True)
+    for name in sknoisy.detection.__all__:
+        monkeypatch.delitem(vars(sknoisy.detection), name, raising=False)
+    _allowed._find.cache_clear()
+    assert "AUMDetector" not in vars(sknoisy.detection)
+    assert load_quietly(FOLDERS[0] / "aum.sknoisy").predict_noisy().any()
