@@ -26,6 +26,8 @@ __all__ = ["MarginNoiseInjector"]
 # Sums over the rows are off by less; a rate at the very border of the reachable ones is
 # then still reached.
 _RATE_ROUNDING = 1e-9
+# With more, the forest would take gigabytes.
+_MOST_CLASSES = 100
 
 
 class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
@@ -54,7 +56,9 @@ class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
         it is in a `sklearn.frozen.FrozenEstimator`; its classes must be those of y.
         None takes the mean of a logistic regression on standardised features, which
         ranks every class of every row, and a random forest, which fits boundaries of
-        any shape. Images are flattened for it; it is slow for many large ones.
+        any shape; with more than 100 classes the regression alone, since a forest
+        keeps a number for each class in each node. Images are flattened for it; it is
+        slow for many large ones.
     factor : float > 0, default=None
         Divides ``s``: more labels change when it grows. Below 1, rows with a margin
         wide enough for ``s >= factor`` get the likeliest class for sure. None finds the
@@ -182,7 +186,9 @@ class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
     def _fit_model(self, X):
         self._flattens = self.estimator is None
         given = self.estimator
-        self.estimator_ = _default_estimator() if given is None else clone(given)
+        self.estimator_ = (
+            _default_estimator(len(self.classes_)) if given is None else clone(given)
+        )
         set_random_states(self.estimator_, self._seed % 2**32)
 
     def _draw(self, X, codes):
@@ -214,14 +220,16 @@ class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
         )
 
 
-def _default_estimator():
+def _default_estimator(n_classes):
     linear = make_pipeline(
         StandardScaler().set_output(transform="default"),
         LogisticRegression(max_iter=1000),
     )
-    return VotingClassifier(
-        [("linear", linear), ("forest", RandomForestClassifier())], voting="soft"
-    )
+    parts = [("linear", linear)]
+    # Each node of a tree keeps a number for each class: 4 GB for 1,000 of 4 rows.
+    if n_classes <= _MOST_CLASSES:
+        parts.append(("forest", RandomForestClassifier()))
+    return VotingClassifier(parts, voting="soft")
 
 
 def _two_likeliest(P):

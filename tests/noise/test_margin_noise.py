@@ -513,3 +513,12 @@ def test_bad_rows_and_labels_are_refused():
         injector.corrupt(X[:2], [0, 7])
     with pytest.raises(ValueError, match=r"X has 3 features, but .* is expecting 4"):
         injector.corrupt(X[:, :3], y)
+
+
+@pytest.mark.parametrize(("n_classes", "parts"), [(100, 2), (101, 1)])
+def test_many_classes_get_no_forest(n_classes, parts):
+    injector = MarginNoiseInjector(random_state=0)
+    injector.classes_, injector._seed = np.arange(n_classes), 0
+    injector._fit_model(None)
+    names = [name for name, _ in injector.estimator_.estimators]
+    assert names == ["linear", "forest"][:parts]
