@@ -19,7 +19,7 @@ from sknoisy.nets import MLP, LoaderBatches
 from sknoisy.nets._device import isolated_rng
 
 CPU = torch.device("cpu")
-SMALL = {"max_epochs": 12, "batch_size": 8, "random_state": 0}
+SMALL = {"max_epochs": 5, "batch_size": 8, "module__hidden": 8, "random_state": 0}
 
 
 def scores_of(estimator, X, y):
@@ -38,8 +38,9 @@ def generator_stays():
 
 
 class TestThreads:
-    @pytest.mark.parametrize("n_threads", [2, 4])
-    @pytest.mark.parametrize("iterator", [{}, {"iterator_train": LoaderBatches}])
+    @pytest.mark.parametrize(
+        ("n_threads", "iterator"), [(2, {}), (4, {"iterator_train": LoaderBatches})]
+    )
     def test_a_fit_has_the_bits_of_one_alone(self, table, n_threads, iterator):
         X, y = table
         net = NetClassifier(**SMALL, **iterator)
@@ -82,7 +83,7 @@ class TestThreads:
                 np.testing.assert_array_equal(found, alone)
 
     def test_so_have_candidates(self, table):
-        quick = {**SMALL, "max_epochs": 4}
+        quick = {**SMALL, "max_epochs": 2}
         candidates = [(f"aum {n}", AUMDetector(n_runs=n, **quick)) for n in (2, 3)]
         detector = AutoNoiseDetector(candidates, n_rounds=1, random_state=0)
         alone = scores_of(detector, *table)
