@@ -21,6 +21,9 @@ from sknoisy import (
 )
 from sknoisy.base import NoiseDetectorMixin, NoiseScoresMixin, scores_are_probabilities
 
+# There are no wrong labels here, and some say so.
+pytestmark = pytest.mark.filterwarnings("ignore:the mixture finds no second")
+
 JUDGES = [e for e, _ in ESTIMATORS if isinstance(e, NoiseScoresMixin)]
 # By their calibration error: benchmarks/accuracy/reliability.py prints it.
 PROBABILITIES = {"DynaCorDetector": lambda e: e.decision == "calibrated"}

@@ -16,7 +16,8 @@ from command_tables import easy_table, fails, succeeds
 
 import sknoisy
 from sknoisy.base import TrainingInterrupted
-from sknoisy.command_line import main
+from sknoisy.command_line import _main, main
+from sknoisy.command_line._columns import to_numbers
 
 sys.path.append(str(Path(__file__).parents[1] / "campaign"))
 import odd_tables
@@ -130,69 +131,78 @@ def test_drafts_of_a_fifo_are_removed(csv, capsys, tmp_path, monkeypatch):
     assert os.listdir(folder) == []
 
 
-def written(tmp_path, cells, **options):
-    table, _ = easy_table()
-    path = tmp_path / "data.csv"
-    table.assign(price=cells).to_csv(path, index=False, **options)
-    return ["audit", path, "--label", "kind", *FAST]
+def read_with(cells, options):
+    """Return what becomes of a column called price."""
+    argv = ["audit", "data.csv", "--label", "kind", *options]
+    args = _main._parser().parse_args(argv)
+    table = pd.DataFrame({"size": np.arange(120.0) ** 2, "price": cells})
+    return to_numbers(table, text=args.text, notation=_main._notation(args))
 
 
 NUMBERS = np.random.default_rng(1).permutation(120) * 37 + 1000
 
 
 @pytest.mark.parametrize(
-    ("cells", "options", "kinds"),
+    ("cells", "options", "kind"),
     [
-        ([f"{n},5" for n in NUMBERS], ["--decimal", ","], "1 numeric"),
-        ([f"{n:,}" for n in NUMBERS], ["--thousands", ","], "3 numeric"),
+        ([f"{n},5" for n in NUMBERS], ["--decimal", ","], "numeric"),
+        ([f"{n:,}" for n in NUMBERS], ["--thousands", ","], "numeric"),
         (
             [f"{n:,}".replace(",", ".") + ",50" for n in NUMBERS],
             ["--thousands", ".", "--decimal", ","],
-            "1 numeric",
+            "numeric",
         ),
-        ([f"${n:,}.25" for n in NUMBERS], ["--thousands", ","], "3 numeric"),
-        ([f"-{n} €" for n in NUMBERS], [], "3 numeric"),
-        ([f"{n / 10}%" for n in NUMBERS], [], "3 numeric"),
-        (["?", *map(str, NUMBERS[1:])], ["--missing", "?"], "3 numeric"),
-        ([f"{1 + n % 12:02}-{1 + n % 9:02}-2024" for n in NUMBERS], [], "1 date"),
+        ([f"${n:,}.25" for n in NUMBERS], ["--thousands", ","], "numeric"),
+        ([f"-{n} €" for n in NUMBERS], [], "numeric"),
+        ([f"{n / 10}%" for n in NUMBERS], [], "numeric"),
+        (["?", *map(str, NUMBERS[1:])], ["--missing", "?"], "numeric"),
+        ([f"{1 + n % 12:02}-{1 + n % 9:02}-2024" for n in NUMBERS], [], "date"),
         (
             [f"{1 + n % 28:02}-{1 + n % 9:02}-2024" for n in NUMBERS],
             ["--dayfirst"],
-            "1 date",
+            "date",
         ),
     ],
 )
-def test_numbers_and_dates_are_read_as_they_are_written(
-    capsys, tmp_path, cells, options, kinds
-):
-    out = succeeds(capsys, [*written(tmp_path, cells), *options])
-    assert kinds in out.split("columns: ")[1].split("\n")[0]
+def test_numbers_and_dates_are_read_as_they_are_written(cells, options, kind):
+    assert "price" in read_with(cells, options).kinds[kind]
 
 
 @pytest.mark.parametrize(
     ("cells", "note"),
     [
         ([f"{n},5" for n in NUMBERS], "its cells look like numbers ("),
-        ([f"{n},5" for n in NUMBERS], "); --decimal , reads them\n"),
-        ([f"{n:,}" for n in NUMBERS], "; --decimal , or --thousands , reads them\n"),
+        ([f"{n},5" for n in NUMBERS], "); --decimal , reads them"),
+        ([f"{n:,}" for n in NUMBERS], "; --decimal , or --thousands , reads them"),
         ([f"{n:,}".replace(",", " ") for n in NUMBERS], "; --thousands ' ' reads th"),
         (["n.a.", *map(str, NUMBERS[1:])], "99% of its cells look like numbers"),
-        (["n.a.", *map(str, NUMBERS[1:])], "; --missing 'n.a.' leaves it out\n"),
+        (["n.a.", *map(str, NUMBERS[1:])], "; --missing 'n.a.' leaves it out"),
         (["no"] + [f"{1 + n % 28}-3-2024" for n in NUMBERS[1:]], "--missing 'no' lea"),
         ([f"{1 + n % 12}-3-2024" for n in NUMBERS], "--dayfirst reads the day first"),
     ],
 )
-def test_a_column_that_an_option_would_read_is_named(capsys, tmp_path, cells, note):
-    argv = written(tmp_path, cells)
-    assert "note: column 'price'" in (out := succeeds(capsys, argv))
-    assert note in out
+def test_a_column_that_an_option_would_read_is_named(cells, note):
+    (line,) = read_with(cells, []).notes
+    assert line.startswith("column 'price'")
+    assert note in line
     # Whoever says that it is text knows what it is.
-    assert "note: " not in succeeds(capsys, [*argv, "--text", "price"])
+    assert read_with(cells, ["--text", "price"]).notes == []
 
 
-def test_other_columns_are_not_named(capsys, tmp_path):
+def test_notes_are_printed_and_options_are_passed_on(capsys, tmp_path):
+    table, _ = easy_table()
+    path = tmp_path / "data.csv"
+    table.assign(price=[f"{n},5" for n in NUMBERS]).to_csv(path, index=False, sep=";")
+    argv = ["audit", path, "--label", "kind", *FAST, "--delimiter", ";"]
+    out = succeeds(capsys, argv)
+    assert "note: column 'price' is taken as names of rows, but its cells look" in out
+    out = succeeds(capsys, [*argv, "--decimal", ","])
+    assert "note: column 'price'" not in out
+
+
+def test_other_columns_are_not_named():
     words = [["red", "green", "blue 3"][n % 3] for n in NUMBERS]
-    assert "note: " not in succeeds(capsys, written(tmp_path, words))
+    assert read_with(words, []).notes == []
 
 
 def test_a_table_without_a_useful_column_says_why(capsys, tmp_path):
