@@ -58,6 +58,13 @@ def no_routing():
 
 
 @pytest.fixture
+def no_dispatch():
+    """For mixtures of scikit-learn itself, whose start by k-means takes numpy only."""
+    with sklearn.config_context(array_api_dispatch=False):
+        yield
+
+
+@pytest.fixture
 def reference():
     """Load a file of independently computed numbers; skip if it is absent."""
     return lambda name: _load("reference", name)

@@ -14,6 +14,7 @@ from sknoisy.mixture._gaussian import fit_mixture
 POINTS = np.random.default_rng(0).random((60, 1))
 
 
+@pytest.mark.usefixtures("no_dispatch")
 @pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture])
 def test_the_fit_is_that_of_scikit_learn(kind):
     mixture = kind(n_components=2, max_iter=3, tol=0, random_state=0)

@@ -196,6 +196,7 @@ def test_losses_beyond_the_percentiles_are_clipped():
 # Gaussian and other mixtures
 
 
+@pytest.mark.usefixtures("no_dispatch")
 def test_the_gaussian_variant_is_that_of_scikit_learn():
     losses = two_kinds()
     x, is_inside = scaled(losses)
@@ -210,6 +211,7 @@ def test_the_gaussian_variant_is_that_of_scikit_learn():
     assert splitter.noise_rate_ == pytest.approx(direct.weights_[noisy])
 
 
+@pytest.mark.usefixtures("no_dispatch")
 def test_divide_mix():
     losses = two_kinds()
     preset = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=0)
