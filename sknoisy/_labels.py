@@ -163,6 +163,8 @@ def rows_of(data, rows):
         return data[rows]
     if is_of(data, "pandas") and not hasattr(data, "iloc"):
         return data.take(rows)
+    if not hasattr(data, "__getitem__"):
+        data = np.asarray(data)
     return _safe_indexing(data, rows)
 
 

@@ -626,7 +626,9 @@ def _types_in(X):
         pairs, first = [(None, X.dtype)], X.ravel()
     else:
         pairs = [(None, getattr(X, "dtype", ""))]
-        is_filled = isinstance(X, np.ndarray) and X.dtype == object and X.size
+        is_filled = (
+            isinstance(X, np.ndarray) and X.dtype == object and X.ndim and X.size
+        )
         first = X[:1].ravel() if is_filled else ()
     if "object" not in {str(kind).lower() for _, kind in pairs}:
         return pairs

@@ -143,3 +143,9 @@ def test_what_is_no_word_is_named(word):
 def test_a_confident_joint_holds_numbers():
     with pytest.raises(TypeError, match="confident_joint must be numbers; got 'many'"):
         find_label_issues([0, 1], np.eye(2), confident_joint="many")
+
+
+@pytest.mark.parametrize("T", ["", [["a", "b"]], {"a": 1}, [[1, 0], [1]]])
+def test_a_transition_matrix_holds_numbers(T):
+    with pytest.raises(TypeError, match="transition_matrix must be a square array of"):
+        losses.BackwardCorrectionLoss(T)

@@ -17,11 +17,14 @@ from sknoisy import (
     BMMLossSplitter,
     CleanedClassifier,
     ConfidentLearningDetector,
+    LossMixtureDetector,
+    NeighborVoteDetector,
     NetClassifier,
     NoisyLabelFilter,
     find_label_issues,
     label_report,
 )
+from sknoisy._labels import rows_of
 from sknoisy.noise._class_conditional import _AnyRowsMixin
 
 pytestmark = [
@@ -139,3 +142,39 @@ def test_the_advice_on_texts_works():
     make_pipeline(to_numbers, NetClassifier(**small)).fit(TEXTS, Y)
     by_texts = make_pipeline(TfidfVectorizer(), LogisticRegression())
     assert ConfidentLearningDetector(by_texts, cv=2).fit(TEXTS, Y).noise_rate_ == 0
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [BMMLossSplitter(), LossMixtureDetector(LogisticRegression())],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_no_rows_at_all(estimator):
+    with pytest.raises(ValueError, match="X is None|Expected 2D array"):
+        estimator.fit(None, np.arange(40) % 2)
+
+
+def test_rows_that_only_an_array_makes_can_be_kept():
+    class Rows:
+        def __init__(self, X):
+            self.X = X
+
+        def __array__(self, dtype=None, copy=None):
+            return np.asarray(self.X, dtype=dtype)
+
+        def __len__(self):
+            return len(self.X)
+
+    X = np.arange(8.0).reshape(4, 2)
+    np.testing.assert_array_equal(rows_of(Rows(X), [1, 3]), X[[1, 3]])
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+def test_a_cleaned_classifier_names_rows_that_cannot_be(method):
+    X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    detector = NeighborVoteDetector(n_rounds=1, random_state=0)
+    model = CleanedClassifier(detector, LogisticRegression()).fit(X, y)
+    with pytest.raises(TypeError, match="X is a sparse tensor; pass X.to_dense()"):
+        getattr(model, method)(torch.tensor(X).to_sparse())
+    with pytest.raises(TypeError, match="X is a dict, which has no rows"):
+        getattr(model, method)({"a": 1})

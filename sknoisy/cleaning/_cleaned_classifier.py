@@ -24,7 +24,7 @@ from sklearn.utils.validation import (
 
 from sknoisy._interruption import interruptions
 from sknoisy._progress import progress
-from sknoisy._rows import refuse_odd_rows
+from sknoisy._rows import explained, refuse_odd_rows
 from sknoisy._validation import (
     HasMethods,
     StrOptions,
@@ -235,8 +235,7 @@ class CleanedClassifier(
         -------
         y : ndarray of shape (n_samples,)
         """
-        check_is_fitted(self, "classifier_")
-        return self.classifier_.predict(X)
+        return self._ask_classifier("predict", X)
 
     def score(self, X, y, sample_weight=None):
         """Return the share of rows whose label is predicted.
@@ -266,8 +265,7 @@ class CleanedClassifier(
         -------
         proba : ndarray of shape (n_samples, n_classes)
         """
-        check_is_fitted(self, "classifier_")
-        return self.classifier_.predict_proba(X)
+        return self._ask_classifier("predict_proba", X)
 
     @available_if(_classifier_has("predict_log_proba"))
     def predict_log_proba(self, X):
@@ -281,8 +279,7 @@ class CleanedClassifier(
         -------
         log_proba : ndarray of shape (n_samples, n_classes)
         """
-        check_is_fitted(self, "classifier_")
-        return self.classifier_.predict_log_proba(X)
+        return self._ask_classifier("predict_log_proba", X)
 
     @available_if(_classifier_has("decision_function"))
     def decision_function(self, X):
@@ -296,8 +293,7 @@ class CleanedClassifier(
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
         """
-        check_is_fitted(self, "classifier_")
-        return self.classifier_.decision_function(X)
+        return self._ask_classifier("decision_function", X)
 
     @available_if(_classifier_has("transform"))
     def transform(self, X):
@@ -311,8 +307,7 @@ class CleanedClassifier(
         -------
         features : array of shape (n_samples, n_features_out)
         """
-        check_is_fitted(self, "classifier_")
-        return self.classifier_.transform(X)
+        return self._ask_classifier("transform", X)
 
     @property
     def scores_are_probabilities_(self):
@@ -346,6 +341,12 @@ class CleanedClassifier(
             detector.non_deterministic or classifier.non_deterministic
         )
         return tags
+
+    def _ask_classifier(self, method, X):
+        check_is_fitted(self, "classifier_")
+        refuse_odd_rows(X)
+        with explained(X, type(self.classifier).__name__):
+            return getattr(self.classifier_, method)(X)
 
     def _check_weight_name(self):
         """Return how the classifier calls its weights; None if it needs none."""

@@ -50,6 +50,11 @@ def check_any_rows_and_labels(estimator, X, y):
             f"{type(estimator).__name__} requires y to be passed, but the target y is "
             "None."
         )
+    if X is None:
+        raise ValueError(
+            f"X is None; {type(estimator).__name__} needs one row of features for each "
+            "label."
+        )
     refuse_odd_rows(X)
     validate_data(estimator, X, skip_check_array=True)
     classes, codes = encode_labels(y)

@@ -329,6 +329,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
             return np.array([least, most], dtype=np.float64)
         if (
             len(self.support) != 2
+            or not all(isinstance(end, Real) for end in self.support)
             or not -np.inf < self.support[0] < self.support[1] < np.inf
         ):
             raise ValueError(

@@ -125,7 +125,12 @@ def check_transition_matrix(T: ArrayLike) -> Floats:
         If T is not square, has fewer than two classes, an entry that is negative or
         not finite, or a row that does not sum to 1 within 1e-8.
     """
-    T = np.asarray(T, dtype=np.float64)
+    try:
+        given, T = T, np.asarray(T, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"transition_matrix must be a square array of numbers; got {given!r:.100}."
+        ) from None
     if T.ndim != 2 or T.shape[0] != T.shape[1] or len(T) < 2:
         raise ValueError(
             "transition_matrix must be square, (n_classes, n_classes), with at least "

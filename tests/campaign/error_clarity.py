@@ -24,7 +24,9 @@ UNCLEAR_TYPES = (UnicodeError,)
 # and in skorch's check of parameter names.
 HOMES = re.compile(
     r"/sknoisy/|/sklearn/utils/|/sklearn/base\.py|/sklearn/_config\.py|/campaign/"
-    r"|/skorch/net\.py|/argparse\.py|/torch/optim/"
+    r"|/skorch/net\.py|/argparse\.py|/torch/optim/|/joblib/"
+    # Names the columns that have one name.
+    r"|/narwhals/_utils\.py"
 )
 
 # Words of numpy, torch and Python that mean nothing to a user.
@@ -38,12 +40,15 @@ INTERNAL = re.compile(
     r"|can't convert|Can't convert|must be real number|object at 0x"
 )
 
-# Inner parts that a user sees only if they wrote them.
-INNER = re.compile(
-    r"\b(LogisticRegression|NearestNeighbors|KNeighborsClassifier|StandardScaler"
+# Inner parts that a message must not blame unless the user wrote them.
+INNER = (
+    r"(LogisticRegression|NearestNeighbors|KNeighborsClassifier|StandardScaler"
     r"|QuantileTransformer|GaussianMixture|BetaMixture|BMMLossSplitter|PCA|CORESNet"
-    r"|StratifiedKFold|LabelEncoder"
-    r"|_[A-Z]\w+)\b"
+    r"|StratifiedKFold|LabelEncoder|_[A-Z]\w+)"
+)
+BLAMED = re.compile(
+    rf"(?:parameter of {INNER}\b)|(?:\b{INNER}(?:\(\))? (?:does|needs|is expecting"
+    r"|expects|requires|takes|cannot|failed|instance|was)\b)"
 )
 
 # One of these, or the name of a parameter, says which of the things given was wrong.
@@ -86,9 +91,10 @@ def judge_error(error, written=""):
         return f"raised in {'/'.join(home.split('/')[-3:])}"
     if found := INTERNAL.search(message):
         return f"internal words: {found[0]!r}"
-    inner = [name for name in INNER.findall(message) if name not in written]
-    if inner:
-        return f"names {inner[0]}, which the user never wrote"
+    blamed = [name for pair in BLAMED.findall(message) for name in pair if name]
+    blamed = [name for name in blamed if name not in written]
+    if blamed:
+        return f"blames {blamed[0]}, which the user never wrote"
     names = set(re.findall(r"\w+", written))
     if not NAMED.search(message) and not names & set(re.findall(r"\w+", message)):
         return "names nothing that the user gave"

@@ -174,6 +174,7 @@ def reset(trial, it, estimator):
     trial.call("set_params", lambda: estimator.set_params(**{name: value}))
     it.params[name] = value
     it.of_parameters[name] = "either"
+    trial.written += f" {short(value)}"
     trial.call(
         "fit again",
         lambda: estimator.fit(it.X, it.y),

@@ -311,6 +311,7 @@ def label_report(trial):
         given=(X, y),
         expect=expect if not options else "either",
     )
+    trial.check(isinstance(report, sknoisy.LabelReport), "no LabelReport")
     trial.check(len(report.frame) == len(codes), "the frame has another length")
     trial.call("parts", lambda: (repr(report), report.by_class, report.confusion,
                                  report._repr_html_()), expect="fits")  # fmt: skip

@@ -178,6 +178,8 @@ CHANGED = {
     "scale 1e-30": Kind(lambda X, rng: X * 1e-30),
     "scale 1e8": Kind(lambda X, rng: X * 1e8),
     "one value 1e15": Kind(_with(1e15)),
+    "5-D": Kind(lambda X, rng: X[:, None, None, None, :]),
+    "one value 1e300": Kind(_with(1e300)),
     "denormal": Kind(lambda X, rng: X * 1e-310),
     "many columns": Kind(lambda X, rng: rng.normal(size=(len(X), 80))),
     "longdouble": Kind(lambda X, rng: X.astype(np.longdouble)),
@@ -217,7 +219,6 @@ REFUSED = {
     "infinite": _refused(_with(np.inf), 2),
     "minus infinity": _refused(_with(-np.inf)),
     "NaN float32": _refused(lambda X, rng: _with(np.nan)(X, rng).astype(np.float32)),
-    "1e300": _refused(_with(1e300)),
     "Float64 with NA": _refused(_nullable),
     "polars with null": _refused(
         lambda X, rng: pl.DataFrame({"a": [None, *X[1:, 0]], "b": X[:, 1]})
@@ -255,7 +256,6 @@ REFUSED = {
     "text": _refused(lambda X, rng: "table.csv"),
     "1-D": _refused(lambda X, rng: X[:, 0].copy()),
     "Series": _refused(lambda X, rng: pd.Series(X[:, 0])),
-    "5-D": _refused(lambda X, rng: X[:, None, None, None, :]),
     "structured": _refused(_structured),
     "empty": _refused(lambda X, rng: X[:0]),
     "one row": _refused(lambda X, rng: X[:1]),

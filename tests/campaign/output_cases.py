@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from function_cases import codes_of, odd_value
-from odd_features import plain_features
+from odd_features import plain_features, plain_images
 from odd_parameters import ANYTHING
 
 import sknoisy
+from sknoisy.nets import PreActResNet
 
 
 def files(trial):
@@ -66,6 +67,9 @@ def display(trial):
 
 
 def _display(trial):
+    if trial.chance(0.4):
+        _of_estimator(trial)
+        return
     n = 20
     mask = trial.rng.random(n) < 0.3
     values = trial.rng.random((n, 4))
@@ -97,4 +101,36 @@ def _display(trial):
         "plot", lambda: cls(*arguments, **options).plot(), given=given, expect=expect
     )
     trial.check(hasattr(shown, "figure_"), "plot returns no display")
+    trial.call("draw", lambda: shown.figure_.savefig(io.BytesIO()), expect="fits")
+
+
+def _of_estimator(trial):
+    """Plots of what was fitted: of a mixture, and of where a network looks."""
+    codes = codes_of(trial)
+    if trial.chance(0.5):
+        name = "LossMixtureDisplay"
+        losses = np.r_[trial.rng.beta(2, 8, 60), trial.rng.beta(8, 2, 20)]
+        fitted = sknoisy.BMMLossSplitter(random_state=0).fit(losses)
+        odd = odd_value(trial, losses, 0.4, "losses")
+        arguments = (fitted, odd)
+        options = {"noise_mask": odd_value(trial, None, 0.3, "noise_mask")}
+        expect = "fits" if odd is losses and options["noise_mask"] is None else "either"
+    else:
+        name = "ActivationMapDisplay"
+        images = plain_images(trial.rng, codes)
+        net = {"module": PreActResNet, "module__width": 2, "module__blocks": (1, 1)}
+        fitted = sknoisy.NetClassifier(**net, max_epochs=1, random_state=0)
+        fitted.fit(images, codes)
+        odd = odd_value(trial, images[:3], 0.4, "X")
+        arguments, options = (fitted, odd), {"titles": trial.pick(["auto", None])}
+        expect = "either" if not isinstance(odd, np.ndarray) else "fits"
+        expect = expect if np.ndim(odd) == 4 else "either"
+    trial.subject, trial.written = name, "losses noise_mask epoch ax titles"
+    cls = getattr(sknoisy, name)
+    shown = trial.call(
+        "from_estimator",
+        lambda: cls.from_estimator(*arguments, **options),
+        given=arguments[1:],
+        expect=expect,
+    )
     trial.call("draw", lambda: shown.figure_.savefig(io.BytesIO()), expect="fits")

@@ -115,7 +115,7 @@ CONTEXTS = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,
     "default dtype float64": lambda: _default_dtype(torch.float64),
-    "numpy errors raise": lambda: np.errstate(all="raise"),
+    "numpy errors raise": lambda: np.errstate(all="raise", under="ignore"),
     "deterministic algorithms": lambda: _deterministic(),
 }
 

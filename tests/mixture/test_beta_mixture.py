@@ -465,3 +465,8 @@ def test_bad_data():
             getattr(BetaMixture(), method)(X)
     with pytest.raises(NotFittedError):
         BetaMixture().sample()
+
+
+def test_the_ends_of_the_support_are_numbers():
+    with pytest.raises(ValueError, match=r"support must be .* got \('a', 1\)"):
+        BetaMixture(support=("a", 1)).fit([[0.1], [0.5], [0.9]])
