@@ -122,7 +122,11 @@ def plain_rows(X, what="X"):
     X : array-like
     """
     refuse_odd_rows(X, what)
-    return tensor_to_array(X, what) if is_of(X, "torch") else X
+    if is_of(X, "torch"):
+        return tensor_to_array(X, what)
+    # Whoever counts features asks for a shape.
+    only_array = hasattr(X, "__array__") and not hasattr(X, "shape")
+    return np.asarray(X) if only_array else X
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def test_the_advice_on_texts_works():
     ids=lambda estimator: type(estimator).__name__,
 )
 def test_no_rows_at_all(estimator):
-    with pytest.raises(ValueError, match="X is None|Expected 2D array"):
+    with pytest.raises(ValueError, match=r"X is None|Expected 2D array"):
         estimator.fit(None, np.arange(40) % 2)
 
 
@@ -174,7 +174,13 @@ def test_a_cleaned_classifier_names_rows_that_cannot_be(method):
     X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
     detector = NeighborVoteDetector(n_rounds=1, random_state=0)
     model = CleanedClassifier(detector, LogisticRegression()).fit(X, y)
-    with pytest.raises(TypeError, match="X is a sparse tensor; pass X.to_dense()"):
+    with pytest.raises(TypeError, match=r"X is a sparse tensor; pass X\.to_dense"):
         getattr(model, method)(torch.tensor(X).to_sparse())
     with pytest.raises(TypeError, match="X is a dict, which has no rows"):
         getattr(model, method)({"a": 1})
+
+
+def test_weights_that_are_no_numbers():
+    X, y = np.zeros((4, 2), np.float32), [0, 1, 0, 1]
+    with pytest.raises(TypeError, match="sample_weight must be numbers, one for"):
+        NetClassifier(max_epochs=1).fit(X, y, sample_weight=["heavy"] * 4)

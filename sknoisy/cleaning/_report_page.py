@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.utils import _safe_indexing
 
+from sknoisy._labels import rows_of
+from sknoisy._rows import plain_rows
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
 
 if TYPE_CHECKING:
@@ -295,7 +296,7 @@ def _features(X: Any, index: NDArray[np.int64]) -> tuple[list[str], list[str], s
         return [], [""] * len(index), ""
     if hasattr(X, "toarray") and not hasattr(X, "to_numpy"):
         return [], [""] * len(index), " The features are sparse and not shown."
-    part = _safe_indexing(X, index)
+    part = plain_rows(rows_of(X, index))
     if hasattr(part, "columns"):
         names = [str(name) for name in part.columns]
         rows = part.rows() if hasattr(part, "rows") else part.to_numpy(object).tolist()

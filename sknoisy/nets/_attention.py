@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from sknoisy.nets._modules import embed, embed_and_classify
+from sknoisy.nets._modules import embed, embed_and_classify, row_refused
 
 __all__ = ["AttentiveNetwork"]
 
@@ -28,7 +28,8 @@ class AttentiveNetwork(nn.Module):
         was_training = network.training
         with torch.no_grad():
             # As in `attend`: a module without `head` may have another `embed`.
-            n_features = embed_and_classify(network.eval(), row)[0].shape[1]
+            with row_refused(network, row):
+                n_features = embed_and_classify(network.eval(), row)[0].shape[1]
         network.train(was_training)
         unit = nn.Linear(n_features, 1)
         # Every row starts near an attention of one half.

@@ -1,6 +1,7 @@
 """Default networks: logits = head(embed(X))."""
 
 import math
+from contextlib import contextmanager
 from numbers import Integral
 
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 
 from sknoisy._arguments import check_counts, check_reals, check_shape
 
-__all__ = ["MLP", "embed", "embed_and_classify"]
+__all__ = ["MLP", "embed", "embed_and_classify", "row_refused"]
 
 
 class MLP(nn.Module):
@@ -40,7 +41,8 @@ class MLP(nn.Module):
         check_shape(input_shape=input_shape)
         widths = (hidden,) if isinstance(hidden, Integral) else hidden
         if not isinstance(widths, list | tuple) or not all(
-            isinstance(width, Integral) for width in widths
+            isinstance(width, Integral) and not isinstance(width, bool)
+            for width in widths
         ):
             raise TypeError(
                 f"hidden must be a width, or a tuple of widths; got {hidden!r}."
@@ -116,6 +118,37 @@ def embed(module, X):
         return module.embed(X)
     with torch.no_grad():
         return embed_and_classify(module, X)[0]
+
+
+@contextmanager
+def row_refused(module, row):
+    """Name the network and the shape of a row in an error that torch raises inside.
+
+    Parameters
+    ----------
+    module : torch module
+    row : Tensor of shape (1, ...)
+
+    Raises
+    ------
+    TypeError
+        If the weights are of another dtype than the rows.
+    ValueError
+        If the network cannot take a row of this shape.
+    """
+    try:
+        yield
+    except (RuntimeError, IndexError) as error:
+        name = type(getattr(module, "_orig_mod", module)).__name__
+        weights = {p.dtype for p in module.parameters()}
+        if weights <= {torch.float32}:
+            raise ValueError(
+                f"{name} cannot take rows of X of shape {tuple(row.shape[1:])}: {error}"
+            ) from error
+        raise TypeError(
+            f"{name} has weights of {', '.join(map(str, weights))}, but rows are "
+            f"float32; pass module.float(). ({error})"
+        ) from error
 
 
 def embed_and_classify(module, X):

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from sknoisy.nets._attention import AttentiveNetwork
+from sknoisy.nets._modules import row_refused
 from sknoisy.nets._peers import Peers
 
 __all__ = [
@@ -126,18 +127,8 @@ def check_outputs(module, row, n_classes, criterion=None, *, may_be_tuple=False)
         module = module.network
     was_training = module.training
     name = type(getattr(module, "_orig_mod", module)).__name__
-    weights = {p.dtype for p in module.parameters()}
-    try:
+    with row_refused(module, row):
         outputs = module.eval()(row / 255 if row.dtype == torch.uint8 else row)
-    except (RuntimeError, IndexError) as error:
-        if weights <= {torch.float32}:
-            raise ValueError(
-                f"{name} cannot take rows of X of shape {tuple(row.shape[1:])}: {error}"
-            ) from error
-        raise TypeError(
-            f"{name} has weights of {', '.join(map(str, weights))}, but rows are "
-            f"float32; pass module.float(). ({error})"
-        ) from error
     module.train(was_training)
     if may_be_tuple and isinstance(outputs, tuple):
         outputs = outputs[0]

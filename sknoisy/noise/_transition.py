@@ -125,8 +125,9 @@ def check_transition_matrix(T: ArrayLike) -> Floats:
         If T is not square, has fewer than two classes, an entry that is negative or
         not finite, or a row that does not sum to 1 within 1e-8.
     """
+    given = T
     try:
-        given, T = T, np.asarray(T, dtype=np.float64)
+        T = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(
             f"transition_matrix must be a square array of numbers; got {given!r:.100}."
