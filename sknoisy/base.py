@@ -123,13 +123,16 @@ class NoiseScoresMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            Rows of a table, or images.
         y : array-like of shape (n_samples,)
+            Given labels.
         **fit_params : dict
             Passed to ``fit``.
 
         Returns
         -------
         mask : ndarray of shape (n_samples,), dtype bool
+            True where the label is judged wrong.
         """
         return self.fit(X, y, **fit_params).predict_noisy()
 
@@ -200,7 +203,9 @@ class NoiseDetectorMixin(NoiseScoresMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            Rows of a table, or images.
         y : array-like of shape (n_samples,)
+            Given labels.
         **fit_params : dict
             Passed to ``fit``.
 
@@ -263,12 +268,14 @@ class NoiseInjectorMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            Rows of a table, or images.
         y : array-like of shape (n_samples,)
             Clean labels, at least two classes.
 
         Returns
         -------
         self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -288,6 +295,7 @@ class NoiseInjectorMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            Rows of a table, or images.
         y : array-like of shape (n_samples,)
             Clean labels, all of them among ``classes_``.
 
@@ -322,12 +330,14 @@ class NoiseInjectorMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            Rows of a table, or images.
         y : array-like of shape (n_samples,)
             Clean labels, at least two classes.
 
         Returns
         -------
         X : the object that was passed
+            The rows, unchanged.
         y_noisy : same type as y
             What ``corrupt`` gives for the same rows.
 
@@ -381,10 +391,12 @@ def defined_scores(estimator, scores):
     estimator : estimator
         Whose scores they are, to name it.
     scores : array-like of shape (n_samples,)
+        Scores, larger = more suspicious.
 
     Returns
     -------
     scores : ndarray of shape (n_samples,), dtype float64
+        The same scores.
 
     Raises
     ------
@@ -439,6 +451,7 @@ def tags_of_part(part):
     Returns
     -------
     tags : sklearn.utils.Tags
+        Those of the part.
     """
     is_estimator = hasattr(part, "__sklearn_tags__") and not isinstance(part, type)
     return get_tags(part if is_estimator else BaseEstimator())

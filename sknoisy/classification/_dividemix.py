@@ -271,6 +271,8 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         X : Tensor of shape (batch, ...)
             The first ``n_labelled_`` rows are those whose labels are kept.
         y, index : Tensors of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
+            Codes of the given labels.
 
         Returns
         -------
@@ -305,10 +307,12 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         labelled, unlabelled : RowGroup
             With any number of views, of the rows of the batch in their order.
         index : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
 
         Returns
         -------
         loss : Tensor of shape ()
+            Mean over the batch.
         """
         own, _ = self._networks()
         X = torch.cat([*labelled.views, *unlabelled.views])

@@ -46,10 +46,12 @@ class RobustNetMixin(NoiseScoresMixin):
         criterion : torch criterion class
             Given ``n_samples`` and ``n_classes`` if its signature asks for them.
         **params : dict
+            Parameters by name, ``module__hidden`` for example.
 
         Returns
         -------
         criterion : torch module
+            The loss of this method.
         """
         known, _ = signature_of(criterion)
         facts = {key: value for key, value in self._facts().items() if key in known}
@@ -79,7 +81,20 @@ class RobustNetMixin(NoiseScoresMixin):
             self.noise_rate_ = float(self.noise_scores_[~is_lone].mean())
 
     def score_rows(self, dataset):
-        """Return codes and logits of all rows, in evaluation mode."""
+        """Return codes and logits of all rows, in evaluation mode.
+
+        Parameters
+        ----------
+        dataset : ArrayDataset
+            All rows given to ``fit``.
+
+        Returns
+        -------
+        codes : Tensor of shape (n_samples,), dtype int64
+            Codes of the given labels.
+        logits : Tensor of shape (n_samples, n_classes)
+            Outputs of the network.
+        """
         _, codes, logits = self.eval_pass(dataset, ["module"])
         return codes, logits["module"]
 

@@ -101,6 +101,8 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
         labels. "backward" makes the loss unbiased by the inverse of the matrix; its
         variance grows with the matrix's condition number.
     anchor_percentile : float in (0, 100], default=97, the value of [1]_ for CIFAR-10
+        Percentile of the predicted probability of a class at which its anchor is taken.
+        A lower one is less sensitive to outliers.
     **net_params : dict
         Parameters of `NetClassifier`, for both networks.
 

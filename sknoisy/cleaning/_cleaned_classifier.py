@@ -192,6 +192,7 @@ class CleanedClassifier(
         Returns
         -------
         self : CleanedClassifier
+            The fitted estimator.
 
         Raises
         ------
@@ -230,10 +231,12 @@ class CleanedClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
+            Rows to predict, of the kind that ``fit`` was given.
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
+            Predicted labels.
         """
         return self._ask_classifier("predict", X)
 
@@ -260,10 +263,12 @@ class CleanedClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
+            Rows to predict, of the kind that ``fit`` was given.
 
         Returns
         -------
         proba : ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
         """
         return self._ask_classifier("predict_proba", X)
 
@@ -274,10 +279,12 @@ class CleanedClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
+            Rows to predict, of the kind that ``fit`` was given.
 
         Returns
         -------
         log_proba : ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
         """
         return self._ask_classifier("predict_log_proba", X)
 
@@ -288,10 +295,12 @@ class CleanedClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
+            Rows to predict, of the kind that ``fit`` was given.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Decision values of the classifier.
         """
         return self._ask_classifier("decision_function", X)
 
@@ -302,10 +311,12 @@ class CleanedClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
+            Rows to predict, of the kind that ``fit`` was given.
 
         Returns
         -------
         features : array of shape (n_samples, n_features_out)
+            What the classifier transforms the rows into.
         """
         return self._ask_classifier("transform", X)
 

@@ -137,6 +137,7 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         Returns
         -------
         self : NoisyLabelFilter
+            The fitted estimator.
 
         Raises
         ------

@@ -53,13 +53,17 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     max_epochs : int >= 1, default=30
         [1]_ trains ResNets for 150.
     batch_size : int >= 1, default=64
+        Rows in a batch. Larger batches train faster and take fewer steps.
     lr : float >= 0, default=0.05
         Kept constant; [1]_ warns of learning rate drops, and takes 0.1 for ResNets.
     device : str, torch.device or None, default=None
+        Where to train; None takes CUDA if there is one.
     verbose : int, default=0
         1 shows a bar, 2 also prints a row for each epoch.
     callbacks : list of skorch callbacks, "disable" or None, default=None
+        Callbacks of the training; "disable" leaves out skorch's own too.
     random_state : int, RandomState instance or None, default=None
+        The same int gives the same bits on the CPU.
     **net_params : dict
         Parameters of the classifier's parts, such as ``module__hidden=64``.
 
@@ -166,12 +170,14 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            Rows of a table, or images.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
 
         Returns
         -------
         self : AUMDetector
+            The fitted estimator.
 
         Raises
         ------

@@ -247,6 +247,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         Returns
         -------
         self : AutoNoiseDetector
+            The fitted estimator.
 
         Raises
         ------

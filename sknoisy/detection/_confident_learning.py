@@ -222,6 +222,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         Returns
         -------
         self : ConfidentLearningDetector
+            The fitted estimator.
 
         Raises
         ------

@@ -161,11 +161,15 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     max_epochs : int >= 1, default=30
         [1]_ trains ResNets for 100.
     batch_size : int >= 1, default=128
+        Rows in a batch. Larger batches train faster and take fewer steps.
     lr : float >= 0, default=0.05
         Divided by 1 + β while there is a reward, as in the code of [1]_.
     device : str, torch.device or None, default=None
+        Where to train; None takes CUDA if there is one.
     verbose : int, default=0
+        1 shows a progress bar, 2 also a row for each training.
     callbacks : list of skorch callbacks, "disable" or None, default=None
+        Callbacks of the training; "disable" leaves out skorch's own too.
     random_state : int, RandomState instance or None, default=None
         Initial weights and order of rows.
     **net_params : dict
@@ -299,12 +303,14 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            Rows of a table, or images.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
 
         Returns
         -------
         self : CORESDetector
+            The fitted estimator.
 
         Raises
         ------

@@ -90,7 +90,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     alignment_weight : float >= 0, default=0.5
         Weight α of the alignment loss; [1]_ takes 0.05 when whole ResNets are trained.
     encoder_epochs : int >= 1, default=10
+        Epochs that the encoder is trained for.
     encoder_lr : float > 0, default=1e-5
+        Learning rate of the encoder.
     encoder_batch_size : int >= 1, default=None
         None takes an eighth of the rows, at least 64 and at most the 1024 of [1]_.
     encoder_dim : int >= 1, default=512
@@ -103,6 +105,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     max_epochs : int >= 1, default=None
         None leaves it to the setting, as for ``lr``; 30 with a ``module``.
     batch_size : int >= 1, default=128
+        Rows in a batch. Larger batches train faster and take fewer steps.
     lr : float >= 0, default=None
         With SGD, momentum 0.9 and a cosine schedule; 0.1 with a ``module``.
     device : str, torch.device or None, default=None
@@ -281,12 +284,14 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            Rows of a table, or images.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
 
         Returns
         -------
         self : DynaCorDetector
+            The fitted estimator.
 
         Raises
         ------

@@ -77,9 +77,13 @@ class DynamicsClassifier(NetClassifier):
         True takes a perceptron on the mean over the epochs instead
         (``module__hidden=128``): what their order tells is the difference.
     optimizer : torch optimizer class, default=torch.optim.Adadelta
+        Optimizer of the training.
     lr : float >= 0, default=1.0
+        Learning rate at the first epoch.
     max_epochs : int >= 1, default=20
+        Epochs that one call of ``fit`` runs.
     batch_size : int >= 1, default=128
+        Rows in a batch. Larger batches train faster and take fewer steps.
     lr_schedule : "cosine", float, callable or None, default=0.99
         One per cent less at each epoch.
     validation_fraction : float in [0, 1), default=0.25

@@ -164,12 +164,14 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or what ``estimator`` takes
+            Rows of a table.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
 
         Returns
         -------
         self : FINEDetector
+            The fitted estimator.
 
         Raises
         ------

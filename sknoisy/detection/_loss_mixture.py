@@ -60,11 +60,15 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Epochs whose losses are averaged. More epochs let the network learn wrong
         labels by heart, after which they have small losses, too.
     batch_size : int >= 1, default=128
+        Rows in a batch. Larger batches train faster and take fewer steps.
     lr : float >= 0, default=0.05
+        Learning rate at the first epoch.
     device : str, torch.device or None, default=None
+        Where to train; None takes CUDA if there is one.
     verbose : int, default=0
         1 shows a bar; of a network, 2 also prints a row for each epoch.
     callbacks : list of skorch callbacks, "disable" or None, default=None
+        Callbacks of the training; "disable" leaves out skorch's own too.
     random_state : int, RandomState instance or None, default=None
         Initial weights and order of rows, or the folds; start of the mixture.
     **net_params : dict
@@ -205,6 +209,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Returns
         -------
         self : LossMixtureDetector
+            The fitted estimator.
 
         Raises
         ------

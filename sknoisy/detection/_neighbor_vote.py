@@ -141,6 +141,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     verbose : int, default=0
         1 shows a bar; the search of neighbours is one step.
     random_state : int, RandomState instance or None, default=None
+        The same int gives the same bits on the CPU.
 
     Attributes
     ----------
@@ -254,12 +255,14 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or what ``estimator`` takes
+            Rows of a table.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
 
         Returns
         -------
         self : NeighborVoteDetector
+            The fitted estimator.
 
         Raises
         ------

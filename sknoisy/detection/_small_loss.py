@@ -104,9 +104,13 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Epochs whose losses are averaged. More epochs let the network learn wrong
         labels by heart, after which they have small losses, too.
     batch_size : int >= 1, default=128
+        Rows in a batch. Larger batches train faster and take fewer steps.
     lr : float >= 0, default=0.05
+        Learning rate at the first epoch.
     device : str, torch.device or None, default=None
+        Where to train; None takes CUDA if there is one.
     verbose : int, default=0
+        1 shows a progress bar, 2 also a row for each training.
     callbacks : list of skorch callbacks, "disable" or None, default=None
         Of the network whose losses count, not of those that estimate R.
     random_state : int, RandomState instance or None, default=None
@@ -255,6 +259,7 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Returns
         -------
         self : SmallLossDetector
+            The fitted estimator.
 
         Raises
         ------

@@ -91,6 +91,8 @@ class ContrastiveLoss(nn.Module):
         Parameters
         ----------
         first, second : Tensor of shape (n, n_features)
+            Another encoding of each row.
+            One encoding of each row.
 
         Returns
         -------

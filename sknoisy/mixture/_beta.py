@@ -145,13 +145,16 @@ class BetaMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            One row for each sample.
         y : ignored
+            Not used; there for the sake of pipelines.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts, at least 0.
 
         Returns
         -------
         self : BetaMixture
+            The fitted estimator.
 
         Raises
         ------
@@ -184,10 +187,12 @@ class BetaMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            One row for each sample.
 
         Returns
         -------
         proba : ndarray of shape (n_samples, n_components), dtype float64
+            Posterior probability of each component; rows sum to 1.
         """
         X = self._check(X)
         proba = np.empty((len(X), len(self.weights_)))
@@ -204,10 +209,12 @@ class BetaMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            One row for each sample.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,), dtype int64
+            The most probable component of each row.
         """
         return self.predict_proba(X).argmax(axis=1)
 
@@ -217,6 +224,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            One row for each sample.
 
         Returns
         -------
@@ -251,10 +259,12 @@ class BetaMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         n_samples : int >= 1, default=1
+            Number of samples to draw.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), dtype float64
+            The samples that were drawn.
         labels : ndarray of shape (n_samples,), dtype int64
             The component of each row, in ascending order.
 
@@ -280,10 +290,12 @@ class BetaMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            One row for each sample.
 
         Returns
         -------
         aic : float
+            Lower is better.
         """
         return -2 * float(self.score_samples(X).sum()) + 2 * self._n_parameters()
 
@@ -293,10 +305,12 @@ class BetaMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            One row for each sample.
 
         Returns
         -------
         bic : float
+            Lower is better.
         """
         log_density = self.score_samples(X)
         penalty = self._n_parameters() * np.log(len(log_density))

@@ -191,10 +191,12 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             Losses, not negative. Several columns are averaged. A dask array is read
             block by block.
         y : ignored
+            Not used; there for the sake of pipelines.
 
         Returns
         -------
         self : BMMLossSplitter
+            The fitted estimator.
 
         Raises
         ------
@@ -225,10 +227,12 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             Losses, not negative. Several columns are averaged. A dask array is read
             block by block.
         y : ignored
+            Not used; there for the sake of pipelines.
 
         Returns
         -------
         self : BMMLossSplitter
+            The fitted estimator.
 
         Raises
         ------
@@ -271,10 +275,12 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, n_epochs)
+            Losses, one for each sample or one for each sample and epoch.
 
         Returns
         -------
         is_noisy : ndarray of shape (n_samples,), dtype int64
+            1 where the label is judged wrong.
         """
         return (self._p_noisy(X)[:, 0] > 0.5).astype(np.int64)
 
@@ -284,10 +290,12 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, n_epochs)
+            Losses, one for each sample or one for each sample and epoch.
 
         Returns
         -------
         p_noisy : ndarray of shape (n_samples, 1), dtype float64
+            Probability that each label is wrong.
         """
         return self._p_noisy(X)
 

@@ -188,6 +188,7 @@ class TrainingLoopMixin:
         Parameters
         ----------
         dataset : ArrayDataset or Subset of one
+            Rows to read.
         modules : list of str, dict of str to torch module, or None, default=None
             Names such as "module", or parts of modules by names of your own; None
             takes all modules.
@@ -195,7 +196,9 @@ class TrainingLoopMixin:
         Returns
         -------
         rows : Tensor of shape (n_samples,), dtype int64
+            Row numbers in the X given to ``fit``.
         codes : Tensor of shape (n_samples,), dtype int64
+            Label codes, in the same order.
         logits : dict of str to Tensor of shape (n_samples, n_classes)
             One entry for each module, by name; under NLLLoss the log of what it
             returns.

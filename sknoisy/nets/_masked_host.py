@@ -44,12 +44,16 @@ class MaskingMixin:
         Parameters
         ----------
         X : Tensor of shape (batch, channels, height, width)
+            Images of the batch.
         y : Tensor of shape (batch,), dtype int64
+            Codes of the given labels.
         index : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
 
         Returns
         -------
         loss : Tensor of shape ()
+            Mean over the batch.
         """
         targets = F.one_hot(y, len(self.classes_)).float()
         return sum(self.masked(turn, X, targets, index) for turn in self.masked_turns_)
@@ -62,14 +66,18 @@ class MaskingMixin:
         turn : int
             Which of the networks.
         X : Tensor of shape (batch, channels, height, width)
+            Images of the batch.
         targets : Tensor of shape (batch, n_classes)
+            Target distribution of each row.
         index : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
         rows : Tensor of shape (n_rows,), dtype int64, default=None
             Of the batch, those that the network learns; None is all.
 
         Returns
         -------
         loss : Tensor of shape ()
+            Mean over the batch.
         """
         network = self.masked_networks_[turn]
         # What the host has computed of these very images is not computed again.
@@ -87,10 +95,12 @@ class MaskingMixin:
         Parameters
         ----------
         dataset : ArrayDataset or Subset of one
+            Rows to read.
 
         Returns
         -------
         rows : Tensor of shape (n_rows,), dtype int64
+            Row numbers in the X given to ``fit``.
         quality : list of Tensors of shape (n_rows,)
             With several networks, each is told what the next one thinks.
         """

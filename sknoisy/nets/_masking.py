@@ -135,11 +135,14 @@ class AdversarialMasking(nn.Module):
         networks : list of torch modules
             With ``feature_map(X)`` of shape (batch, channels, h, w).
         row : Tensor of shape (1, channels, height, width)
+            One row, to find out the sizes of feature maps.
         n_samples : int
+            Number of rows given to ``fit``.
 
         Returns
         -------
         self : AdversarialMasking
+            The module itself.
         """
         self.decoders = nn.ModuleList()
         for network in networks:
@@ -156,7 +159,9 @@ class AdversarialMasking(nn.Module):
         Parameters
         ----------
         X : Tensor of shape (batch, channels, height, width)
+            Images of the batch.
         targets : Tensor of shape (batch, n_classes)
+            Target distribution of each row.
         quality : Tensor of shape (batch,)
             How likely each label is clean.
         feature_map : Tensor of shape (batch, n_channels, h, w)
@@ -165,7 +170,9 @@ class AdversarialMasking(nn.Module):
         Returns
         -------
         masked : tuple of two Tensors, of the shape of X
+            Images without the most and without the least activated patches.
         softened : Tensor of shape (batch, n_classes)
+            Target distributions of the masked images.
         """
         n_rows, n_channels = X.shape[:2]
         activation = activation_map(feature_map.detach(), X.shape[2:])
@@ -217,16 +224,22 @@ class AdversarialMasking(nn.Module):
         turn : int
             Number of the network.
         network : torch module
+            Network whose feature maps say what to mask.
         X : Tensor of shape (batch, channels, height, width)
+            Images of the batch.
         targets : Tensor of shape (batch, n_classes)
+            Target distribution of each row.
         quality : Tensor of shape (batch,)
+            Probability that each label is clean.
         feature_map : Tensor of shape (batch, n_channels, h, w), default=None
             Of X. None computes it.
 
         Returns
         -------
         masked : tuple of two Tensors, of the shape of X
+            Images without the most and without the least activated patches.
         softened : Tensor of shape (batch, n_classes)
+            Target distributions of the masked images.
         loss : Tensor of shape (batch,)
             Times its weight.
         """
@@ -248,8 +261,11 @@ class AdversarialMasking(nn.Module):
         turn : int
             Number of the network.
         network : torch module
+            Network whose feature maps say what to mask.
         X : Tensor of shape (batch, channels, height, width)
+            Images of the batch.
         targets : Tensor of shape (batch, n_classes)
+            Target distribution of each row.
         index : Tensor of shape (batch,), dtype int64
             Row numbers.
         feature_map : Tensor of shape (batch, n_channels, h, w), default=None
@@ -258,6 +274,7 @@ class AdversarialMasking(nn.Module):
         Returns
         -------
         loss : Tensor of shape (batch,)
+            One loss for each row.
         """
         if feature_map is None:
             with torch.no_grad():

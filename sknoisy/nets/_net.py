@@ -99,6 +99,7 @@ class NetClassifier(
     train_split : callable or None, default=None
         As in skorch; None trains on every row.
     callbacks : list of skorch callbacks, "disable" or None, default=None
+        Callbacks of the training; "disable" leaves out skorch's own too.
     warm_start : bool, default=False
         Let ``fit`` go on from the weights of the last fit.
     verbose : int, default=0
@@ -284,6 +285,7 @@ class NetClassifier(
         Parameters
         ----------
         X : Tensor of shape (batch, ...)
+            Rows of the batch.
         y : Tensor of shape (batch,), dtype int64
             Label codes.
         index : Tensor of shape (batch,), dtype int64
@@ -292,6 +294,7 @@ class NetClassifier(
         Returns
         -------
         loss : Tensor of shape ()
+            Mean over the batch.
         logits : Tensor of shape (batch, n_classes)
             What recorders see; probabilities under NLLLoss.
         """
@@ -345,10 +348,12 @@ class NetClassifier(
         Parameters
         ----------
         X : Tensor of shape (batch, ...)
+            Rows of the batch.
 
         Returns
         -------
         X : Tensor of shape (batch, ...)
+            The changed rows.
         """
         return X if self.augmentation_ is None else self.augmentation_(X)
 
@@ -360,6 +365,7 @@ class NetClassifier(
         Parameters
         ----------
         dataset : ArrayDataset
+            All rows given to ``fit``.
         """
 
     def finish_fit(self, dataset):
@@ -388,6 +394,12 @@ class NetClassifier(
         loss : Tensor of shape (batch,) or ()
             A loss that is already reduced passes through.
         index : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            The weighted mean.
 
         Raises
         ------
@@ -513,10 +525,12 @@ class NetClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            Rows of a table, or images.
 
         Returns
         -------
         features : ndarray of shape (n_samples, n_features_out), dtype float32
+            Penultimate features of each row.
         """
         self.check_is_fitted()
         self._set_training(False)

@@ -54,10 +54,12 @@ class NetParamsMixin:
         Parameters
         ----------
         deep : bool, default=True
+            Whether to return the parameters of the estimators in it as well.
 
         Returns
         -------
         params : dict
+            Parameters by name.
         """
         return {**super().get_params(deep), **self._net_params()}
 
@@ -67,10 +69,12 @@ class NetParamsMixin:
         Parameters
         ----------
         **params : dict
+            Parameters by name, ``module__hidden`` for example.
 
         Returns
         -------
         self : estimator
+            The estimator itself.
         """
         own = {
             key: value for key, value in params.items() if not self._is_net_param(key)

@@ -98,10 +98,12 @@ class SlotsMixin:
         Parameters
         ----------
         name : str
+            Name of the slot, for example "module".
 
         Returns
         -------
         component : class, callable or torch module
+            What the slot is filled with.
         """
         component = getattr(self, name)
         if name == "module" and component is None:

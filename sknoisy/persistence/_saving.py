@@ -93,6 +93,7 @@ def load(path, *, known=()):
     Parameters
     ----------
     path : str or path-like
+        File that `save` has written.
     known : list of classes and functions, default=()
         What else the file may name: networks, views and callables of your own, and
         classes of other packages. They are trusted, with the attributes that the file
