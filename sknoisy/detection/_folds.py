@@ -181,6 +181,12 @@ def _splitter(cv, codes, group_codes, seed):
         n_folds = min(n_folds, int(_groups_of_classes(codes, group_codes).min()))
         return StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     splitter = check_cv(cv)
+    listed = () if hasattr(cv, "split") else splitter.cv
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in listed):
+        raise TypeError(
+            "cv must be a number of folds, a splitter, or a list of pairs of row "
+            f"numbers, those to fit and those to predict; got {cv!r}."
+        )
     if getattr(splitter, "random_state", seed) is None:
         # It would draw from numpy's global generator.
         splitter = copy.copy(splitter)

@@ -11,6 +11,10 @@ from sknoisy.losses._reduction import check_reduction, reduced
 
 __all__ = ["GCELoss", "SCELoss", "TruncatedGCELoss"]
 
+# Below it the loss is cross-entropy to the last bits of a float32, and 1 / q leaves
+# the range of floats in the end.
+_SMALLEST_Q = 1e-12
+
 
 class GCELoss(nn.Module):
     """Generalised cross-entropy (1 − p_y^q) / q.
@@ -154,7 +158,10 @@ class TruncatedGCELoss(nn.Module):
         loss : Tensor of shape () or (batch,)
             Mean over the batch, or one loss for each row without reduction.
         """
-        excess = _gce(_log_proba_of(logits, y), self.q) - (1 - self.k**self.q) / self.q
+        at_k = (1 - self.k**self.q) / self.q
+        if self.q < _SMALLEST_Q:
+            at_k = -math.log(self.k)
+        excess = _gce(_log_proba_of(logits, y), self.q) - at_k
         loss = excess * self.kept[index]
         return reduced(loss, self.reduction)
 
@@ -257,4 +264,4 @@ def _log_proba_of(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def _gce(log_py: Tensor, q: float) -> Tensor:
-    return -torch.expm1(q * log_py) / q
+    return -log_py if q < _SMALLEST_Q else -torch.expm1(q * log_py) / q

@@ -298,9 +298,23 @@ class TrainingLoopMixin:
         -------
         loss : Tensor of shape () or (batch,)
             One for each row if the criterion does not average.
+
+        Raises
+        ------
+        ValueError
+            If a criterion of torch takes no outputs or labels of this shape.
         """
         if training or scores_alone(self.criterion_):
-            return self.criterion_(self.scored(y_pred), y_true)
+            try:
+                return self.criterion_(self.scored(y_pred), y_true)
+            except ValueError as error:
+                if type(self.criterion_).__module__.partition(".")[0] != "torch":
+                    raise
+                raise ValueError(
+                    f"criterion {type(self.criterion_).__name__} does not take outputs "
+                    f"of shape {tuple(y_pred.shape)} with label codes of shape "
+                    f"{tuple(y_true.shape)}: {error}"
+                ) from error
         return F.cross_entropy(self.scored(y_pred), y_true)
 
     def validation_step(self, batch, **fit_params):

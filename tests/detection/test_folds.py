@@ -333,3 +333,10 @@ def test_distances_between_rows_are_cut_along_both_axes(patients):
     plain = KNeighborsClassifier(5, metric="manhattan")
     expected = ConfidentLearningDetector(plain, random_state=0).fit(X, y)
     np.testing.assert_array_equal(found.pred_probs_, expected.pred_probs_)
+
+
+@pytest.mark.parametrize("cv", [{1}, [5], [(0, 1, 2)], ["ab"]], ids=repr)
+def test_a_list_of_folds_holds_pairs(cv):
+    detector = ConfidentLearningDetector(cv=cv)
+    with pytest.raises(TypeError, match="or a list of pairs of row numbers, those to"):
+        detector.fit(np.zeros((6, 1)), [0, 1] * 3)

@@ -1,5 +1,7 @@
 """Robust losses against reference numbers, limits and definitions in numpy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -223,3 +225,13 @@ def test_the_default_is_the_mean_of_the_rows(batch, loss):
     rows = loss(reduction="none")(logits, y)
     assert rows.shape == (9,)
     torch.testing.assert_close(loss()(logits, y), rows.mean())
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_gce_with_the_smallest_q_is_cross_entropy(scale):
+    logits = scale * torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.0, 3.0]])
+    y = torch.tensor([1, 2])
+    expected = torch.nn.functional.cross_entropy(logits, y)
+    torch.testing.assert_close(GCELoss(q=1e-300)(logits, y), expected)
+    truncated = TruncatedGCELoss(2, q=1e-300, k=0.5)(logits, y, torch.arange(2))
+    torch.testing.assert_close(truncated, expected - math.log(2))

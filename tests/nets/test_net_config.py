@@ -479,3 +479,12 @@ def test_warm_start_is_a_bool_also_for_a_fitted_net(blobs):
     vars(net)["warm_start"] = np.array([1, 2])
     with pytest.raises(InvalidParameterError, match="'warm_start' parameter"):
         net.fit(X, y)
+
+
+def test_a_criterion_that_takes_no_codes_is_named(blobs):
+    X, y, _ = blobs
+    net = NetClassifier(max_epochs=1, criterion=nn.BCEWithLogitsLoss)
+    with pytest.raises(
+        ValueError, match=r"criterion BCEWithLogitsLoss does not take ou"
+    ):
+        net.fit(X, y)
