@@ -25,10 +25,16 @@ def check_reals(**values: Any) -> None:
     ------
     TypeError
         If one is no number.
+    ValueError
+        If one is an integer that torch cannot hold.
     """
     for name, value in values.items():
         if not isinstance(value, Real):
             raise TypeError(f"{name} must be a number; got {value!r}.")
+        if isinstance(value, Integral) and not -(2**63) <= value < 2**63:
+            raise ValueError(
+                f"{name} must be a float, or an integer below 2**63; got {value!r}."
+            )
 
 
 def check_counts(least: int = 1, **values: Any) -> None:

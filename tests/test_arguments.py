@@ -149,3 +149,8 @@ def test_a_confident_joint_holds_numbers():
 def test_a_transition_matrix_holds_numbers(T):
     with pytest.raises(TypeError, match="transition_matrix must be a square array of"):
         losses.BackwardCorrectionLoss(T)
+
+
+def test_integers_that_torch_cannot_hold():
+    with pytest.raises(ValueError, match=r"lam must be a float, or an integer below 2"):
+        losses.ELRLoss(**STATE, lam=2**70)

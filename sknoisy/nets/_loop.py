@@ -307,12 +307,14 @@ class TrainingLoopMixin:
         if training or scores_alone(self.criterion_):
             try:
                 return self.criterion_(self.scored(y_pred), y_true)
-            except ValueError as error:
-                if type(self.criterion_).__module__.partition(".")[0] != "torch":
+            except (ValueError, RuntimeError) as error:
+                home = getattr(self.criterion_, "__module__", "").partition(".")[0]
+                if home != "torch" or isinstance(error, torch.OutOfMemoryError):
                     raise
+                name = type(self.criterion_).__name__
                 raise ValueError(
-                    f"criterion {type(self.criterion_).__name__} does not take outputs "
-                    f"of shape {tuple(y_pred.shape)} with label codes of shape "
+                    f"criterion {name} does not take outputs of shape "
+                    f"{tuple(y_pred.shape)} with label codes of shape "
                     f"{tuple(y_true.shape)}: {error}"
                 ) from error
         return F.cross_entropy(self.scored(y_pred), y_true)

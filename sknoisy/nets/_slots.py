@@ -281,8 +281,8 @@ class SlotsMixin:
 
 
 def _refuse_unmade(slot, component, params):
-    """Refuse a function such as ``F.cross_entropy`` where a class is expected."""
-    if inspect.isfunction(component):
+    """Refuse a class that needs more, and a function such as ``F.cross_entropy``."""
+    if inspect.isfunction(component) or inspect.isclass(component):
         parameters = inspect.signature(component).parameters.values()
         any_number = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
         needs = [
@@ -291,6 +291,12 @@ def _refuse_unmade(slot, component, params):
             if p.default is p.empty and p.kind not in any_number
         ]
         needs = [key for key in needs if key not in params]
+        if needs and inspect.isclass(component):
+            raise TypeError(
+                f"{component.__name__} needs {', '.join(needs)}: set "
+                f"{slot}__{needs[0]}, or take a class that asks for input_shape and "
+                "n_classes."
+            )
         if needs:
             raise TypeError(
                 f"{slot} must be a class or an instance, or a function that makes one; "

@@ -40,6 +40,9 @@ INTERNAL = re.compile(
     r"|can't convert|Can't convert|must be real number|object at 0x"
 )
 
+# Then what the user's own network or criterion said follows.
+WRAPPED = re.compile("cannot take rows of X of shape|does not take outputs of shape")
+
 # Inner parts that a message must not blame unless the user wrote them.
 INNER = (
     r"(LogisticRegression|NearestNeighbors|KNeighborsClassifier|StandardScaler"
@@ -89,6 +92,8 @@ def judge_error(error, written=""):
         return ""
     if not HOMES.search(home):
         return f"raised in {'/'.join(home.split('/')[-3:])}"
+    if WRAPPED.search(message):
+        return ""
     if found := INTERNAL.search(message):
         return f"internal words: {found[0]!r}"
     blamed = [name for pair in BLAMED.findall(message) for name in pair if name]

@@ -232,13 +232,13 @@ def odd_parameter(trial, cls):
     if trial.chance(0.08):
         return name[:-1] + "_", 1, "refused"
     values = [*ANYTHING, *BY_NAME.get(name, ()), *BY_NAME.get(name, ())]
-    if name in ("n_jobs", "compile"):
-        values = BY_NAME[name]
     own = constraints.get(name)
     for constraint in own or ():
         values += _near(constraint)
     if name in ("checkpoint", "memory"):
         values = [5, b"x", [], _fresh_path(), Path(_fresh_path()) / "no" / "folder"]
+    if name in ("n_jobs", "compile"):
+        values = BY_NAME[name]
     value = trial.pick(values)
     if not own:
         return name, value, "either"

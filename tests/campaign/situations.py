@@ -146,6 +146,8 @@ class Situation:
         self.trial, self.name = trial, name
         self.group, self.params, self.is_net, _ = ESTIMATORS[name]
         self.cls = getattr(sknoisy, name)
+        # Others have networks, losses or limits of their own.
+        self.takes_all = name == "NetClassifier"
         self.params = {
             key: clone(value) if hasattr(value, "get_params") else value
             for key, value in self.params.items()
@@ -214,9 +216,7 @@ class Situation:
         for _ in range(trial.pick([0, 1, 2], [6, 3, 1])):
             if self.is_net and trial.chance(0.5):
                 name, value, expect = odd_net_parameter(trial)
-                expect = (
-                    expect if self.group == "nets" or expect != "fits" else "either"
-                )
+                expect = expect if self.takes_all or expect != "fits" else "either"
             else:
                 name, value, expect = odd_parameter(trial, self.cls)
             self.params[name] = value

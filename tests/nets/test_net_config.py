@@ -488,3 +488,13 @@ def test_a_criterion_that_takes_no_codes_is_named(blobs):
         ValueError, match=r"criterion BCEWithLogitsLoss does not take ou"
     ):
         net.fit(X, y)
+
+
+def test_a_class_that_needs_more_is_named(blobs):
+    X, y, _ = blobs
+    with pytest.raises(
+        TypeError, match=r"Linear needs in_features, out_features: set "
+    ):
+        NetClassifier(nn.Linear, max_epochs=1).fit(X, y)
+    params = {"module__in_features": 4, "module__out_features": 3}
+    assert NetClassifier(nn.Linear, max_epochs=1, **params).fit(X, y).predict(X).shape
