@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dis
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from sknoisy._warning import warn_user
 from sknoisy.base import TrainingInterruptedWarning
 
 __all__ = ["interruptions", "is_stop", "needs_whole", "tell"]
@@ -40,14 +40,12 @@ def needs_whole() -> bool:
     return _mode.get() == "raise"
 
 
-def tell(message: str, stacklevel: int = 2) -> None:
+def tell(message: str) -> None:
     """Tell that something was interrupted, as `interruptions` says.
 
     Parameters
     ----------
     message : str
-    stacklevel : int, default=2
-        As in `warnings.warn`, from where this function is called.
 
     Raises
     ------
@@ -62,7 +60,7 @@ def tell(message: str, stacklevel: int = 2) -> None:
     if needs_whole():
         raise KeyboardInterrupt(message)
     if _mode.get() == "tell":
-        warnings.warn(message, TrainingInterruptedWarning, stacklevel=stacklevel + 1)
+        warn_user(message, TrainingInterruptedWarning)
 
 
 def is_stop(error: BaseException) -> bool:

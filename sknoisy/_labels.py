@@ -1,7 +1,6 @@
 """Labels of any kind: read as a numpy array, and given back in the kind they had."""
 
 import sys
-import warnings
 from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal
 from numbers import Number
@@ -10,6 +9,8 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import _safe_indexing
+
+from sknoisy._warning import warn_user
 
 __all__ = [
     "is_of",
@@ -403,11 +404,10 @@ def is_of(y, package):
 def _warn_of_column(warn):
     if not warn:
         return
-    warnings.warn(
+    warn_user(
         "A column-vector y was passed when a 1d array was expected. Please change the "
         "shape of y to (n_samples, ), for example using ravel().",
         DataConversionWarning,
-        stacklevel=6,
     )
 
 

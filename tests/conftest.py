@@ -1,6 +1,7 @@
 """What every test can count on: one torch thread, data to look for, loud skips."""
 
 import ast
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -62,6 +63,14 @@ def no_dispatch():
     """For mixtures of scikit-learn itself, whose start by k-means takes numpy only."""
     with sklearn.config_context(array_api_dispatch=False):
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def keyboard():
+    """Let tests press Ctrl-C: a job in the background begins with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -266,5 +266,5 @@ class TestModes:
         with interruptions("keep"):
             tell("nothing")
         with pytest.warns(TrainingInterruptedWarning, match="half") as told:
-            tell("half", stacklevel=1)
+            tell("half")
         assert told[0].filename == __file__

@@ -1,6 +1,5 @@
 """DivideMix: two networks that sort each other's labels, and guess those they drop."""
 
-import warnings
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from torch.nn import functional as F
 from torch.utils.data import Subset
 
 from sknoisy._validation import Interval, StrOptions
+from sknoisy._warning import warn_user
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.classification._views import WEAK_VIEW, ViewsMixin
 from sknoisy.losses import (
@@ -457,10 +457,9 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         n_epochs = len(self.history)
         if self.warmup_epochs == "auto" or n_epochs > self.n_warmup_:
             return
-        warnings.warn(
+        warn_user(
             f"no label was doubted: the warm-up takes {self.n_warmup_} epochs, of "
             f"which {n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
-            stacklevel=5,
         )
 
     @property

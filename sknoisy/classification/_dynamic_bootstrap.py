@@ -1,6 +1,5 @@
 """Dynamic bootstrapping: labels give way to predictions as far as losses doubt them."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.base import clone
 from torch.nn import functional as F
 
 from sknoisy._validation import Interval, StrOptions, set_random_states
+from sknoisy._warning import warn_user
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import bootstrap_targets, prior_penalty, soft_cross_entropy
 from sknoisy.losses._bootstrap import STATIC_WEIGHTS
@@ -303,10 +303,9 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         is_plain = self.weights is None and self.mixup != "guided"
         if n_warmup == "auto" or is_plain or n_epochs > n_warmup:
             return
-        warnings.warn(
+        warn_user(
             f"no label was doubted: the warm-up takes {n_warmup} epochs, of which "
             f"{n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
-            stacklevel=5,
         )
 
     def _losses(self, dataset):

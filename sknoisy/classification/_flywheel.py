@@ -1,6 +1,5 @@
 """LNL-flywheel: one network judges the labels, another one refurbishes them."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -9,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sknoisy._validation import Interval, StrOptions, check_parameters
+from sknoisy._warning import warn_user
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.classification._views import STRONG_VIEW, WEAK_VIEW, ViewsMixin
 from sknoisy.losses import (
@@ -453,11 +453,10 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         others, given = 1 - shares[largest], (codes != largest).mean()
         # Where a class has most of the given labels, it may have most of the others.
         if others < 1 - _COLLAPSED and others < given / 2:
-            warnings.warn(
+            warn_user(
                 f"the refurbished labels have collapsed: {shares[largest]:.0%} are "
                 f"{self.classes_[largest]}, of the given labels {1 - given:.0%}. "
                 "Lower lr, lam or weak_view, or raise warmup_epochs.",
-                stacklevel=6,
             )
 
     @property

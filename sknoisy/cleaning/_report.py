@@ -1,7 +1,6 @@
 """What a detector found, as a table and as a page for a colleague."""
 
 import csv
-import warnings
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -17,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length
 from sknoisy._regular_files import written_in_one_step
 from sknoisy._rows import refuse_no_rows
 from sknoisy._validation import encode_labels
+from sknoisy._warning import warn_user
 from sknoisy.base import judge_of, scores_are_probabilities, unjudged_rows
 from sknoisy.cleaning._report_csv import named_index, without_formulas
 from sknoisy.cleaning._report_page import full_page, summary_fragment
@@ -93,11 +93,10 @@ def label_report(detector, X, y, *, confidence="deprecated"):
     """
     pd = _pandas()
     if confidence != "deprecated":
-        warnings.warn(
+        warn_user(
             "confidence has no effect and will be removed in 0.3: the report has no "
             "interval of the noise rate any more.",
             FutureWarning,
-            stacklevel=2,
         )
     classes, codes = encode_labels(y)
     if not len(codes):

@@ -254,7 +254,6 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 f"{done}: labels are judged by {len(runs)} trainings of "
                 f"{', '.join(map(str, epochs))} epochs of {self.net_.max_epochs}. Fit "
                 "again to judge them by all.",
-                stacklevel=4,
             )
         return runs
 

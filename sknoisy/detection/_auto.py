@@ -1,6 +1,5 @@
 """Let detectors compete at finding planted labels, and combine the good ones."""
 
-import warnings
 from numbers import Integral, Real
 from textwrap import shorten
 
@@ -22,6 +21,7 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
+from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin, scores_are_probabilities, tags_of_part
 from sknoisy.detection._combination import normal_scores
 from sknoisy.detection._competition import Competition
@@ -393,10 +393,9 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         table = zip(self.candidates_["name"], self.candidates_["error"], strict=True)
         failed = [f"{name} ({error})" for name, error in table if error]
         if failed:
-            warnings.warn(
+            warn_user(
                 f"candidates that failed take no part: {'; '.join(failed)}.",
                 UserWarning,
-                stacklevel=4,
             )
 
     def _conclude(self, verdicts, codes):

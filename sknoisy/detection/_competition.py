@@ -177,7 +177,6 @@ class Competition:
                 f"AutoNoiseDetector was interrupted: candidates are weighed by "
                 f"{len(self._rounds)} of {n_rounds} rounds. Fit again to weigh them by "
                 "all.",
-                stacklevel=3,
             )
 
     def weigh(self, strategy):

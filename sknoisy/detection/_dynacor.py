@@ -434,7 +434,6 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 "DynaCorDetector was interrupted: labels are judged by "
                 f"{trajectories.shape[1]} of {net.max_epochs} epochs. Fit again to "
                 "judge them by all.",
-                stacklevel=7,
             )
         return self._oriented(trajectories), mean_proba, net
 
@@ -509,7 +508,6 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 f"the encoder was interrupted: labels are judged by the best of "
                 f"{n_judged} epochs of {self.encoder_epochs}. Fit again to judge them "
                 "by all.",
-                stacklevel=4,
             )
         self.noise_scores_ = defined_scores(self, self.encoder_.scores_[: len(given)])
         self.noise_mask_ = self.noise_scores_ > 0.5

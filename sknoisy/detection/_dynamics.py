@@ -82,7 +82,6 @@ def record_dynamics(
         tell(
             f"the training was interrupted: labels are judged by {recorder.n_recorded_}"
             f" of {net.max_epochs} epochs. Fit again to judge them by all.",
-            stacklevel=5,
         )
     return fill_gaps(recorder.trajectories_), np.nan_to_num(recorder.mean_proba_)
 

@@ -1,7 +1,5 @@
 """Wrong labels by a mixture of the losses of any classifier."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
@@ -12,6 +10,7 @@ from sknoisy._validation import (
     random_generator,
     set_random_states,
 )
+from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._competition import competes
 from sknoisy.detection._losses import LossesMixin
@@ -261,11 +260,10 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         share = doubted[p_noisy > 0.5].mean()
         if share < _UNSURE or _CUT_OFF < doubted.mean() < _FEW:
             if not competes():
-                warnings.warn(
+                warn_user(
                     "the mixture finds no second component of wrong labels: the "
                     f"classifier agrees with {1 - share:.0%} of the labels in it. Only "
                     "the largest losses are taken for those of wrong labels.",
-                    stacklevel=4,
                 )
             losses = np.minimum(self.losses_, _LARGEST)[:, None]
             self.splitter_ = clone(self.splitter_).set_params(trim=None).fit(losses)

@@ -170,7 +170,6 @@ def race(entrants, train, n_runs, bar=None):
         tell(
             f"the race was interrupted: labels are judged by {sum(done)} whole "
             f"trainings of {len(done) * n_runs}. Fit again to judge them by all.",
-            stacklevel=4,
         )
     return entrants
 

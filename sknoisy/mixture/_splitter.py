@@ -1,6 +1,5 @@
 """From losses to the probability that a label is wrong."""
 
-import warnings
 from numbers import Real
 
 import numpy as np
@@ -24,6 +23,7 @@ from sknoisy._validation import (
     random_generator,
     set_random_states,
 )
+from sknoisy._warning import warn_user
 from sknoisy.mixture._beta import BetaMixture
 from sknoisy.mixture._binning import (
     GrowingSample,
@@ -396,17 +396,15 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _find_fallback(self, losses, counts):
         if not self.lo_ < self.hi_:
             between = "" if self.trim is None else f", percentiles {self.trim},"
-            warnings.warn(
+            warn_user(
                 f"the losses cannot be split: from {self.lo_:.6g} to {self.hi_:.6g}"
                 f"{between} they are all but equal. Every posterior is 0.5.",
-                stacklevel=4,
             )
             return "constant"
         if counts is None and len(losses) < _MIN_LOSSES:
-            warnings.warn(
+            warn_user(
                 f"{len(losses)} losses are too few for a mixture, which needs at least "
                 f"{_MIN_LOSSES}: the posterior of a loss is its rank.",
-                stacklevel=4,
             )
             return "rank"
         return None

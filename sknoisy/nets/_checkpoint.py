@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import re
-import warnings
 import zlib
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +22,7 @@ from sknoisy._regular_files import (
     written_in_one_step,
 )
 from sknoisy._versions import differing_versions, installed_versions
+from sknoisy._warning import warn_user
 
 __all__ = ["as_before", "load_training", "save_training", "training_key"]
 
@@ -164,7 +164,7 @@ def load_training(net, path):
     key, state, learnt = parts
     _refuse_other(key, net.training_key_, path)
     if remark:
-        warnings.warn(f"checkpoint {os.fspath(path)!r} {remark}.", stacklevel=4)
+        warn_user(f"checkpoint {os.fspath(path)!r} {remark}.")
     net.__setstate__({**net.__getstate__(), **state})
     net._initialize_callbacks()
     for name, callback in net.callbacks_:

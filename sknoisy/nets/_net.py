@@ -634,7 +634,6 @@ class NetClassifier(
             f"the training of {type(self).__name__} was interrupted in epoch "
             f"{whole + 1}: it has {whole} of {self.max_epochs} epochs, and the weights "
             f"of that moment. {more}",
-            stacklevel=4,
         )
 
     @property

@@ -1,12 +1,12 @@
 """What users call: save an estimator, load it again."""
 
 import os
-import warnings
 from pathlib import Path
 
 from sklearn.base import BaseEstimator
 
 from sknoisy._versions import differing_versions, installed_versions
+from sknoisy._warning import warn_user
 from sknoisy.persistence._allowed import find_names
 from sknoisy.persistence._decode import Decoder
 from sknoisy.persistence._encode import Encoder
@@ -190,11 +190,10 @@ def _saved_versions(manifest):
 def _warn_of_versions(path, saved):
     differ = differing_versions(saved)
     if differ:
-        warnings.warn(
+        warn_user(
             f"{os.fspath(path)!r} was saved with {differ}; it may predict "
             "differently. Where it matters, fit again.",
             UserWarning,
-            stacklevel=3,
         )
 
 

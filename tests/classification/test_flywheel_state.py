@@ -11,6 +11,7 @@ from skorch.callbacks import Callback, Checkpoint, EarlyStopping
 from skorch.dataset import ValidSplit
 
 from sknoisy import FlywheelClassifier
+from sknoisy.base import TrainingInterruptedWarning
 
 SMALL = {
     "module__hidden": 8,
@@ -272,7 +273,8 @@ class TestState:
                 return super().eval_pass(dataset, modules)
 
         X, y, _ = blobs
-        clf = Stopped(**SMALL).fit(X, y)
+        with pytest.warns(TrainingInterruptedWarning, match="3 of 5 epochs"):
+            clf = Stopped(**SMALL).fit(X, y)
         assert np.isfinite(clf.gamma_).tolist() == [False, False, True, False]
         assert clf.clean_proba_.shape == (180,)
 

@@ -23,6 +23,7 @@ from sknoisy import (
     RobustLossClassifier,
     TransitionCorrectionClassifier,
 )
+from sknoisy.base import TrainingInterruptedWarning
 from sknoisy.nets import (
     ArrayDataset,
     DynamicsRecorder,
@@ -706,7 +707,8 @@ class TestLossesOfBatches:
             return loss(net, X, y, index)
 
         monkeypatch.setattr(NetClassifier, "training_loss", step)
-        net = make().fit(*images)
+        with pytest.warns(TrainingInterruptedWarning, match="1 of"):
+            net = make().fit(*images)
         batches = net.history[-1, "batches"]
         assert ["train_loss" in row for row in batches] == [True, True, False]
 
