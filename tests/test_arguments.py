@@ -154,3 +154,10 @@ def test_a_transition_matrix_holds_numbers(T):
 def test_integers_that_torch_cannot_hold():
     with pytest.raises(ValueError, match=r"lam must be a float, or an integer below 2"):
         losses.ELRLoss(**STATE, lam=2**70)
+
+
+def test_the_sieve_is_on_or_off_and_its_penalty_finite():
+    with pytest.raises(TypeError, match="sieving must be True or False; got"):
+        losses.CORESLoss(**STATE, sieving=np.array([1, 2]))
+    with pytest.raises(ValueError, match="beta must be at least 0; got inf"):
+        losses.CORESLoss(**STATE, beta=float("inf"))

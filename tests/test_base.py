@@ -196,6 +196,7 @@ def test_tags_can_be_asked_for_before_a_bad_part_is_refused(part):
     bad = AutoNoiseDetector([("a", part), 5])
     for owner in (
         bad,
+        AutoNoiseDetector(part),
         ConfidentLearningDetector(part),
         LossMixtureDetector(part),
         NoisyLabelFilter(part),

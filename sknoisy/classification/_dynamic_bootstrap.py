@@ -423,6 +423,7 @@ class _PosteriorTable:
     def __call__(self, losses):
         place = (losses - self.low) * (_TABLE_SIZE / self.width) + 1
         place = place.clamp(0, _TABLE_SIZE + 2)
-        left = place.long().clamp_max(_TABLE_SIZE + 1)
+        # The place of a NaN is NaN, and so will be the loss, which ends the training.
+        left = place.long().clamp(0, _TABLE_SIZE + 1)
         # A narrow Gaussian rises by a tenth within a few entries.
         return torch.lerp(self.table[left], self.table[left + 1], place - left)

@@ -299,7 +299,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        if self.detectors is not None:
+        if isinstance(self.detectors, list | tuple):
             # Whatever else stands there is refused by fit.
             inputs = [
                 tags_of_part(pair[1]).input_tags

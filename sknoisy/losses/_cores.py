@@ -152,7 +152,9 @@ class CORESLoss(nn.Module):
         check_counts(0, n_samples=n_samples)
         check_counts(n_classes=n_classes)
         check_reals(beta=beta)
-        if not beta >= 0:
+        if not isinstance(sieving, bool):
+            raise TypeError(f"sieving must be True or False; got {sieving!r}.")
+        if not 0 <= beta < math.inf:
             raise ValueError(f"beta must be at least 0; got {beta!r}.")
         if prior is None:
             prior = torch.full((n_classes,), 1 / n_classes)

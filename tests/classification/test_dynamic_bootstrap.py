@@ -387,3 +387,10 @@ class TestPosterior:
         clf = DynamicBootstrapClassifier(Normed, **params).fit(X, y)
         # One training pass for each of 3 batches and epochs of warm-up, then two.
         assert clf.module_.norm.num_batches_tracked == 3 * (2 * 1 + 2 * 2)
+
+
+def test_the_posterior_of_a_loss_that_is_nan_is_nan():
+    losses = np.random.default_rng(0).gamma(2, 0.2, 100)
+    table = _PosteriorTable(BMMLossSplitter(random_state=0).fit(losses), "cpu")
+    found = table(torch.tensor([float("nan"), 0.2]))
+    assert found.isnan().tolist() == [True, False]
