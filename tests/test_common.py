@@ -212,6 +212,7 @@ def test_every_public_estimator_is_in_the_table():
 
 
 @pytest.mark.parametrize(("estimator", "expected"), ESTIMATORS, ids=str)
+@pytest.mark.usefixtures("default_output")
 def test_scikit_learn_contract(estimator, expected, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     with warnings.catch_warnings():

@@ -66,7 +66,8 @@ def brief(estimator):
 
 def at_defaults(kind):
     if kind is CleanedClassifier:
-        classifier = make_pipeline(FunctionTransformer(flat), LogisticRegression())
+        flatten = FunctionTransformer(flat).set_output(transform="default")
+        classifier = make_pipeline(flatten, LogisticRegression())
         # Two rows at most are dropped, and no class with them.
         detector = NoisyLabelFilter(brief(AUMDetector()), keep=22)
         return CleanedClassifier(detector, classifier)

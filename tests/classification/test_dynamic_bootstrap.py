@@ -320,6 +320,7 @@ class TestLimits:
 class TestPosterior:
     """In evaluation mode, under the mixture of the epoch before."""
 
+    @pytest.mark.usefixtures("default_output")
     @pytest.mark.parametrize("mixup", [None, "static", "guided"])
     @pytest.mark.parametrize("mixture", ["beta", "gaussian"])
     def test_of_every_batch(self, watch, blobs, mixup, mixture):
@@ -340,6 +341,7 @@ class TestPosterior:
                 differ += np.abs(wrong - expected).max() > 2e-2
         assert differ > 10
 
+    @pytest.mark.usefixtures("default_output")
     @pytest.mark.parametrize("mixture", ["beta", "gaussian"])
     @pytest.mark.parametrize("lookup", ["exact", "lookup"])
     def test_of_any_loss(self, mixture, lookup):
@@ -362,6 +364,7 @@ class TestPosterior:
         given = table(torch.tensor([0.0, 0.7, 0.70001, 9.0]))
         assert given.tolist() == [0.5] * 4
 
+    @pytest.mark.usefixtures("default_output")
     def test_of_losses_that_are_too_few(self):
         losses = np.random.default_rng(0).gamma(2, 1, 40)
         with pytest.warns(UserWarning, match="40 losses are too few"):

@@ -189,6 +189,7 @@ class TestMixtures:
         clf.partial_fit(X, y)
         assert len(clf.mixtures_) == 2 and clf.mixtures_[-1] is clf.splitter_
 
+    @pytest.mark.usefixtures("default_output")
     def test_labels_are_judged_by_the_last(self, blobs):
         X, y, _ = blobs
         names = np.array(["ant", "bee", "cat"])

@@ -394,6 +394,7 @@ class TestOutput:
             expected = net.module_.eval()(torch.from_numpy(X)).numpy()
         np.testing.assert_allclose(logits, expected, rtol=1e-6, atol=1e-7)
 
+    @pytest.mark.usefixtures("default_output")
     def test_transform_gives_what_enters_the_head(self, make_net, table):
         X, y = table
         net = make_net().fit(X, y)

@@ -54,6 +54,7 @@ class TestPrecision:
                 self.seen.append(out.dtype)
             return out
 
+    @pytest.mark.usefixtures("default_output")
     @pytest.mark.parametrize(
         ("amp", "dtype"),
         [(True, torch.bfloat16), (False, torch.float32), ("auto", torch.float32)],

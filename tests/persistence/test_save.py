@@ -131,6 +131,7 @@ def pair(request, tmp_path_factory):
 
 
 class TestEveryEstimator:
+    @pytest.mark.usefixtures("default_output")
     def test_outputs_are_the_same_bits(self, pair):
         # Prediction leaves a net in evaluation mode.
         fitted, path = copy.deepcopy(pair[0]), pair[1]
@@ -377,6 +378,7 @@ def test_tensors_lie_in_memory_as_before(n_channels, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
 
 
+@pytest.mark.usefixtures("default_output")
 def test_pipelines_of_texts_and_of_categories(tmp_path):
     texts, y = texts_and_labels()
     pipe = make_pipeline(TfidfVectorizer(), LogisticRegression())
