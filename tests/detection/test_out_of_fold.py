@@ -60,7 +60,8 @@ def test_dates_are_for_a_step_before_the_classifier():
     y = np.arange(70) % 2
     with pytest.raises(TypeError, match="dates or times in column 'day'"):
         SmallLossDetector(LogisticRegression()).fit(X, y)
-    pipeline = make_pipeline(FunctionTransformer(weekdays), LogisticRegression())
+    days = FunctionTransformer(weekdays).set_output(transform="default")
+    pipeline = make_pipeline(days, LogisticRegression())
     search = GridSearchCV(pipeline, {"logisticregression__C": [1.0]}, cv=2)
     for estimator in (pipeline, search):
         assert len(SmallLossDetector(estimator, cv=2).fit(X, y).noise_scores_) == 70
