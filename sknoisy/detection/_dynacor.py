@@ -437,6 +437,11 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             )
         return self._oriented(trajectories), mean_proba, net
 
+    @property
+    def _mask_is_threshold(self):
+        # The calibrated decision counts rows; it has no threshold of scores.
+        return self.decision == "cluster"
+
     def _oriented(self, trajectories):
         """Turn the one signal round that is larger for wrong labels, and back."""
         return -trajectories if self.signal == "loss" else trajectories
