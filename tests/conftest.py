@@ -53,7 +53,10 @@ def default_output():
 
 @pytest.fixture
 def no_routing():
-    """For pipelines of imbalanced-learn: they route a weight of None to score."""
+    """For parameters by the name of a step, as in pipelines without routing.
+
+    Pipelines of imbalanced-learn need it, too: they route a weight of None to score.
+    """
     with sklearn.config_context(enable_metadata_routing=False):
         yield
 

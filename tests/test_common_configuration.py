@@ -22,35 +22,51 @@ from sknoisy.base import NoiseInjectorMixin, NoiseScoresMixin
 ONE_EACH = list({type(e): e for e, _ in reversed(ESTIMATORS)}.values())
 
 
+OUTPUTS = ("predict", "predict_proba", "score_samples")
+
+
+def outputs(estimator, X, y):
+    """Fit, and return all that is an array by name."""
+    if isinstance(estimator, NoiseInjectorMixin):
+        _, noisy = estimator.fit_resample(X, y)
+        return {"noisy": noisy, "noise_mask_": estimator.noise_mask_}
+    estimator.fit(X, y)
+    found = {n: getattr(estimator, n)(X) for n in OUTPUTS if hasattr(estimator, n)}
+    if isinstance(estimator, NoiseScoresMixin):
+        for name in ("noise_scores_", "noise_mask_", "suggested_labels_"):
+            found[name] = getattr(estimator, name)
+    return found
+
+
 @pytest.mark.parametrize("estimator", ONE_EACH, ids=label)
-def test_frames_as_output_and_routed_metadata(estimator, blobs):
+def test_the_configuration_changes_no_bit(estimator, blobs, monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     X, y, _ = blobs
     X, y = X[:60], y[:60]
     if isinstance(estimator, DynamicsClassifier):
         y = (y > 0).astype(int)
     if isinstance(estimator, BMMLossSplitter | BetaMixture):
         X = np.linspace(0.1, 1, 60)[:, None] ** 3
-    fitted = clone(estimator)
-    if "max_epochs" in fitted.get_params(deep=False):
-        fitted.set_params(max_epochs=2)
-    with (
-        warnings.catch_warnings(),
-        sklearn.config_context(transform_output="pandas", enable_metadata_routing=True),
-    ):
+    quick = {"max_epochs": 2, "random_state": 0}
+    estimator = clone(estimator)
+    params = estimator.get_params(deep=False)
+    estimator.set_params(**{n: v for n, v in quick.items() if n in params})
+    plain, framed = clone(estimator), clone(estimator)
+    usual = {"transform_output": "default", "enable_metadata_routing": False}
+    every = {"transform_output": "pandas", "enable_metadata_routing": True}
+    with warnings.catch_warnings():
         # Few rows and epochs: there is little to be found.
         warnings.simplefilter("ignore", UserWarning)
-        if isinstance(fitted, NoiseInjectorMixin):
-            fitted.fit_resample(X, y)
-            assert fitted.noise_mask_.shape == (60,)
-        else:
-            fitted.fit(X, y)
-        if isinstance(fitted, NoiseScoresMixin):
-            assert fitted.noise_scores_.shape == (60,)
-            assert isinstance(fitted.noise_scores_, np.ndarray)
-        if hasattr(fitted, "predict"):
-            assert isinstance(fitted.predict(X), np.ndarray)
-        if hasattr(fitted, "transform"):
-            assert isinstance(fitted.transform(X), pd.DataFrame)
+        with sklearn.config_context(**usual, array_api_dispatch=False):
+            expected = outputs(plain, X, y)
+        with sklearn.config_context(**every, array_api_dispatch=True):
+            found = outputs(framed, X, y)
+            if hasattr(framed, "transform"):
+                assert isinstance(framed.transform(X), pd.DataFrame)
+    assert set(found) == set(expected)
+    for name, values in found.items():
+        assert isinstance(values, np.ndarray), name
+        np.testing.assert_array_equal(values, expected[name], err_msg=name)
 
 
 @pytest.mark.parametrize(("output", "frame"), [("pandas", pd), ("polars", pl)])

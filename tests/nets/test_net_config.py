@@ -325,6 +325,7 @@ class TestSearches:
             by_hand = cross_val_score(clone(pipe).set_params(**cell), X, names, cv=2)
             assert by_hand.mean() == pytest.approx(score, rel=1e-9)
 
+    @pytest.mark.usefixtures("no_routing")
     def test_weights_reach_the_net_through_a_pipeline(self, pipe, table):
         X, y = table
         w = np.random.default_rng(0).random(45)
