@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax, softmax
+from sklearn import config_context
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
@@ -71,7 +72,8 @@ def posterior(clf, losses):
     seed = int(random_generator(clf.seed_ % 2**31).integers(2**31))
     params = {"max_iter": 10, "tol": 1e-2, "reg_covar": 5e-4, "random_state": seed}
     mixture = GaussianMixture(2, **params)
-    with warnings.catch_warnings():
+    # Its start by k-means takes numpy only.
+    with warnings.catch_warnings(), config_context(array_api_dispatch=False):
         warnings.simplefilter("ignore")
         mixture.fit(losses[:, None])
     return mixture.predict_proba(losses[:, None])[:, mixture.means_.ravel().argmin()]

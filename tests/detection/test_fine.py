@@ -51,6 +51,7 @@ class TestOdds:
         rng = np.random.default_rng(seed)
         return np.r_[rng.normal(0.4, 0.1, 60), rng.normal(0.9, 0.03, 140)].clip(0, 1)
 
+    @pytest.mark.usefixtures("no_dispatch")
     def test_between_the_means_they_are_the_mixtures(self):
         alignments = self.draw()
         mixture = GaussianMixture(2, max_iter=100, tol=1e-6, random_state=3)
