@@ -211,7 +211,9 @@ def test_every_public_estimator_is_in_the_table():
     assert injectors == {type(estimator) for estimator in INJECTORS}
 
 
-@pytest.mark.parametrize(("estimator", "expected"), ESTIMATORS, ids=str)
+@pytest.mark.parametrize(
+    ("estimator", "expected"), ESTIMATORS, ids=[label(e) for e, _ in ESTIMATORS]
+)
 @pytest.mark.usefixtures("default_output")
 def test_scikit_learn_contract(estimator, expected, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
@@ -572,7 +574,7 @@ JUDGES = [e for e, _ in ESTIMATORS if isinstance(e, NoiseScoresMixin)]
 
 
 @pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
-@pytest.mark.parametrize("estimator", [NetClassifier(), *JUDGES], ids=str)
+@pytest.mark.parametrize("estimator", [NetClassifier(), *JUDGES], ids=label)
 def test_a_fit_is_silent_by_default(estimator, blobs, capfd):
     X, y, _ = blobs
     clone(estimator).fit(X, y)

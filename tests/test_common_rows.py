@@ -75,9 +75,9 @@ def test_what_a_classifier_cannot_read_is_explained(estimator):
             clone(estimator).fit(X, Y)
 
 
-@pytest.mark.parametrize("kind", COUNTING, ids=lambda kind: kind.__name__)
-def test_injectors_that_count_rows_need_rows(kind):
-    injector = next(e for e, _ in ESTIMATORS if type(e) is kind)
+@pytest.mark.parametrize("name", sorted(k.__name__ for k in COUNTING))
+def test_injectors_that_count_rows_need_rows(name):
+    injector = next(e for e, _ in ESTIMATORS if type(e).__name__ == name)
     for X, message in NO_ROWS.values():
         with pytest.raises((TypeError, ValueError), match=message):
             clone(injector).fit_resample(X, Y)

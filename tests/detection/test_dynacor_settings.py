@@ -246,7 +246,8 @@ PLAIN_COPY = {"corruption": "copy", "corruption_rate": 0}
         ({"decision": "threshold"}, "'decision' parameter"),
         ({"signal": "margin"}, "'signal' parameter"),
     ],
-    ids=str,
+    # Not the text of a function, which is another in each process.
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_what_makes_no_sense_is_refused_before_any_training(
     blobs, trainings, params, message

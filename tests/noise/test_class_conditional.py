@@ -34,7 +34,8 @@ INJECTORS = [
     SymmetricNoiseInjector(0.4, selection="exact_per_class", random_state=0),
     TransitionNoiseInjector(PAIR_FLIP, random_state=0),
 ]
-every_injector = pytest.mark.parametrize("injector", INJECTORS, ids=repr)
+NAMES = ["even", "exact", "exact_per_class", "pairs"]
+every_injector = pytest.mark.parametrize("injector", INJECTORS, ids=NAMES)
 
 
 def labels(n_classes=4, n_samples=20_000, seed=0):
