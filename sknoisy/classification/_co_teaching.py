@@ -3,12 +3,11 @@
 from numbers import Integral, Real
 
 import torch
-from torch.nn import functional as F
 
 from sknoisy._validation import Interval, StrOptions
 from sknoisy.classification._forget_rate import number_kept, resolve_forget_rate
 from sknoisy.classification._robust_net import RobustNetMixin
-from sknoisy.nets import NetClassifier
+from sknoisy.nets import Learnt, NetClassifier, Step
 from sknoisy.nets._peers import Peers, refuse_instance
 
 __all__ = ["CoTeachingClassifier", "rate_at", "select_by_peer"]
@@ -173,10 +172,6 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
     True
     """
 
-    # What a step has chosen: for each network, positions in the batch. For those who
-    # look at the rows between the loss and the next step; gone after the epoch.
-    selected_ = None
-
     _parameter_constraints = {
         **NetClassifier._parameter_constraints,
         "forget_rate": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
@@ -222,29 +217,20 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
         epoch = len(self.history)
         self.rate_ = rate_at(epoch, self.forget_rate_, ramp, self.exponent)
 
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Forget what the last step has chosen, which is not to be stored."""
-        super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
-        vars(self).pop("selected_", None)
-
     def training_loss(self, X, y, index):
         """Return the sum of both networks' losses, and the logits of their mean."""
         log_p = torch.stack(self.module_.each(X)).float().log_softmax(-1)
         # (2, batch, n_classes) -> (2, batch)
         loss = -log_p.gather(2, y.expand(2, -1)[..., None]).squeeze(2)
         selected = select_by_peer(loss, self.rate_)
-        self.selected_ = list(selected)
+        selected = list(selected)
         total = sum(
             self.weighted_mean(own[rows], index[rows])
-            for own, rows in zip(loss, self.selected_, strict=True)
+            for own, rows in zip(loss, selected, strict=True)
         )
+        learnt = [
+            Learnt(peer, X, y, rows)
+            for peer, rows in zip(self.module_.peers, selected, strict=True)
+        ]
         # log of the mean probability, but for a constant
-        return total, log_p.logsumexp(0)
-
-    def masking_loss(self, X, y, index):
-        """Mask the rows that each network learns."""
-        labels = F.one_hot(y, len(self.classes_)).float()
-        return sum(
-            self.masked(turn, X, labels, index, rows)
-            for turn, rows in enumerate(self.selected_)
-        )
+        return Step(total, log_p.logsumexp(0), learnt)

@@ -11,6 +11,7 @@ from torch.utils.data import Subset
 
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
+from sknoisy.classification._loss_memory import LossMemory
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.classification._views import WEAK_VIEW, ViewsMixin
 from sknoisy.losses import (
@@ -21,7 +22,8 @@ from sknoisy.losses import (
     semi_supervised_loss,
 )
 from sknoisy.mixture._small_loss import small_loss_splitter
-from sknoisy.nets import Batch, NetClassifier, mixup
+from sknoisy.nets import Batch, Learnt, NetClassifier, Step, mixup
+from sknoisy.nets._masked_training import is_masked, masked_views
 from sknoisy.nets._peers import Peers, refuse_instance
 
 __all__ = ["DivideMixClassifier", "RowGroup"]
@@ -256,12 +258,12 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         if self.n_labelled_ is None:
             return self._given_label_loss(X, y, index)
         labelled, unlabelled, logits = self.row_groups(X, y, index)
-        restoring = 0.0
-        if self.masking_ is not None and self.masking_.is_active:
-            labelled, unlabelled, restoring = self._masked_too(
-                labelled, unlabelled, index
-            )
-        return self.mixed_loss(labelled, unlabelled, index) + restoring, logits
+        own, _ = self._networks()
+        targets = torch.cat([labelled.targets[0], unlabelled.targets[0]])
+        groups = self.before_mixing(labelled, unlabelled, index)
+        labelled, unlabelled, more = groups
+        loss = self.mixed_loss(labelled, unlabelled, index) + more
+        return Step(loss, logits, [Learnt(own, X, targets)])
 
     def row_groups(self, X, y, index):
         """Return the rows whose labels are kept and the others, before they are mixed.
@@ -298,6 +300,44 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         labelled = RowGroup([view[:n] for view in views], [refined] * 2)
         unlabelled = RowGroup([view[n:] for view in views], [guessed] * 2)
         return labelled, unlabelled, (logits[0] + logits[1]) / 2
+
+    def before_mixing(self, labelled, unlabelled, index):
+        """Return both groups as they are mixed: in a masked step with masked views.
+
+        Parameters
+        ----------
+        labelled, unlabelled : RowGroup
+            With two views.
+        index : Tensor of shape (batch,), dtype int64
+            Row numbers in the X given to ``fit``.
+
+        Returns
+        -------
+        labelled, unlabelled : RowGroup
+            With two or four views.
+        loss : Tensor of shape () or float
+            What is to be added to the loss.
+        """
+        if not is_masked(self):
+            return labelled, unlabelled, 0.0
+        own, _ = self._networks()
+        n = self.n_labelled_
+        # The guesses were made of all first views, then of all second ones.
+        X = torch.cat([labelled.views[0], unlabelled.views[0]])
+        targets = torch.cat([labelled.targets[0], unlabelled.targets[0]])
+        quality = self.clean_[1 - self.turn_, index]
+        masked, softened, loss = masked_views(self, own, X, targets, quality, index)
+        groups = [
+            RowGroup(
+                [*group.views, *(view[rows] for view in masked)],
+                [*group.targets, *[softened[rows]] * 2],
+            )
+            for group, rows in (
+                (labelled, slice(None, n)),
+                (unlabelled, slice(n, None)),
+            )
+        ]
+        return *groups, loss
 
     def mixed_loss(self, labelled, unlabelled, index):
         """Mix all views of both groups, and return L_x + λ_u L_u + R.
@@ -338,7 +378,8 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         loss = F.cross_entropy(logits, y, reduction="none")
         if self.confidence_penalty:
             loss = loss + negative_entropy(logits)
-        return self.weighted_mean(loss, index), logits
+        loss = self.weighted_mean(loss, index)
+        return Step(loss, logits, [Learnt(own, X, y)])
 
     def _networks(self):
         """Return the network whose turn it is, training, and its partner, judging."""
@@ -374,6 +415,9 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         self.rows_, self.clean_, self.splits_ = dataset_train, None, None
         if epoch > self.n_warmup_:
             self._split(dataset_train)
+        # Groups have what is known of their labels; other steps take labels as given.
+        n_samples = self.rows_fitted_[0]
+        self.label_quality_ = torch.ones(2, n_samples, device=self.device_)
         kept = [len(rows) for rows, _ in self.splits_ or ()]
         share = np.mean(kept) / len(dataset_train) if kept else np.nan
         self.history.record("kept", float(share))
@@ -462,77 +506,10 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             f"which {n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
         )
 
-    @property
-    def masked_turns_(self):
-        """The network whose turn it is."""
-        return [self.turn_]
-
-    def masking_loss(self, X, y, index):
-        """Mask given labels only; groups have masked images among their views."""
-        if self.n_labelled_ is None:
-            return super().masking_loss(X, y, index)
-        return 0.0
-
-    def label_quality(self, dataset):
-        """Say nothing yet: groups are masked by how the labels are sorted."""
-        rows = torch.arange(self.rows_fitted_[0], device=self.device_)
-        return rows, [torch.ones(len(rows), device=self.device_)] * 2
-
-    def _masked_too(self, labelled, unlabelled, index):
-        """Return both groups with two masked views more, and the decoder's loss."""
-        own, _ = self._networks()
-        n = self.n_labelled_
-        X = torch.cat([labelled.views[0], unlabelled.views[0]])
-        targets = torch.cat([labelled.targets[0], unlabelled.targets[0]])
-        # The guesses were made of all first views, then of all second ones.
-        maps = self.maps_.get(own, ())
-        feature_map = maps[0][1][: len(X)] if maps else None
-        masked, softened, loss = self.masking_.views_and_loss(
-            self.turn_, own, X, targets, self.clean_[1 - self.turn_, index], feature_map
-        )
-        groups = [
-            RowGroup(
-                [*group.views, *(view[rows] for view in masked)],
-                [*group.targets, *[softened[rows]] * 2],
-            )
-            for group, rows in (
-                (labelled, slice(None, n)),
-                (unlabelled, slice(n, None)),
-            )
-        ]
-        return *groups, self.weighted_mean(loss, index)
-
     def __getstate__(self):
         # A net that is stored while it is trained would take the rows along.
         state = super().__getstate__()
         return {k: v for k, v in state.items() if k not in _OF_AN_EPOCH}
-
-
-class LossMemory(nn.Module):
-    """The losses of every row in the last epochs, for two networks.
-
-    Parameters
-    ----------
-    n_samples : int
-    n_epochs : int >= 2
-        Over how many epochs losses are averaged, the current one included.
-    """
-
-    def __init__(self, n_samples, n_epochs):
-        super().__init__()
-        past = torch.full((n_epochs - 1, 2, n_samples), torch.nan)
-        self.register_buffer("past", past)
-
-    def mean_with(self, losses, rows):
-        """Return the mean of losses and those remembered, of shape (2, n_rows)."""
-        # NaN where a row has taken part in fewer epochs.
-        return torch.cat([self.past[:, :, rows], losses[None]]).nanmean(0)
-
-    def remember(self, losses, rows):
-        """Take in the losses of an epoch, and forget those of the earliest."""
-        newest = torch.full_like(self.past[:1], torch.nan)
-        newest[0, :, rows] = losses
-        self.past = torch.cat([self.past[1:], newest])
 
 
 def _on_unit_range(losses):

@@ -13,7 +13,7 @@ from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import bootstrap_targets, prior_penalty, soft_cross_entropy
 from sknoisy.losses._bootstrap import STATIC_WEIGHTS
 from sknoisy.mixture import BMMLossSplitter
-from sknoisy.nets import NetClassifier, mixup
+from sknoisy.nets import Learnt, NetClassifier, Step, mixup
 
 __all__ = ["DynamicBootstrapClassifier", "guided_shares"]
 
@@ -260,7 +260,8 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
             # Targets of a row add up to its sample weight.
             weight = None if self.sample_weight_ is None else targets.detach().sum(1)
             loss = loss + self.prior_weight * prior_penalty(mixed, weight)
-        return loss, logits
+        # The labels: what the targets hold beside them is the network's own belief.
+        return Step(loss, logits, [Learnt(self.module_, X, y)])
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Settle the phases; at the first epoch, forget the mixtures."""

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from sknoisy._validation import Interval, StrOptions
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import ELRLoss, early_learning_penalty, soft_cross_entropy
-from sknoisy.nets import NetClassifier, mixup
+from sknoisy.nets import Learnt, NetClassifier, Step, mixup
 from sknoisy.nets._peers import Peers, refuse_instance
 
 __all__ = ["ELRPlusClassifier"]
@@ -166,16 +166,12 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         ramp = _ramp(self.steps_[self.turn_] + 1, self.lam_ramp_steps)
         penalty = early_learning_penalty(logits, targets)
         loss = soft_cross_entropy(logits, labels) + ramp * self.lam * penalty
+        learnt = [Learnt(own, X, y)]
         if self.sample_weight_ is None:
-            return loss.mean(), logits
+            return Step(loss.mean(), logits, learnt)
         weight = self.sample_weight_[index]
         loss = mixup(weight, partner, share) * loss
-        return loss.sum() / weight.sum().clamp_min(1e-12), logits
-
-    @property
-    def masked_turns_(self):
-        """The network whose turn it is."""
-        return [self.turn_]
+        return Step(loss.sum() / weight.sum().clamp_min(1e-12), logits, learnt)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run a pass for each network; one pass where nothing is trained."""

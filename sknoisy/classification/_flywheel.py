@@ -16,7 +16,7 @@ from sknoisy.losses import (
     FlywheelLoss,
     prior_penalty,
 )
-from sknoisy.nets import NetClassifier, mixup
+from sknoisy.nets import Learnt, NetClassifier, Step, mixup
 from sknoisy.nets._divergence import refuse_undefined_outputs
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._outputs import check_outputs
@@ -324,24 +324,29 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             return self._warm_up_loss(X, y, index)
         if self.turn_ == "auxiliary":
             return self._auxiliary_loss(X, y, index)
-        logits = self.judge_(self._weak(X)).float()
+        weak = self._weak(X)
+        logits = self.judge_(weak).float()
         loss = self._cycles.main_loss(logits, y, index)
-        return self.weighted_mean(loss, index), logits
+        labels = self._cycles.labels[index] if self._cycles.resample else y
+        learnt = [Learnt(self.judge_, weak, labels)]
+        return Step(self.weighted_mean(loss, index), logits, learnt)
 
     def _warm_up_loss(self, X, y, index):
         """Train both networks on the given labels; neither sees the other."""
         logits = self.module_(X).float()
         loss = F.cross_entropy(logits, y, reduction="none")
         loss = loss + F.cross_entropy(self.judge_(X).float(), y, reduction="none")
-        return self.weighted_mean(loss, index), logits
+        learnt = [Learnt(network, X, y) for network in (self.module_, self.judge_)]
+        return Step(self.weighted_mean(loss, index), logits, learnt)
 
     def _auxiliary_loss(self, X, y, index):
         """Equation 13 on mixed weak views, and the contrastive term on strong ones."""
         partner = torch.randperm(len(X), device=X.device)
         share = float(self.rng_.beta(self.mixup_alpha, self.mixup_alpha))
         share = max(share, 1 - share)
-        logits = self.module_(mixup(self._weak(X), partner, share)).float()
-        targets = mixup(self._cycles.targets(y, index), partner, share)
+        weak, own = self._weak(X), self._cycles.targets(y, index)
+        logits = self.module_(mixup(weak, partner, share)).float()
+        targets = mixup(own, partner, share)
         loss = self._cycles.auxiliary_loss(logits, targets)
         weight = self.sample_weight_
         if weight is None:
@@ -359,26 +364,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             contrast = self.criterion_["contrast"](*features.float().chunk(2))
             contrast = self.weighted_mean(contrast, index)
             loss = loss + self.contrastive_weight * contrast
-        return loss, logits
-
-    @property
-    def masked_turns_(self):
-        """The auxiliary network, when it is trained."""
-        return [] if self.turn_ == "main" else [0]
-
-    def masking_loss(self, X, y, index):
-        """Mask weak views of what the auxiliary network learns."""
-        if self.turn_ != "auxiliary":
-            return super().masking_loss(X, y, index)
-        targets = self._cycles.targets(y, index)
-        return self.masked(0, self._weak(X), targets, index)
-
-    def label_quality(self, dataset):
-        """Return how likely each label is clean, as the main network has judged it."""
-        if self._cycles.gamma.isnan():
-            return super().label_quality(dataset)
-        quality = self._cycles.q
-        return torch.arange(len(quality), device=self.device_), [quality]
+        return Step(loss, logits, [Learnt(self.module_, weak, own)])
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Judge the labels, once the warm-up is over."""
@@ -394,6 +380,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             rows, codes, logits = self.eval_pass(self.rows_, ["judge"])
             q = self._cycles.judge(logits.pop("judge"), codes, rows)
             self._take_in(self._cycles.start_cycle, q, codes, rows)
+            self.label_quality_ = self._cycles.q[None]
         self.history.record("gamma", float(self._cycles.gamma))
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):

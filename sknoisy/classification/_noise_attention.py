@@ -8,7 +8,7 @@ import torch
 from sknoisy._validation import Interval, StrOptions, check_parameters
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import NoiseAttentionLoss
-from sknoisy.nets import NetClassifier
+from sknoisy.nets import Learnt, NetClassifier, Step
 from sknoisy.nets._attention import AttentiveNetwork
 
 __all__ = ["NALClassifier"]
@@ -239,16 +239,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
             estimate=self.estimates_,
             update=self.moves_targets_,
         )
-        return self.weighted_mean(loss, index), logits
-
-    @property
-    def masked_networks_(self):
-        """The network, without its branch."""
-        return [self.module_.network]
-
-    def masking_loss(self, X, y, index):
-        """Mask images; they are to keep their targets."""
-        return self.masked(0, X, self.criterion_.targets[index], index)
+        learnt = Learnt(self.module_.network, X, self.criterion_.targets[index])
+        return Step(self.weighted_mean(loss, index), logits, [learnt])
 
     def start_fit(self, dataset):
         """Remember the labels, from which the targets start."""

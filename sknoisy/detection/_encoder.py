@@ -14,7 +14,7 @@ from sknoisy.losses import (
     soft_assignment,
     squared_distances,
 )
-from sknoisy.nets import NetClassifier
+from sknoisy.nets import NetClassifier, Step
 
 __all__ = [
     "DynamicsClustering",
@@ -123,10 +123,10 @@ class DynamicsClustering(NetClassifier):
         self.copied_rows = copied_rows
 
     def training_loss(self, X, y, index):
-        """Return L_cluster + α L_align, and log q."""
+        """Return L_cluster + α L_align, and log q; no row has a target to learn."""
         z = self.module_.embed(X)
         loss, q = self.criterion_(z, self.module_.centers, y == 1)
-        return loss, q.log()
+        return Step(loss, q.log())
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Forget the epochs of an earlier fit."""

@@ -78,12 +78,15 @@ class ActivationMapDisplay:
         import torch
 
         from sknoisy.losses import activation_map
+        from sknoisy.nets import NetClassifier
         from sknoisy.nets._batches import to_float
+        from sknoisy.nets._peers import networks_of
 
         if hasattr(estimator, "steps"):
             estimator = estimator[-1]
         check_is_fitted(estimator)
-        networks = getattr(estimator, "masked_networks_", [None])
+        is_net = isinstance(estimator, NetClassifier)
+        networks = networks_of(estimator.module_) if is_net else [None]
         for network in networks:
             if not hasattr(network, "feature_map"):
                 raise TypeError(

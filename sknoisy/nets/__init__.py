@@ -22,6 +22,7 @@ from sknoisy.nets._masking import AdversarialMasking
 from sknoisy.nets._modules import MLP, embed
 from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._params import NetParamsMixin
+from sknoisy.nets._step import Learnt, Step
 from sknoisy.nets._torchvision import TorchvisionNet
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ArrayDataset",
     "Batch",
     "DynamicsRecorder",
+    "Learnt",
     "LoaderBatches",
     "NetClassifier",
     "NetParamsMixin",
@@ -39,6 +41,7 @@ __all__ = [
     "ResNet",
     "ResNet18",
     "ResNet34",
+    "Step",
     "TensorBatches",
     "TorchvisionNet",
     "crop_and_flip",

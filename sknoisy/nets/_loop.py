@@ -28,6 +28,7 @@ from sknoisy.nets._divergence import (
     refuse_undefined_outputs,
     refuse_undefined_weights,
 )
+from sknoisy.nets._masked_training import judge_labels
 from sknoisy.nets._outputs import logits_of, scores_alone, takes_proba
 from sknoisy.nets._torch_modes import in_usual_modes
 
@@ -47,6 +48,9 @@ class TrainingLoopMixin:
     augmentation_ = None
     resumes_ = False
     training_key_ = None
+    # What a method knows at the start of an epoch of how likely each label is clean, as
+    # each of its networks is told: a Tensor of shape (n_networks, n_samples).
+    label_quality_ = None
     # Whether the last call of fit or partial_fit was interrupted; no callback's stop.
     interrupted_ = False
 
@@ -64,31 +68,10 @@ class TrainingLoopMixin:
             seed_torch(self.device_, self.seed_, 0)
             return super().initialize()
 
-    def _initialize_module(self, reason=None):
-        super()._initialize_module(reason)
-        self._move_parts(self._modules)
-        return self
-
-    def _initialize_criterion(self, reason=None):
-        super()._initialize_criterion(reason)
-        self._move_parts(self._criteria)
-        return self
-
-    def _move_parts(self, names):
-        """Put what a subclass has built by itself where the batches are."""
-        for name in names:
-            part = getattr(self, name + "_")
-            if isinstance(part, nn.Module):
-                part.to(self.device_)
-
-    def _initialize_optimizer(self, reason=None):
-        super()._initialize_optimizer(reason)
-        optimizers = [getattr(self, name + "_") for name in self._optimizers]
-        self.step_needs_closure_ = any(map(_wants_closure, optimizers))
-        return self
-
     def torch_compile(self, module, name):
-        """Compile a module or criterion, if ``compile`` says so.
+        """Put a module or criterion on the device; compile it, if ``compile`` says so.
+
+        skorch hands in every part that it has built, also those of a subclass.
 
         A criterion with a state for each row is left as it is: it is read and written
         between the steps. A module whose parts are called one by one has them compiled.
@@ -105,6 +88,7 @@ class TrainingLoopMixin:
         module : torch module
             Compiled, or the same.
         """
+        module = module.to(self.device_)
         if not self.compile or (name in self._criteria and not scores_alone(module)):
             return module
         parts = getattr(module, "compiled_parts", None)
@@ -383,7 +367,7 @@ class TrainingLoopMixin:
                 for hook in after:
                     hook(self, batch=batch, training=training, **step)
                 # Two live batches would take turns in the cache.
-                del batch
+                del batch, step
         finally:
             if unread:
                 rows, values = zip(*unread, strict=True)
@@ -407,6 +391,9 @@ class TrainingLoopMixin:
                 cb_kwargs["y"] = labels if cb_kwargs["y"] is None else cb_kwargs["y"]
             for hook in self._hooks(method_name):
                 hook(self, **cb_kwargs)
+        if method_name == "on_epoch_begin" and self.masking_ is not None:
+            # After the method, which may have judged the labels.
+            judge_labels(self, cb_kwargs["dataset_train"])
         # Before the first epoch too: better it fails now than after an hour.
         stores = method_name in ("on_train_begin", "on_epoch_end")
         if stores and self.training_key_ is not None and not goes_on:
@@ -443,6 +430,8 @@ class TrainingLoopMixin:
         self.hooks_ = None
         self.autocast_ = self._autocast()
         self.augmentation_ = self._augmentation(dataset)
+        optimizers = [getattr(self, name + "_") for name in self._optimizers]
+        self.step_needs_closure_ = any(map(_wants_closure, optimizers))
         forward = getattr(self.criterion_, "forward", self.criterion_)
         self.criterion_takes_index_ = "index" in inspect.signature(forward).parameters
         try:
@@ -455,7 +444,7 @@ class TrainingLoopMixin:
             ) from error
         finally:
             self.hooks_ = self.autocast_ = self.augmentation_ = None
-            self.resumes_ = False
+            self.resumes_, self.label_quality_ = False, None
             if self.base_lrs_ is not None:
                 for group, lr in zip(groups, self.base_lrs_, strict=True):
                     group["lr"] = lr
@@ -510,7 +499,7 @@ class TrainingLoopMixin:
         # What lives in training only: bound hooks and contexts, the rows' weights.
         state = super().__getstate__()
         short_lived = {"hooks_", "autocast_", "augmentation_", "sample_weight_"}
-        short_lived |= {"resumes_", "training_key_"}
+        short_lived |= {"resumes_", "training_key_", "open_step_", "label_quality_"}
         return {key: value for key, value in state.items() if key not in short_lived}
 
     def __setstate__(self, state):

@@ -29,11 +29,17 @@ from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 from sknoisy.nets._divergence import refuse_divergence, try_on_rows, undefined_states
 from sknoisy.nets._input import InputMixin
 from sknoisy.nets._loop import TrainingLoopMixin
-from sknoisy.nets._masked_host import MaskingMixin
+from sknoisy.nets._masked_training import (
+    check_masking,
+    check_started,
+    masked_step,
+    start_masking,
+)
 from sknoisy.nets._modules import embed
 from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_proba
 from sknoisy.nets._progress import ProgressLog, close_bars
 from sknoisy.nets._slots import SlotsMixin
+from sknoisy.nets._step import Learnt, Step, as_step
 from sknoisy.nets._torch_modes import in_usual_modes
 
 __all__ = ["NetClassifier"]
@@ -44,7 +50,6 @@ class NetClassifier(
     TransformerMixin,
     SlotsMixin,
     InputMixin,
-    MaskingMixin,
     TrainingLoopMixin,
     NeuralNetClassifier,
 ):
@@ -177,6 +182,8 @@ class NetClassifier(
     _criteria = ["criterion"]
     _optimizers = ["optimizer"]
     sample_weight_ = None
+    masking_ = None
+    open_step_ = None
 
     _parameter_constraints = {
         "module": [MakerOf(nn.Module, "torch.nn.Module"), None],
@@ -280,7 +287,7 @@ class NetClassifier(
             super().__setattr__(name, attr)
 
     def training_loss(self, X, y, index):
-        """Return the loss of a batch and its logits.
+        """Return the loss of a batch, its logits, and what was learnt.
 
         Parameters
         ----------
@@ -293,20 +300,38 @@ class NetClassifier(
 
         Returns
         -------
-        loss : Tensor of shape ()
-            Mean over the batch.
-        logits : Tensor of shape (batch, n_classes)
-            What recorders see; probabilities under NLLLoss.
+        step : Step
+            ``loss``, a Tensor of shape (); ``logits`` of shape (batch, n_classes),
+            which recorders see, probabilities under NLLLoss; and ``learnt``.
         """
         outputs = self.infer(X)
         if self.criterion_takes_index_:
             loss = self.criterion_(self.scored(outputs), y, index)
         else:
             loss = self.get_loss(outputs, y, X=X, training=True)
-        return self.weighted_mean(loss, index), outputs
+        loss = self.weighted_mean(loss, index)
+        return Step(loss, outputs, [Learnt(self.module_, X, y)])
 
     def train_step_single(self, batch, **fit_params):
-        """Compute loss, logits and gradients of a batch."""
+        """Compute loss, logits and gradients of a batch.
+
+        Parameters
+        ----------
+        batch : Batch
+        **fit_params : dict
+            Not used.
+
+        Returns
+        -------
+        step : dict
+            ``loss``, ``y_pred``, the logits, and ``learnt``, as in `Step`.
+
+        Raises
+        ------
+        TypeError
+            If ``iterator_train`` yields anything but a Batch, or ``training_loss``
+            returns anything but a Step.
+        """
         if not isinstance(batch, Batch):
             raise TypeError(
                 f"iterator_train yields {type(batch).__name__}, not Batch; take "
@@ -317,11 +342,15 @@ class NetClassifier(
         X, y = batch
         X = self.augmented(X)
         with self.autocast_:
-            loss, logits = self._loss_with_masking(X, y, batch.index)
-        loss.backward()
+            if self.masking_ is not None:
+                step = masked_step(self, X, y, batch.index)
+            else:
+                step = as_step(self, self.training_loss(X, y, batch.index))
+        step.loss.backward()
         for name in self._optimizers:
             begin_momentum(getattr(self, name + "_"))
-        return {"loss": loss, "y_pred": logits.detach()}
+        y_pred = step.logits.detach()
+        return {"loss": step.loss, "y_pred": y_pred, "learnt": step.learnt}
 
     def train_step(self, batch, **fit_params):
         """Take one step of the optimizer."""
@@ -339,6 +368,11 @@ class NetClassifier(
             )
         self._step_optimizer(None)
         return step
+
+    def initialize_optimizer(self):
+        """Build the decoders of masked images, if any, and the optimizer."""
+        start_masking(self)
+        return super().initialize_optimizer()
 
     def augmented(self, X):
         """Return the rows of a training batch as ``augment`` changes them.
@@ -595,9 +629,10 @@ class NetClassifier(
                 resumes = self.training_key_ is not None
                 resumes = resumes and load_training(self, self.checkpoint)
                 if fresh and not resumes:
-                    self._check_masking()
+                    check_masking(self)
                     self.start_fit(dataset)
                     self.initialize()
+                    check_started(self)
                 if not resumes and (fresh or takes_proba(self.criterion_)):
                     row = dataset.fetch([0])[0].to(self.device_)
                     check_outputs(self.module_, row, len(classes), self.criterion_)

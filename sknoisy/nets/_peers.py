@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
+from sknoisy.nets._attention import AttentiveNetwork
 from sknoisy.nets._modules import embed
 
-__all__ = ["Peers", "refuse_instance"]
+__all__ = ["Peers", "networks_of", "refuse_instance"]
 
 
 class Peers(nn.Module):
@@ -47,6 +48,25 @@ class Peers(nn.Module):
     def embed(self, X):
         """Return the penultimate features of all peers, side by side."""
         return torch.cat([embed(peer, X) for peer in self.peers], dim=1)
+
+
+def networks_of(module):
+    """Return the networks for classification that a net's module consists of.
+
+    Parameters
+    ----------
+    module : torch module
+        Compiled or not.
+
+    Returns
+    -------
+    networks : list of torch modules
+        Peers one by one, a network without its branch; else the module itself.
+    """
+    module = getattr(module, "_orig_mod", module)
+    if isinstance(module, Peers):
+        return list(module.peers)
+    return [module.network if isinstance(module, AttentiveNetwork) else module]
 
 
 def refuse_instance(module):

@@ -8,7 +8,7 @@ __all__ = ["SHORT_LIVED", "check_names", "is_path", "looks_learnt"]
 
 # What lives during a training only.
 SHORT_LIVED = {
-    *("hooks_", "autocast_", "augmentation_", "sample_weight_", "maps_"),
+    *("hooks_", "autocast_", "augmentation_", "sample_weight_", "open_step_"),
     *("resumes_", "training_key_"),
 }
 # A fit would unpickle what it finds there, so that a file must not say where.

@@ -42,12 +42,12 @@ class Watched(DynamicBootstrapClassifier):
 
         hook = self.module_.register_forward_hook(keep)
         with patch.object(torch, "randperm", randperm):
-            loss, logits = super().training_loss(X, y, index)
+            made = super().training_loss(X, y, index)
         hook.remove()
-        step.loss, step.logits = loss.item(), to_numpy(logits)
+        step.loss, step.logits = made.loss.item(), to_numpy(made.logits)
         bias = list(self.module_.parameters())[-1]
-        step.grad = to_numpy(torch.autograd.grad(loss, bias, retain_graph=True)[0])
-        return loss, logits
+        step.grad = to_numpy(torch.autograd.grad(made.loss, bias, retain_graph=True)[0])
+        return made
 
     def _posterior(self, X, y):
         p_noisy = super()._posterior(X, y)

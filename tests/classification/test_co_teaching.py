@@ -90,13 +90,15 @@ class Watched(CoTeachingClassifier):
             peer.register_forward_hook(lambda *args, who=who: calls.append(who))
             for who, peer in enumerate(self.module_.peers)
         ]
-        loss, logits = super().training_loss(X, y, index)
+        made = super().training_loss(X, y, index)
         for hook in hooks:
             hook.remove()
-        step.calls, step.loss, step.logits = calls, loss.item(), logits.detach().numpy()
-        step.selected = [rows.numpy().copy() for rows in self.selected_]
+        step.calls, step.loss = calls, made.loss.item()
+        step.logits = made.logits.detach().numpy()
+        assert [each.network for each in made.learnt] == [*self.module_.peers]
+        step.selected = [learnt.rows.numpy().copy() for learnt in made.learnt]
         self.taken_.append(step)
-        return loss, logits
+        return made
 
 
 @pytest.fixture
@@ -178,10 +180,9 @@ class TestStep:
         assert {len(rows) for step in later for rows in step.selected} == {1}
 
     def test_what_was_selected_is_not_stored(self, watch, tmp_path):
-        clf = watch(checkpoint=tmp_path / "run.pt")
-        assert clf.selected_ is None and "selected_" not in vars(clf)
+        watch(checkpoint=tmp_path / "run.pt")
         assert b"history_" in (tmp_path / "run.pt").read_bytes()
-        assert b"selected_" not in (tmp_path / "run.pt").read_bytes()
+        assert b"learnt" not in (tmp_path / "run.pt").read_bytes()
 
     def test_validation_trains_nothing(self, watch):
         clf = watch(train_split=ValidSplit(3))

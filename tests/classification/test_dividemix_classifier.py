@@ -127,13 +127,13 @@ class Watched(DivideMixClassifier):
 
             hooks.append(peer.register_forward_hook(note))
         with patch.object(torch, "randperm", randperm):
-            loss, logits = super().training_loss(X, y, index)
+            result = super().training_loss(X, y, index)
         for hook in hooks:
             hook.remove()
         step.views = made[n_made:]
-        step.loss, step.logits = loss.item(), logits.detach().numpy()
+        step.loss, step.logits = result.loss.item(), result.logits.detach().numpy()
         self.taken_.append(step)
-        return loss, logits
+        return result
 
     def on_batch_end(self, net, **kwargs):
         super().on_batch_end(net, **kwargs)

@@ -200,11 +200,11 @@ class Watched(ELRPlusClassifier):
 
                 hooks.append(part.register_forward_hook(note))
         with patch.object(torch, "randperm", randperm):
-            loss, logits = super().training_loss(X, y, index)
+            made = super().training_loss(X, y, index)
         for hook in hooks:
             hook.remove()
-        step.loss = loss.item()
-        return loss, logits
+        step.loss = made.loss.item()
+        return made
 
     def on_batch_end(self, net, **kwargs):
         super().on_batch_end(net, **kwargs)

@@ -69,9 +69,9 @@ class Watched(FlywheelClassifier):
             return step.partner
 
         with patch.object(torch, "randperm", randperm):
-            loss, logits = super().training_loss(X, y, index)
-        step.loss = loss.item()
-        return loss, logits
+            made = super().training_loss(X, y, index)
+        step.loss = made.loss.item()
+        return made
 
     def on_batch_end(self, net, **kwargs):
         super().on_batch_end(net, **kwargs)

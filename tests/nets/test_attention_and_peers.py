@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sknoisy import NetClassifier
-from sknoisy.nets import MLP, embed
+from sknoisy.nets import MLP, Step, embed
 from sknoisy.nets._attention import AttentiveNetwork
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._peers import Peers
@@ -341,7 +341,7 @@ class TestCriterionWithIndex:
 
             def training_loss(self, X, y, index):
                 logits = self.module_(X)
-                return self.criterion_[1](logits, y, index), logits
+                return Step(self.criterion_[1](logits, y, index), logits)
 
         X, y = table
         net = Twofold(criterion=Counting, **PARAMS).fit(X, y)

@@ -29,9 +29,12 @@ from sknoisy.base import TrainingInterruptedWarning
 from sknoisy.nets import (
     MLP,
     AdversarialMasking,
+    Learnt,
     LoaderBatches,
     PreActResNet,
+    Step,
 )
+from sknoisy.nets._masked_training import clean_proba
 from sknoisy.nets._masking import watch_maps
 
 SMALL = {"module__blocks": (1, 1), "module__width": 4}
@@ -318,15 +321,15 @@ class TestHost:
     def test_an_interrupted_step_leaves_nothing(self, images):
         X, y, _ = images
 
-        class Stopped(NetClassifier):
-            def masking_loss(self, X, y, index):
+        class Stopped(AdversarialMasking):
+            def forward(self, *args):
                 raise KeyboardInterrupt
 
-        clf = Stopped(PreActResNet, masking=AdversarialMasking, **SMALL, **FAST)
+        clf = NetClassifier(PreActResNet, masking=Stopped, **SMALL, **FAST)
         with pytest.warns(
             TrainingInterruptedWarning, match="in epoch 2: it has 1 of 4"
         ):
-            assert clf.fit(X, y).maps_ is None
+            assert clf.fit(X, y).open_step_ is None
         assert "feature_map" not in vars(clf.module_)
         assert clf.predict(X).shape == (60,)
 
@@ -366,17 +369,17 @@ class TestHost:
 
         class Judged(ELRPlusClassifier):
             def eval_pass(self, dataset, modules=None):
-                self.passes_ = super().eval_pass(dataset, modules)
-                return self.passes_
+                self.evaluated_ = super().eval_pass(dataset, modules)
+                return self.evaluated_
 
-            def on_epoch_begin(self, net, *args, **kwargs):
-                super().on_epoch_begin(net, *args, **kwargs)
+            def on_epoch_end(self, net, *args, **kwargs):
+                super().on_epoch_end(net, *args, **kwargs)
                 if self.masking_.is_active:
-                    rows, codes, logits = self.passes_
+                    rows, codes, logits = self.evaluated_
                     for turn in (0, 1):
                         told = self.masking_.label_quality[turn, rows]
-                        other = self._clean_proba(logits[1 - turn], codes)
-                        own = self._clean_proba(logits[turn], codes)
+                        other = clean_proba(self, logits[1 - turn], codes)
+                        own = clean_proba(self, logits[turn], codes)
                         assert torch.equal(told, other)
                         assert not torch.equal(told, own)
                         self.n_seen_ = getattr(self, "n_seen_", 0) + 1
@@ -389,28 +392,28 @@ class TestHost:
         seen = []
 
         class Watched(CoTeachingClassifier):
-            def masked(self, turn, X, targets, index, rows=None):
-                assert torch.equal(rows, self.selected_[turn])
+            def training_loss(self, X, y, index):
+                step = super().training_loss(X, y, index)
+                self.chosen_ = [(index[one.rows], X[one.rows]) for one in step.learnt]
+                self.peers_ = [*self.module_.peers]
+                return step
+
+        class Masking(AdversarialMasking):
+            def forward(self, turn, network, X, targets, index, feature_map):
+                rows, images = clf.chosen_[turn]
+                assert torch.equal(index, rows) and torch.equal(X, images)
                 assert torch.equal(targets.argmax(1), torch.from_numpy(y)[index])
-                seen.append((turn, len(X), len(rows)))
-                before = self.masking_.forward
-
-                def watched(turn, network, X, targets, index, feature_map):
-                    assert network is self.module_.peers[turn]
-                    with torch.no_grad():
-                        again = network.feature_map(X)
-                    torch.testing.assert_close(feature_map, again)
-                    return before(turn, network, X, targets, index, feature_map)
-
-                self.masking_.forward = watched
-                try:
-                    return super().masked(turn, X, targets, index, rows)
-                finally:
-                    del self.masking_.forward
+                assert network is clf.peers_[turn]
+                with torch.no_grad():
+                    again = network.feature_map(X)
+                torch.testing.assert_close(feature_map, again)
+                seen.append((turn, len(X)))
+                return super().forward(turn, network, X, targets, index, feature_map)
 
         params = {**FAST, "batch_size": 60, "forget_rate": 0.5, "ramp_epochs": 1}
-        Watched(Plain, masking=AdversarialMasking, **params).fit(X, y)
-        assert seen == [(0, 60, 30), (1, 60, 30)] * 3
+        clf = Watched(Plain, masking=Masking, **params)
+        clf.fit(X, y)
+        assert seen == [(0, 30), (1, 30)] * 3
 
     @pytest.mark.parametrize("weight", [0.0, 0.5])
     def test_groups_of_divide_mix_have_two_views_more(self, images, weight):
@@ -440,11 +443,11 @@ class TestHost:
                 return loss
 
             def training_loss(self, X, y, index):
-                loss, logits = super().training_loss(X, y, index)
+                step = super().training_loss(X, y, index)
                 if self.masking_.is_active:
                     # What is added is the decoder's error.
-                    assert (float(loss.detach()) > seen[-1]) == (weight > 0)
-                return loss, logits
+                    assert (float(step.loss.detach()) > seen[-1]) == (weight > 0)
+                return step
 
         Watched(
             PreActResNet,
@@ -464,14 +467,41 @@ class TestHost:
         X, y, _ = images
         seen = []
 
-        class Watched(NALClassifier):
-            def masked(self, turn, X, targets, index, rows=None):
-                same = torch.equal(targets, self.criterion_.targets[index])
+        class Masking(AdversarialMasking):
+            def forward(self, turn, network, X, targets, index, feature_map):
+                same = torch.equal(targets, clf.criterion_.targets[index])
                 seen.append((same, bool((targets.amax(1) < 1).any())))
-                return super().masked(turn, X, targets, index, rows)
+                return super().forward(turn, network, X, targets, index, feature_map)
 
-        Watched(PreActResNet, masking=AdversarialMasking, **SMALL, **FAST).fit(X, y)
+        clf = NALClassifier(PreActResNet, masking=Masking, **SMALL, **FAST)
+        clf.fit(X, y)
         assert all(same for same, _ in seen) and seen[-1][1]
+
+    @pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
+    def test_what_flywheel_has_learnt_and_knows(self, images):
+        X, y, _ = images
+        seen = []
+
+        class Watched(FlywheelClassifier):
+            def training_loss(self, X, y, index):
+                step = super().training_loss(X, y, index)
+                self.learnt_ = step.learnt[0]
+                return step
+
+        class Masking(AdversarialMasking):
+            def forward(self, turn, network, X, targets, index, feature_map):
+                assert network is clf.learnt_.network is clf.module_
+                assert X is clf.learnt_.X
+                cycles, quality = clf.criterion_["cycles"], self.label_quality[0]
+                # The judge has spoken in this very epoch.
+                seen.append(not cycles.gamma.isnan() and torch.equal(quality, cycles.q))
+                return super().forward(turn, network, X, targets, index, feature_map)
+
+        params = {**FAST, "masking__warmup_epochs": 0, "max_epochs": 3}
+        clf = Watched(PreActResNet, masking=Masking, **SMALL, **params)
+        clf.fit(X, y)
+        # A pass of the judge alone is not masked.
+        assert seen == [False] * 4 + [True] * 8
 
 
 @pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
@@ -617,6 +647,42 @@ class TestRefusals:
         X, y, _ = images
         with pytest.raises(ValueError, match=r"feature_map\(X\).*MLP has none"):
             NetClassifier(MLP, masking=AdversarialMasking).fit(X, y)
+
+    @pytest.mark.parametrize(
+        ("learnt", "message"),
+        [
+            (lambda net, X, y: [], "Host cannot be masked: .* does not say what was"),
+            (
+                lambda net, X, y: [Learnt(net.module_.head, X, y)],
+                "Host cannot be masked: .* a Linear has learnt, which is none of the",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("n_warmup", [0, 1])
+    def test_methods_that_do_not_say_what_they_learn(
+        self, images, learnt, message, n_warmup
+    ):
+        class Host(NetClassifier):
+            def training_loss(self, X, y, index):
+                logits = self.module_(X)
+                loss = nn.functional.cross_entropy(logits, y)
+                return Step(loss, logits, learnt(self, X, y))
+
+        X, y, _ = images
+        params = {"masking__warmup_epochs": n_warmup, **FAST}
+        with pytest.raises(ValueError, match=message):
+            Host(Plain, masking=AdversarialMasking, **params).fit(X, y)
+        assert Host(Plain, **FAST).fit(X, y).masking_ is None
+
+    def test_an_optimizer_that_leaves_out_the_decoders(self, images):
+        class Host(NetClassifier):
+            def initialize_optimizer(self):
+                self.optimizer_ = torch.optim.SGD(self.module_.parameters(), lr=0.1)
+                return self
+
+        X, y, _ = images
+        with pytest.raises(ValueError, match=r"super\(\).initialize_optimizer"):
+            Host(Plain, masking=AdversarialMasking, **FAST).fit(X, y)
 
     def test_a_typo(self, images):
         X, y, _ = images

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import Subset
 
 from sknoisy import NetClassifier
-from sknoisy.nets import ArrayDataset, Batch, LoaderBatches
+from sknoisy.nets import ArrayDataset, Batch, LoaderBatches, Step
 
 
 class RowState(nn.Module):
@@ -36,7 +36,7 @@ class RowState(nn.Module):
 class RowStateClassifier(NetClassifier):
     def training_loss(self, X, y, index):
         logits = self.module_(X)
-        return self.criterion_(logits, y, index), logits
+        return Step(self.criterion_(logits, y, index), logits)
 
 
 class SmoothClassifier(NetClassifier):
@@ -51,7 +51,7 @@ class SmoothClassifier(NetClassifier):
         log_p = logits.log_softmax(1)
         hit = -log_p.gather(1, y[:, None]).squeeze(1)
         loss = (1 - self.smoothing) * hit - self.smoothing * log_p.mean(1)
-        return self.weighted_mean(loss, index), logits
+        return Step(self.weighted_mean(loss, index), logits)
 
 
 PARAMS = {"max_epochs": 4, "batch_size": 16, "module__hidden": 6, "random_state": 0}
@@ -206,7 +206,7 @@ class TestBuild:
             def training_loss(self, X, y, index):
                 logits = self.module_(X)
                 both = self.criterion_(logits, y) + self.criterion_(self.judge_(X), y)
-                return both, logits
+                return Step(both, logits)
 
         class Judge(nn.Linear):
             def __init__(self, input_shape, n_classes, bias=True):

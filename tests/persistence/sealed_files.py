@@ -8,7 +8,7 @@ import safetensors.numpy
 import torch
 from sklearn.tree._tree import Tree
 
-SHORT_LIVED = {"hooks_", "autocast_", "augmentation_", "sample_weight_", "maps_"}
+SHORT_LIVED = {"hooks_", "autocast_", "augmentation_", "sample_weight_", "open_step_"}
 SHORT_LIVED |= {"resumes_", "training_key_"}
 
 

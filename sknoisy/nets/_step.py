@@ -1,0 +1,110 @@
+"""What a training step gives back: its loss, its logits, and what was learnt."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from sknoisy._warning import warn_user
+
+__all__ = ["Learnt", "Step", "as_step"]
+
+
+class Learnt(NamedTuple):
+    """What one network learnt in a step.
+
+    Parameters
+    ----------
+    network : torch module
+        One of the networks that ``module_`` consists of, or another module of the net.
+    X : Tensor of shape (batch, ...)
+        All rows of the batch as they were learnt, but before any are mixed.
+    targets : Tensor of shape (batch,), dtype int64, or (batch, n_classes)
+        Label codes, or a distribution over the classes for each row; before any are
+        mixed.
+    rows : Tensor of shape (n_rows,), dtype int64, default=None
+        Positions in the batch of those rows that were learnt. None is all.
+    """
+
+    network: nn.Module
+    X: Tensor
+    targets: Tensor
+    rows: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """A training step, as ``training_loss`` of a `NetClassifier` returns it.
+
+    Parameters
+    ----------
+    loss : Tensor of shape ()
+        What the optimizer lowers.
+    logits : Tensor of shape (batch, n_classes)
+        What recorders see.
+    learnt : sequence of Learnt, default=()
+        Which network learnt which rows, and with which targets. Whatever acts on what
+        was learnt reads it here, adversarial masking above all: a method that leaves it
+        empty cannot be masked. Callbacks are given it in ``on_batch_end``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.nets import Learnt, Step
+    >>> network, X, y = torch.nn.Linear(4, 3), torch.ones(2, 4), torch.tensor([0, 2])
+    >>> logits = network(X)
+    >>> loss = torch.nn.functional.cross_entropy(logits, y)
+    >>> step = Step(loss, logits, [Learnt(network, X, y)])
+    >>> step.learnt[0].targets
+    tensor([0, 2])
+    """
+
+    loss: Tensor
+    logits: Tensor
+    learnt: Sequence[Learnt] = ()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield loss and logits, as what ``training_loss`` returned in 0.1.0 did."""
+        warn_user(
+            "training_loss returns a Step and no tuple any more: read step.loss and "
+            "step.logits. From 0.3.0 on a Step cannot be unpacked.",
+            FutureWarning,
+        )
+        return iter((self.loss, self.logits))
+
+
+def as_step(net, made) -> Step:
+    """Return what ``training_loss`` has returned as a `Step`.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    made : Step or tuple of two Tensors
+        A pair of loss and logits, as in 0.1.0, warns at the first batch of a training.
+
+    Returns
+    -------
+    step : Step
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if isinstance(made, Step):
+        return made
+    if not isinstance(made, tuple) or len(made) != 2:
+        raise TypeError(
+            f"training_loss of {type(net).__name__} must return a sknoisy.nets.Step"
+            f"(loss, logits); it returned an object of type {type(made).__name__}."
+        )
+    is_first_epoch = len(net.history) == net.epochs_before_ + 1
+    if is_first_epoch and len(net.history[-1]["batches"]) == 1:
+        warn_user(
+            f"training_loss of {type(net).__name__} returns a tuple; return "
+            "sknoisy.nets.Step(loss, logits, [Learnt(network, X, targets)]). A tuple "
+            "is an error from 0.3.0 on.",
+            FutureWarning,
+        )
+    return Step(*made)
