@@ -4,9 +4,8 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import _safe_indexing, indexable
 
-from sknoisy._validation import RareClassError, params_of_rows
+from sknoisy._validation import RareClassError, indexable, params_of_rows, safe_indexing
 
 __all__ = ["Along", "judges_the_rest"]
 
@@ -69,7 +68,7 @@ def judges_the_rest(fit):
                 judged = judged[~error.is_rare]
             # What is too small may show in turn: first rows are counted, then groups.
             _check_the_rest(self, codes, judged)
-            rows = _safe_indexing(indexable(X)[0], judged)
+            rows = safe_indexing(indexable(X)[0], judged)
             labels = classes[codes[judged]]
             own_params = params_of_rows(params, X, judged)
         if judged is not None:

@@ -3,12 +3,20 @@
 The only module that touches private scikit-learn API.
 """
 
+import functools
 from numbers import Integral, Number
 
 import numpy as np
 from sklearn import config_context, get_config
 from sklearn.metrics import accuracy_score
-from sklearn.utils import assert_all_finite, check_random_state
+from sklearn.utils import (
+    _safe_indexing,
+    assert_all_finite,
+    check_random_state,
+    multiclass,
+    validation,
+)
+from sklearn.utils import indexable as _indexable
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -20,13 +28,7 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.metadata_routing import _raise_for_params, _routing_enabled
 from sklearn.utils.metaestimators import _BaseComposition as NamedParts
 from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_method_params,
-    _check_sample_weight,
-    check_consistent_length,
-    validate_data,
-)
+from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 from sknoisy._labels import label_array, label_list
 from sknoisy._rows import explained, plain_rows
@@ -43,6 +45,7 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "check_classes",
+    "check_consistent_length",
     "check_numbers",
     "check_parameters",
     "check_pixels",
@@ -51,6 +54,7 @@ __all__ = [
     "check_rows_and_labels",
     "check_weights",
     "encode_labels",
+    "indexable",
     "label_accuracy",
     "params_of_rows",
     "random_generator",
@@ -59,8 +63,10 @@ __all__ = [
     "refuse_params_unless_routed",
     "routes_metadata",
     "rows_for",
+    "safe_indexing",
     "set_random_states",
     "sorted_classes",
+    "validate_data",
 ]
 
 # Any number of jobs that joblib knows; it has no meaning for 0.
@@ -71,6 +77,27 @@ N_JOBS = [
 ]
 # Standardised images stay below it, those of unscaled bytes do not.
 _LARGEST_PIXEL = 32
+
+
+def _for_any_rows(function):
+    """Return a function of scikit-learn that never dispatches by the kind of array.
+
+    Under ``array_api_dispatch`` it would refuse what has only ``__array__``.
+    """
+
+    @functools.wraps(function)
+    def without_dispatch(*args, **kwargs):
+        with config_context(array_api_dispatch=False):
+            return function(*args, **kwargs)
+
+    return without_dispatch
+
+
+check_classification_targets = _for_any_rows(multiclass.check_classification_targets)
+check_consistent_length = _for_any_rows(validation.check_consistent_length)
+indexable = _for_any_rows(_indexable)
+safe_indexing = _for_any_rows(_safe_indexing)
+validate_data = _for_any_rows(validation.validate_data)
 
 # How the types of dates, times and spans begin, in numpy, pandas, pyarrow and polars.
 _DATES = ("date", "time", "duration", "period")
@@ -296,10 +323,8 @@ def check_numbers(estimator, X, **how):
     given, X = X, plain_rows(X)
     refuse_dates(X)
     # What overflows is an error that says more than numpy's warning.
-    # Rows are taken as numpy arrays, wherever other estimators would compute.
-    as_numpy = config_context(array_api_dispatch=False)
     name = type(estimator).__name__
-    with explained(given, name), np.errstate(over="ignore"), as_numpy:
+    with explained(given, name), np.errstate(over="ignore"):
         return validate_data(estimator, X, **how)
 
 

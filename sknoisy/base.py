@@ -6,11 +6,16 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._labels import labels_like, rows_of
 from sknoisy._unjudged import judges_the_rest
-from sknoisy._validation import check_parameters, encode_labels, random_generator
+from sknoisy._validation import (
+    check_consistent_length,
+    check_parameters,
+    encode_labels,
+    random_generator,
+)
 
 __all__ = [
     "VERDICT",

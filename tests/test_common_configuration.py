@@ -11,10 +11,12 @@ from sklearn.base import clone
 from test_common import ESTIMATORS, label
 
 from sknoisy import (
+    AutoNoiseDetector,
     BetaMixture,
     BMMLossSplitter,
     DynamicsClassifier,
     LossMixtureDetector,
+    NoisyLabelFilter,
 )
 from sknoisy.base import NoiseInjectorMixin, NoiseScoresMixin
 
@@ -67,6 +69,39 @@ def test_the_configuration_changes_no_bit(estimator, blobs, monkeypatch):
     for name, values in found.items():
         assert isinstance(values, np.ndarray), name
         np.testing.assert_array_equal(values, expected[name], err_msg=name)
+
+
+class Rows:
+    """Rows that are an array when they are asked for it, as those of a file."""
+
+    def __init__(self, X):
+        self.X = X
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.X, dtype)
+
+
+# Those that look at X themselves, or hand it on as it is.
+ASKING = (AutoNoiseDetector, BetaMixture, NoiseInjectorMixin, NoisyLabelFilter)
+
+
+@pytest.mark.parametrize(
+    "estimator", [e for e in ONE_EACH if isinstance(e, ASKING)], ids=label
+)
+def test_rows_of_any_kind_where_arrays_are_dispatched(estimator, blobs, monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    X, y, _ = blobs
+    X, y = (X[:60] - X.min()) / np.ptp(X), y[:60]
+    estimator = clone(estimator)
+    if "random_state" in estimator.get_params(deep=False):
+        estimator.set_params(random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        expected = outputs(clone(estimator), X, y)
+        with sklearn.config_context(array_api_dispatch=True):
+            found = outputs(estimator, Rows(X), y)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
 @pytest.mark.parametrize(("output", "frame"), [("pandas", pd), ("polars", pl)])

@@ -6,7 +6,6 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import (
     UNUSED,
     MetadataRouter,
@@ -14,13 +13,7 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    check_consistent_length,
-    check_is_fitted,
-    check_memory,
-    has_fit_parameter,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_parameter
 
 from sknoisy._interruption import interruptions
 from sknoisy._progress import progress
@@ -29,12 +22,15 @@ from sknoisy._validation import (
     HasMethods,
     StrOptions,
     check_classes,
+    check_consistent_length,
     check_parameters,
     encode_labels,
     label_accuracy,
     params_of_rows,
     refuse_params_unless_routed,
     routes_metadata,
+    safe_indexing,
+    validate_data,
 )
 from sknoisy.base import (
     NoiseScoresMixin,
@@ -399,7 +395,7 @@ class CleanedClassifier(
         if self.action == "drop":
             kept = np.flatnonzero(~self.noise_mask_)
             fit_params = params_of_rows(fit_params, X, kept)
-            X, codes = _safe_indexing(_indexable(X), kept), codes[kept]
+            X, codes = safe_indexing(_indexable(X), kept), codes[kept]
         left = codes
         if self.action == "reweight":
             if weight_name in fit_params:

@@ -9,7 +9,7 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._validation import (
     HasMethods,
@@ -18,6 +18,7 @@ from sknoisy._validation import (
     check_parameters,
     encode_labels,
     routes_metadata,
+    validate_data,
 )
 from sknoisy.base import (
     NoiseDetectorMixin,

@@ -11,11 +11,10 @@ from scipy.sparse import coo_array
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_consistent_length
 
 from sknoisy._regular_files import written_in_one_step
 from sknoisy._rows import refuse_no_rows
-from sknoisy._validation import encode_labels
+from sknoisy._validation import check_consistent_length, encode_labels
 from sknoisy._warning import warn_user
 from sknoisy.base import judge_of, scores_are_probabilities, unjudged_rows
 from sknoisy.cleaning._report_csv import named_index, without_formulas

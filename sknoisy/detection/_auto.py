@@ -6,8 +6,8 @@ from textwrap import shorten
 import numpy as np
 from scipy.sparse import issparse
 from scipy.special import expit
-from sklearn.utils import _safe_indexing, column_or_1d
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._progress import progress
 from sknoisy._validation import (
@@ -16,10 +16,12 @@ from sknoisy._validation import (
     Interval,
     NamedParts,
     StrOptions,
+    check_consistent_length,
     check_numbers,
     check_parameters,
     check_rows_and_labels,
     random_generator,
+    safe_indexing,
 )
 from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin, scores_are_probabilities, tags_of_part
@@ -274,8 +276,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         with progress(n_fits, type(self).__name__, self.verbose, unit="fit") as bar:
             competition = Competition(candidates, self.classes_, self.n_jobs, bar)
             seed = int(rng.integers(2**31))
-            subset = X if all_compete else _safe_indexing(X, rows)
-            of_rows = None if groups is None else _safe_indexing(groups, rows)
+            subset = X if all_compete else safe_indexing(X, rows)
+            of_rows = None if groups is None else safe_indexing(groups, rows)
             competition.judge(subset, codes[rows], seed, groups=of_rows)
             competition.play(
                 subset, codes[rows], self.corruption_rate, n_rounds, rng, of_rows

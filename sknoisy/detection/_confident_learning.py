@@ -7,7 +7,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import check_consistent_length, validate_data
 
 from sknoisy._progress import progress
 from sknoisy._rows import refuse_odd_rows
@@ -17,11 +16,13 @@ from sknoisy._validation import (
     HasMethods,
     StrOptions,
     check_classes,
+    check_consistent_length,
     check_numbers,
     check_parameters,
     encode_labels,
     random_generator,
     refuse_images,
+    validate_data,
 )
 from sknoisy.base import NoiseDetectorMixin, tags_of_part
 from sknoisy.detection._confident_joint import transition_from_joint

@@ -17,10 +17,11 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.validation import check_consistent_length, has_fit_parameter
+from sklearn.utils.validation import has_fit_parameter
 
 from sknoisy._validation import (
     RareClassError,
+    check_consistent_length,
     refuse_params_unless_routed,
     routes_metadata,
 )

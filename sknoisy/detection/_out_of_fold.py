@@ -3,20 +3,21 @@
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import clone
-from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_consistent_length, validate_data
 
 from sknoisy._interruption import interruptions
 from sknoisy._progress import progress
 from sknoisy._rows import explained, refuse_odd_rows
 from sknoisy._validation import (
     check_classes,
+    check_consistent_length,
     encode_labels,
+    indexable,
     params_of_rows,
     refuse_dates,
     rows_for,
     set_random_states,
+    validate_data,
 )
 
 __all__ = ["check_any_rows_and_labels", "predict_out_of_fold"]

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from scipy.special import betaln, logsumexp
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._validation import (
     Interval,
@@ -13,6 +13,7 @@ from sknoisy._validation import (
     check_parameters,
     check_weights,
     random_generator,
+    validate_data,
 )
 from sknoisy.mixture._binning import bin_linear, chunks, merge_inner
 

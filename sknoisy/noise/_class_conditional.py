@@ -4,10 +4,15 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_consistent_length, validate_data
 
 from sknoisy._rows import refuse_no_rows
-from sknoisy._validation import Interval, StrOptions, encode_labels
+from sknoisy._validation import (
+    Interval,
+    StrOptions,
+    check_consistent_length,
+    encode_labels,
+    validate_data,
+)
 from sknoisy.base import NoiseInjectorMixin
 from sknoisy.noise._transition import (
     check_transition_matrix,
