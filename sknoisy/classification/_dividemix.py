@@ -422,21 +422,17 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         share = np.mean(kept) / len(dataset_train) if kept else np.nan
         self.history.record("kept", float(share))
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Run an epoch for each network; one pass where nothing is trained."""
-        for self.turn_ in (0, 1) if training else (0,):
-            batches = self._batches(iterator) if training else iterator
-            super().run_single_epoch(batches, training, prefix, step_fn, **fit_params)
-
-    def _batches(self, iterator):
-        """Return the batches of the network whose turn it is."""
-        self.n_labelled_ = None
-        if self.splits_ is None:
-            return iterator
-        labelled, unlabelled = self.splits_[1 - self.turn_]
-        if len(labelled) < _MIN_ROWS:
-            return iterator
-        return self._pairs(labelled, unlabelled)
+    def passes(self, batches):
+        """Train each network on its rows, one after the other."""
+        for turn in (0, 1):
+            self.n_labelled_ = None
+            labelled = unlabelled = ()
+            if self.splits_ is not None:
+                labelled, unlabelled = self.splits_[1 - turn]
+            if len(labelled) >= _MIN_ROWS:
+                yield turn, self._pairs(labelled, unlabelled)
+            else:
+                yield turn, batches
 
     def _pairs(self, labelled, unlabelled):
         """Yield batches of rows whose labels are kept, followed by other rows."""

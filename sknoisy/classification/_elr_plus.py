@@ -173,10 +173,10 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         loss = mixup(weight, partner, share) * loss
         return Step(loss.sum() / weight.sum().clamp_min(1e-12), logits, learnt)
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Run a pass for each network; one pass where nothing is trained."""
-        for self.turn_ in (0, 1) if training else (0,):
-            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+    def passes(self, batches):
+        """Train each network on all rows, one after the other."""
+        for turn in (0, 1):
+            yield turn, batches
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Count the steps to come."""

@@ -373,8 +373,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         # The share of a whole batch is a number: numpy draws it without a device.
         self.rng_ = np.random.default_rng([self.seed_, epoch])
         self.rows_ = dataset_train
-        self.turn_ = "warm-up" if epoch <= self.n_warmup_ else "auxiliary"
-        if self.turn_ == "auxiliary":
+        if epoch > self.n_warmup_:
             if self._cycles.gamma.isnan():
                 self._take_in(self._cycles.start, *self._predict_rows(self.rows_))
             rows, codes, logits = self.eval_pass(self.rows_, ["judge"])
@@ -383,13 +382,14 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             self.label_quality_ = self._cycles.q[None]
         self.history.record("gamma", float(self._cycles.gamma))
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+    def passes(self, batches):
         """Train the auxiliary network, refurbish the labels, train the main network."""
-        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        if training and self.turn_ == "auxiliary":
-            self._take_in(self._cycles.refurbish, *self._predict_rows(self.rows_))
-            self.turn_ = "main"
-            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if len(self.history) <= self.n_warmup_:
+            yield "warm-up", batches
+            return
+        yield "auxiliary", batches
+        self._take_in(self._cycles.refurbish, *self._predict_rows(self.rows_))
+        yield "main", batches
 
     def finish_fit(self, dataset):
         """Judge all labels by both networks as they are after the last epoch."""

@@ -51,6 +51,8 @@ class TrainingLoopMixin:
     # What a method knows at the start of an epoch of how likely each label is clean, as
     # each of its networks is told: a Tensor of shape (n_networks, n_samples).
     label_quality_ = None
+    # Which pass of the epoch is under way, as `passes` names it.
+    turn_ = None
     # Whether the last call of fit or partial_fit was interrupted; no callback's stop.
     interrupted_ = False
 
@@ -332,7 +334,7 @@ class TrainingLoopMixin:
                 group["lr"] = lr * factor
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        """Leave the history's row to `run_single_epoch`, which has made it."""
+        """Leave the history's row to the pass, which has made it."""
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Run the epochs; note whether the keyboard, and no callback, ends them."""
@@ -343,9 +345,37 @@ class TrainingLoopMixin:
             raise
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Run an epoch as skorch does, without its look-ups at every batch."""
+        """Run the passes of an epoch; one where nothing is trained."""
         if iterator is None:
             return
+        if not training:
+            self._run_pass(iterator, False, prefix, step_fn, **fit_params)
+            return
+        for turn, batches in self.passes(iterator):
+            self.turn_ = turn
+            self._run_pass(batches, True, prefix, step_fn, **fit_params)
+
+    def passes(self, batches):
+        """Yield the passes of a training epoch, one after another.
+
+        What a method does between two passes stands between its two ``yield``.
+
+        Parameters
+        ----------
+        batches : iterable of Batch
+            All rows in batches; in a new order each time that it is iterated over.
+
+        Yields
+        ------
+        turn : object
+            Name or number of the pass, ``turn_`` while it runs.
+        batches : iterable of Batch
+            What the pass trains on.
+        """
+        yield 0, batches
+
+    def _run_pass(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run a pass as skorch does, without its look-ups at every batch."""
         batches = self.history[-1]["batches"]
         loss_key, size_key = prefix + "_loss", prefix + "_batch_size"
         before, after = self._hooks("on_batch_begin"), self._hooks("on_batch_end")
@@ -445,6 +475,7 @@ class TrainingLoopMixin:
         finally:
             self.hooks_ = self.autocast_ = self.augmentation_ = None
             self.resumes_, self.label_quality_ = False, None
+            self.turn_ = None
             if self.base_lrs_ is not None:
                 for group, lr in zip(groups, self.base_lrs_, strict=True):
                     group["lr"] = lr
@@ -500,6 +531,7 @@ class TrainingLoopMixin:
         state = super().__getstate__()
         short_lived = {"hooks_", "autocast_", "augmentation_", "sample_weight_"}
         short_lived |= {"resumes_", "training_key_", "open_step_", "label_quality_"}
+        short_lived |= {"turn_"}
         return {key: value for key, value in state.items() if key not in short_lived}
 
     def __setstate__(self, state):
