@@ -1,7 +1,7 @@
 """Observers of a training: they look, and never change it."""
 
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EpochScoring, LRScheduler
 from torch.utils.data import Subset
 
 from sknoisy._arguments import is_one_of
@@ -10,7 +10,7 @@ from sknoisy.nets._modules import embed
 from sknoisy.nets._outputs import logits_of
 from sknoisy.nets._signals import SIGNALS, alignment
 
-__all__ = ["DynamicsRecorder"]
+__all__ = ["DynamicsRecorder", "looks_at_losses"]
 
 
 class DynamicsRecorder(Callback):
@@ -163,6 +163,14 @@ class DynamicsRecorder(Callback):
                     features[batch.index] = v
         net.module_.train(training)
         return features
+
+
+def looks_at_losses(hook):
+    """Whether a hook on batches may read their losses in the history."""
+    function, owner = getattr(hook, "__func__", hook), getattr(hook, "__self__", None)
+    if function is LRScheduler.on_batch_end:
+        return owner.step_every != "epoch"
+    return function not in (EpochScoring.on_batch_end, DynamicsRecorder.on_batch_end)
 
 
 def _softmax(logits):

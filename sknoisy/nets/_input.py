@@ -2,6 +2,7 @@
 
 import numpy as np
 from skorch.utils import is_dataset
+from torch.utils.data import Dataset, Subset
 
 from sknoisy._validation import (
     check_pixels,
@@ -17,7 +18,7 @@ __all__ = ["InputMixin"]
 
 
 class InputMixin:
-    """The part of `NetClassifier` that checks what it is given, before any training."""
+    """The part of `NetClassifier` that checks its rows, and makes batches of them."""
 
     def score(self, X, y, sample_weight=None):
         """Return the share of rows whose label is predicted.
@@ -73,3 +74,43 @@ class InputMixin:
         if isinstance(rows, np.ndarray):
             return LabelledRows(rows, codes, classes), classes
         return ArrayDataset(rows, codes), classes
+
+    def get_dataset(self, X, y=None):
+        """Wrap checked rows; a Dataset passes through."""
+        base = X
+        while isinstance(base, Subset):
+            base = base.dataset
+        if isinstance(base, ArrayDataset):
+            return X
+        if self.autocast_ is not None and self._are_own_rows(X):
+            return ArrayDataset(X)
+        return ArrayDataset(X if isinstance(X, Dataset) else check_rows(self, X))
+
+    def _are_own_rows(self, X):
+        """Whether skorch hands back checked rows, without the names of columns."""
+        is_array = isinstance(X, np.ndarray) and X.dtype in (np.float32, np.uint8)
+        return is_array and X.shape[1:] == self.input_shape_
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Split off a validation set if ``train_split`` says so."""
+        if not self.train_split:
+            return X, None
+        parts = self.train_split(X, X.codes, **fit_params)
+        if not isinstance(parts, tuple | list) or len(parts) != 2:
+            raise TypeError(
+                "train_split must return two datasets, to train on and to validate on "
+                f"(or None); it returned an object of "
+                f"type {type(parts).__name__}."
+            )
+        return parts
+
+    def check_data(self, X, y):
+        """Leave the checks to ``fit``, which has done them."""
+
+    def get_iterator(self, dataset, training=False):
+        """Make the iterator over batches of a dataset."""
+        slot = "iterator_train" if training else "iterator_valid"
+        params = self._iterator_params(slot)
+        if params["batch_size"] == -1:
+            params["batch_size"] = len(dataset)
+        return getattr(self, slot)(dataset, **params)

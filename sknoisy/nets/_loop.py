@@ -4,22 +4,19 @@ import inspect
 import math
 from contextlib import nullcontext
 from functools import partial
-from numbers import Real
 
-import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochScoring, LRScheduler
+from skorch.callbacks import Callback, LRScheduler
 from skorch.utils import to_device
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset, Subset
 
 from sknoisy._interruption import is_stop
-from sknoisy._validation import check_rows, random_generator
+from sknoisy._validation import random_generator
 from sknoisy.nets._augment import check_view
-from sknoisy.nets._batches import ArrayDataset, to_float
-from sknoisy.nets._callbacks import DynamicsRecorder
+from sknoisy.nets._batches import to_float
+from sknoisy.nets._callbacks import looks_at_losses
 from sknoisy.nets._checkpoint import as_before, save_training
 from sknoisy.nets._defaults import default_augmentation
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
@@ -29,6 +26,7 @@ from sknoisy.nets._divergence import (
     refuse_undefined_weights,
 )
 from sknoisy.nets._masked_training import judge_labels
+from sknoisy.nets._optimizing import lr_factor, wants_closure
 from sknoisy.nets._outputs import logits_of, scores_alone, takes_proba
 from sknoisy.nets._torch_modes import in_usual_modes
 
@@ -99,46 +97,6 @@ class TrainingLoopMixin:
         for part in parts:
             part.compile(**self.get_params_for("compile"))
         return module
-
-    def get_dataset(self, X, y=None):
-        """Wrap checked rows; a Dataset passes through."""
-        base = X
-        while isinstance(base, Subset):
-            base = base.dataset
-        if isinstance(base, ArrayDataset):
-            return X
-        if self.autocast_ is not None and self._are_own_rows(X):
-            return ArrayDataset(X)
-        return ArrayDataset(X if isinstance(X, Dataset) else check_rows(self, X))
-
-    def _are_own_rows(self, X):
-        """Whether skorch hands back checked rows, without the names of columns."""
-        is_array = isinstance(X, np.ndarray) and X.dtype in (np.float32, np.uint8)
-        return is_array and X.shape[1:] == self.input_shape_
-
-    def get_split_datasets(self, X, y=None, **fit_params):
-        """Split off a validation set if ``train_split`` says so."""
-        if not self.train_split:
-            return X, None
-        parts = self.train_split(X, X.codes, **fit_params)
-        if not isinstance(parts, tuple | list) or len(parts) != 2:
-            raise TypeError(
-                "train_split must return two datasets, to train on and to validate on "
-                f"(or None); it returned an object of "
-                f"type {type(parts).__name__}."
-            )
-        return parts
-
-    def check_data(self, X, y):
-        """Leave the checks to ``fit``, which has done them."""
-
-    def get_iterator(self, dataset, training=False):
-        """Make the iterator over batches of a dataset."""
-        slot = "iterator_train" if training else "iterator_valid"
-        params = self._iterator_params(slot)
-        if params["batch_size"] == -1:
-            params["batch_size"] = len(dataset)
-        return getattr(self, slot)(dataset, **params)
 
     def forward_iter(self, X, training=False, device="cpu"):
         """Yield what the module returns for each batch, in the order of the rows."""
@@ -329,7 +287,7 @@ class TrainingLoopMixin:
         seed_torch(self.device_, self.seed_, len(self.history))
         if self.base_lrs_ is not None:
             done = len(self.history) - 1 - self.epochs_before_
-            factor = _lr_factor(self.lr_schedule, done, self.max_epochs)
+            factor = lr_factor(self.lr_schedule, done, self.max_epochs)
             for group, lr in zip(self._param_groups(), self.base_lrs_, strict=True):
                 group["lr"] = lr * factor
 
@@ -379,7 +337,7 @@ class TrainingLoopMixin:
         batches = self.history[-1]["batches"]
         loss_key, size_key = prefix + "_loss", prefix + "_batch_size"
         before, after = self._hooks("on_batch_begin"), self._hooks("on_batch_end")
-        is_watched = any(map(_looks_at_losses, after))
+        is_watched = any(map(looks_at_losses, after))
         unread = []
         try:
             for batch in iterator:
@@ -461,7 +419,7 @@ class TrainingLoopMixin:
         self.autocast_ = self._autocast()
         self.augmentation_ = self._augmentation(dataset)
         optimizers = [getattr(self, name + "_") for name in self._optimizers]
-        self.step_needs_closure_ = any(map(_wants_closure, optimizers))
+        self.step_needs_closure_ = any(map(wants_closure, optimizers))
         forward = getattr(self.criterion_, "forward", self.criterion_)
         self.criterion_takes_index_ = "index" in inspect.signature(forward).parameters
         try:
@@ -549,36 +507,3 @@ class TrainingLoopMixin:
             if self.compile and hasattr(module, "compiled_parts"):
                 # torch leaves out of a pickle what it compiled in place.
                 self.torch_compile(module, name)
-
-
-def _wants_closure(optimizer):
-    """Whether a step must be handed the loss as a function, as skorch hands it.
-
-    torch's own optimizers take a step without one where it is optional.
-    """
-    step = getattr(type(optimizer), "step", optimizer.step)
-    closure = inspect.signature(step).parameters.get("closure")
-    is_needed = closure is None or closure.default is inspect.Parameter.empty
-    return is_needed or not step.__module__.startswith("torch.optim")
-
-
-def _looks_at_losses(hook):
-    """Whether a hook on batches may read their losses in the history."""
-    function, owner = getattr(hook, "__func__", hook), getattr(hook, "__self__", None)
-    if function is LRScheduler.on_batch_end:
-        return owner.step_every != "epoch"
-    return function not in (EpochScoring.on_batch_end, DynamicsRecorder.on_batch_end)
-
-
-def _lr_factor(schedule, done, max_epochs):
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * done / max_epochs))
-    if not callable(schedule):
-        return schedule**done
-    factor = schedule(done, max_epochs)
-    if not isinstance(factor, Real) or not 0 <= factor < math.inf:
-        raise ValueError(
-            "lr_schedule must return a number, 0 or more; it returned "
-            f"{factor!r} after {done} epoch(s)."
-        )
-    return factor
