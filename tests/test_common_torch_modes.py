@@ -94,7 +94,7 @@ OTHERS = [SmallLossDetector(STOCK, random_state=0), DynamicsClassifier(**SMALL)]
 def state():
     return (
         torch.get_default_dtype(),
-        torch.get_default_device(),
+        torch.empty(0).device,
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
         torch.is_autocast_enabled("cpu"),

@@ -89,7 +89,7 @@ def snapshot():
         "torch's default dtype": torch.get_default_dtype(),
         "torch's grad mode": torch.is_grad_enabled(),
         "torch's deterministic mode": torch.are_deterministic_algorithms_enabled(),
-        "torch's default device": str(torch.get_default_device()),
+        "torch's default device": str(torch.empty(0).device),
         "scikit-learn's configuration": sklearn.get_config(),
         "os.environ": dict(os.environ),
         "the working folder": str(cwd),
