@@ -30,8 +30,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sknoisy import DynaCorDetector, SymmetricNoiseInjector
-from sknoisy.detection._dynamics import normalize_trajectories
-from sknoisy.detection._encoder import DynamicsClustering, selection_metric
+from sknoisy.detection._dynamics._encoder import (
+    DynamicsClustering,
+    normalize_trajectories,
+    selection_metric,
+)
 from sknoisy.losses import (
     ClusterAlignmentLoss,
     soft_assignment,

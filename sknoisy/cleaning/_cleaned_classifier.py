@@ -15,6 +15,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_parameter
 
+from sknoisy._groups import group_params
 from sknoisy._interruption import interruptions
 from sknoisy._progress import progress
 from sknoisy._rows import explained, refuse_odd_rows
@@ -39,7 +40,6 @@ from sknoisy.base import (
     tags_of_part,
     unjudged_rows,
 )
-from sknoisy.detection._folds import group_params
 
 __all__ = ["CleanedClassifier"]
 

@@ -11,6 +11,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._groups import group_params
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -27,7 +28,6 @@ from sknoisy.base import (
     tags_of_part,
     unjudged_rows,
 )
-from sknoisy.detection._folds import group_params
 
 __all__ = ["NoisyLabelFilter"]
 

@@ -16,7 +16,7 @@ _HOME = {
     "LossMixtureDetector": "_loss_mixture",
     "NeighborVoteDetector": "_neighbor_vote",
     "SmallLossDetector": "_small_loss",
-    "find_label_issues": "_label_issues",
+    "find_label_issues": "_confident._label_issues",
 }
 
 __all__ = sorted(_HOME)

@@ -7,6 +7,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 
 from sknoisy._interruption import interruptions, tell
+from sknoisy._planting._gaps import fill_gaps
 from sknoisy._progress import progress
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
@@ -21,7 +22,7 @@ from sknoisy.base import (
     defined_scores,
     suggest_labels,
 )
-from sknoisy.detection._dynamics import fill_gaps, record_dynamics
+from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.detection._order import keep_order
 from sknoisy.nets import NetParamsMixin
 

@@ -9,6 +9,9 @@ from scipy.special import expit
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._planting._combination import normal_scores
+from sknoisy._planting._competition import Competition
+from sknoisy._planting._corruption import rank_in_class
 from sknoisy._progress import progress
 from sknoisy._validation import (
     N_JOBS,
@@ -25,11 +28,8 @@ from sknoisy._validation import (
 )
 from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin, scores_are_probabilities, tags_of_part
-from sknoisy.detection._combination import normal_scores
-from sknoisy.detection._competition import Competition
 from sknoisy.detection._competitors import default_detectors
-from sknoisy.detection._corruption import rank_in_class
-from sknoisy.detection._out_of_fold import check_any_rows_and_labels
+from sknoisy.detection._predictions._out_of_fold import check_any_rows_and_labels
 
 __all__ = ["AutoNoiseDetector"]
 

@@ -56,9 +56,9 @@ def _has_units(X):
 
 def _of_rows():
     # Imported here so that those who compete with other candidates need no torch.
+    from sknoisy._planting._settings import AUTO
     from sknoisy.detection._dynacor import DynaCorDetector
     from sknoisy.detection._loss_mixture import LossMixtureDetector
-    from sknoisy.detection._settings import AUTO
 
     return [
         ("regression", ConfidentLearningDetector()),
@@ -90,10 +90,10 @@ def _regression(C):
 
 
 def _of_images():
+    from sknoisy._planting._settings import IMAGES
     from sknoisy.detection._aum import AUMDetector
     from sknoisy.detection._dynacor import DynaCorDetector
     from sknoisy.detection._loss_mixture import LossMixtureDetector
-    from sknoisy.detection._settings import IMAGES
 
     return [
         ("losses", LossMixtureDetector()),

@@ -25,9 +25,8 @@ from sknoisy._validation import (
     validate_data,
 )
 from sknoisy.base import NoiseDetectorMixin, tags_of_part
-from sknoisy.detection._confident_joint import transition_from_joint
-from sknoisy.detection._folds import FoldsMixin, folds_of
-from sknoisy.detection._label_issues import (
+from sknoisy.detection._confident._joint import transition_from_joint
+from sknoisy.detection._confident._label_issues import (
     FILTERS,
     QUALITIES,
     LabelIssues,
@@ -35,7 +34,8 @@ from sknoisy.detection._label_issues import (
     label_quality,
 )
 from sknoisy.detection._order import keep_order
-from sknoisy.detection._out_of_fold import predict_out_of_fold
+from sknoisy.detection._predictions._folds import FoldsMixin, folds_of
+from sknoisy.detection._predictions._out_of_fold import predict_out_of_fold
 
 __all__ = ["ConfidentLearningDetector"]
 

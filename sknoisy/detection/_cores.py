@@ -18,7 +18,7 @@ from sknoisy._validation import (
     random_generator,
 )
 from sknoisy.base import NoiseDetectorMixin
-from sknoisy.detection._dynamics import record_dynamics
+from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.detection._order import keep_order
 from sknoisy.losses import CORESLoss
 from sknoisy.losses._cores import sieve_tolerance

@@ -8,6 +8,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._interruption import interruptions, tell
+from sknoisy._planting._corruption import corrupted_copies, corrupted_labels
+from sknoisy._planting._race import DynamicsRuns, choose, race
+from sknoisy._planting._settings import OWN_MODULE, default_settings
 from sknoisy._progress import progress
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
@@ -17,18 +20,19 @@ from sknoisy._validation import (
     check_rows_and_labels,
     random_generator,
 )
-from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
-from sknoisy.detection._confident_joint import confident_joint
-from sknoisy.detection._corruption import corrupted_copies, corrupted_labels
-from sknoisy.detection._dynamics import (
-    NORMALIZATIONS,
+from sknoisy.base import (
+    NoiseDetectorMixin,
     TrainingInterrupted,
-    normalize_trajectories,
-    record_dynamics,
+    defined_scores,
+    suggest_labels,
 )
-from sknoisy.detection._encoder import DynamicsClustering
-from sknoisy.detection._race import DynamicsRuns, choose, race
-from sknoisy.detection._settings import OWN_MODULE, default_settings
+from sknoisy.detection._confident._joint import confident_joint
+from sknoisy.detection._dynamics._encoder import (
+    NORMALIZATIONS,
+    DynamicsClustering,
+    normalize_trajectories,
+)
+from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.nets import ArrayDataset, NetParamsMixin
 from sknoisy.nets._signals import SIGNALS
 

@@ -12,7 +12,7 @@ from torch.utils.data import Subset
 
 from sknoisy._arguments import check_counts, check_reals
 from sknoisy._validation import Interval
-from sknoisy.detection._encoder import TrajectoryCNN
+from sknoisy.detection._dynamics._encoder import TrajectoryCNN
 from sknoisy.nets import NetClassifier
 
 __all__ = ["DynamicsClassifier"]

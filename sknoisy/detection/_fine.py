@@ -17,7 +17,7 @@ from sknoisy._validation import (
     random_generator,
 )
 from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
-from sknoisy.detection._features import FeaturesMixin
+from sknoisy.detection._embeddings._features import FeaturesMixin
 from sknoisy.mixture._gaussian import fit_mixture
 
 __all__ = ["FINEDetector", "class_alignments"]

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
+from sknoisy._planting._competition import competes
 from sknoisy._validation import (
     N_JOBS,
     HasMethods,
@@ -12,9 +13,8 @@ from sknoisy._validation import (
 )
 from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin
-from sknoisy.detection._competition import competes
-from sknoisy.detection._losses import LossesMixin
 from sknoisy.detection._order import keep_order
+from sknoisy.detection._predictions._losses import LossesMixin
 from sknoisy.mixture import BMMLossSplitter
 
 __all__ = ["LossMixtureDetector"]

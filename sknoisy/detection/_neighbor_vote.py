@@ -20,9 +20,12 @@ from sknoisy._validation import (
     random_generator,
 )
 from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
-from sknoisy.detection._confident_joint import blocks, transition_from_joint
-from sknoisy.detection._consensus import consensus_counts, estimate_by_consensus
-from sknoisy.detection._features import FeaturesMixin
+from sknoisy.detection._confident._joint import blocks, transition_from_joint
+from sknoisy.detection._embeddings._consensus import (
+    consensus_counts,
+    estimate_by_consensus,
+)
+from sknoisy.detection._embeddings._features import FeaturesMixin
 
 __all__ = ["NeighborVoteDetector", "neighbor_votes"]
 

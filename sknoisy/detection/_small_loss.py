@@ -20,9 +20,9 @@ from sknoisy.classification._forget_rate import (
     number_kept,
     stratified_halves,
 )
-from sknoisy.detection._dynamics import record_dynamics
-from sknoisy.detection._losses import MIN_PROBA, LossesMixin
+from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.detection._order import keep_order
+from sknoisy.detection._predictions._losses import MIN_PROBA, LossesMixin
 from sknoisy.nets import ArrayDataset, NetClassifier
 from sknoisy.nets._torch_modes import usual_modes
 

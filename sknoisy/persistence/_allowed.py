@@ -119,6 +119,8 @@ _ENUMERATED = {
 }
 # Rooms of ours that hold functions which only compute.
 _PURE = {"sknoisy.losses", "sknoisy.nets", "sknoisy.noise"}
+# Files of earlier versions name parts by the modules that held them.
+_MOVED = {"sknoisy.detection._encoder": "sknoisy.detection._dynamics._encoder"}
 # A message names so many unknown names, of so many letters.
 _N_SHOWN, _LONGEST = 8, 80
 
@@ -246,6 +248,7 @@ def _by_name(known: Iterable[Any]) -> dict[str, Any]:
 def _find(name: str) -> Any:
     """Return an allowed class or function, or None. Imports rooms, never the name."""
     module, _, own = name.rpartition(".")
+    module = _MOVED.get(module, module)
     room = _room_of(module)
     if not room or not own.isidentifier():
         return None

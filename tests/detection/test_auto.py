@@ -29,13 +29,13 @@ from sknoisy import (
     SymmetricNoiseInjector,
     label_report,
 )
+from sknoisy._planting._competition import Verdict
 from sknoisy.base import (
     NoiseDetectorMixin,
     TrainingInterrupted,
     TrainingInterruptedWarning,
 )
 from sknoisy.detection._auto import _threshold, _votes
-from sknoisy.detection._competition import Verdict
 from sknoisy.detection._competitors import default_detectors
 
 REGRESSION = ConfidentLearningDetector(LogisticRegression(max_iter=500))
@@ -210,7 +210,7 @@ class TestCompetition:
         assert auto.set_params(n_rounds=3)._count_rounds(n_rows) == 3
 
     def test_hardly_any_weight_is_none(self, digits, monkeypatch):
-        from sknoisy.detection import _competition
+        from sknoisy._planting import _competition
 
         weights = np.array([0.992, 0.008])
         monkeypatch.setattr(

@@ -18,8 +18,8 @@ from sknoisy import (
     load,
     save,
 )
+from sknoisy.base import TrainingInterrupted
 from sknoisy.detection._cores import SieveNet, _squashed
-from sknoisy.detection._dynamics import TrainingInterrupted
 from sknoisy.losses import sieve_scores
 from sknoisy.nets import MLP
 

@@ -194,7 +194,7 @@ def test_an_interrupted_training_keeps_its_epochs(blobs):
 
 
 def test_an_interrupted_encoder_says_so(blobs, monkeypatch):
-    from sknoisy.detection._encoder import DynamicsClustering
+    from sknoisy.detection._dynamics._encoder import DynamicsClustering
 
     def interrupt(*args):
         raise KeyboardInterrupt
@@ -213,7 +213,7 @@ def test_an_encoder_that_diverges_names_its_own_rate(blobs):
 
 
 def test_an_encoder_interrupted_later_keeps_its_best_epoch(blobs, monkeypatch):
-    from sknoisy.detection._encoder import DynamicsClustering
+    from sknoisy.detection._dynamics._encoder import DynamicsClustering
 
     def interrupt(*args):
         raise KeyboardInterrupt

@@ -29,7 +29,8 @@ from sknoisy import (
     NetClassifier,
     SymmetricNoiseInjector,
 )
-from sknoisy.detection._dynamics import TrainingInterrupted, record_dynamics
+from sknoisy.base import TrainingInterrupted
+from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.nets import MLP
 
 QUICK = {"max_epochs": 6, "module__hidden": 16, "random_state": 0}

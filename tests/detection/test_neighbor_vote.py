@@ -15,8 +15,10 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import FunctionTransformer
 
 from sknoisy import NeighborVoteDetector, SymmetricNoiseInjector, pair_flip_matrix
-from sknoisy.detection import _confident_joint, _consensus, _neighbor_vote
-from sknoisy.detection._consensus import (
+from sknoisy.detection import _neighbor_vote
+from sknoisy.detection._confident import _joint
+from sknoisy.detection._embeddings import _consensus
+from sknoisy.detection._embeddings._consensus import (
     consensus_counts,
     consensus_model,
     estimate_by_consensus,
@@ -174,7 +176,7 @@ class TestMemory:
         X, y = rng.normal(size=(60, 4)), rng.integers(0, 3, 60)
         whole = NeighborVoteDetector(random_state=0).fit(X, y)
         monkeypatch.setattr(_neighbor_vote, "_BLOCK_SIZE", 60 * 8)
-        monkeypatch.setattr(_confident_joint, "_BLOCK_SIZE", 18 * 11)
+        monkeypatch.setattr(_joint, "_BLOCK_SIZE", 18 * 11)
         parts = NeighborVoteDetector(n_jobs=n_jobs, random_state=0).fit(X, y)
         assert_array_equal(parts.noise_mask_, whole.noise_mask_)
         assert_allclose(parts.noise_scores_, whole.noise_scores_, rtol=1e-12)

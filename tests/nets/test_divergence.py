@@ -8,7 +8,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sknoisy import ELRClassifier, NALClassifier, NetClassifier
-from sknoisy.detection._dynamics import record_dynamics
+from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.nets import MLP
 from sknoisy.nets._divergence import undefined_states
 

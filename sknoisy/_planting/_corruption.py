@@ -42,7 +42,7 @@ def corrupted_copies(
     Examples
     --------
     >>> import numpy as np
-    >>> from sknoisy.detection._corruption import corrupted_copies
+    >>> from sknoisy._planting._corruption import corrupted_copies
     >>> codes = np.array([0, 1, 2, 0, 1, 2])
     >>> source, other = corrupted_copies(codes, 3, 0.5, np.random.default_rng(0))
     >>> len(source), bool((other != codes[source]).all())
@@ -84,7 +84,7 @@ def corrupted_labels(
     Examples
     --------
     >>> import numpy as np
-    >>> from sknoisy.detection._corruption import corrupted_labels
+    >>> from sknoisy._planting._corruption import corrupted_labels
     >>> codes = np.array([0, 1, 2, 0, 1, 2])
     >>> runs = corrupted_labels(codes, 3, 1 / 3, 3, np.random.default_rng(0))
     >>> (runs != codes).sum(0).tolist()  # each row once
@@ -129,7 +129,7 @@ def planted_labels(
     Examples
     --------
     >>> import numpy as np
-    >>> from sknoisy.detection._corruption import planted_labels
+    >>> from sknoisy._planting._corruption import planted_labels
     >>> codes = np.array([0, 0, 0, 0, 0, 0, 1, 1])
     >>> planted = planted_labels(codes, np.ones((2, 2)), 0.5, np.random.default_rng(0))
     >>> int((planted[:6] != 0).sum()), planted[6:].tolist()
@@ -164,7 +164,7 @@ def rank_in_class(codes: NDArray[np.int64]) -> NDArray[np.int64]:
     Examples
     --------
     >>> import numpy as np
-    >>> from sknoisy.detection._corruption import rank_in_class
+    >>> from sknoisy._planting._corruption import rank_in_class
     >>> rank_in_class(np.array([3, 1, 3, 3, 1])).tolist()
     [0, 0, 1, 2, 1]
     """

@@ -1,10 +1,11 @@
-"""Training dynamics of any skorch net: record them, fill their gaps, scale them."""
+"""Training dynamics of any skorch net: record them while it is fitted."""
 
 from contextlib import contextmanager
 
 import numpy as np
 
 from sknoisy._interruption import interruptions, is_stop, needs_whole, tell
+from sknoisy._planting._gaps import fill_gaps
 from sknoisy.base import TrainingInterrupted
 from sknoisy.nets import LoaderBatches, NetClassifier, TensorBatches
 from sknoisy.nets._batches import ArrayDataset
@@ -13,14 +14,7 @@ from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 from sknoisy.nets._divergence import diverged, refuse_undefined_weights
 from sknoisy.nets._outputs import check_outputs
 
-__all__ = [
-    "TrainingInterrupted",
-    "fill_gaps",
-    "normalize_trajectories",
-    "record_dynamics",
-]
-
-NORMALIZATIONS = ("l2_time", "sign", "zscore")
+__all__ = ["record_dynamics"]
 
 _OUR_ITERATORS = (TensorBatches, LoaderBatches)
 
@@ -84,59 +78,6 @@ def record_dynamics(
             f" of {net.max_epochs} epochs. Fit again to judge them by all.",
         )
     return fill_gaps(recorder.trajectories_), np.nan_to_num(recorder.mean_proba_)
-
-
-def fill_gaps(trajectories):
-    """Give a row that took no part in an epoch its mean over the other epochs.
-
-    Happens where the user drops incomplete batches; 0 for a row that was never seen.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sknoisy.detection._dynamics import fill_gaps
-    >>> fill_gaps(np.array([[1.0, np.nan, 3.0], [np.nan] * 3])).tolist()
-    [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]
-    """
-    gaps = np.isnan(trajectories)
-    if not gaps.any():
-        return trajectories
-    total = np.where(gaps, 0, trajectories).sum(1, keepdims=True)
-    mean = total / np.maximum((~gaps).sum(1, keepdims=True), 1)
-    return np.where(gaps, mean, trajectories).astype(trajectories.dtype)
-
-
-def normalize_trajectories(trajectories, how):
-    """Scale trajectories for the encoder.
-
-    Parameters
-    ----------
-    trajectories : ndarray of shape (n_samples, n_epochs)
-    how : {"l2_time", "sign", "zscore"} or None
-        "l2_time" divides each by its norm over the epochs. "sign" keeps only the sign,
-        which is what the authors' code does in effect: it normalises over an axis of
-        length 1. "zscore" standardises each epoch over the samples.
-
-    Returns
-    -------
-    scaled : ndarray of shape (n_samples, n_epochs), dtype float32
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sknoisy.detection._dynamics import normalize_trajectories
-    >>> normalize_trajectories(np.array([[3.0, -4.0]]), "l2_time").tolist()
-    [[0.6000000238418579, -0.800000011920929]]
-    """
-    t = np.ascontiguousarray(trajectories, dtype=np.float32)
-    tiny = np.finfo(np.float32).tiny
-    if how == "l2_time":
-        return t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), tiny)
-    if how == "sign":
-        return np.sign(t)
-    if how == "zscore":
-        return (t - t.mean(0)) / np.maximum(t.std(0), tiny)
-    return t
 
 
 def _fit_plain(net, dataset, n_classes, seed):

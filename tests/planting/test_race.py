@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sknoisy._planting._calibration import calibrate
+from sknoisy._planting._race import DynamicsRuns, choose, race
 from sknoisy._progress import progress
-from sknoisy.base import TrainingInterruptedWarning
-from sknoisy.detection._calibration import calibrate
-from sknoisy.detection._dynamics import TrainingInterrupted
-from sknoisy.detection._race import DynamicsRuns, choose, race
+from sknoisy.base import TrainingInterrupted, TrainingInterruptedWarning
 
 N_ROWS, N_PLANTED = 400, 40
 

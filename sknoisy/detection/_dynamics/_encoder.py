@@ -17,11 +17,48 @@ from sknoisy.losses import (
 from sknoisy.nets import NetClassifier, Step
 
 __all__ = [
+    "NORMALIZATIONS",
     "DynamicsClustering",
     "DynamicsEncoder",
     "TrajectoryCNN",
+    "normalize_trajectories",
     "selection_metric",
 ]
+
+NORMALIZATIONS = ("l2_time", "sign", "zscore")
+
+
+def normalize_trajectories(trajectories, how):
+    """Scale trajectories for the encoder.
+
+    Parameters
+    ----------
+    trajectories : ndarray of shape (n_samples, n_epochs)
+    how : {"l2_time", "sign", "zscore"} or None
+        "l2_time" divides each by its norm over the epochs. "sign" keeps only the sign,
+        which is what the authors' code does in effect: it normalises over an axis of
+        length 1. "zscore" standardises each epoch over the samples.
+
+    Returns
+    -------
+    scaled : ndarray of shape (n_samples, n_epochs), dtype float32
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy.detection._dynamics._encoder import normalize_trajectories
+    >>> normalize_trajectories(np.array([[3.0, -4.0]]), "l2_time").tolist()
+    [[0.6000000238418579, -0.800000011920929]]
+    """
+    t = np.ascontiguousarray(trajectories, dtype=np.float32)
+    tiny = np.finfo(np.float32).tiny
+    if how == "l2_time":
+        return t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), tiny)
+    if how == "sign":
+        return np.sign(t)
+    if how == "zscore":
+        return (t - t.mean(0)) / np.maximum(t.std(0), tiny)
+    return t
 
 
 class TrajectoryCNN(nn.Module):

@@ -67,7 +67,7 @@ def calibrate(given, planted, n_classes, noise_rate=None):
     Examples
     --------
     >>> import numpy as np
-    >>> from sknoisy.detection._calibration import calibrate
+    >>> from sknoisy._planting._calibration import calibrate
     >>> rng = np.random.default_rng(0)
     >>> right, wrong = rng.normal(2, 1, 8000), rng.normal(-1, 1, 2000)
     >>> given = np.concatenate([right, wrong])

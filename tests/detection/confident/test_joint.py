@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sknoisy.detection._confident_joint import confident_joint
+from sknoisy.detection._confident._joint import confident_joint
 
 
 @st.composite

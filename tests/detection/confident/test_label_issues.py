@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 import sknoisy.detection
 from sknoisy import find_label_issues
-from sknoisy.detection import _confident_joint, _label_issues
-from sknoisy.detection._confident_joint import (
+from sknoisy.detection._confident import _joint, _label_issues
+from sknoisy.detection._confident._joint import (
     calibrated_counts,
     class_thresholds,
     confident_guesses,
     transition_from_joint,
 )
-from sknoisy.detection._label_issues import (
+from sknoisy.detection._confident._label_issues import (
     FILTERS,
     QUALITIES,
     LabelIssues,
@@ -484,7 +484,7 @@ class TestInput:
         labels, proba = noisy(900, 6)
         expected = [find_label_issues(labels, proba, filter_by=f) for f in FILTERS]
         quality = [label_quality(labels, proba, method) for method in QUALITIES]
-        monkeypatch.setattr(_confident_joint, "_BLOCK_SIZE", 40)
+        monkeypatch.setattr(_joint, "_BLOCK_SIZE", 40)
         monkeypatch.setattr(_label_issues, "_COLUMN_BYTES", 2 * 4 * 150)
         for rule, mask in zip(FILTERS, expected, strict=True):
             again = find_label_issues(labels, proba, filter_by=rule)
@@ -525,7 +525,7 @@ class TestInput:
             find_label_issues(labels, change(proba))
 
     def test_the_first_bad_row_is_named_in_any_block(self, monkeypatch):
-        monkeypatch.setattr(_confident_joint, "_BLOCK_SIZE", 6)
+        monkeypatch.setattr(_joint, "_BLOCK_SIZE", 6)
         proba = np.full((20, 3), 1 / 3)
         proba[[9, 13]] = 2
         with pytest.raises(ValueError, match="row 9 sums to 6"):

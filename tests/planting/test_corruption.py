@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from sknoisy.detection._corruption import (
+from sknoisy._planting._corruption import (
     copy_noise_rate,
     corrupted_copies,
     corrupted_labels,

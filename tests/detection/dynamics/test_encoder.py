@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from sknoisy.base import suggest_labels
-from sknoisy.detection._dynamics import normalize_trajectories
-from sknoisy.detection._encoder import (
+from sknoisy.detection._dynamics._encoder import (
     DynamicsClustering,
     DynamicsEncoder,
     TrajectoryCNN,
+    normalize_trajectories,
     selection_metric,
 )
 from sknoisy.nets import ArrayDataset

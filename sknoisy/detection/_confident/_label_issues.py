@@ -13,7 +13,7 @@ from scipy.special import xlogy
 from sknoisy._arguments import check_reals, is_one_of
 from sknoisy._labels import label_array
 from sknoisy._rows import plain_rows
-from sknoisy.detection._confident_joint import (
+from sknoisy.detection._confident._joint import (
     TOLERANCE,
     blocks,
     calibrated_counts,

@@ -34,7 +34,7 @@ def normal_scores(
     Examples
     --------
     >>> import numpy as np
-    >>> from sknoisy.detection._combination import normal_scores
+    >>> from sknoisy._planting._combination import normal_scores
     >>> scores = np.array([0.1, 0.2, 0.9, 0.2])
     >>> normal_scores(scores, np.array([True, True, True, False])).round(2).tolist()
     [-0.67, 0.0, 0.67, 0.0]
@@ -67,7 +67,7 @@ def combination_weights(
     Examples
     --------
     >>> import numpy as np
-    >>> from sknoisy.detection._combination import combination_weights
+    >>> from sknoisy._planting._combination import combination_weights
     >>> rng = np.random.default_rng(0)
     >>> planted = np.arange(9000) < 900
     >>> good, poor = 2 * planted + rng.normal(size=(2, 9000))

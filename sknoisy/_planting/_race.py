@@ -4,9 +4,10 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from sknoisy._interruption import tell
+from sknoisy._planting._calibration import calibrate
+from sknoisy._planting._gaps import fill_gaps
 from sknoisy._progress import progress
-from sknoisy.detection._calibration import calibrate
-from sknoisy.detection._dynamics import TrainingInterrupted, fill_gaps
+from sknoisy.base import TrainingInterrupted
 
 __all__ = ["DynamicsRuns", "choose", "race"]
 

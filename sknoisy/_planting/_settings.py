@@ -67,7 +67,7 @@ def default_settings(name, n_dims):
 
     Examples
     --------
-    >>> from sknoisy.detection._settings import default_settings
+    >>> from sknoisy._planting._settings import default_settings
     >>> [setting["max_epochs"] for setting in default_settings("auto", 4)]
     [10, 20]
     """

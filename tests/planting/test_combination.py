@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm, rankdata
 from sklearn.linear_model import LogisticRegression
 
-from sknoisy.detection._combination import combination_weights, normal_scores
+from sknoisy._planting._combination import combination_weights, normal_scores
 
 
 @given(st.integers(0, 10_000), st.integers(1, 40), st.integers(2, 30))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from sknoisy.detection._calibration import calibrate
+from sknoisy._planting._calibration import calibrate
 
 MANY = 1000  # classes, so that no planted label is right by chance
 

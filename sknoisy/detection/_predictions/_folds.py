@@ -9,7 +9,6 @@ from sklearn.model_selection import (
     StratifiedKFold,
     check_cv,
 )
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, column_or_1d
 from sklearn.utils.metadata_routing import (
     UNUSED,
@@ -17,7 +16,6 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
-from sklearn.utils.validation import has_fit_parameter
 
 from sknoisy._validation import (
     RareClassError,
@@ -26,7 +24,7 @@ from sknoisy._validation import (
     routes_metadata,
 )
 
-__all__ = ["FoldsMixin", "folds_of", "group_params"]
+__all__ = ["FoldsMixin", "folds_of"]
 
 # As scikit-learn has it where cv is None.
 _N_FOLDS = 5
@@ -94,37 +92,6 @@ class FoldsMixin:
             return process_routing(self, "fit", **split, **params)
         refuse_params_unless_routed(params, self, "fit")
         return Bunch(estimator=Bunch(fit={}), splitter=Bunch(split=split))
-
-
-def group_params(detector, groups):
-    """Return how groups are given to ``fit`` of a detector.
-
-    Parameters
-    ----------
-    detector : estimator
-        A detector, a pipeline that ends in one, or one that holds one.
-    groups : array-like of shape (n_samples,) or None
-
-    Returns
-    -------
-    params : dict
-        Empty if there are no groups, or if the detector predicts no left-out rows.
-    """
-    if groups is None or not _takes_groups(detector):
-        return {}
-    if isinstance(detector, Pipeline) and not routes_metadata():
-        return {f"{detector.steps[-1][0]}__groups": groups}
-    return {"groups": groups}
-
-
-def _takes_groups(detector):
-    if isinstance(detector, Pipeline):
-        return _takes_groups(detector.steps[-1][1])
-    if isinstance(detector, FoldsMixin):
-        return detector._splits_rows()
-    if hasattr(detector, "detector"):
-        return _takes_groups(detector.detector)
-    return has_fit_parameter(detector, "groups")
 
 
 def folds_of(estimator, X, codes, seed, split_params):

@@ -1,0 +1,1 @@
+"""Confident learning: the confident joint, and the label issues it tells of."""

@@ -1,0 +1,1 @@
+"""Training dynamics: their recording, and the encoder that clusters them."""

@@ -1,0 +1,1 @@
+"""Predictions of rows left out of the fit, and losses read from them."""
