@@ -1,4 +1,4 @@
-"""Labels of any kind: read as a numpy array, and given back in the kind they had."""
+"""Labels of any kind, read as a numpy array."""
 
 import sys
 from collections.abc import Mapping, Sequence, Set
@@ -8,7 +8,6 @@ from numbers import Number
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import _safe_indexing
 
 from sknoisy._warning import warn_user
 
@@ -16,9 +15,7 @@ __all__ = [
     "is_of",
     "label_array",
     "label_list",
-    "labels_like",
     "refuse_odd_tensor",
-    "rows_of",
     "tensor_to_array",
 ]
 
@@ -107,66 +104,6 @@ def label_list(labels):
     labels : list
     """
     return list(labels) if labels.dtype.kind in "mM" else labels.tolist()
-
-
-def labels_like(y, classes, codes, new_codes):
-    """Return other labels for the rows of y, in the kind of y.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        As given by the user.
-    classes : ndarray of shape (n_classes,)
-        The sorted labels.
-    codes : ndarray of shape (n_samples,), dtype int64
-        The labels in y.
-    new_codes : ndarray of shape (n_samples,), dtype int64
-
-    Returns
-    -------
-    labels : same type as y
-        With its dtype, categories, name and index.
-
-    Raises
-    ------
-    ValueError
-        If a new label is not in y, and the dtype of y cannot hold it.
-    """
-    source = np.full(len(classes), -1)
-    # The first row of each class: labels are taken from y itself where it has them.
-    source[codes[::-1]] = np.arange(len(codes))[::-1]
-    rows = source[new_codes]
-    if (rows < 0).any():
-        labels = rows_of(_classes_like(y, classes), new_codes)
-    else:
-        labels = rows_of(y, rows)
-    if hasattr(y, "iloc"):
-        labels.index = y.index
-    return labels
-
-
-def rows_of(data, rows):
-    """Return rows of any container, in a container of its kind.
-
-    Parameters
-    ----------
-    data : array-like of shape (n_samples, ...)
-    rows : ndarray of shape (n_rows,), dtype int64
-
-    Returns
-    -------
-    part : same type as data
-        An ndarray or a list if rows of that type cannot be picked.
-    """
-    if isinstance(data, tuple):
-        return tuple(data[row] for row in rows)
-    if is_of(data, "torch"):
-        return data[rows]
-    if is_of(data, "pandas") and not hasattr(data, "iloc"):
-        return data.take(rows)
-    if not hasattr(data, "__getitem__"):
-        data = np.asarray(data)
-    return _safe_indexing(data, rows)
 
 
 def refuse_odd_tensor(tensor, name):
@@ -408,81 +345,4 @@ def _warn_of_column(warn):
         "A column-vector y was passed when a 1d array was expected. Please change the "
         "shape of y to (n_samples, ), for example using ravel().",
         DataConversionWarning,
-    )
-
-
-def _classes_like(y, classes):
-    """Return the classes in the kind of y, if it can hold them all."""
-    values = label_list(classes)
-    try:
-        with np.errstate(over="ignore"):
-            held = _make_like(y, values, classes)
-        kept = label_array(held, warn=False)
-        same = len(kept) == len(classes) and all(kept == classes)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise _cannot_hold(y, values) from error
-    except Exception as error:
-        # polars has errors of its own.
-        if type(error).__module__.partition(".")[0] != "polars":
-            raise
-        raise _cannot_hold(y, values) from error
-    if not same:
-        raise _cannot_hold(y, values)
-    return held
-
-
-def _make_like(y, values, classes):
-    if isinstance(y, list | tuple):
-        return type(y)(values)
-    for package, make in _MAKERS.items():
-        if is_of(y, package):
-            return make(y, values, classes)
-    if isinstance(y, np.ndarray) and y.dtype.kind != "U":
-        return np.array(values, dtype=y.dtype).reshape(-1, *y.shape[1:])
-    return classes.reshape(-1, *np.shape(y)[1:])
-
-
-def _make_polars(y, values, classes):
-    if hasattr(y, "columns"):
-        return _make_polars(y.to_series(0), values, classes).to_frame()
-    if classes.dtype.kind in "mM":
-        return type(y)(y.name, classes).cast(y.dtype)
-    return type(y)(y.name, values, dtype=y.dtype)
-
-
-def _make_pandas(y, values, classes):
-    if getattr(y, "ndim", 1) == 2:
-        return _make_pandas(y.iloc[:, 0], values, classes).to_frame()
-    if hasattr(y.dtype, "categories") and not set(values) <= set(y.dtype.categories):
-        raise ValueError("some classes are no categories")
-    if hasattr(y, "iloc"):
-        return type(y)(values, dtype=y.dtype, name=y.name)
-    pandas = sys.modules["pandas"]
-    made = pandas.array(values, dtype=y.dtype)
-    return type(y)(made, name=y.name) if isinstance(y, pandas.Index) else made
-
-
-def _make_pyarrow(y, values, classes):
-    pyarrow = sys.modules["pyarrow"]
-    made = pyarrow.array(values, type=y.type)
-    return pyarrow.chunked_array([made]) if hasattr(y, "chunks") else made
-
-
-def _make_tensor(y, values, classes):
-    return sys.modules["torch"].tensor(values, dtype=y.dtype, device=y.device)
-
-
-_MAKERS = {
-    "polars": _make_polars,
-    "pandas": _make_pandas,
-    "pyarrow": _make_pyarrow,
-    "torch": _make_tensor,
-}
-
-
-def _cannot_hold(y, values):
-    return ValueError(
-        f"a label that fit has seen was drawn for a row, but y cannot hold all of "
-        f"{values}: its dtype is {getattr(y, 'dtype', type(y).__name__)}. Pass y in "
-        "the dtype that was given to fit."
     )

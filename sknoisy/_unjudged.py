@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sknoisy._validation import RareClassError, indexable, params_of_rows, safe_indexing
+from sknoisy._codes import RareClassError
+from sknoisy._selected_rows import params_of_rows
+from sknoisy._validation import indexable, safe_indexing
 
 __all__ = ["Along", "judges_the_rest"]
 

@@ -8,14 +8,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from sknoisy._labels import labels_like, rows_of
+from sknoisy._codes import encode_labels
+from sknoisy._label_kinds import labels_like
+from sknoisy._parameters import check_parameters
+from sknoisy._random_states import random_generator
+from sknoisy._selected_rows import rows_of
 from sknoisy._unjudged import judges_the_rest
-from sknoisy._validation import (
-    check_consistent_length,
-    check_parameters,
-    encode_labels,
-    random_generator,
-)
+from sknoisy._validation import check_consistent_length
 
 __all__ = [
     "VERDICT",

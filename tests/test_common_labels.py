@@ -22,8 +22,9 @@ from sknoisy import (
     label_report,
     noise_report,
 )
+from sknoisy._codes import encode_labels
 from sknoisy._labels import label_list
-from sknoisy._validation import check_rows_and_labels, encode_labels
+from sknoisy._validation import check_rows_and_labels
 from sknoisy.base import NoiseDetectorMixin
 
 pytestmark = pytest.mark.filterwarnings("ignore:A column-vector y")

@@ -30,7 +30,7 @@ from sknoisy import (
     SmallLossDetector,
     TransitionCorrectionClassifier,
 )
-from sknoisy._validation import MakerOf, check_parameters
+from sknoisy._parameters import MakerOf, check_parameters
 from sknoisy.nets import MLP
 
 TYPES = {type(estimator).__name__: estimator for estimator, _ in ESTIMATORS}

@@ -24,7 +24,7 @@ from sknoisy import (
     find_label_issues,
     label_report,
 )
-from sknoisy._labels import rows_of
+from sknoisy._selected_rows import rows_of
 from sknoisy.noise._class_conditional import _AnyRowsMixin
 
 pytestmark = [

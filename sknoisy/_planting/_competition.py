@@ -9,11 +9,12 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import roc_auc_score
 
+from sknoisy._codes import encode_labels
 from sknoisy._groups import group_params
 from sknoisy._interruption import interruptions, tell
 from sknoisy._planting._combination import combination_weights, normal_scores
 from sknoisy._planting._corruption import planted_labels
-from sknoisy._validation import encode_labels, set_random_states
+from sknoisy._random_states import set_random_states
 from sknoisy.base import TrainingInterrupted, judge_of
 
 __all__ = ["Competition", "Verdict", "competes"]

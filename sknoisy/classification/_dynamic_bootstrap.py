@@ -7,7 +7,8 @@ import torch
 from sklearn.base import clone
 from torch.nn import functional as F
 
-from sknoisy._validation import Interval, StrOptions, set_random_states
+from sknoisy._random_states import set_random_states
+from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import bootstrap_targets, prior_penalty, soft_cross_entropy

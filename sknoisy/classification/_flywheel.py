@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy._validation import Interval, StrOptions, check_parameters
+from sknoisy._parameters import check_parameters
+from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.classification._views import STRONG_VIEW, WEAK_VIEW, ViewsMixin

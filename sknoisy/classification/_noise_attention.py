@@ -5,7 +5,8 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 
-from sknoisy._validation import Interval, StrOptions, check_parameters
+from sknoisy._parameters import check_parameters
+from sknoisy._validation import Interval, StrOptions
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import NoiseAttentionLoss
 from sknoisy.nets import Learnt, NetClassifier, Step

@@ -7,7 +7,8 @@ from sklearn.base import clone
 
 from sknoisy._arguments import check_reals
 from sknoisy._interruption import interruptions
-from sknoisy._validation import HasMethods, Interval, StrOptions, set_random_states
+from sknoisy._random_states import set_random_states
+from sknoisy._validation import HasMethods, Interval, StrOptions
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss
 from sknoisy.nets import DynamicsRecorder, NetClassifier

@@ -15,19 +15,17 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_parameter
 
+from sknoisy._codes import check_classes, encode_labels, label_accuracy
 from sknoisy._groups import group_params
 from sknoisy._interruption import interruptions
+from sknoisy._parameters import check_parameters
 from sknoisy._progress import progress
 from sknoisy._rows import explained, refuse_odd_rows
+from sknoisy._selected_rows import params_of_rows
 from sknoisy._validation import (
     HasMethods,
     StrOptions,
-    check_classes,
     check_consistent_length,
-    check_parameters,
-    encode_labels,
-    label_accuracy,
-    params_of_rows,
     refuse_params_unless_routed,
     routes_metadata,
     safe_indexing,

@@ -11,13 +11,13 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._codes import encode_labels
 from sknoisy._groups import group_params
+from sknoisy._parameters import check_parameters
 from sknoisy._validation import (
     HasMethods,
     Interval,
     RealNotInt,
-    check_parameters,
-    encode_labels,
     routes_metadata,
     validate_data,
 )

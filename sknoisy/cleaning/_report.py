@@ -4,27 +4,24 @@ import csv
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_scalar
 
+from sknoisy._codes import encode_labels
 from sknoisy._regular_files import written_in_one_step
 from sknoisy._rows import refuse_no_rows
-from sknoisy._validation import check_consistent_length, encode_labels
+from sknoisy._validation import check_consistent_length
 from sknoisy._warning import warn_user
 from sknoisy.base import judge_of, scores_are_probabilities, unjudged_rows
 from sknoisy.cleaning._report_csv import named_index, without_formulas
 from sknoisy.cleaning._report_page import full_page, summary_fragment
 from sknoisy.cleaning._report_rates import NO_INTERVAL, rate_estimates
+from sknoisy.cleaning._report_tables import SCORE_NAMES, ReportTables, load_pandas
 
 __all__ = ["LabelReport", "label_report"]
-
-# The column of the scores, by whether they are probabilities.
-_SCORE_NAMES = {True: "noise_probability", False: "suspicion"}
 
 
 def label_report(detector, X, y, *, confidence="deprecated"):
@@ -90,7 +87,7 @@ def label_report(detector, X, y, *, confidence="deprecated"):
     >>> report.frame.loc[0, ["given_label", "suggested_label"]].tolist()
     [0, 0]
     """
-    pd = _pandas()
+    pd = load_pandas()
     if confidence != "deprecated":
         warn_user(
             "confidence has no effect and will be removed in 0.3: the report has no "
@@ -122,7 +119,7 @@ def label_report(detector, X, y, *, confidence="deprecated"):
             "label_quality": 1 - scores,
             "given_label": given,
             "predicted_label": _predicted(judge, suggested, is_judged),
-            _SCORE_NAMES[scores_are_probabilities(judge)]: scores,
+            SCORE_NAMES[scores_are_probabilities(judge)]: scores,
             "suggested_label": suggested,
             "is_judged": is_judged,
         },
@@ -140,7 +137,7 @@ def label_report(detector, X, y, *, confidence="deprecated"):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelReport:
+class LabelReport(ReportTables):
     """What a detector found, as `label_report` returns it.
 
     A notebook shows its summary.
@@ -184,74 +181,10 @@ class LabelReport:
     label_report : Make one.
     """
 
-    frame: Any
-    classes: np.ndarray
-    noise_rate: float
-    noise_rate_estimates: dict[str, float]
-    scores_are_probabilities: bool
-    detector_name: str
-    X: Any = None
-
     @property
     def noise_rate_interval(self):
         """Not there: raises AttributeError, which says why."""
         raise AttributeError(NO_INTERVAL)
-
-    @property
-    def score_name(self):
-        """Name of the column of scores: "noise_probability" or "suspicion"."""
-        return _SCORE_NAMES[self.scores_are_probabilities]
-
-    @property
-    def confusion(self):
-        """Counts of given (rows) and suggested labels (columns), a DataFrame."""
-        pd = _pandas()
-        return pd.DataFrame(
-            self._counts().toarray(),
-            index=pd.Index(self.classes, name="given_label"),
-            columns=pd.Index(self.classes, name="suggested_label"),
-        )
-
-    @property
-    def unjudged(self):
-        """Numbers of the rows whose label occurs once, ndarray of dtype int64."""
-        return np.flatnonzero(~self.frame["is_judged"].to_numpy())
-
-    @property
-    def by_class(self):
-        """Rows and flagged rows of each given label, a DataFrame.
-
-        Columns: n_rows, n_flagged, share_flagged, mean_noise_probability or
-        mean_suspicion, and top_suggestion, the other label suggested most often (None
-        without any).
-        """
-        pd = _pandas()
-        _, given = encode_labels(self.frame["given_label"], self.classes)
-        n_classes = len(self.classes)
-        n_rows = np.bincount(given, minlength=n_classes)
-        n_flagged = np.bincount(
-            given[self.frame["is_label_issue"]], minlength=n_classes
-        )
-        scores = np.bincount(given, self.frame[self.score_name], n_classes)
-        others = self._counts()
-        others.setdiag(0)
-        has_other, best = others.sum(axis=1) > 0, others.argmax(axis=1)
-        names = self.classes.tolist()
-        top = [
-            names[c] if any_ else None for c, any_ in zip(best, has_other, strict=True)
-        ]
-        index = pd.Index(self.classes, name="given_label")
-        return pd.DataFrame(
-            {
-                "n_rows": n_rows,
-                "n_flagged": n_flagged,
-                "share_flagged": n_flagged / n_rows,
-                f"mean_{self.score_name}": scores / n_rows,
-                # As objects, or numbers beside None turn into floats.
-                "top_suggestion": pd.Series(top, index=index, dtype=object),
-            },
-            index=index,
-        )
 
     def to_html(self, path, *, X=None, max_rows=50, overwrite=False):
         """Write one page that any browser can open, without a network.
@@ -324,21 +257,13 @@ class LabelReport:
         rows = named_index(self.frame.iloc[order])
         # Not reset_index: a level may be called like a column.
         levels = rows.index.to_frame(index=False)
-        rows = _pandas().concat([levels, rows.reset_index(drop=True)], axis=1)
+        rows = load_pandas().concat([levels, rows.reset_index(drop=True)], axis=1)
         rows = without_formulas(rows) if escape_formulas else rows
         text = rows.to_csv(index=False)
         if "\r" in text:
             # Without quotes it would end the line for most readers.
             text = rows.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
         return _write(path, text, overwrite)
-
-    def _counts(self):
-        """Rows by given and suggested label, sparse: there may be many classes."""
-        _, given = encode_labels(self.frame["given_label"], self.classes)
-        _, suggested = encode_labels(self.frame["suggested_label"], self.classes)
-        ones = np.ones(len(given), dtype=np.int64)
-        shape = (len(self.classes), len(self.classes))
-        return coo_array((ones, (given, suggested)), shape=shape).tocsr()
 
     def __repr__(self):
         rates = self.noise_rate_estimates.values()
@@ -391,13 +316,3 @@ def _index_of(X, y):
         if hasattr(data, "iloc"):
             return data.index
     return None
-
-
-def _pandas():
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError(
-            "label_report needs pandas: pip install 'sknoisy[report]'."
-        ) from error
-    return pd

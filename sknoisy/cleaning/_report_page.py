@@ -1,25 +1,21 @@
 """The page of a label report: HTML that loads nothing and runs nothing."""
 
-from __future__ import annotations
-
 import base64
 import html
 import re
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from sknoisy._labels import rows_of
 from sknoisy._rows import plain_rows
+from sknoisy._selected_rows import rows_of
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
-
-if TYPE_CHECKING:
-    from sknoisy.cleaning._report import LabelReport
+from sknoisy.cleaning._report_tables import ReportTables
 
 # What fits on a screen; a page with everything would be too long to be read.
 _MAX_CLASSES = 20
@@ -69,12 +65,12 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2rem; }
 """
 
 
-def full_page(report: LabelReport, counts: csr_array, X: Any, max_rows: int) -> str:
+def full_page(report: ReportTables, counts: csr_array, X: Any, max_rows: int) -> str:
     """Return the whole page.
 
     Parameters
     ----------
-    report : LabelReport
+    report : ReportTables
     counts : sparse array of shape (n_classes, n_classes)
         Rows by given and suggested label.
     X : array-like of shape (n_samples, ...) or None
@@ -101,7 +97,7 @@ def full_page(report: LabelReport, counts: csr_array, X: Any, max_rows: int) -> 
     )
 
 
-def summary_fragment(report: LabelReport) -> str:
+def summary_fragment(report: ReportTables) -> str:
     """Return the summary and the table of classes, for a notebook."""
     return (
         f'<div class="sknoisy"><style>{_STYLE}</style>\n'
@@ -171,7 +167,7 @@ def displayable(image: NDArray[Any]) -> NDArray[np.uint8]:
     )
 
 
-def _summary(report: LabelReport) -> str:
+def _summary(report: ReportTables) -> str:
     frame = report.frame
     n_flagged = int(frame["is_label_issue"].sum())
     shares = {
@@ -195,7 +191,7 @@ def _summary(report: LabelReport) -> str:
     )
 
 
-def _confusion(report: LabelReport, counts: csr_array) -> str:
+def _confusion(report: ReportTables, counts: csr_array) -> str:
     off = counts.copy()
     off.setdiag(0)
     n_changes = off.sum(axis=0) + off.sum(axis=1)
@@ -225,7 +221,7 @@ def _count(count: int, is_same: bool, most: int) -> str:
     return f'<td style="background: rgb(220 110 20 / {shade:.2f})">{count:,}</td>'
 
 
-def _classes(report: LabelReport) -> str:
+def _classes(report: ReportTables) -> str:
     score = f"mean {SCORE_HEAD[report.scores_are_probabilities]}"
     head = ["given", "rows", "judged wrong", "share", score]
     body = []
@@ -246,7 +242,7 @@ def _classes(report: LabelReport) -> str:
     )
 
 
-def _rows(report: LabelReport, X: Any, max_rows: int) -> str:
+def _rows(report: ReportTables, X: Any, max_rows: int) -> str:
     scores = report.frame[report.score_name].to_numpy()
     index = np.argsort(-scores, kind="stable")[:max_rows]
     if not len(index):
@@ -270,7 +266,7 @@ def _rows(report: LabelReport, X: Any, max_rows: int) -> str:
     return _table("Most suspicious rows", caption, [*head, *names], body)
 
 
-def _unjudged(report: LabelReport) -> str:
+def _unjudged(report: ReportTables) -> str:
     """Return the section of labels that occur once; nothing if there are none."""
     index = report.unjudged
     if not len(index):

@@ -7,15 +7,12 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 
 from sknoisy._interruption import interruptions, tell
+from sknoisy._parameters import check_parameters
 from sknoisy._planting._gaps import fill_gaps
 from sknoisy._progress import progress
+from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
-from sknoisy._validation import (
-    Interval,
-    check_parameters,
-    check_rows_and_labels,
-    random_generator,
-)
+from sknoisy._validation import Interval, check_rows_and_labels
 from sknoisy.base import (
     NoiseDetectorMixin,
     TrainingInterrupted,

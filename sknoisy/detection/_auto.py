@@ -9,21 +9,20 @@ from scipy.special import expit
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._planting._combination import normal_scores
 from sknoisy._planting._competition import Competition
 from sknoisy._planting._corruption import rank_in_class
 from sknoisy._progress import progress
+from sknoisy._random_states import random_generator
 from sknoisy._validation import (
-    N_JOBS,
     HasMethods,
     Interval,
     NamedParts,
     StrOptions,
     check_consistent_length,
     check_numbers,
-    check_parameters,
     check_rows_and_labels,
-    random_generator,
     safe_indexing,
 )
 from sknoisy._warning import warn_user
@@ -165,6 +164,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     ['regression', 'nearest', 'votes']
     """
 
+    _named_parts = "detectors"
     # Whoever passes groups on may pass them to it.
     __metadata_request__fit = {"groups": True}
 
@@ -204,33 +204,6 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     def _mask_is_threshold(self):
         # The best candidate may have a rule of its own.
         return self.strategy == "combine"
-
-    def get_params(self, deep=True):
-        """Return the parameters, those of the candidates included.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-
-        Returns
-        -------
-        params : dict
-        """
-        return self._get_params("detectors", deep=deep)
-
-    def set_params(self, **params):
-        """Set parameters, those of the candidates included.
-
-        Parameters
-        ----------
-        **params : dict
-            ``name=detector`` replaces a candidate.
-
-        Returns
-        -------
-        self : AutoNoiseDetector
-        """
-        return self._set_params("detectors", **params)
 
     def fit(self, X, y, *, groups=None):
         """Let the candidates compete, and judge every given label.
@@ -341,7 +314,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
                 raise TypeError(
                     f"detector {name!r} must have a method fit; got {detector!r}."
                 )
-        self._validate_names([name for name, _ in pairs])
+        self.check_part_names([name for name, _ in pairs])
 
     def _competing_rows(self, codes, rng):
         """Return the rows on which the candidates compete, in their order."""

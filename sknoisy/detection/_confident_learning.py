@@ -8,20 +8,18 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sknoisy._codes import check_classes, encode_labels
+from sknoisy._image_rows import refuse_images
+from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._progress import progress
+from sknoisy._random_states import random_generator
 from sknoisy._rows import refuse_odd_rows
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
-    N_JOBS,
     HasMethods,
     StrOptions,
-    check_classes,
     check_consistent_length,
     check_numbers,
-    check_parameters,
-    encode_labels,
-    random_generator,
-    refuse_images,
     validate_data,
 )
 from sknoisy.base import NoiseDetectorMixin, tags_of_part

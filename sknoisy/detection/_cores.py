@@ -8,15 +8,11 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from sknoisy._parameters import check_parameters
 from sknoisy._progress import progress
+from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
-from sknoisy._validation import (
-    Interval,
-    StrOptions,
-    check_parameters,
-    check_rows_and_labels,
-    random_generator,
-)
+from sknoisy._validation import Interval, StrOptions, check_rows_and_labels
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.detection._order import keep_order

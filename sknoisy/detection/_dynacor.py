@@ -8,18 +8,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._interruption import interruptions, tell
+from sknoisy._parameters import check_parameters
 from sknoisy._planting._corruption import corrupted_copies, corrupted_labels
 from sknoisy._planting._race import DynamicsRuns, choose, race
 from sknoisy._planting._settings import OWN_MODULE, default_settings
 from sknoisy._progress import progress
+from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
-from sknoisy._validation import (
-    Interval,
-    StrOptions,
-    check_parameters,
-    check_rows_and_labels,
-    random_generator,
-)
+from sknoisy._validation import Interval, StrOptions, check_rows_and_labels
 from sknoisy.base import (
     NoiseDetectorMixin,
     TrainingInterrupted,

@@ -7,15 +7,11 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.mixture import GaussianMixture
 
+from sknoisy._parameters import check_parameters
 from sknoisy._progress import progress
+from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
-from sknoisy._validation import (
-    HasMethods,
-    Interval,
-    check_parameters,
-    check_rows_and_labels,
-    random_generator,
-)
+from sknoisy._validation import HasMethods, Interval, check_rows_and_labels
 from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
 from sknoisy.detection._embeddings._features import FeaturesMixin
 from sknoisy.mixture._gaussian import fit_mixture

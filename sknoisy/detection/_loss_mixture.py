@@ -3,14 +3,10 @@
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
+from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._planting._competition import competes
-from sknoisy._validation import (
-    N_JOBS,
-    HasMethods,
-    check_parameters,
-    random_generator,
-    set_random_states,
-)
+from sknoisy._random_states import random_generator, set_random_states
+from sknoisy._validation import HasMethods
 from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._order import keep_order

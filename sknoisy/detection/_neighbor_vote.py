@@ -8,17 +8,11 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import normalize
 
+from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._progress import progress
+from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
-from sknoisy._validation import (
-    N_JOBS,
-    HasMethods,
-    Interval,
-    StrOptions,
-    check_parameters,
-    check_rows_and_labels,
-    random_generator,
-)
+from sknoisy._validation import HasMethods, Interval, StrOptions, check_rows_and_labels
 from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
 from sknoisy.detection._confident._joint import blocks, transition_from_joint
 from sknoisy.detection._embeddings._consensus import (

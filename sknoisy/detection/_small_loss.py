@@ -6,14 +6,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sknoisy._interruption import interruptions, needs_whole
-from sknoisy._validation import (
-    N_JOBS,
-    HasMethods,
-    Interval,
-    StrOptions,
-    check_parameters,
-    random_generator,
-)
+from sknoisy._parameters import N_JOBS, check_parameters
+from sknoisy._random_states import random_generator
+from sknoisy._validation import HasMethods, Interval, StrOptions
 from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
 from sknoisy.classification._forget_rate import (
     estimate_noise_rate,

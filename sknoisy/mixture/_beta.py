@@ -7,14 +7,10 @@ from scipy.special import betaln, logsumexp
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sknoisy._validation import (
-    Interval,
-    check_numbers,
-    check_parameters,
-    check_weights,
-    random_generator,
-    validate_data,
-)
+from sknoisy._parameters import check_parameters
+from sknoisy._random_states import random_generator
+from sknoisy._validation import Interval, check_numbers, validate_data
+from sknoisy._weights import check_weights
 from sknoisy.mixture._binning import bin_linear, chunks, merge_inner
 
 __all__ = ["BetaMixture"]

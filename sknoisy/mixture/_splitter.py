@@ -13,16 +13,10 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._parameters import check_parameters
+from sknoisy._random_states import random_generator, set_random_states
 from sknoisy._rows import explained, plain_rows
-from sknoisy._validation import (
-    HasMethods,
-    Interval,
-    StrOptions,
-    check_numbers,
-    check_parameters,
-    random_generator,
-    set_random_states,
-)
+from sknoisy._validation import HasMethods, Interval, StrOptions, check_numbers
 from sknoisy._warning import warn_user
 from sknoisy.mixture._beta import BetaMixture
 from sknoisy.mixture._binning import (

@@ -4,14 +4,9 @@ import numpy as np
 from skorch.utils import is_dataset
 from torch.utils.data import Dataset, Subset
 
-from sknoisy._validation import (
-    check_pixels,
-    check_rows,
-    check_rows_and_labels,
-    encode_labels,
-    label_accuracy,
-    sorted_classes,
-)
+from sknoisy._codes import encode_labels, label_accuracy, sorted_classes
+from sknoisy._image_rows import check_pixels
+from sknoisy._validation import check_rows, check_rows_and_labels
 from sknoisy.nets._batches import ArrayDataset, LabelledRows
 
 __all__ = ["InputMixin"]

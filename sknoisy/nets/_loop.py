@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sknoisy._interruption import is_stop
-from sknoisy._validation import random_generator
+from sknoisy._random_states import random_generator
 from sknoisy.nets._augment import check_view
 from sknoisy.nets._batches import to_float
 from sknoisy.nets._callbacks import looks_at_losses

@@ -12,15 +12,10 @@ from skorch.utils import TeeGenerator, is_dataset
 from torch import nn
 
 from sknoisy._interruption import needs_whole, tell
-from sknoisy._validation import (
-    Interval,
-    MakerOf,
-    Options,
-    StrOptions,
-    check_parameters,
-    check_weights,
-    random_generator,
-)
+from sknoisy._parameters import MakerOf, check_parameters
+from sknoisy._random_states import random_generator
+from sknoisy._validation import Interval, Options, StrOptions
+from sknoisy._weights import check_weights
 from sknoisy.base import VERDICT
 from sknoisy.nets._batches import Batch, TensorBatches
 from sknoisy.nets._checkpoint import load_training, training_key

@@ -5,7 +5,7 @@ import inspect
 from sklearn.base import clone
 from skorch import NeuralNet
 
-from sknoisy._validation import InstanceOf
+from sknoisy._parameters import InstanceOf
 from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._parameter_names import did_you_mean
 

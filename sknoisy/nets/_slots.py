@@ -7,7 +7,7 @@ import re
 import torch
 from torch import nn
 
-from sknoisy._validation import check_values
+from sknoisy._parameters import check_values
 from sknoisy.nets._batches import LoaderBatches, TensorBatches
 from sknoisy.nets._defaults import default_module, default_optimizer_params
 from sknoisy.nets._device import isolated_rng, seed_torch

@@ -5,12 +5,12 @@ from numbers import Real
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sknoisy._codes import encode_labels
 from sknoisy._rows import refuse_no_rows
 from sknoisy._validation import (
     Interval,
     StrOptions,
     check_consistent_length,
-    encode_labels,
     validate_data,
 )
 from sknoisy.base import NoiseInjectorMixin

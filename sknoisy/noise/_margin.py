@@ -10,13 +10,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknoisy._interruption import interruptions
+from sknoisy._random_states import set_random_states
 from sknoisy._validation import (
     HasMethods,
     Interval,
     StrOptions,
     check_rows,
     check_rows_and_labels,
-    set_random_states,
 )
 from sknoisy.base import NoiseInjectorMixin
 from sknoisy.noise._transition import empirical_transition_matrix

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sknoisy._codes import encode_labels
 from sknoisy._labels import label_list
-from sknoisy._validation import encode_labels
 from sknoisy.noise._transition import Codes, Floats, empirical_transition_matrix
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from sklearn.ensemble import (
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import BaseDecisionTree
-from sklearn.tree._tree import NODE_DTYPE, Tree
+
+from sknoisy._validation import NODE_DTYPE, Tree
 
 __all__ = ["check_bools", "check_estimator_state", "make_tree"]
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.tree._tree import Tree
 from sklearn.utils import Bunch
 
+from sknoisy._validation import Tree
 from sknoisy.persistence._allowed import is_allowed, name_of
 from sknoisy.persistence._attributes import SHORT_LIVED, check_names, is_path
 from sknoisy.persistence._consistency import check_estimator_state

@@ -19,7 +19,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from sknoisy import DivideMixClassifier, NetClassifier, SymmetricNoiseInjector
-from sknoisy._validation import random_generator
+from sknoisy._random_states import random_generator
 from sknoisy.classification._dividemix import _on_unit_range
 from sknoisy.nets import DynamicsRecorder, LoaderBatches
 

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_array
 
-from sknoisy._validation import refuse_images, set_random_states
+from sknoisy._image_rows import refuse_images
+from sknoisy._random_states import set_random_states
 
 __all__ = ["FeaturesMixin"]
 

@@ -17,8 +17,8 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
+from sknoisy._codes import RareClassError
 from sknoisy._validation import (
-    RareClassError,
     check_consistent_length,
     refuse_params_unless_routed,
     routes_metadata,

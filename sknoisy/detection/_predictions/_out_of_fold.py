@@ -5,20 +5,14 @@ from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
+from sknoisy._codes import check_classes, encode_labels
+from sknoisy._dates import refuse_dates
 from sknoisy._interruption import interruptions
 from sknoisy._progress import progress
+from sknoisy._random_states import set_random_states
 from sknoisy._rows import explained, refuse_odd_rows
-from sknoisy._validation import (
-    check_classes,
-    check_consistent_length,
-    encode_labels,
-    indexable,
-    params_of_rows,
-    refuse_dates,
-    rows_for,
-    set_random_states,
-    validate_data,
-)
+from sknoisy._selected_rows import params_of_rows, rows_for
+from sknoisy._validation import check_consistent_length, indexable, validate_data
 
 __all__ = ["check_any_rows_and_labels", "predict_out_of_fold"]
 

@@ -1,0 +1,164 @@
+"""Labels as codes: positions among the sorted classes."""
+
+import numpy as np
+from sklearn import config_context
+from sklearn.metrics import accuracy_score
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
+
+from sknoisy._labels import label_array, label_list
+
+__all__ = [
+    "RareClassError",
+    "check_classes",
+    "encode_labels",
+    "label_accuracy",
+    "sorted_classes",
+]
+
+
+class RareClassError(ValueError):
+    """A class has fewer rows than an estimator needs.
+
+    Parameters
+    ----------
+    message : str
+    estimator : estimator
+        Which needs them.
+    classes : ndarray of shape (n_classes,)
+    codes : ndarray of shape (n_samples,), dtype int64
+    is_rare : ndarray of shape (n_samples,), dtype bool
+        Rows of classes that are too small.
+    """
+
+    def __init__(self, message, estimator, classes, codes, is_rare):
+        super().__init__(message)
+        self.estimator = estimator
+        self.classes = classes
+        self.codes = codes
+        self.is_rare = is_rare
+
+    def __reduce__(self):
+        # Errors come back pickled from the processes of joblib; the rows stay there.
+        return ValueError, self.args
+
+
+def check_classes(estimator, classes, codes, min_per_class=1):
+    """Refuse a single class, and classes with too few rows.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes.
+    RareClassError
+        A ValueError: if a class that occurs has fewer than ``min_per_class`` rows.
+    """
+    if len(classes) < 2:
+        found = f"y has one class only, {classes.tolist()[0]!r}" if len(classes) else ""
+        raise ValueError(
+            f"{found or 'y is empty'}; {type(estimator).__name__} needs at least two "
+            "classes."
+        )
+    present, counts = np.unique(codes, return_counts=True)
+    if counts.min() < min_per_class:
+        smallest = classes[present].tolist()[counts.argmin()]
+        raise RareClassError(
+            f"class {smallest!r} has {counts.min()} row(s); "
+            f"{type(estimator).__name__} needs at least {min_per_class} rows of every "
+            "class. Drop the class or merge it with another.",
+            estimator,
+            classes,
+            codes,
+            np.isin(codes, present[counts < min_per_class]),
+        )
+
+
+def encode_labels(y, classes=None):
+    """Turn labels into codes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels, in any array, list, tensor or column: strings, integers, booleans,
+        whole-numbered floats or datetime64.
+    classes : ndarray of shape (n_classes,), default=None
+        Sorted labels to encode with; None takes those that occur in y.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+    codes : ndarray of shape (n_samples,), dtype int64
+
+    Raises
+    ------
+    ValueError
+        If y is continuous or multi-label, has missing values, or has a label outside
+        ``classes``.
+    TypeError
+        If y is no column, or its labels are of several kinds or of one that is no
+        label, such as bytes, tuples or tz-aware dates.
+    """
+    y = label_array(y)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
+    if classes is None:
+        with config_context(array_api_dispatch=False):
+            check_classification_targets(y)
+    found, codes = np.unique(y, return_inverse=True)
+    codes = codes.astype(np.int64, copy=False)
+    if classes is None:
+        return found, codes
+    position = _positions(found, classes)
+    if (position < 0).any():
+        unknown = found[position < 0]
+        raise ValueError(
+            f"y has labels that were not there before: {label_list(unknown)}; known "
+            f"are {label_list(classes)}."
+        )
+    return classes, position[codes]
+
+
+def sorted_classes(classes):
+    """Return declared classes as labels are read, sorted, each of them once.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,) or None
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,) or None
+    """
+    return None if classes is None else np.unique(label_array(classes, "classes"))
+
+
+def label_accuracy(y, predicted, sample_weight=None):
+    """Return the share of labels that were predicted.
+
+    scikit-learn's own reading of y merges large nullable integers and refuses objects.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+    predicted : ndarray of shape (n_samples,)
+    sample_weight : array-like of shape (n_samples,), default=None
+
+    Returns
+    -------
+    accuracy : float
+    """
+    return accuracy_score(label_array(y), predicted, sample_weight=sample_weight)
+
+
+def _positions(labels, classes):
+    """Return where each label stands among the classes, -1 for one that does not.
+
+    By Python's equality, which is exact: numpy would compare int64 with uint64 or with
+    floats as floats, and numbers with strings as strings.
+    """
+    if labels.dtype.kind in "mM" and labels.dtype.kind == classes.dtype.kind:
+        at = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
+        return np.where(classes[at] == labels, at, -1)
+    known = {label: position for position, label in enumerate(label_list(classes))}
+    positions = (known.get(label, -1) for label in label_list(labels))
+    return np.fromiter(positions, dtype=np.int64, count=len(labels))

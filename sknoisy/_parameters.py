@@ -1,0 +1,103 @@
+"""Parameters of estimators: what they may be, checked at the start of ``fit``."""
+
+from numbers import Integral
+
+from sknoisy._validation import HasMethods, Interval, validate_parameter_constraints
+
+__all__ = ["InstanceOf", "MakerOf", "N_JOBS", "check_parameters", "check_values"]
+
+# Any number of jobs that joblib knows; it has no meaning for 0.
+N_JOBS = [
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Integral, None, -1, closed="right"),
+    None,
+]
+
+
+class MakerOf(HasMethods):
+    """Constraint on a slot: a class, a function that makes an instance, or an instance.
+
+    Parameters
+    ----------
+    base : class
+        What the class must be derived from.
+    name : str
+        Of the base, for messages.
+    instances : bool, default=True
+        Whether an instance will do.
+    """
+
+    def __init__(self, base, name, *, instances=True):
+        super().__init__(["__call__"])
+        self.base = base
+        self.name = name
+        self.instances = instances
+
+    def is_satisfied_by(self, val):
+        """Return whether a value will do."""
+        if isinstance(val, type):
+            return issubclass(val, self.base)
+        if isinstance(val, self.base):
+            return self.instances
+        return callable(val)
+
+    def __str__(self):
+        kinds = "class, instance" if self.instances else "class"
+        return f"a {self.name} ({kinds} or function that makes one)"
+
+
+class InstanceOf(HasMethods):
+    """Constraint on a part: an instance of a class, in words of our own.
+
+    Parameters
+    ----------
+    base : class
+    words : str
+        What the part must be, for messages.
+    """
+
+    def __init__(self, base, words):
+        super().__init__(["__call__"])
+        self.base = base
+        self.words = words
+
+    def is_satisfied_by(self, val):
+        """Return whether a value will do."""
+        return isinstance(val, self.base)
+
+    def __str__(self):
+        return self.words
+
+
+def check_parameters(estimator):
+    """Check an estimator's own parameters against ``_parameter_constraints``.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError and TypeError that names the parameter, what it must be and what
+        was given.
+    """
+    names = estimator._parameter_constraints
+    check_values(estimator, {name: getattr(estimator, name) for name in names})
+
+
+def check_values(estimator, values):
+    """Check values against the constraints on some parameters of an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+    values : dict
+        By the names of parameters that have constraints.
+
+    Raises
+    ------
+    InvalidParameterError
+        As `check_parameters`.
+    """
+    validate_parameter_constraints(
+        {name: estimator._parameter_constraints[name] for name in values},
+        values,
+        caller_name=type(estimator).__name__,
+    )

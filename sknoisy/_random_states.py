@@ -1,0 +1,41 @@
+"""Random states: a generator from what the user gave, and seeds for parts."""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+__all__ = ["random_generator", "set_random_states"]
+
+
+def random_generator(random_state):
+    """Return a numpy Generator that leaves every global generator alone.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        The same int gives the same stream. A RandomState instance is drawn from once.
+        None takes fresh entropy from the operating system, not from ``np.random``.
+
+    Returns
+    -------
+    generator : numpy.random.Generator
+    """
+    if random_state is None:
+        return np.random.default_rng()
+    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+    return np.random.default_rng(seed)
+
+
+def set_random_states(estimator, seed):
+    """Seed an estimator and its parts where they have no ``random_state`` yet.
+
+    Else they would draw from numpy's global generator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Changed in place: hand in a clone.
+    seed : int
+    """
+    for name, value in sorted(estimator.get_params().items()):
+        if value is None and name.split("__")[-1] == "random_state":
+            estimator.set_params(**{name: seed})
