@@ -22,7 +22,8 @@ from cleanlab.filter import find_label_issues as cleanlab_issues
 from cleanlab.rank import get_label_quality_scores
 
 from sknoisy import find_label_issues
-from sknoisy.detection._confident._label_issues import LabelIssues, label_quality
+from sknoisy.detection._confident._pruning import LabelIssues
+from sknoisy.detection._confident._quality import label_quality
 
 FILTERS = (
     "prune_by_noise_rate",

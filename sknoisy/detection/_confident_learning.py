@@ -24,13 +24,9 @@ from sknoisy._validation import (
 )
 from sknoisy.base import NoiseDetectorMixin, tags_of_part
 from sknoisy.detection._confident._joint import transition_from_joint
-from sknoisy.detection._confident._label_issues import (
-    FILTERS,
-    QUALITIES,
-    LabelIssues,
-    check_pred_probs,
-    label_quality,
-)
+from sknoisy.detection._confident._label_issues import check_pred_probs
+from sknoisy.detection._confident._pruning import FILTERS, LabelIssues
+from sknoisy.detection._confident._quality import QUALITIES, label_quality
 from sknoisy.detection._order import keep_order
 from sknoisy.detection._predictions._folds import FoldsMixin, folds_of
 from sknoisy.detection._predictions._out_of_fold import predict_out_of_fold

@@ -25,7 +25,8 @@ from sknoisy import (
     SymmetricNoiseInjector,
     find_label_issues,
 )
-from sknoisy.detection._confident._label_issues import FILTERS, QUALITIES, label_quality
+from sknoisy.detection._confident._pruning import FILTERS
+from sknoisy.detection._confident._quality import QUALITIES, label_quality
 
 
 def seed_of(random_state):

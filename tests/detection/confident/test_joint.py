@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sknoisy.detection._confident._joint import confident_joint
+from sknoisy.detection._confident._joint import (
+    calibrated_counts,
+    class_thresholds,
+    confident_guesses,
+    confident_joint,
+    transition_from_joint,
+)
 
 
 @st.composite
@@ -123,3 +129,43 @@ def test_it_agrees_with_cleanlab(seed):
     # Calibrated counts come as whole numbers.
     whole = count.compute_confident_joint(codes, proba, calibrate=True)
     np.testing.assert_allclose(500 * joint, whole, atol=1)
+
+
+class TestCounts:
+    def test_rounding_gives_the_rest_to_the_largest_remainder(self):
+        # 10 rows shared by 4:4:1 are 4.44, 4.44 and 1.11, which round to nine; of 100
+        # rows shared by 5:2:9, 31.25, 12.5 and 56.25, 12.5 is rounded to an even 12.
+        counts = np.array([[4, 4, 1], [5, 2, 9], [0, 0, 1]])
+        joint = calibrated_counts(counts, np.array([10, 100, 7]))
+        assert sorted(joint[0]) == [1, 4, 5] and joint[0, 2] == 1
+        assert joint[1].tolist() == [31, 13, 56]
+        assert joint[2].tolist() == [0, 0, 7]
+        # 2.6, 2.6, 2.6 and 5.2 of 13 rows round up to fourteen.
+        counts = np.array([[2, 1, 1, 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+        joint = calibrated_counts(counts, np.array([13, 1, 1, 1]))
+        assert sorted(joint[0, 1:]) == [2, 3, 3] and joint[0, 0] == 5
+
+    def test_the_transition_matrix_by_bayes(self):
+        joint = np.array([[6, 2, 0], [4, 6, 0], [0, 0, 0]])
+        expected = [[0.6, 0.4, 0], [0.25, 0.75, 0], [0, 0, 1]]
+        np.testing.assert_allclose(transition_from_joint(joint), expected)
+
+    def test_of_several_confident_classes_the_most_probable_of_all_counts(self):
+        thresholds = np.array([0.1, 0.2, 0.9])
+        block = np.array(
+            [
+                [0.2, 0.25, 0.55],  # 0 and 1, and counted for 2, which is not
+                [0.2, 0.15, 0.65],  # 0 alone
+                [0.05, 0.15, 0.8],  # none
+                [0.05, 0.05, 0.9],  # 2
+                [0.6, 0.4, 0.0],
+                [0.1 - 2e-6, 0.1, 0.8],  # just too little
+                [0.1 - 5e-7, 0.1, 0.8],  # all but the threshold
+            ]
+        )
+        guesses = confident_guesses(block, block.argmax(1), thresholds)
+        assert guesses.tolist() == [2, 0, -1, 2, 0, -1, 0]
+
+    def test_thresholds_have_a_floor(self):
+        proba = np.array([[1.0, 0.0], [1.0, 0.0]])
+        np.testing.assert_allclose(class_thresholds(np.array([0, 1]), proba)[1], 2e-6)
