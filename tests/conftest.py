@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sklearn
 import torch
+from fast_part import pytest_collection_modifyitems  # noqa: F401
 
 torch.set_num_threads(1)
 # On a machine that does something else, too, a deadline tells nothing of the code.

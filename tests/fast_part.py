@@ -1,0 +1,79 @@
+"""Which contract checks are in the fast part: those of one estimator of each engine.
+
+A test that is tried on most public estimators checks a contract. They share the code
+that keeps it, by engine: whoever breaks that breaks it for the estimators of `ENGINES`
+as well. ``-m "not slow"`` tries contracts on these alone, the whole suite on all. A new
+estimator is in the whole suite by itself; it belongs in `ENGINES` only if it brings an
+engine of its own.
+"""
+
+import inspect
+from collections import defaultdict
+
+import pytest
+
+import sknoisy
+
+# Of each the first variant, which is the usual one.
+ENGINES = {
+    "NetClassifier": "a net",
+    "ELRClassifier": "a net that judges labels, with a state of each row",
+    "CoTeachingClassifier": "peers",
+    "FlywheelClassifier": "a net and its judge",
+    "AUMDetector": "a detector that trains a net",
+    "NeighborVoteDetector": "a detector that trains none",
+    "SymmetricNoiseInjector": "an injector",
+    "BMMLossSplitter": "a mixture",
+    "CleanedClassifier": "an estimator that holds a detector",
+}
+# A test that is tried on so many different estimators checks a contract.
+MANY = 7
+
+
+def public_estimator(value):
+    """Return the name of the public class that a parameter of a test stands for.
+
+    The parameter is an instance, a class, a partial of one, or a text that begins with
+    the name. Anything else stands for none, and gives None.
+    """
+    if isinstance(value, str):
+        name = value.partition(".")[0]
+        return name if name in sknoisy.__all__ and name[0].isupper() else None
+    value = getattr(value, "func", value)
+    cls = value if inspect.isclass(value) else type(value)
+    is_ours = cls.__module__.startswith("sknoisy.")
+    return cls.__name__ if is_ours and cls.__name__ in sknoisy.__all__ else None
+
+
+def contract_checks(items):
+    """Yield each check of a contract, and whether the fast part has it."""
+    tests = defaultdict(list)
+    for item in items:
+        call = getattr(item, "callspec", None)
+        for argument, value in call.params.items() if call else ():
+            test = item.parent.nodeid, item.originalname, argument
+            tests[test].append((item, value))
+    for calls in tests.values():
+        first = {}
+        for _, value in calls:
+            first.setdefault(public_estimator(value), value)
+        if len(first.keys() - {None}) < MANY:
+            continue
+        usual = [value for name, value in first.items() if name in ENGINES]
+        for item, value in calls:
+            # The names of functions, tried beside estimators, are quick.
+            is_function = isinstance(value, str) and public_estimator(value) is None
+            yield item, is_function or any(value is each for each in usual)
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items):
+    """Mark the checks of contracts that the fast part leaves out."""
+    unknown = ENGINES.keys() - set(sknoisy.__all__)
+    if unknown:
+        raise pytest.UsageError(
+            f"tests/fast_part.py names what is not public: {unknown}"
+        )
+    for item, is_fast in contract_checks(items):
+        if not is_fast:
+            item.add_marker(pytest.mark.slow)

@@ -1,0 +1,68 @@
+"""The fast part keeps one estimator of each engine, and every test of another kind."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+from fast_part import (
+    ENGINES,
+    contract_checks,
+    public_estimator,
+    pytest_collection_modifyitems,
+)
+
+import sknoisy
+from sknoisy import AUMDetector, NetClassifier
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (NetClassifier, "NetClassifier"),
+        (NetClassifier(), "NetClassifier"),
+        (partial(AUMDetector, n_runs=2), "AUMDetector"),
+        ("NetClassifier.partial_fit", "NetClassifier"),
+        ("noise_report", None),
+        (sknoisy.noise_report, None),
+        (3, None),
+        (type("NetClassifier", (), {}), None),
+    ],
+)
+def test_parameters_that_stand_for_an_estimator(value, name):
+    assert public_estimator(value) == name
+
+
+def calls(*values):
+    return [
+        SimpleNamespace(
+            parent=SimpleNamespace(nodeid="file"),
+            originalname="test",
+            callspec=SimpleNamespace(params={"estimator": value, "n": 3}),
+        )
+        for value in values
+    ]
+
+
+def fast_values(*values):
+    found = contract_checks(calls(*values))
+    return [item.callspec.params["estimator"] for item, is_fast in found if is_fast]
+
+
+def test_the_first_variant_of_one_estimator_of_each_engine():
+    others = ["DynaCorDetector", "CDRClassifier", lambda: None]
+    first, second = NetClassifier(lr=0.1), NetClassifier(lr=0.2)
+    rest = [name for name in ENGINES if name != "NetClassifier"]
+    assert fast_values(first, *others, second, *rest) == [first, *rest]
+    assert fast_values(*others, *ENGINES, "noise_report") == [*ENGINES, "noise_report"]
+
+
+def test_tests_of_a_few_estimators_are_no_contract():
+    few = list(ENGINES)[:6]
+    assert list(contract_checks(calls(*few, *few))) == []
+    assert list(contract_checks([SimpleNamespace()])) == []
+
+
+def test_an_unknown_engine_is_named(monkeypatch):
+    monkeypatch.setitem(ENGINES, "Nothing", "an estimator that was renamed")
+    with pytest.raises(pytest.UsageError, match="'Nothing'"):
+        pytest_collection_modifyitems([])
