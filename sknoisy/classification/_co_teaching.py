@@ -8,6 +8,7 @@ from sknoisy._validation import Interval, StrOptions
 from sknoisy.classification._forget_rate import number_kept, resolve_forget_rate
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.nets import Learnt, NetClassifier, Step
+from sknoisy.nets._epoch_shares import resolve_epochs
 from sknoisy.nets._peers import Peers, refuse_instance
 
 __all__ = ["CoTeachingClassifier", "rate_at", "select_by_peer"]
@@ -211,9 +212,7 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Settle how many rows are forgotten."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        ramp = self.ramp_epochs
-        if ramp == "auto":
-            ramp = max(1, round(_RAMP_SHARE * self.max_epochs))
+        ramp = resolve_epochs(self.ramp_epochs, _RAMP_SHARE, self.max_epochs)
         epoch = len(self.history)
         self.rate_ = rate_at(epoch, self.forget_rate_, ramp, self.exponent)
 

@@ -12,6 +12,7 @@ from torch.utils.data import Subset
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.classification._loss_memory import LossMemory
+from sknoisy.classification._mixing import draw_mixing, epoch_generator
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.classification._views import WEAK_VIEW, ViewsMixin
 from sknoisy.losses import (
@@ -23,6 +24,7 @@ from sknoisy.losses import (
 )
 from sknoisy.mixture._small_loss import small_loss_splitter
 from sknoisy.nets import Batch, Learnt, NetClassifier, Step, mixup
+from sknoisy.nets._epoch_shares import resolve_epochs
 from sknoisy.nets._masked_training import is_masked, masked_views
 from sknoisy.nets._peers import Peers, refuse_instance
 
@@ -226,9 +228,10 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
     def start_fit(self, dataset):
         """Settle the phases and the views."""
         super().start_fit(dataset)
-        self.n_warmup_, self.n_ramp_ = self.warmup_epochs, self.ramp_epochs
-        if self.warmup_epochs == "auto":
-            self.n_warmup_ = max(1, round(_WARMUP_SHARE * self.max_epochs))
+        self.n_warmup_ = resolve_epochs(
+            self.warmup_epochs, _WARMUP_SHARE, self.max_epochs
+        )
+        self.n_ramp_ = self.ramp_epochs
         if self.ramp_epochs == "auto":
             self.n_ramp_ = _RAMP_SHARE * self.max_epochs
         # Of images, a missing network is named before missing views.
@@ -357,9 +360,7 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         own, _ = self._networks()
         X = torch.cat([*labelled.views, *unlabelled.views])
         targets = torch.cat([*labelled.targets, *unlabelled.targets])
-        partner = torch.randperm(len(X), device=X.device)
-        share = float(self.rng_.beta(self.mixup_alpha, self.mixup_alpha))
-        share = max(share, 1 - share)
+        partner, share = draw_mixing(self, X)
         targets = mixup(targets, partner, share)
         logits = own(mixup(X, partner, share)).float()
         weight = self._weights(labelled, unlabelled, index)
@@ -410,8 +411,7 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         """Let both networks sort the labels, once the warm-up is over."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         epoch = len(self.history)
-        # The share of a whole batch is a number: numpy draws it without a device.
-        self.rng_ = np.random.default_rng([self.seed_, epoch])
+        self.rng_ = epoch_generator(self)
         self.rows_, self.clean_, self.splits_ = dataset_train, None, None
         if epoch > self.n_warmup_:
             self._split(dataset_train)

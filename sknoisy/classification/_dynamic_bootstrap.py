@@ -10,11 +10,13 @@ from torch.nn import functional as F
 from sknoisy._random_states import set_random_states
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
+from sknoisy.classification._mixing import draw_mixing, epoch_generator
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import bootstrap_targets, prior_penalty, soft_cross_entropy
 from sknoisy.losses._bootstrap import STATIC_WEIGHTS
 from sknoisy.mixture import BMMLossSplitter
 from sknoisy.nets import Learnt, NetClassifier, Step, mixup
+from sknoisy.nets._epoch_shares import resolve_epochs, share_of_epochs
 
 __all__ = ["DynamicBootstrapClassifier", "guided_shares"]
 
@@ -247,8 +249,8 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
             targets = self._targets(logits, y, p_noisy)
             targets = self._times_sample_weight(targets, index)
         else:
-            partner = torch.randperm(len(X), device=X.device)
-            share, label_share = self._shares(p_noisy, partner)
+            partner, share = draw_mixing(self, X, keeps_most=False)
+            share, label_share = self._shares(p_noisy, partner, share)
             logits = self._logits_of_unmixed(X)
             mixed = self.module_(mixup(X, partner, share)).float()
             logits = mixed if logits is None else logits
@@ -275,11 +277,10 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         """Find the phase of the epoch."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         epoch = len(self.history)
-        # The share of a whole batch is a number: numpy draws it without a device.
-        self.rng_ = np.random.default_rng([self.seed_, epoch])
+        self.rng_ = epoch_generator(self)
         self.phase_, n_done, n_left = self._find_phase(epoch)
         if self.phase_ == "bootstrap":
-            steps = np.linspace(*_TEMPERATURES, max(1, round(_COOLING_SHARE * n_left)))
+            steps = np.linspace(*_TEMPERATURES, share_of_epochs(_COOLING_SHARE, n_left))
             self.temperature_ = float(steps[min(n_done, len(steps) - 1)])
         doubts = self.phase_ != "plain" and self._follows_losses()
         self.table_ = _PosteriorTable(self.splitter_, self.device_) if doubts else None
@@ -327,15 +328,13 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         self.mixtures_[len(self.history) - 1 :] = [self.splitter_]
 
     def _n_warmup(self):
-        if self.warmup_epochs == "auto":
-            return max(1, round(_WARMUP_SHARE * self.max_epochs))
         if self.warmup_epochs == 0 and self._follows_losses():
             raise ValueError(
                 "warmup_epochs must be at least 1 where the losses of an epoch decide "
                 f"about the next one, as with weights={self.weights!r} and mixup="
                 f"{self.mixup!r}; got 0."
             )
-        return self.warmup_epochs
+        return resolve_epochs(self.warmup_epochs, _WARMUP_SHARE, self.max_epochs)
 
     def _find_phase(self, epoch):
         """Return the phase of an epoch, the epochs of it done, and its length."""
@@ -344,7 +343,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
             return "plain", epoch - 1, n_plain
         n_guided = 0
         if self.mixup == "guided":
-            n_guided = max(1, round(_GUIDED_SHARE * self.max_epochs))
+            n_guided = share_of_epochs(_GUIDED_SHARE, self.max_epochs)
         if self.weights is None or epoch <= n_plain + n_guided:
             return "guided", epoch - n_plain - 1, n_guided
         n_before = n_plain + n_guided
@@ -361,9 +360,8 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         self.module_.train()
         return self.table_(losses).clamp(_POSTERIOR_FLOOR, 1 - _POSTERIOR_FLOOR)
 
-    def _shares(self, p_noisy, partner):
+    def _shares(self, p_noisy, partner, share):
         """Return each row's share in its mixture, and its label's."""
-        share = float(self.rng_.beta(self.mixup_alpha, self.mixup_alpha))
         if self.mixup == "static" or self.phase_ == "plain":
             return share, share
         guided = guided_shares(1 - p_noisy, partner, self.guidance)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sknoisy._validation import Interval, StrOptions
+from sknoisy.classification._mixing import draw_mixing, epoch_generator
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import ELRLoss, early_learning_penalty, soft_cross_entropy
 from sknoisy.nets import Learnt, NetClassifier, Step, mixup
@@ -154,9 +155,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         """Return the loss of a batch for the network whose turn it is, and logits."""
         own, table = self.module_.peers[self.turn_], self.criterion_[self.turn_]
         teacher = self.module_.averages[1 - self.turn_]
-        partner = torch.randperm(len(X), device=X.device)
-        share = float(self.rng_.beta(self.mixup_alpha, self.mixup_alpha))
-        share = max(share, 1 - share)
+        partner, share = draw_mixing(self, X)
         with torch.no_grad():
             targets = mixup(table.update(teacher(X).float(), index), partner, share)
         logits = own(mixup(X, partner, share)).float()
@@ -192,7 +191,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Seed the shares."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        self.rng_ = np.random.default_rng([self.seed_, len(self.history)])
+        self.rng_ = epoch_generator(self)
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
         """Move the weight average of the network that has taken a step."""

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from sknoisy._parameters import check_parameters
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
+from sknoisy.classification._mixing import draw_mixing, epoch_generator
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.classification._views import STRONG_VIEW, WEAK_VIEW, ViewsMixin
 from sknoisy.losses import (
@@ -19,6 +20,7 @@ from sknoisy.losses import (
 )
 from sknoisy.nets import Learnt, NetClassifier, Step, mixup
 from sknoisy.nets._divergence import refuse_undefined_outputs
+from sknoisy.nets._epoch_shares import resolve_epochs
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._outputs import check_outputs
 
@@ -259,9 +261,9 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
                 "sure of it. lam='auto' takes "
                 f"{min(_LAM, _LAM_PER_CLASS * n_classes):g}."
             )
-        self.n_warmup_ = self.warmup_epochs
-        if self.warmup_epochs == "auto":
-            self.n_warmup_ = max(1, round(_WARMUP_SHARE * self.max_epochs))
+        self.n_warmup_ = resolve_epochs(
+            self.warmup_epochs, _WARMUP_SHARE, self.max_epochs
+        )
         # Of images, a missing network is named before missing views.
         self.component_of("module")
         strong = ["strong_view"] * bool(self.contrastive_weight)
@@ -342,9 +344,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
 
     def _auxiliary_loss(self, X, y, index):
         """Equation 13 on mixed weak views, and the contrastive term on strong ones."""
-        partner = torch.randperm(len(X), device=X.device)
-        share = float(self.rng_.beta(self.mixup_alpha, self.mixup_alpha))
-        share = max(share, 1 - share)
+        partner, share = draw_mixing(self, X)
         weak, own = self._weak(X), self._cycles.targets(y, index)
         logits = self.module_(mixup(weak, partner, share)).float()
         targets = mixup(own, partner, share)
@@ -371,8 +371,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         """Judge the labels, once the warm-up is over."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         epoch = len(self.history)
-        # The share of a whole batch is a number: numpy draws it without a device.
-        self.rng_ = np.random.default_rng([self.seed_, epoch])
+        self.rng_ = epoch_generator(self)
         self.rows_ = dataset_train
         if epoch > self.n_warmup_:
             if self._cycles.gamma.isnan():

@@ -11,6 +11,7 @@ from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import NoiseAttentionLoss
 from sknoisy.nets import Learnt, NetClassifier, Step
 from sknoisy.nets._attention import AttentiveNetwork
+from sknoisy.nets._epoch_shares import resolve_epochs
 
 __all__ = ["NALClassifier"]
 
@@ -223,9 +224,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Settle whether targets stand in for labels, and whether they move."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        epoch, start = len(self.history), self.target_start_epoch
-        if start == "auto":
-            start = max(1, round(_START_SHARE * self.max_epochs))
+        epoch, given = len(self.history), self.target_start_epoch
+        start = resolve_epochs(given, _START_SHARE, self.max_epochs)
         self.estimates_ = epoch >= start
         self.moves_targets_ = self.estimates_ and epoch % self.target_update_every == 0
 

@@ -9,6 +9,7 @@ from sknoisy._validation import Interval, StrOptions
 from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import BootstrapLoss, GCELoss, SCELoss, TruncatedGCELoss
 from sknoisy.nets import NetClassifier
+from sknoisy.nets._epoch_shares import resolve_epochs
 
 __all__ = ["RobustLossClassifier"]
 
@@ -150,11 +151,9 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
         if not isinstance(self.criterion_, TruncatedGCELoss):
             return
-        start, every = self.prune_start_epoch, self.prune_every
-        if start == "auto":
-            start = max(1, round(_PRUNE_START_SHARE * self.max_epochs))
-        if every == "auto":
-            every = max(1, round(_PRUNE_EVERY_SHARE * self.max_epochs))
+        n_epochs = self.max_epochs
+        start = resolve_epochs(self.prune_start_epoch, _PRUNE_START_SHARE, n_epochs)
+        every = resolve_epochs(self.prune_every, _PRUNE_EVERY_SHARE, n_epochs)
         # The choice made after this epoch counts from the next one on.
         epoch = len(self.history) + 1
         if epoch >= start and (epoch - start) % every == 0:

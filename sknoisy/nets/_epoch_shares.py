@@ -1,0 +1,41 @@
+"""Numbers of epochs that are a share of all where "auto" is given."""
+
+__all__ = ["resolve_epochs", "share_of_epochs"]
+
+
+def share_of_epochs(share, max_epochs):
+    """Return how many epochs a share is, at least one.
+
+    Parameters
+    ----------
+    share : float in (0, 1]
+        Of all epochs.
+    max_epochs : int
+        Epochs of a training.
+
+    Returns
+    -------
+    n_epochs : int
+        The nearest number, the even one of two.
+    """
+    return max(1, round(share * max_epochs))
+
+
+def resolve_epochs(given, share, max_epochs):
+    """Return the number of epochs that was given, or a share of all for "auto".
+
+    Parameters
+    ----------
+    given : int, float or "auto"
+        The parameter of the estimator.
+    share : float in (0, 1]
+        What "auto" stands for.
+    max_epochs : int
+        Epochs of a training.
+
+    Returns
+    -------
+    n_epochs : int or float
+        As given, or a whole number of at least one.
+    """
+    return share_of_epochs(share, max_epochs) if given == "auto" else given
