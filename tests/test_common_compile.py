@@ -6,15 +6,14 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from public_estimators import public_estimators, taken
 from torch import nn
 
-import sknoisy
 from sknoisy import (
     CoTeachingClassifier,
-    DivideMixClassifier,
+    DynamicsClassifier,
     ELRClassifier,
     ELRPlusClassifier,
-    FlywheelClassifier,
     NALClassifier,
     NetClassifier,
     RobustLossClassifier,
@@ -32,21 +31,16 @@ def same(X):
     return X
 
 
-VIEWS = {"weak_view": same, "strong_view": same, "warmup_epochs": 1}
+# No training before the one that is looked at, and a net of no standard layers.
+PLAIN = {"weak_view": same, "strong_view": same, "warmup_epochs": 1, "forget_rate": 0.2}
 CLASSIFIERS = [
-    (NetClassifier, {}),
+    *(
+        (cls, taken(cls, PLAIN))
+        for cls in public_estimators("net", "robust classifier")
+        if cls is not DynamicsClassifier  # its networks take trajectories
+    ),
     (NetClassifier, {"criterion": nn.NLLLoss}),
-    (sknoisy.CDRClassifier, {"forget_rate": 0.2}),
-    (CoTeachingClassifier, {"forget_rate": 0.2}),
-    (DivideMixClassifier, {"weak_view": same, "warmup_epochs": 1}),
-    (sknoisy.DynamicBootstrapClassifier, {"warmup_epochs": 1}),
-    (ELRClassifier, {}),
-    (ELRPlusClassifier, {}),
-    (FlywheelClassifier, VIEWS),
-    (NALClassifier, {}),
-    (RobustLossClassifier, {"loss": "gce"}),
     (RobustLossClassifier, {"loss": "truncated_gce"}),
-    (sknoisy.TransitionCorrectionClassifier, {}),
 ]
 
 

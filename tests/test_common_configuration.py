@@ -7,8 +7,8 @@ import pandas as pd
 import polars as pl
 import pytest
 import sklearn
+from public_estimators import ONE_EACH, label
 from sklearn.base import clone
-from test_common import ESTIMATORS, label
 
 from sknoisy import (
     AutoNoiseDetector,
@@ -19,10 +19,6 @@ from sknoisy import (
     NoisyLabelFilter,
 )
 from sknoisy.base import NoiseInjectorMixin, NoiseScoresMixin
-
-# One of each class: the first of the table, which is quick to fit.
-ONE_EACH = list({type(e): e for e, _ in reversed(ESTIMATORS)}.values())
-
 
 OUTPUTS = ("predict", "predict_proba", "score_samples")
 

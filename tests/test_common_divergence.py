@@ -3,15 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from public_estimators import ONE_EACH, SCORERS, kind_of, label
 from sklearn.base import clone
-from test_common import DETECTORS, ESTIMATORS, HOLDERS, ROBUST, label
 
 from sknoisy import NetClassifier
+from sknoisy.noise._class_conditional import _AnyRowsMixin
 
-NAMES = {label(estimator): estimator for estimator, _ in ESTIMATORS}
-# These look at labels only.
-NO_ROWS = {"SymmetricNoiseInjector", "TransitionNoiseInjector"}
-NO_ROWS |= {"AsymmetricNoiseInjector", *(holder.__name__ for holder in HOLDERS)}
+# The others look at labels only, or leave the rows to what they hold.
+LOOK_AT_ROWS = [
+    estimator
+    for estimator in ONE_EACH
+    if not isinstance(estimator, _AnyRowsMixin) and kind_of(type(estimator)) != "holder"
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,7 @@ def blobs():
 
 @pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
 @pytest.mark.parametrize("scale", [1e-30, 1e15])
-@pytest.mark.parametrize("estimator", DETECTORS + ROBUST, ids=label)
+@pytest.mark.parametrize("estimator", SCORERS, ids=label)
 def test_a_fit_is_finite_or_said_to_diverge(blobs, estimator, scale):
     X, y = blobs
     estimator = clone(estimator)
@@ -42,10 +45,10 @@ def test_a_fit_is_finite_or_said_to_diverge(blobs, estimator, scale):
         assert np.isfinite(estimator.predict_proba(X * scale)).all()
 
 
-@pytest.mark.parametrize("name", sorted(NAMES.keys() - NO_ROWS))
-def test_dates_are_no_numbers(name):
+@pytest.mark.parametrize("estimator", LOOK_AT_ROWS, ids=label)
+def test_dates_are_no_numbers(estimator):
     X = pd.DataFrame({"when": pd.date_range("2020", periods=24)})
     with pytest.raises(
         TypeError, match=r"dates or times in column 'when' \(datetime64"
     ):
-        clone(NAMES[name]).fit(X, np.arange(24) % 2)
+        clone(estimator).fit(X, np.arange(24) % 2)

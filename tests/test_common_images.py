@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from public_estimators import at_defaults, public_estimators
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from test_common import ESTIMATORS
 
 import sknoisy
 from sknoisy import (
@@ -22,13 +22,12 @@ from sknoisy import (
     LossMixtureDetector,
     NetClassifier,
     NoisyLabelFilter,
-    TransitionNoiseInjector,
 )
 from sknoisy.base import NoiseInjectorMixin
 from sknoisy.detection._competitors import default_detectors
 from sknoisy.nets import PreActResNet18, _defaults
 
-CLASSES = sorted({type(estimator) for estimator, _ in ESTIMATORS}, key=str)
+CLASSES = public_estimators()
 PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "images.rst"
 # The sentence of those that take features only.
 ADVICE = r"4 dimensions: .* needs features\. Encode the images first, .* X\.reshape"
@@ -64,18 +63,16 @@ def brief(estimator):
     return estimator
 
 
-def at_defaults(kind):
+def brief_at_defaults(kind):
     if kind is CleanedClassifier:
         flatten = FunctionTransformer(flat).set_output(transform="default")
         classifier = make_pipeline(flatten, LogisticRegression())
         # Two rows at most are dropped, and no class with them.
         detector = NoisyLabelFilter(brief(AUMDetector()), keep=22)
-        return CleanedClassifier(detector, classifier)
+        return at_defaults(kind, detector=detector, classifier=classifier)
     if kind is NoisyLabelFilter:
-        return NoisyLabelFilter(brief(LossMixtureDetector()))
-    if kind is TransitionNoiseInjector:
-        return TransitionNoiseInjector(np.full((3, 3), 1 / 3))
-    return brief(kind())
+        return at_defaults(kind, detector=brief(LossMixtureDetector()))
+    return brief(at_defaults(kind))
 
 
 def flat(X):
@@ -93,11 +90,6 @@ def page_lists():
     heads = ("As they are", "If the estimator", "Features only", "Never")
     parts = re.split("|".join(heads), section)[1:]
     return [listed(part) for part in parts]
-
-
-def test_the_page_lists_every_estimator_once():
-    takes, held, features, never = page_lists()
-    assert sorted([*takes, *held, *features, *never], key=str) == CLASSES
 
 
 @pytest.mark.usefixtures("narrow")
@@ -119,7 +111,7 @@ def test_the_defaults_take_images_as_the_page_says(kind, dtype, monkeypatch):
             lambda X: [(name, brief(d)) for name, d in default_detectors(X)],
         )
     if kind in takes | held:
-        estimator = at_defaults(kind)
+        estimator = brief_at_defaults(kind)
         if isinstance(estimator, NoiseInjectorMixin):
             same, noisy = estimator.fit_resample(X, y)
             assert same is X and set(noisy) <= set(y)
@@ -132,7 +124,7 @@ def test_the_defaults_take_images_as_the_page_says(kind, dtype, monkeypatch):
         return
     message = ADVICE if kind in features else "dim"
     with pytest.raises(ValueError, match=message):
-        at_defaults(kind).fit(X, y == 0)
+        brief_at_defaults(kind).fit(X, y == 0)
 
 
 @pytest.mark.usefixtures("narrow")

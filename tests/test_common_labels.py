@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 import torch
 from label_kinds import CODES, KINDS, MISSING, NO_LABELS
+from public_estimators import INJECTORS, ONE_EACH, label
 from sklearn.base import BaseEstimator, clone
 from sklearn.naive_bayes import GaussianNB
-from test_common import ESTIMATORS, INJECTORS, label
 from test_labels import plain, same_kind
 
 from sknoisy import (
@@ -159,9 +159,9 @@ def fitting(estimator):
 
 
 # BetaMixture and BMMLossSplitter take losses; they have no labels.
-TYPES = {type(e): e for e, _ in ESTIMATORS if e.__sklearn_tags__().target_tags.required}
+SUPERVISED = [e for e in ONE_EACH if e.__sklearn_tags__().target_tags.required]
 ENTRIES = {
-    **{type_.__name__: fitting(estimator) for type_, estimator in TYPES.items()},
+    **{label(estimator): fitting(estimator) for estimator in SUPERVISED},
     "NetClassifier.partial_fit": lambda X, y: NetClassifier().partial_fit(X, y),
     "noise_report": lambda X, y: noise_report(y, y),
     "estimate_transition_matrix": lambda X, y: estimate_transition_matrix(y, y),

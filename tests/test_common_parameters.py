@@ -1,11 +1,11 @@
 """Every constructor parameter of every public estimator is checked, and named."""
 
 import pytest
+from public_estimators import NETS, ONE_EACH, label
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_param_validation
-from test_common import DETECTORS, ESTIMATORS, NETLESS, label
 from torch import nn, optim
 
 from sknoisy import (
@@ -31,12 +31,13 @@ from sknoisy import (
     TransitionCorrectionClassifier,
 )
 from sknoisy._parameters import MakerOf, check_parameters
+from sknoisy.base import NoiseDetectorMixin
 from sknoisy.nets import MLP
 
-TYPES = {type(estimator).__name__: estimator for estimator, _ in ESTIMATORS}
+TYPES = {label(estimator): estimator for estimator in ONE_EACH}
 
 
-@pytest.mark.parametrize("estimator", TYPES.values(), ids=label)
+@pytest.mark.parametrize("estimator", ONE_EACH, ids=label)
 def test_every_parameter_has_a_constraint_that_names_it_first(estimator):
     check_param_validation(type(estimator).__name__, estimator)
 
@@ -147,7 +148,7 @@ class TestMakers:
 
 
 @pytest.mark.parametrize(
-    "detector", [d for d in DETECTORS if not isinstance(d, NETLESS)], ids=label
+    "detector", [e for e in NETS if isinstance(e, NoiseDetectorMixin)], ids=label
 )
 def test_detectors_name_the_parameters_of_their_network(detector, blobs):
     X, y, _ = blobs

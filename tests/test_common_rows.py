@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from public_estimators import ONE_EACH, kind_of, label
 from row_kinds import AS_NUMBERS, NO_ROWS, ODD_ROWS, TEXTS, TOO_MUCH, Y
 from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from test_common import ESTIMATORS
 
 from sknoisy import (
     AutoNoiseDetector,
@@ -44,11 +44,13 @@ BY_CLASSIFIER = {
         ConfidentLearningDetector(LogisticRegression(), cv=2)
     ),
 }
-COUNTING = {type(e) for e, _ in ESTIMATORS if isinstance(e, _AnyRowsMixin)}
-LOSSES = {BetaMixture, BMMLossSplitter}
-OTHERS = COUNTING | LOSSES | {CleanedClassifier, NoisyLabelFilter, AutoNoiseDetector}
+COUNTING = [e for e in ONE_EACH if isinstance(e, _AnyRowsMixin)]
 # They read X themselves; several of them by a network.
-READING = {type(e).__name__: e for e, _ in ESTIMATORS if type(e) not in OTHERS}
+READING = {
+    label(e): e
+    for e in ONE_EACH
+    if e not in COUNTING and kind_of(type(e)) not in ("mixture", "holder")
+}
 READING["AutoNoiseDetector"] = AutoNoiseDetector()
 READING["ConfidentLearningDetector"] = ConfidentLearningDetector(cv=2)
 READING = {
@@ -75,9 +77,8 @@ def test_what_a_classifier_cannot_read_is_explained(estimator):
             clone(estimator).fit(X, Y)
 
 
-@pytest.mark.parametrize("name", sorted(k.__name__ for k in COUNTING))
-def test_injectors_that_count_rows_need_rows(name):
-    injector = next(e for e, _ in ESTIMATORS if type(e).__name__ == name)
+@pytest.mark.parametrize("injector", COUNTING, ids=label)
+def test_injectors_that_count_rows_need_rows(injector):
     for X, message in NO_ROWS.values():
         with pytest.raises((TypeError, ValueError), match=message):
             clone(injector).fit_resample(X, Y)

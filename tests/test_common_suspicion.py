@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from public_estimators import CANDIDATES, CONTRACT, PAPER, label
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_common import CANDIDATES, ESTIMATORS, PAPER
 
 from sknoisy import (
     AutoNoiseDetector,
@@ -24,7 +24,7 @@ from sknoisy.base import NoiseDetectorMixin, NoiseScoresMixin, scores_are_probab
 # There are no wrong labels here, and some say so.
 pytestmark = pytest.mark.filterwarnings("ignore:the mixture finds no second")
 
-JUDGES = [e for e, _ in ESTIMATORS if isinstance(e, NoiseScoresMixin)]
+JUDGES = [e for e in CONTRACT if isinstance(e, NoiseScoresMixin)]
 # By their calibration error: benchmarks/accuracy/reliability.py prints it.
 PROBABILITIES = {"DynaCorDetector": lambda e: e.decision == "calibrated"}
 
@@ -39,7 +39,7 @@ def fitted(estimator):
     return clone(estimator).fit(*rows_and_labels())
 
 
-@pytest.mark.parametrize("judge", JUDGES, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("judge", JUDGES, ids=label)
 def test_every_judge_says_it_as_measured(judge):
     assert not hasattr(clone(judge), "scores_are_probabilities_")
     judge = fitted(judge)
@@ -48,7 +48,7 @@ def test_every_judge_says_it_as_measured(judge):
     assert scores_are_probabilities(make_pipeline(StandardScaler(), judge)) is expected
 
 
-@pytest.mark.parametrize("judge", JUDGES, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("judge", JUDGES, ids=label)
 def test_every_judge_documents_it(judge):
     documented = type(judge).__doc__
     if "noise_scores_ : " in documented:

@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import pytest
 import torch
+from public_estimators import NETS, label
 from sklearn import config_context
 from sklearn.base import clone
 from skorch import NeuralNetClassifier
-from test_common import NETS, label
 from torch import nn
 
 from sknoisy import DynamicsClassifier, NetClassifier, SmallLossDetector

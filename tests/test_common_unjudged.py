@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from public_estimators import DETECTORS, SCORERS, label
 from scipy.sparse import coo_array
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from test_common import DETECTORS, ROBUST, SCORERS, label
 
 from sknoisy import (
     AutoNoiseDetector,
@@ -19,6 +19,7 @@ from sknoisy import (
     NeighborVoteDetector,
     NetClassifier,
     NoisyLabelFilter,
+    RobustLossClassifier,
     SmallLossDetector,
     label_report,
     load,
@@ -122,7 +123,7 @@ class TestDetectorsSetTheRowAside:
 
 def test_robust_classifiers_learn_the_class_but_do_not_count_its_row(data):
     X, y = data
-    classifier = quick(ROBUST[3]).fit(X, y)
+    classifier = quick(RobustLossClassifier(module__hidden=32, batch_size=32)).fit(X, y)
     assert classifier.predict_proba(X).shape == (73, 5)
     assert classifier.noise_rate_ == pytest.approx(
         classifier.noise_scores_[REST].mean(), rel=1e-12

@@ -6,11 +6,11 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from public_estimators import ROBUST, label
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EarlyStopping
-from test_common import ROBUST, label
 from torch import nn
 
 from sknoisy import (
@@ -32,6 +32,7 @@ from sknoisy._interruption import interruptions, needs_whole, tell
 from sknoisy.base import TrainingInterrupted, TrainingInterruptedWarning
 from sknoisy.nets import MLP
 
+KINDS = {type(estimator): estimator for estimator in ROBUST}.values()
 # Two batches an epoch.
 SMALL = {"module__hidden": 8, "max_epochs": 3, "batch_size": 30, "random_state": 0}
 pytestmark = [
@@ -72,7 +73,7 @@ def blobs():
 
 class TestClassifiers:
     @pytest.mark.parametrize(("step", "epoch"), [(1, 1), (5, "[123]")])
-    @pytest.mark.parametrize("classifier", [NetClassifier(), *ROBUST[1:]], ids=label)
+    @pytest.mark.parametrize("classifier", [NetClassifier(), *KINDS], ids=label)
     def test_they_keep_what_they_have_and_say_how_much(
         self, blobs, press, classifier, step, epoch
     ):

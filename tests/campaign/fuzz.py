@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 HERE = Path(__file__).resolve().parent
 # The checkout that this file belongs to, whatever is installed.
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
 import subjects  # noqa: E402
 import torch  # noqa: E402

@@ -1,9 +1,9 @@
 """Print a hash of what each estimator learns, to compare two versions on one machine.
 
 ``python tests/campaign/golden_hashes.py > before.txt`` on one commit, the same to
-``after.txt`` on another, then ``diff before.txt after.txt``: a line that differs is a
-method whose weights, scores or flags are no longer the same bits. Hashes differ between
-processors and releases of torch, so none are kept.
+``after.txt`` on another, then ``diff <(sort before.txt) <(sort after.txt)``: a line
+that differs is a method whose weights, scores or flags are no longer the same bits.
+Hashes differ between processors and releases of torch, so none are kept.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from sklearn.base import clone
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import test_common
+import public_estimators
 
 from sknoisy import NetClassifier
 from sknoisy.base import NoiseInjectorMixin
@@ -90,17 +90,17 @@ def blobs():
 def cases():
     """Return names, estimators and data."""
     X, y = blobs()
-    for estimator in [e for e, _ in test_common.ESTIMATORS] + test_common.SCORERS:
+    for estimator in public_estimators.CONTRACT + public_estimators.SCORERS:
         yield name_of(estimator), estimator, X, y
     images = np.tile(X[:60, :3, None, None].clip(0, 8) / 8, (1, 1, 8, 8))
-    for make in test_common.ON_IMAGES:
+    for make in public_estimators.ON_IMAGES:
         yield (
             f"images {re.sub(ADDRESS, '', str(make))}",
             make(**IMAGE_NET),
             images,
             y[:60],
         )
-    for make in [NetClassifier, *test_common.ROBUST]:
+    for make in [NetClassifier, *public_estimators.ROBUST]:
         kind = make if isinstance(make, type) else type(make)
         masked = kind(**IMAGE_NET, masking=AdversarialMasking)
         yield f"masked {kind.__name__}", masked, images, y[:60]

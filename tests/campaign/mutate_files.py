@@ -22,7 +22,7 @@ from collections import Counter
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / name) for name in ("persistence", "nets", "campaign")]
+sys.path[:0] = [str(TESTS / name) for name in ("persistence", "nets", "campaign", ".")]
 
 import file_subjects as subjects  # noqa: E402
 import numpy as np  # noqa: E402

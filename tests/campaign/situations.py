@@ -1,7 +1,6 @@
 """The estimator, its parameters and its data in a case, and what to expect of them."""
 
 import contextlib
-from functools import partial
 
 import numpy as np
 import sklearn
@@ -11,12 +10,19 @@ from odd_features import IMAGES, TABLES, plain_features, plain_images
 from odd_labels import BINARY, LABELS, plain_labels
 from odd_labels import FITS as PLAIN_Y
 from odd_parameters import odd_net_parameter, odd_parameter
+from public_estimators import (
+    GIVEN,
+    kind_of,
+    public_estimators,
+    required_parameters,
+    taken,
+    trains_a_net,
+)
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import sknoisy
-from sknoisy import pair_flip_matrix
 from sknoisy.base import NoiseInjectorMixin
 
 
@@ -38,65 +44,55 @@ class SmallConvolution(nn.Module):
 
 
 BY_LOSS = sknoisy.LossMixtureDetector(LogisticRegression(), cv=2, random_state=0)
-NET = {"max_epochs": 2, "batch_size": 16, "random_state": 0}
-SMALL = {"module__hidden": 8}
 CANDIDATES = [
     ("votes", sknoisy.NeighborVoteDetector(n_neighbors=3, n_rounds=1)),
     ("losses", BY_LOSS),
 ]
-SEED = {"random_state": 0}
-
-# Group, cheap parameters, whether it trains a net, how often it is drawn.
-ESTIMATORS = {
-    "SymmetricNoiseInjector": ("injectors", SEED, False, 6),
-    "AsymmetricNoiseInjector": ("injectors", SEED, False, 6),
-    "InstanceNoiseInjector": ("injectors", SEED, False, 6),
-    "MarginNoiseInjector": ("injectors", SEED, False, 4),
-    "TransitionNoiseInjector": (
-        "injectors",
-        SEED | {"transition_matrix": partial(pair_flip_matrix, noise_rate=0.3)},
-        False,
-        6,
-    ),
-    "NeighborVoteDetector": ("detectors", SEED | {"n_rounds": 1}, False, 6),
-    "FINEDetector": ("detectors", SEED, False, 5),
-    "ConfidentLearningDetector": ("detectors", SEED | {"cv": 2}, False, 5),
-    "AutoNoiseDetector": (
-        "detectors",
-        SEED | {"detectors": CANDIDATES, "n_rounds": 1},
-        False,
-        2,
-    ),
-    "LossMixtureDetector": ("detectors of nets", NET | SMALL | {"cv": 2}, True, 3),
-    "SmallLossDetector": ("detectors of nets", NET | SMALL | {"cv": 2}, True, 3),
-    "CORESDetector": ("detectors of nets", NET | SMALL, True, 3),
-    "AUMDetector": ("detectors of nets", NET | SMALL, True, 3),
-    "DynaCorDetector": (
-        "detectors of nets",
-        NET | SMALL | {"n_runs": 2, "encoder_epochs": 1, "encoder_dim": 8},
-        True,
-        2,
-    ),
-    "NetClassifier": ("nets", NET | SMALL, True, 8),
-    "DynamicsClassifier": ("nets", NET, True, 3),
-    "RobustLossClassifier": ("robust classifiers", NET | SMALL, True, 4),
-    "ELRClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "ELRPlusClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "NALClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "CDRClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "CoTeachingClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "TransitionCorrectionClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "DynamicBootstrapClassifier": ("robust classifiers", NET | SMALL, True, 3),
-    "FlywheelClassifier": ("robust classifiers", NET | SMALL, True, 2),
-    "DivideMixClassifier": ("robust classifiers", NET | SMALL, True, 2),
-    "NoisyLabelFilter": ("cleaning", {"detector": BY_LOSS}, False, 4),
-    "CleanedClassifier": (
-        "cleaning",
-        {"detector": BY_LOSS, "classifier": LogisticRegression()},
-        False,
-        4,
-    ),
+# Cheap parameters, for those that have them.
+USUAL = {
+    **{"max_epochs": 2, "batch_size": 16, "module__hidden": 8, "random_state": 0},
+    **{"cv": 2, "n_rounds": 1, "encoder_epochs": 1, "encoder_dim": 8, "n_runs": 2},
 }
+# What differs from that.
+PARAMS = {
+    "AutoNoiseDetector": {"detectors": CANDIDATES},
+    "CleanedClassifier": {"detector": BY_LOSS},
+    "NoisyLabelFilter": {"detector": BY_LOSS},
+}
+# What the network of one has not.
+UNTAKEN = {"DynamicsClassifier": {"module__hidden"}}
+# How often a group is drawn, and its members that take long.
+GROUPS = {
+    "injector": ("injectors", 6),
+    "detector": ("detectors", 5),
+    "detector of nets": ("detectors of nets", 3),
+    "net": ("nets", 6),
+    "robust classifier": ("robust classifiers", 3),
+    "holder": ("cleaning", 4),
+}
+SELDOM = {
+    **{"AutoNoiseDetector": 2, "DivideMixClassifier": 2, "DynaCorDetector": 2},
+    **{"FlywheelClassifier": 2},
+}
+
+
+def table():
+    """Return group, parameters, whether it trains a net, and weight, by estimator."""
+    found = {}
+    for cls in public_estimators(*GROUPS):
+        kind = kind_of(cls)
+        if kind == "detector" and trains_a_net(cls):
+            kind = "detector of nets"
+        group, weight = GROUPS[kind]
+        required = {name: GIVEN[name] for name in required_parameters(cls)}
+        usual = {k: USUAL[k] for k in USUAL if k not in UNTAKEN.get(cls.__name__, ())}
+        params = taken(cls, usual, **required | PARAMS.get(cls.__name__, {}))
+        weight = SELDOM.get(cls.__name__, weight)
+        found[cls.__name__] = (group, params, trains_a_net(cls), weight)
+    return found
+
+
+ESTIMATORS = table()
 
 CONTEXTS = {
     "transform_output=pandas": lambda: sklearn.config_context(

@@ -9,7 +9,9 @@ import estimator_cases
 import function_cases
 import numpy as np
 import output_cases
+import situations
 import torch_cases
+from public_estimators import public_estimators
 
 import sknoisy
 
@@ -23,16 +25,19 @@ class Subject:
     weight: float
 
 
-SUBJECTS = {
-    name: Subject(entry[0], partial(estimator_cases.run, name=name), entry[-1])
-    for name, entry in estimator_cases.ESTIMATORS.items()
-} | {
-    "BetaMixture": Subject(
-        "mixtures", partial(function_cases.mixture, name="BetaMixture"), 4
-    ),
-    "BMMLossSplitter": Subject(
-        "mixtures", partial(function_cases.mixture, name="BMMLossSplitter"), 4
-    ),
+def estimators():
+    """Return a subject for each public estimator."""
+    found = {
+        name: Subject(group, partial(estimator_cases.run, name=name), weight)
+        for name, (group, _, _, weight) in situations.table().items()
+    }
+    for cls in public_estimators("mixture"):
+        run = partial(function_cases.mixture, name=cls.__name__)
+        found[cls.__name__] = Subject("mixtures", run, 4)
+    return found
+
+
+SUBJECTS = estimators() | {
     "find_label_issues": Subject("functions", function_cases.find_label_issues, 5),
     "noise_report": Subject("functions", function_cases.compare_labels, 5),
     "matrices": Subject("functions", function_cases.matrices, 3),

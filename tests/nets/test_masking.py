@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from public_estimators import public_estimators
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -13,17 +14,12 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sknoisy import (
-    CDRClassifier,
     CoTeachingClassifier,
     DivideMixClassifier,
-    DynamicBootstrapClassifier,
-    ELRClassifier,
     ELRPlusClassifier,
     FlywheelClassifier,
     NALClassifier,
     NetClassifier,
-    RobustLossClassifier,
-    TransitionCorrectionClassifier,
 )
 from sknoisy.base import TrainingInterruptedWarning
 from sknoisy.nets import (
@@ -36,25 +32,14 @@ from sknoisy.nets import (
 )
 from sknoisy.nets._masked_training import clean_proba
 from sknoisy.nets._masking import watch_maps
+from sknoisy.nets._peers import networks_of
 
 SMALL = {"module__blocks": (1, 1), "module__width": 4}
 FAST = {"max_epochs": 4, "batch_size": 16, "random_state": 0, "augment": None}
 pytestmark = pytest.mark.filterwarnings("ignore:.*losses are too few")
 NOTHING = {"mask_ratio": (0.0, 0.0), "quality_ratio": 0.0}
-HOSTS = [
-    NetClassifier,
-    ELRClassifier,
-    ELRPlusClassifier,
-    NALClassifier,
-    DynamicBootstrapClassifier,
-    RobustLossClassifier,
-    TransitionCorrectionClassifier,
-    FlywheelClassifier,
-    CoTeachingClassifier,
-    CDRClassifier,
-    DivideMixClassifier,
-]
-TWO_NETWORKS = {ELRPlusClassifier, CoTeachingClassifier, DivideMixClassifier}
+# All nets that learn from rows, and say what they learn.
+HOSTS = [NetClassifier, *public_estimators("robust classifier")]
 FITTED = {}
 
 
@@ -531,8 +516,7 @@ class TestEveryHost:
         np.testing.assert_array_equal(proba, again.predict_proba(X))
         assert (proba != other.predict_proba(X)).any()
         assert (proba != without.predict_proba(X)).any()
-        n_networks = 2 if host in TWO_NETWORKS else 1
-        assert len(whole.masking_.decoders) == n_networks
+        assert len(whole.masking_.decoders) == len(networks_of(whole.module_))
         start = Decoders()
         warm = self.make(host, max_epochs=1, callbacks=[start]).fit(X, y)
         fresh = warm.masking_.decoders.state_dict()

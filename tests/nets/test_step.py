@@ -3,18 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from public_estimators import public_estimators
 from skorch.callbacks import Callback
 from torch.nn import functional as F
 
-from sknoisy import (
-    CoTeachingClassifier,
-    DivideMixClassifier,
-    DynamicBootstrapClassifier,
-    ELRPlusClassifier,
-    FlywheelClassifier,
-    NALClassifier,
-    NetClassifier,
-)
+from sknoisy import NetClassifier
 from sknoisy.nets import Learnt, Step
 
 PARAMS = {"max_epochs": 3, "batch_size": 60, "module__hidden": 4, "random_state": 0}
@@ -75,16 +68,7 @@ def test_anything_else_is_refused(blobs, made):
 
 
 @pytest.mark.parametrize(
-    "make",
-    [
-        NetClassifier,
-        CoTeachingClassifier,
-        DivideMixClassifier,
-        DynamicBootstrapClassifier,
-        ELRPlusClassifier,
-        FlywheelClassifier,
-        NALClassifier,
-    ],
+    "make", [NetClassifier, *public_estimators("robust classifier")]
 )
 def test_callbacks_are_told_what_was_learnt(blobs, make):
     X, y, _ = blobs

@@ -12,8 +12,11 @@ import warnings
 from functools import partial
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))
+
 import numpy as np
 import torch
+from public_estimators import CANDIDATES, PAPER, make, public_estimators
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -31,11 +34,6 @@ IMAGE = {
     **{"module": PreActResNet, "module__blocks": (1,), "module__width": 4},
     **{"max_epochs": 2, "batch_size": 20, "random_state": 0},
 }
-PAPER = {"settings": "paper", "corruption": "copy", "decision": "cluster"}
-CANDIDATES = [
-    ("regression", sknoisy.ConfidentLearningDetector(LogisticRegression())),
-    ("votes", sknoisy.NeighborVoteDetector(n_rounds=3)),
-]
 
 
 class StopAfterTwo(Callback):
@@ -64,10 +62,13 @@ def images():
 
 
 def estimators():
-    """Return a name and an unfitted estimator for each kind of file."""
+    """Return a name and an unfitted estimator for each kind of file.
+
+    A public estimator that is not named here is there under the name of its class.
+    """
     s = sknoisy
     by_loss = s.LossMixtureDetector(LogisticRegression(), random_state=0)
-    return {
+    found = {
         "net": s.NetClassifier(**NET),
         "pipeline": make_pipeline(StandardScaler(), s.NALClassifier(**NET)),
         "images": s.NetClassifier(**IMAGE),
@@ -111,6 +112,11 @@ def estimators():
         "splitter": s.BMMLossSplitter(),
         "unfitted": s.DynaCorDetector(module__hidden=8, lr=0.1),
     }
+    saved = {type(e) for e in found.values()}
+    for cls in public_estimators():
+        if cls not in saved:
+            found[cls.__name__] = make(cls, NET)
+    return found
 
 
 def inputs_of(name):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from public_estimators import CONTRACT, DETECTORS, label
 from sealed_files import same, seal, unpack
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
@@ -28,7 +29,6 @@ from sklearn.svm import SVC
 from skorch.callbacks import EarlyStopping, EpochScoring, LRScheduler
 from skorch.dataset import ValidSplit
 from skorch.history import History
-from test_common import DETECTORS, ESTIMATORS, label
 from torch import nn
 
 from sknoisy import (
@@ -50,7 +50,7 @@ OUTPUTS = (
     *("predict", "predict_proba", "decision_function", "transform", "score_samples"),
     *("predict_noisy", "ranking"),
 )
-TABLE = [*(estimator for estimator, _ in ESTIMATORS), *DETECTORS]
+TABLE = [*CONTRACT, *DETECTORS]
 
 
 class MyNet(nn.Module):
