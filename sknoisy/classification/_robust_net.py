@@ -5,6 +5,7 @@ from torch import nn
 
 from sknoisy.base import NoiseScoresMixin
 from sknoisy.nets._parameter_names import signature_of
+from sknoisy.nets._slots import facts_of
 
 __all__ = ["RobustNetMixin"]
 
@@ -54,7 +55,7 @@ class RobustNetMixin(NoiseScoresMixin):
             The loss of this method.
         """
         known, _ = signature_of(criterion)
-        facts = {key: value for key, value in self._facts().items() if key in known}
+        facts = {key: value for key, value in facts_of(self).items() if key in known}
         return criterion(**facts, **params, reduction="none").to(self.device_)
 
     def finish_fit(self, dataset):

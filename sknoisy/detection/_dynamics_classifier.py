@@ -197,20 +197,23 @@ class DynamicsClassifier(NetClassifier):
         tags.classifier_tags.multi_class = False
         return tags
 
-    def _check_input(self, X, y, fresh, classes):
-        dataset, classes = super()._check_input(X, y, fresh, classes)
-        if len(classes) > 2:
+    def start_fit(self, dataset):
+        """Refuse more than two classes, before the network is built."""
+        super().start_fit(dataset)
+        if len(self.classes_) > 2:
             raise ValueError(
                 "Only binary classification is supported. The type of the target is "
                 "multiclass: say of each row whether its label is wrong."
             )
-        return dataset, classes
 
-    def _default_module(self, input_shape):
-        if len(input_shape) != 1:
+    def component_of(self, name):
+        """Return what fills a slot; by default the network for trajectories."""
+        if name != "module" or self.module is not None:
+            return super().component_of(name)
+        if len(self.input_shape_) != 1:
             raise ValueError(
-                f"X has {len(input_shape) + 1} dimensions: DynamicsClassifier takes "
-                "trajectories, one row for each label and one column an epoch, such "
-                "as DynaCorDetector().fit(images, y).trajectories_."
+                f"X has {len(self.input_shape_) + 1} dimensions: DynamicsClassifier "
+                "takes trajectories, one row for each label and one column an epoch, "
+                "such as DynaCorDetector().fit(images, y).trajectories_."
             )
         return MeanClassifier if self.summarize else TrajectoryClassifier

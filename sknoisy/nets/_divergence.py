@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from sknoisy.nets._batches import to_float
+from sknoisy.nets._slots import is_channels_last
 
 __all__ = [
     "diverged",
@@ -141,7 +142,7 @@ def try_on_rows(net, dataset):
     """
     rows = np.arange(min(len(dataset), _N_TRIED))
     X = to_float(dataset.fetch(rows)[0].to(net.device_))
-    if X.ndim == 4 and net._is_channels_last():
+    if X.ndim == 4 and is_channels_last(net):
         X = X.contiguous(memory_format=torch.channels_last)
     refuse_undefined_outputs(net, net.evaluation_step((X, None)))
 

@@ -14,6 +14,7 @@ from sknoisy.mixture._small_loss import small_loss_splitter
 from sknoisy.nets._masking import watch_maps
 from sknoisy.nets._outputs import takes_proba
 from sknoisy.nets._peers import networks_of
+from sknoisy.nets._slots import placed
 from sknoisy.nets._step import Step, as_step
 
 __all__ = [
@@ -129,7 +130,7 @@ def start_masking(net):
             )
     row = torch.zeros(1, *net.input_shape_, device=net.device_)
     masking.start(networks, row, net.rows_fitted_[0])
-    net.masking_ = net._placed(masking)
+    net.masking_ = placed(net, masking)
     net._criteria = [*net._criteria, "masking"]
 
 

@@ -1,50 +1,41 @@
 """The one net class: scikit-learn's contract around skorch's training loop."""
 
-import zlib
-from numbers import Integral, Real
-from os import PathLike
-
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from skorch import NeuralNetClassifier
-from skorch.utils import TeeGenerator, is_dataset
+from skorch.utils import TeeGenerator
 from torch import nn
 
-from sknoisy._interruption import needs_whole, tell
-from sknoisy._parameters import MakerOf, check_parameters
-from sknoisy._random_states import random_generator
-from sknoisy._validation import Interval, Options, StrOptions
-from sknoisy._weights import check_weights
-from sknoisy.base import VERDICT
 from sknoisy.nets._batches import Batch, TensorBatches
-from sknoisy.nets._checkpoint import load_training, training_key
+from sknoisy.nets._constraints import NET_CONSTRAINTS
 from sknoisy.nets._defaults import begin_momentum
-from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
-from sknoisy.nets._divergence import refuse_divergence, try_on_rows, undefined_states
-from sknoisy.nets._input import InputMixin
+from sknoisy.nets._divergence import try_on_rows
+from sknoisy.nets._fitting import fit_net
 from sknoisy.nets._loop import TrainingLoopMixin
-from sknoisy.nets._masked_training import (
-    check_masking,
-    check_started,
-    masked_step,
-    start_masking,
-)
-from sknoisy.nets._modules import embed
-from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_proba
-from sknoisy.nets._progress import ProgressLog, close_bars
-from sknoisy.nets._slots import SlotsMixin
+from sknoisy.nets._masked_training import masked_step
+from sknoisy.nets._outputs import scored
+from sknoisy.nets._running import hooks_of
 from sknoisy.nets._step import Learnt, Step, as_step
-from sknoisy.nets._torch_modes import in_usual_modes
 
 __all__ = ["NetClassifier"]
+
+
+class _NotYet:
+    """False once the constructor has run; before that, no attribute.
+
+    So skorch can tell that it is being constructed, when a subclass may store anything.
+    """
+
+    def __get__(self, instance, owner=None):
+        if instance is not None and "module" not in vars(instance):
+            raise AttributeError("initialized_")
+        return False
 
 
 class NetClassifier(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    SlotsMixin,
-    InputMixin,
     TrainingLoopMixin,
     NeuralNetClassifier,
 ):
@@ -166,7 +157,7 @@ class NetClassifier(
     # skorch sets these on the instance in __init__, where scikit-learn allows nothing
     # but parameters; __init__ drops them, and these stand in until fit.
     history_ = None
-    initialized_ = False
+    initialized_ = _NotYet()
     virtual_params_ = {}
     prefixes_ = [
         *NeuralNetClassifier.prefixes_,
@@ -179,45 +170,10 @@ class NetClassifier(
     sample_weight_ = None
     masking_ = None
     open_step_ = None
+    # Slots of a method whose parameters a fitted net takes at the next fit only.
+    _stored_slots = ()
 
-    _parameter_constraints = {
-        "module": [MakerOf(nn.Module, "torch.nn.Module"), None],
-        "criterion": [MakerOf(nn.Module, "torch.nn.Module")],
-        "optimizer": [
-            MakerOf(torch.optim.Optimizer, "torch.optim.Optimizer", instances=False)
-        ],
-        "masking": [MakerOf(nn.Module, "torch.nn.Module"), None],
-        "iterator_train": [callable],
-        "iterator_valid": [callable],
-        "dataset": [callable],
-        "train_split": [callable, None],
-        "predict_nonlinearity": [StrOptions({"auto"}), callable, None],
-        "use_caching": [StrOptions({"auto"}), "boolean"],
-        "torch_load_kwargs": [dict, None],
-        "classes": ["array-like", None],
-        "device": [str, torch.device, None],
-        "lr": [Interval(Real, 0, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Integral, {-1}),
-        ],
-        "lr_schedule": [
-            StrOptions({"cosine"}),
-            Interval(Real, 0, 1, closed="right"),
-            callable,
-            None,
-        ],
-        "augment": [StrOptions({"auto"}), callable, None],
-        "amp": [StrOptions({"auto"}), "boolean"],
-        "memory_format": [StrOptions({"auto", "contiguous", "channels_last"})],
-        "checkpoint": [str, PathLike, None],
-        "random_state": ["random_state"],
-        "callbacks": [list, StrOptions({"disable"}), None],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "compile": ["boolean"],
-    }
+    _parameter_constraints = NET_CONSTRAINTS
 
     def __init__(
         self,
@@ -274,13 +230,6 @@ class NetClassifier(
             if kwargs.get(name.removesuffix("_"), kwargs.get(name)) is None:
                 vars(self).pop(name)
 
-    def __setattr__(self, name, attr):
-        if "module" not in vars(self):
-            # skorch lets a subclass store anything before it calls __init__.
-            object.__setattr__(self, name, attr)
-        else:
-            super().__setattr__(name, attr)
-
     def training_loss(self, X, y, index):
         """Return the loss of a batch, its logits, and what was learnt.
 
@@ -301,7 +250,7 @@ class NetClassifier(
         """
         outputs = self.infer(X)
         if self.criterion_takes_index_:
-            loss = self.criterion_(self.scored(outputs), y, index)
+            loss = self.criterion_(scored(self.criterion_, outputs), y, index)
         else:
             loss = self.get_loss(outputs, y, X=X, training=True)
         loss = self.weighted_mean(loss, index)
@@ -354,7 +303,7 @@ class NetClassifier(
         # skorch hands every optimizer a closure; without one a step is shorter.
         self._zero_grad_optimizer()
         step = self.train_step_single(batch, **fit_params)
-        if self._hooks("on_grad_computed"):
+        if hooks_of(self, "on_grad_computed"):
             self.notify(
                 "on_grad_computed",
                 named_parameters=TeeGenerator(self.get_all_learnable_params()),
@@ -363,11 +312,6 @@ class NetClassifier(
             )
         self._step_optimizer(None)
         return step
-
-    def initialize_optimizer(self):
-        """Build the decoders of masked images, if any, and the optimizer."""
-        start_masking(self)
-        return super().initialize_optimizer()
 
     def augmented(self, X):
         """Return the rows of a training batch as ``augment`` changes them.
@@ -385,6 +329,25 @@ class NetClassifier(
             The changed rows.
         """
         return X if self.augmentation_ is None else self.augmentation_(X)
+
+    def passes(self, batches):
+        """Yield the passes of a training epoch, one after another.
+
+        What a method does between two passes stands between its two ``yield``.
+
+        Parameters
+        ----------
+        batches : iterable of Batch
+            All rows in batches; in a new order each time that it is iterated over.
+
+        Yields
+        ------
+        turn : object
+            Name or number of the pass, ``turn_`` while it runs.
+        batches : iterable of Batch
+            What the pass trains on.
+        """
+        yield 0, batches
 
     def start_fit(self, dataset):
         """Learn from the rows what a method needs to build its parts.
@@ -479,7 +442,8 @@ class NetClassifier(
         """
         # What is no bool is refused below.
         fresh = not (self.initialized_ and np.all(self.warm_start))
-        return self._fit(X, y, sample_weight, fresh, getattr(self, "classes", None))
+        classes = getattr(self, "classes", None)
+        return fit_net(self, X, y, sample_weight, fresh, classes)
 
     def partial_fit(self, X, y=None, classes=None, sample_weight=None):
         """Train for ``max_epochs`` more epochs.
@@ -498,183 +462,9 @@ class NetClassifier(
         """
         if classes is None:
             classes = getattr(self, "classes", None)
-        return self._fit(X, y, sample_weight, not self.initialized_, classes)
-
-    def predict(self, X):
-        """Return the most probable label of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Label codes if X is a torch Dataset, and if a callback hands in the tensor
-            of a batch: skorch's scoring callbacks compare them with codes.
-        """
-        codes = self.predict_proba(X).argmax(axis=1)
-        is_training = self.autocast_ is not None
-        if is_dataset(X) or (is_training and isinstance(X, torch.Tensor)):
-            return codes
-        return self.classes_[codes]
-
-    @in_usual_modes
-    def predict_proba(self, X):
-        """Return the softmax of the logits; under NLLLoss what the module returns.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-
-        Returns
-        -------
-        proba : ndarray of shape (n_samples, n_classes), dtype float32
-            Columns in the order of ``classes_``.
-
-        Raises
-        ------
-        FloatingPointError
-            If the outputs for a row are too large to tell a probability.
-        """
-        proba = super().predict_proba(X)
-        undefined = np.isnan(proba).any(axis=tuple(range(1, proba.ndim)))
-        if undefined.any():
-            raise FloatingPointError(
-                f"the outputs for {undefined.sum()} of {len(proba)} rows are infinite "
-                f"or NaN, first for row {undefined.argmax()}. Scale X as in fit, where "
-                "rows were smaller; or fit with a lower lr."
-            )
-        return proba
-
-    @in_usual_modes
-    def transform(self, X):
-        """Return the penultimate features.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-            Rows of a table, or images.
-
-        Returns
-        -------
-        features : ndarray of shape (n_samples, n_features_out), dtype float32
-            Penultimate features of each row.
-        """
-        self.check_is_fitted()
-        self._set_training(False)
-        with torch.no_grad(), self._autocast():
-            parts = [
-                embed(self.module_, batch[0]).float().cpu()
-                for batch in self.get_iterator(self.get_dataset(X), training=False)
-            ]
-        return torch.cat(parts).numpy()
-
-    @property
-    def classes_(self):
-        """Labels, sorted; the columns of ``predict_proba``."""
-        try:
-            return self.classes_inferred_
-        except AttributeError:
-            raise AttributeError(
-                f"{type(self).__name__} has no classes_ before fit."
-            ) from None
-
-    @property
-    @in_usual_modes
-    def _n_features_out(self):
-        row = torch.zeros(1, *self.input_shape_, device=self.device_)
-        self._set_training(False)
-        with torch.no_grad():
-            return embed(self.module_, row).shape[1]
+        return fit_net(self, X, y, sample_weight, not self.initialized_, classes)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-    @in_usual_modes
-    def _fit(self, X, y, sample_weight, fresh, classes):
-        check_parameters(self)
-        self.check_slots()
-        dataset, classes = self._check_input(X, y, fresh, classes)
-        weights = check_weights(sample_weight, dataset.codes)
-        if fresh:
-            self.classes_inferred_ = classes
-            self.input_shape_ = tuple(dataset.fetch([0])[0].shape[1:])
-            self.n_features_in_ = self.input_shape_[0]
-            self.device_ = resolve_device(self.device)
-            self.seed_ = int(random_generator(self.random_state).integers(2**63))
-        fingerprint = len(dataset), zlib.crc32(dataset.codes.tobytes())
-        row_state = None if fresh else keeps_rows(self.criterion_)
-        if row_state and fingerprint != self.rows_fitted_:
-            raise ValueError(
-                f"{row_state} keeps a state for each row: go on "
-                "with the rows and labels of the first fit in the same order, or "
-                "start anew with fit and warm_start=False."
-            )
-        self.rows_fitted_ = fingerprint
-        if fresh and self.checkpoint is not None:
-            self.training_key_ = training_key(self, dataset, weights)
-        if weights is not None:
-            self.sample_weight_ = torch.from_numpy(weights).to(self.device_)
-        self._forget_verdict()
-        try:
-            with isolated_rng(self.device_):
-                resumes = self.training_key_ is not None
-                resumes = resumes and load_training(self, self.checkpoint)
-                if fresh and not resumes:
-                    check_masking(self)
-                    self.start_fit(dataset)
-                    self.initialize()
-                    check_started(self)
-                if not resumes and (fresh or takes_proba(self.criterion_)):
-                    row = dataset.fetch([0])[0].to(self.device_)
-                    check_outputs(self.module_, row, len(classes), self.criterion_)
-                if weights is not None and self._may_set_reduction():
-                    self.criterion_.reduction = "none"
-                undefined = undefined_states(self)
-                self._train(dataset, resumes)
-                if self.interrupted_ and needs_whole():
-                    raise KeyboardInterrupt
-                refuse_divergence(self, undefined)
-                # Judgements that draw are those of a run without a break.
-                seed_torch(self.device_, self.seed_, len(self.history), 1)
-                self.finish_fit(dataset)
-        finally:
-            self.sample_weight_ = self.training_key_ = None
-            close_bars(self)
-        if self.interrupted_:
-            self._tell_interruption()
-        return self
-
-    def _forget_verdict(self):
-        """Leave nothing that an interrupted fit would seem to have found out."""
-        self.interrupted_ = False
-        for name in VERDICT:
-            vars(self).pop(name, None)
-
-    def _tell_interruption(self):
-        begun = len(self.history) - self.epochs_before_
-        whole = max(begun - 1, 0)
-        more = "Fit again for a whole training, or call partial_fit for more epochs."
-        if self.checkpoint is not None:
-            more = "A fit with the same checkpoint goes on from the last whole epoch."
-        tell(
-            f"the training of {type(self).__name__} was interrupted in epoch "
-            f"{whole + 1}: it has {whole} of {self.max_epochs} epochs, and the weights "
-            f"of that moment. {more}",
-        )
-
-    @property
-    def _default_callbacks(self):
-        return [
-            (name, ProgressLog() if name == "print_log" else callback)
-            for name, callback in super()._default_callbacks
-        ]
-
-    def _may_set_reduction(self):
-        """Whether torch's way to ask for one loss a row is open to us."""
-        by_user = isinstance(self.criterion, nn.Module)
-        by_user = by_user or hasattr(self, "criterion__reduction")
-        return not by_user and getattr(self.criterion_, "reduction", None) == "mean"

@@ -4,6 +4,7 @@ import inspect
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from sknoisy.nets._attention import AttentiveNetwork
 from sknoisy.nets._modules import row_refused
@@ -11,10 +12,13 @@ from sknoisy.nets._peers import Peers
 
 __all__ = [
     "check_outputs",
+    "criterion_value",
     "keeps_rows",
     "logits_of",
+    "scored",
     "scores_alone",
     "takes_proba",
+    "validation_loss",
 ]
 
 # How far the probabilities of a row may be from a sum of 1, in float16 too.
@@ -55,6 +59,80 @@ def logits_of(criterion, outputs):
         return outputs
     # A probability that was rounded to 0 has a finite logit, and so a finite margin.
     return outputs.float().clamp_min(1e-38).log()
+
+
+def scored(criterion, outputs):
+    """Return what a criterion is given: under NLLLoss the log of the outputs.
+
+    Parameters
+    ----------
+    criterion : torch criterion or function
+    outputs : Tensor of shape (batch, n_classes)
+        What the module returns.
+
+    Returns
+    -------
+    scored : Tensor of shape (batch, n_classes)
+        The outputs themselves, or their log.
+    """
+    if not takes_proba(criterion):
+        return outputs
+    # skorch's epsilon; but skorch does not see a criterion that is compiled.
+    outputs = outputs.float()
+    return (outputs + torch.finfo(outputs.dtype).eps).log()
+
+
+def criterion_value(criterion, outputs, codes):
+    """Return the value of a criterion that takes outputs and codes alone.
+
+    Parameters
+    ----------
+    criterion : torch criterion or function
+    outputs : Tensor of shape (batch, n_classes)
+        What the module returns.
+    codes : Tensor of shape (batch,), dtype int64
+
+    Returns
+    -------
+    loss : Tensor of shape () or (batch,)
+
+    Raises
+    ------
+    ValueError
+        If a criterion of torch takes no outputs or labels of this shape.
+    """
+    try:
+        return criterion(scored(criterion, outputs), codes)
+    except (ValueError, RuntimeError) as error:
+        home = getattr(criterion, "__module__", "").partition(".")[0]
+        if home != "torch" or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ValueError(
+            f"criterion {type(criterion).__name__} does not take outputs of shape "
+            f"{tuple(outputs.shape)} with label codes of shape "
+            f"{tuple(codes.shape)}: {error}"
+        ) from error
+
+
+def validation_loss(criterion, outputs, codes):
+    """Return the loss of a validation batch.
+
+    Parameters
+    ----------
+    criterion : torch criterion or function
+        One that needs more than outputs and codes is for training only: plain
+        cross-entropy takes its place.
+    outputs : Tensor of shape (batch, n_classes)
+        What the module returns.
+    codes : Tensor of shape (batch,), dtype int64
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+    """
+    if scores_alone(criterion):
+        return criterion_value(criterion, outputs, codes).mean()
+    return F.cross_entropy(scored(criterion, outputs), codes)
 
 
 def keeps_rows(criterion):

@@ -8,6 +8,7 @@ from skorch import NeuralNet
 from sknoisy._parameters import InstanceOf
 from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._parameter_names import did_you_mean
+from sknoisy.nets._slots import check_slots
 
 __all__ = ["NetParamsMixin"]
 
@@ -104,7 +105,7 @@ class NetParamsMixin:
             own = {name: getattr(self, name) for name in (*_NAMED, "verbose")}
             own = {name: value for name, value in own.items() if value is not None}
             net = NetClassifier(**{**defaults, **own, **self._net_params()})
-            net.check_slots()
+            check_slots(net)
             return net
         if not isinstance(self.estimator, NeuralNet):
             raise TypeError(

@@ -1,4 +1,9 @@
-"""The parts of a net: made from its slots, their parameters checked by name."""
+"""The parts of a net: made from its slots, their parameters checked by name.
+
+A slot is a constructor parameter such as ``module``, its parameters are named
+``module__…``. skorch passes them on; here the data's facts are added, and a name that
+nobody takes is an error.
+"""
 
 import copy
 import inspect
@@ -9,12 +14,20 @@ from torch import nn
 
 from sknoisy._parameters import check_values
 from sknoisy.nets._batches import LoaderBatches, TensorBatches
-from sknoisy.nets._defaults import default_module, default_optimizer_params
-from sknoisy.nets._device import isolated_rng, seed_torch
 from sknoisy.nets._modules import MLP
 from sknoisy.nets._parameter_names import did_you_mean, signature_of
 
-__all__ = ["SlotsMixin"]
+__all__ = [
+    "build_part",
+    "check_part_names",
+    "check_slots",
+    "facts_of",
+    "is_channels_last",
+    "iterator_params",
+    "placed",
+    "refuse_unknown",
+    "store_params",
+]
 
 _GROUP = re.compile(r"optimizer__param_groups__(\d+)__(\w+)")
 
@@ -22,262 +35,298 @@ _GROUP = re.compile(r"optimizer__param_groups__(\d+)__(\w+)")
 EVAL_BATCH_SIZE = 1024
 
 
-class SlotsMixin:
-    """The part of `NetClassifier` that builds module, criterion and the rest.
+def build_part(net, name):
+    """Make a component of a net from its slot, as `NetClassifier.build` says.
 
-    A slot is a constructor parameter such as ``module``, its parameters are named
-    ``module__…``. skorch passes them on; here the data's facts are added, and a name
-    that nobody takes is an error.
+    Parameters
+    ----------
+    net : NetClassifier
+        Knows its data.
+    name : str
+        Of the slot.
+
+    Returns
+    -------
+    component : torch module
     """
+    component = net.component_of(name)
+    params = net.get_params_for(name)
+    if isinstance(component, nn.Module):
+        if not params:
+            return placed(net, copy.deepcopy(component))
+        component = type(component)
+    known, takes_any = signature_of(component)
+    facts = {key: value for key, value in facts_of(net).items() if key in known}
+    if not takes_any:
+        refuse_unknown(name, component, params, known, facts)
+    _refuse_unmade(name, component, {**facts, **params})
+    made = component(**{**facts, **params})
+    # As skorch, which takes a function as criterion if another one returns it.
+    is_criterion = name == "criterion" and callable(made)
+    if not isinstance(made, nn.Module) and not is_criterion:
+        raise TypeError(
+            f"{name} must make a torch module; {_name_of(component)} makes an "
+            f"object of type {type(made).__name__}."
+        )
+    return placed(net, made)
 
-    # Slots of a method whose parameters a fitted net takes at the next fit only.
-    _stored_slots = ()
 
-    def build(self, name):
-        """Make a component from its slot.
+def placed(net, component):
+    """Put a component where a net's batches are, and as they lie in memory.
 
-        Parameters
-        ----------
-        name : str
-            "module", "criterion" or a slot that a method adds.
+    Parameters
+    ----------
+    net : NetClassifier
+    component : torch module, or a function as criterion
 
-        Returns
-        -------
-        component : torch module
-            On the net's device. Given ``input_shape``, ``n_classes`` and
-            ``n_samples`` if its signature asks for them and the user did not set
-            them.
-
-        Raises
-        ------
-        ValueError
-            If a ``name__…`` parameter is not in the signature.
-        TypeError
-            If the component is a function that makes nothing of them, or is or makes
-            anything but a torch module or a criterion.
-        """
-        component = self.component_of(name)
-        params = self.get_params_for(name)
-        if isinstance(component, nn.Module):
-            if not params:
-                return self._placed(copy.deepcopy(component))
-            component = type(component)
-        known, takes_any = signature_of(component)
-        facts = self._facts()
-        facts = {key: value for key, value in facts.items() if key in known}
-        if not takes_any:
-            _refuse_unknown(name, component, params, known, facts)
-        _refuse_unmade(name, component, {**facts, **params})
-        made = component(**{**facts, **params})
-        # As skorch, which takes a function as criterion if another one returns it.
-        is_criterion = name == "criterion" and callable(made)
-        if not isinstance(made, nn.Module) and not is_criterion:
-            raise TypeError(
-                f"{name} must make a torch module; {_name_of(component)} makes an "
-                f"object of type {type(made).__name__}."
-            )
-        return self._placed(made)
-
-    def _placed(self, component):
-        """Put a component where the batches are, and as they lie in memory."""
-        if not isinstance(component, nn.Module):
-            # A function as criterion.
-            return component
-        if self._is_channels_last():
-            component = component.to(memory_format=torch.channels_last)
-        return component.to(self.device_)
-
-    def _is_channels_last(self):
-        if self.memory_format == "auto":
-            return len(self.input_shape_) == 3
-        return self.memory_format == "channels_last"
-
-    def component_of(self, name):
-        """Return what fills a slot: the user's class or instance, or the default.
-
-        Parameters
-        ----------
-        name : str
-            Name of the slot, for example "module".
-
-        Returns
-        -------
-        component : class, callable or torch module
-            What the slot is filled with.
-        """
-        component = getattr(self, name)
-        if name == "module" and component is None:
-            return self._default_module(self._facts()["input_shape"])
+    Returns
+    -------
+    component : the same
+    """
+    if not isinstance(component, nn.Module):
         return component
+    if is_channels_last(net):
+        component = component.to(memory_format=torch.channels_last)
+    return component.to(net.device_)
 
-    def initialize_module(self):
-        """Build the module."""
-        self.module_ = self.build("module")
-        return self
 
-    def initialize_criterion(self):
-        """Build the criterion."""
-        self.criterion_ = self.build("criterion")
-        return self
+def is_channels_last(net):
+    """Whether the channels of a net's images lie together in memory.
 
-    def initialize_callbacks(self):
-        """Build the callbacks; refuse parameters of callbacks that do not exist."""
-        known = {name for name, _ in self._uniquely_named_callbacks()}
-        for key in self.get_params_for("callbacks"):
-            if key.split("__")[0] not in known:
-                raise ValueError(
-                    f"callbacks__{key} names no callback; there are {sorted(known)}."
-                )
-        return super().initialize_callbacks()
+    Parameters
+    ----------
+    net : NetClassifier
+        Knows its data.
 
-    def get_params_for_optimizer(self, prefix, named_parameters):
-        """Collect the optimizer's arguments, completed by our defaults."""
-        args, params = super().get_params_for_optimizer(prefix, named_parameters)
-        optimizer = getattr(self, prefix)
-        known, takes_any = signature_of(optimizer)
-        if not takes_any:
-            _refuse_unknown(prefix, optimizer, params, known, {"params": None})
-        return args, default_optimizer_params(optimizer, params, self.device_)
+    Returns
+    -------
+    is_channels_last : bool
+    """
+    if net.memory_format == "auto":
+        return len(net.input_shape_) == 3
+    return net.memory_format == "channels_last"
 
-    def set_params(self, **params):
-        """Set parameters, those of the parts included.
 
-        Parameters
-        ----------
-        **params : dict
+def facts_of(net):
+    """Return what a net knows of its data, and its parts may ask for by name.
 
-        Returns
-        -------
-        self : NetClassifier
-        """
-        if self.initialized_:
-            # A part is built at once, and nobody else would name it.
-            own = self._parameter_constraints
-            check_values(self, {k: v for k, v in params.items() if k in own})
-        # Stored here, since skorch would build callbacks at once, and refuses the
-        # iterators' parameters of a fitted net.
-        slots = ("callbacks", "iterator_train__", "iterator_valid__", "optimizer__")
-        slots += ("masking",)
-        slots += self._stored_slots
-        stored = {k: v for k, v in params.items() if k.startswith(slots)}
-        groups = {}
-        if self.initialized_:
-            # As in skorch: a group that the optimizer has now, for this training.
-            groups = {k: v for k, v in stored.items() if _GROUP.fullmatch(k)}
-            self._check_groups(groups)
-            stored = {k: v for k, v in stored.items() if k not in groups}
-        vars(self).update(stored)
-        self._params_to_validate.update(stored)
-        rest = {k: v for k, v in params.items() if k not in (*stored, *groups)}
-        if not self.initialized_:
-            return super().set_params(**rest)
-        live = {k: v for k, v in stored.items() if k.startswith("optimizer__")}
-        if live:
-            self.get_params_for_optimizer("optimizer", [])
-        # As in skorch, a fitted net takes them at once: a new module__hidden starts it
-        # anew, a new optimizer__momentum does not.
-        with isolated_rng(self.device_):
-            seed_torch(self.device_, self.seed_, 0)
-            if any(name.startswith("callbacks") for name in stored):
-                self._initialize_callbacks()
-            return super().set_params(**rest, **live, **groups)
+    Parameters
+    ----------
+    net : NetClassifier
 
-    def _check_groups(self, params):
-        known = self.optimizer_.param_groups
-        for key in params:
-            number, name = _GROUP.fullmatch(key).groups()
-            if int(number) >= len(known) or name not in known[int(number)]:
-                names = sorted({*known[0]} - {"params"})
-                raise ValueError(
-                    f"{key} names no setting of the optimizer, which has {len(known)} "
-                    f"group(s), numbered from 0, each with {', '.join(names)}."
-                )
+    Returns
+    -------
+    facts : dict
+        ``input_shape``, ``n_classes`` and ``n_samples``.
 
-    def _get_param_names(self):
-        return [name for name in super()._get_param_names() if name[0] != "_"]
-
-    def _validate_params(self):
-        """Refuse names that skorch would leave unread."""
-        # Only now it is known which parts a method has built.
-        self._refuse_unexpected(self._params_to_validate)
-        super()._validate_params()
-        for slot in ("iterator_train", "iterator_valid"):
-            self._iterator_params(slot)
-        unread = [f"dataset__{name}" for name in self.get_params_for("dataset")]
-        if self.callbacks == "disable":
-            unread += [f"callbacks__{key}" for key in self.get_params_for("callbacks")]
-        if unread:
-            raise ValueError(
-                f"{', '.join(unread)} would have no effect: the net makes its own "
-                "datasets, and disabled callbacks take no parameters."
-            )
-
-    def check_slots(self):
-        """Refuse names that nobody takes, and parts of the wrong kind.
-
-        Raises
-        ------
-        TypeError
-            If a slot or a callback is of the wrong kind.
-        ValueError
-            If a parameter has no meaning.
-        """
-        if isinstance(self.callbacks, list):
-            _refuse_no_callbacks(self.callbacks)
-        self._refuse_unexpected(
-            [key for key in self._params_to_validate if "__" not in key]
-        )
-
-    def _refuse_unexpected(self, given):
-        unexpected = [
-            key
-            for key in sorted(given)
-            if key not in self.prefixes_
-            and not any(key.startswith(slot + "__") for slot in self.prefixes_)
-        ]
-        if not unexpected:
-            return
-        known = {*self.get_params(deep=False)} - {*unexpected}
-        known |= {slot + "__" for slot in self.prefixes_}
-        for slot in ("module", "optimizer", "criterion"):
-            part = getattr(self, slot)
-            names, _ = signature_of(MLP if slot == "module" and part is None else part)
-            known |= {f"{slot}__{name}" for name in names}
+    Raises
+    ------
+    ValueError
+        If the net has seen no data.
+    """
+    if not hasattr(net, "input_shape_"):
         raise ValueError(
-            f"{type(self).__name__} got unexpected argument(s) {', '.join(unexpected)}."
-            f"{did_you_mean(unexpected[0], known)}"
+            f"{type(net).__name__} builds its network from the data: call fit or "
+            "partial_fit instead of initialize."
+        )
+    return {
+        "input_shape": net.input_shape_,
+        "n_classes": len(net.classes_),
+        "n_samples": net.rows_fitted_[0],
+    }
+
+
+def iterator_params(net, slot):
+    """Return the parameters of an iterator over batches.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    slot : {"iterator_train", "iterator_valid"}
+
+    Returns
+    -------
+    params : dict
+
+    Raises
+    ------
+    ValueError
+        If the iterator does not take one of them.
+    """
+    iterator = getattr(net, slot)
+    size = net.batch_size
+    if slot == "iterator_valid" and size != -1:
+        size = max(size, EVAL_BATCH_SIZE)
+    params = {"batch_size": size, **net.get_params_for(slot)}
+    if iterator in (TensorBatches, LoaderBatches):
+        shuffle = slot == "iterator_train"
+        form = "channels_last" if is_channels_last(net) else "contiguous"
+        own = {"device": net.device_, "shuffle": shuffle, "memory_format": form}
+        params = {**own, **params}
+    known, takes_any = signature_of(iterator)
+    if not takes_any:
+        refuse_unknown(slot, iterator, params, known, {"dataset": None})
+    return params
+
+
+def store_params(net, params):
+    """Store those parameters that wait for the next fit; return the others.
+
+    skorch would build callbacks at once, and refuses the iterators' parameters of a
+    fitted net. The others are taken at once: a new ``module__hidden`` starts a fitted
+    net anew, a new ``optimizer__momentum`` does not.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    params : dict
+        As ``set_params`` takes them.
+
+    Returns
+    -------
+    now : dict
+        For skorch's ``set_params``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the net is fitted, and a value or a name is not as it must be.
+    """
+    if net.initialized_:
+        # A part is built at once, and nobody else would name it.
+        own = net._parameter_constraints
+        check_values(net, {k: v for k, v in params.items() if k in own})
+    slots = ("callbacks", "iterator_train__", "iterator_valid__", "optimizer__")
+    slots += ("masking", *net._stored_slots)
+    stored = {k: v for k, v in params.items() if k.startswith(slots)}
+    groups = {}
+    if net.initialized_:
+        # As in skorch: a group that the optimizer has now, for this training.
+        groups = {k: v for k, v in stored.items() if _GROUP.fullmatch(k)}
+        _check_groups(net, groups)
+        stored = {k: v for k, v in stored.items() if k not in groups}
+    vars(net).update(stored)
+    net._params_to_validate.update(stored)
+    rest = {k: v for k, v in params.items() if k not in (*stored, *groups)}
+    if not net.initialized_:
+        return rest
+    live = {k: v for k, v in stored.items() if k.startswith("optimizer__")}
+    if live:
+        net.get_params_for_optimizer("optimizer", [])
+    if any(name.startswith("callbacks") for name in stored):
+        if net.callbacks != "disable":
+            _refuse_unknown_callbacks(net)
+        net._initialize_callbacks()
+    return {**rest, **live, **groups}
+
+
+def check_slots(net):
+    """Refuse names that nobody takes, and parts of the wrong kind.
+
+    Parameters
+    ----------
+    net : NetClassifier
+
+    Raises
+    ------
+    TypeError
+        If a slot or a callback is of the wrong kind.
+    ValueError
+        If a parameter has no meaning.
+    """
+    if isinstance(net.callbacks, list):
+        _refuse_no_callbacks(net.callbacks)
+    _refuse_unexpected(net, [key for key in net._params_to_validate if "__" not in key])
+
+
+def check_part_names(net):
+    """Refuse names that skorch would leave unread, once the parts are built.
+
+    Only then it is known which parts a method has.
+
+    Parameters
+    ----------
+    net : NetClassifier
+
+    Raises
+    ------
+    ValueError
+        If a parameter has no meaning.
+    """
+    _refuse_unexpected(net, net._params_to_validate)
+    for slot in ("iterator_train", "iterator_valid"):
+        iterator_params(net, slot)
+    unread = [f"dataset__{name}" for name in net.get_params_for("dataset")]
+    if net.callbacks == "disable":
+        unread += [f"callbacks__{key}" for key in net.get_params_for("callbacks")]
+    else:
+        _refuse_unknown_callbacks(net)
+    if unread:
+        raise ValueError(
+            f"{', '.join(unread)} would have no effect: the net makes its own "
+            "datasets, and disabled callbacks take no parameters."
         )
 
-    def _iterator_params(self, slot):
-        iterator = getattr(self, slot)
-        size = self.batch_size
-        if slot == "iterator_valid" and size != -1:
-            size = max(size, EVAL_BATCH_SIZE)
-        params = {"batch_size": size, **self.get_params_for(slot)}
-        if iterator in (TensorBatches, LoaderBatches):
-            shuffle = slot == "iterator_train"
-            form = "channels_last" if self._is_channels_last() else "contiguous"
-            own = {"device": self.device_, "shuffle": shuffle, "memory_format": form}
-            params = {**own, **params}
-        known, takes_any = signature_of(iterator)
-        if not takes_any:
-            _refuse_unknown(slot, iterator, params, known, {"dataset": None})
-        return params
 
-    def _facts(self):
-        if not hasattr(self, "input_shape_"):
+def refuse_unknown(slot, component, params, known, facts):
+    """Refuse parameters that a component does not take.
+
+    Parameters
+    ----------
+    slot : str
+    component : callable
+    params : iterable of str
+        What it would be given.
+    known : list of str
+        What it takes.
+    facts : iterable of str
+        What it takes, but not from the user.
+
+    Raises
+    ------
+    ValueError
+    """
+    unknown = [f"{slot}__{name}" for name in params if name not in known]
+    if unknown:
+        takes = [key for key in known if key not in facts]
+        question = did_you_mean(unknown[0], [f"{slot}__{key}" for key in takes])
+        raise ValueError(
+            f"{_name_of(component)} takes no {', '.join(unknown)}; it takes "
+            f"{', '.join(takes)}.{question}"
+        )
+
+
+def _check_groups(net, params):
+    known = net.optimizer_.param_groups
+    for key in params:
+        number, name = _GROUP.fullmatch(key).groups()
+        if int(number) >= len(known) or name not in known[int(number)]:
+            names = sorted({*known[0]} - {"params"})
             raise ValueError(
-                f"{type(self).__name__} builds its network from the data: call fit or "
-                "partial_fit instead of initialize."
+                f"{key} names no setting of the optimizer, which has {len(known)} "
+                f"group(s), numbered from 0, each with {', '.join(names)}."
             )
-        return {
-            "input_shape": self.input_shape_,
-            "n_classes": len(self.classes_),
-            "n_samples": self.rows_fitted_[0],
-        }
 
-    def _default_module(self, input_shape):
-        return default_module(input_shape)
+
+def _refuse_unexpected(net, given):
+    unexpected = [
+        key
+        for key in sorted(given)
+        if key not in net.prefixes_
+        and not any(key.startswith(slot + "__") for slot in net.prefixes_)
+    ]
+    if not unexpected:
+        return
+    known = {*net.get_params(deep=False)} - {*unexpected}
+    known |= {slot + "__" for slot in net.prefixes_}
+    for slot in ("module", "optimizer", "criterion"):
+        part = getattr(net, slot)
+        names, _ = signature_of(MLP if slot == "module" and part is None else part)
+        known |= {f"{slot}__{name}" for name in names}
+    raise ValueError(
+        f"{type(net).__name__} got unexpected argument(s) {', '.join(unexpected)}."
+        f"{did_you_mean(unexpected[0], known)}"
+    )
 
 
 def _refuse_unmade(slot, component, params):
@@ -304,17 +353,6 @@ def _refuse_unmade(slot, component, params):
             )
 
 
-def _refuse_unknown(slot, component, params, known, facts):
-    unknown = [f"{slot}__{name}" for name in params if name not in known]
-    if unknown:
-        takes = [key for key in known if key not in facts]
-        question = did_you_mean(unknown[0], [f"{slot}__{key}" for key in takes])
-        raise ValueError(
-            f"{_name_of(component)} takes no {', '.join(unknown)}; it takes "
-            f"{', '.join(takes)}.{question}"
-        )
-
-
 def _refuse_no_callbacks(callbacks):
     for item in callbacks:
         is_named = isinstance(item, tuple | list) and len(item) == 2
@@ -323,6 +361,15 @@ def _refuse_no_callbacks(callbacks):
             raise TypeError(
                 "callbacks must be a list of skorch callbacks, or of pairs of a name "
                 f"and a callback; got {item!r} in it."
+            )
+
+
+def _refuse_unknown_callbacks(net):
+    known = {name for name, _ in net._uniquely_named_callbacks()}
+    for key in net.get_params_for("callbacks"):
+        if key.split("__")[0] not in known:
+            raise ValueError(
+                f"callbacks__{key} names no callback; there are {sorted(known)}."
             )
 
 

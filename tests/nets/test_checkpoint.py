@@ -32,8 +32,7 @@ from sknoisy import (
     ELRClassifier,
     NetClassifier,
 )
-from sknoisy.nets import DynamicsRecorder, LoaderBatches
-from sknoisy.nets import _net as net_module
+from sknoisy.nets import DynamicsRecorder, LoaderBatches, _fitting
 
 pytestmark = pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
 EVERY_CLASSIFIER = pytest.mark.parametrize("name", CLASSIFIERS)
@@ -269,7 +268,7 @@ class TestWithOtherParts:
         X, y = DATA["table"]
         make_one = partial(make, "ELR", random_state=random_state)
         with monkeypatch.context() as patch:
-            patch.setattr(net_module, "random_generator", the_same)
+            patch.setattr(_fitting, "random_generator", the_same)
             expected = make_one().fit(X, y)
             path = tmp_path / "run.pt"
             kill(make_one(checkpoint=path), X, y, ("on_epoch_begin", 3))

@@ -20,8 +20,7 @@ from skorch.exceptions import DeviceWarning
 from torch import nn
 
 from sknoisy import NetClassifier
-from sknoisy.nets import MLP, LoaderBatches
-from sknoisy.nets import _net as net_file
+from sknoisy.nets import MLP, LoaderBatches, _loop
 
 
 class Plain(nn.Module):
@@ -397,7 +396,7 @@ class TestPickle:
         state = net.__getstate__()
         state["device_"] = torch.device("cuda")
         monkeypatch.setattr(
-            net_file, "resolve_device", lambda device: torch.device(device or "cpu")
+            _loop, "resolve_device", lambda device: torch.device(device or "cpu")
         )
         again = NetClassifier.__new__(NetClassifier)
         with warnings.catch_warnings():

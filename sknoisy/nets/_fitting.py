@@ -1,0 +1,224 @@
+"""A fit from its arguments to the judged rows: what comes before and after the epochs.
+
+Parameters and data are checked, the training begins, goes on, or is resumed from a
+file, and what it has learnt is looked at. The epochs are skorch's, `_loop`.
+"""
+
+import inspect
+import zlib
+from contextlib import nullcontext
+
+import torch
+from skorch.callbacks import LRScheduler
+from torch import nn
+
+from sknoisy._interruption import is_stop, needs_whole, tell
+from sknoisy._parameters import check_parameters
+from sknoisy._random_states import random_generator
+from sknoisy._weights import check_weights
+from sknoisy.base import VERDICT
+from sknoisy.nets._augment import check_view
+from sknoisy.nets._batches import to_float
+from sknoisy.nets._checkpoint import (
+    as_before,
+    load_training,
+    save_training,
+    training_key,
+)
+from sknoisy.nets._defaults import default_augmentation
+from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
+from sknoisy.nets._divergence import refuse_divergence, undefined_states
+from sknoisy.nets._input import check_input
+from sknoisy.nets._masked_training import check_masking, check_started
+from sknoisy.nets._optimizing import wants_closure
+from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_proba
+from sknoisy.nets._progress import close_bars
+from sknoisy.nets._slots import check_slots
+from sknoisy.nets._torch_modes import in_usual_modes
+
+__all__ = ["fit_net", "settle_device"]
+
+
+@in_usual_modes
+def fit_net(net, X, y, sample_weight, fresh, classes):
+    """Train a net on data that nobody has checked yet.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    X, y, sample_weight : object
+        As ``fit`` takes them.
+    fresh : bool
+        Whether the training starts anew.
+    classes : array-like of shape (n_classes,) or None
+        All labels there will be.
+
+    Returns
+    -------
+    net : NetClassifier
+        The same, fitted.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or the data are not as they must be.
+    FloatingPointError
+        If the training diverges.
+    """
+    check_parameters(net)
+    check_slots(net)
+    dataset, classes = check_input(net, X, y, fresh, classes)
+    weights = check_weights(sample_weight, dataset.codes)
+    _know_data(net, dataset, classes, fresh)
+    if fresh and net.checkpoint is not None:
+        net.training_key_ = training_key(net, dataset, weights)
+    if weights is not None:
+        net.sample_weight_ = torch.from_numpy(weights).to(net.device_)
+    # Nothing that an interrupted fit would seem to have found out.
+    net.interrupted_ = False
+    for name in VERDICT:
+        vars(net).pop(name, None)
+    try:
+        with isolated_rng(net.device_):
+            resumes = _build_or_resume(net, dataset, fresh)
+            if weights is not None and _may_set_reduction(net):
+                net.criterion_.reduction = "none"
+            undefined = undefined_states(net)
+            _train(net, dataset, resumes)
+            if net.interrupted_ and needs_whole():
+                raise KeyboardInterrupt
+            refuse_divergence(net, undefined)
+            # Judgements that draw are those of a run without a break.
+            seed_torch(net.device_, net.seed_, len(net.history), 1)
+            net.finish_fit(dataset)
+    finally:
+        net.sample_weight_ = net.training_key_ = None
+        close_bars(net)
+    if net.interrupted_:
+        _tell_interruption(net)
+    return net
+
+
+def settle_device(net):
+    """Settle where a net computes, and what its randomness is derived from.
+
+    Parameters
+    ----------
+    net : NetClassifier
+        ``device_`` and ``seed_`` are set.
+    """
+    net.device_ = resolve_device(net.device)
+    net.seed_ = int(random_generator(net.random_state).integers(2**63))
+
+
+def _know_data(net, dataset, classes, fresh):
+    """Note what the net is to know of its rows, which must not change for some."""
+    if fresh:
+        net.classes_inferred_ = classes
+        net.input_shape_ = tuple(dataset.fetch([0])[0].shape[1:])
+        net.n_features_in_ = net.input_shape_[0]
+        settle_device(net)
+    fingerprint = len(dataset), zlib.crc32(dataset.codes.tobytes())
+    row_state = None if fresh else keeps_rows(net.criterion_)
+    if row_state and fingerprint != net.rows_fitted_:
+        raise ValueError(
+            f"{row_state} keeps a state for each row: go on "
+            "with the rows and labels of the first fit in the same order, or "
+            "start anew with fit and warm_start=False."
+        )
+    net.rows_fitted_ = fingerprint
+
+
+def _build_or_resume(net, dataset, fresh):
+    """Build the parts or take them from the checkpoint; say whether it was these."""
+    resumes = net.training_key_ is not None and load_training(net, net.checkpoint)
+    if fresh and not resumes:
+        check_masking(net)
+        net.start_fit(dataset)
+        net.initialize()
+        check_started(net)
+    if not resumes and (fresh or takes_proba(net.criterion_)):
+        row = dataset.fetch([0])[0].to(net.device_)
+        check_outputs(net.module_, row, len(net.classes_), net.criterion_)
+    return resumes
+
+
+def _train(net, dataset, resumes):
+    """Run the epochs that are left."""
+    groups = net._param_groups()
+    if not resumes:
+        callbacks = [callback for _, callback in net.callbacks_]
+        has_scheduler = any(isinstance(cb, LRScheduler) for cb in callbacks)
+        scheduled = net.lr_schedule is not None and not has_scheduler
+        net.base_lrs_ = [group["lr"] for group in groups] if scheduled else None
+        net.epochs_before_ = len(net.history)
+    done = len(net.history) - net.epochs_before_
+    # The callbacks may have changed since the last call.
+    net.hooks_ = None
+    net.autocast_ = net._autocast()
+    net.augmentation_ = _augmentation(net, dataset)
+    optimizers = [getattr(net, name + "_") for name in net._optimizers]
+    net.step_needs_closure_ = any(map(wants_closure, optimizers))
+    forward = getattr(net.criterion_, "forward", net.criterion_)
+    net.criterion_takes_index_ = "index" in inspect.signature(forward).parameters
+    try:
+        _run_epochs(net, dataset, max(net.max_epochs - done, 0), resumes)
+    except torch.OutOfMemoryError as error:
+        raise torch.OutOfMemoryError(
+            f"the device has no memory left. Lower batch_size (now "
+            f"{net.batch_size}), take a smaller network, or leave the data on the "
+            f"host with iterator_train=LoaderBatches. {error}"
+        ) from error
+    finally:
+        net.hooks_ = net.autocast_ = net.augmentation_ = None
+        net.label_quality_ = net.turn_ = None
+        if net.base_lrs_ is not None:
+            for group, lr in zip(groups, net.base_lrs_, strict=True):
+                group["lr"] = lr
+
+
+def _run_epochs(net, dataset, n_epochs, resumes):
+    """Do as skorch's ``partial_fit``; note whether the keyboard ends the epochs."""
+    # skorch's scores without a cache take rows and labels from here.
+    labels = getattr(dataset, "y", None)
+    with as_before(net) if resumes else nullcontext():
+        net.notify("on_train_begin", X=dataset, y=labels)
+    if net.training_key_ is not None and not resumes:
+        # Better it fails now than after an hour.
+        save_training(net, net.checkpoint)
+    try:
+        net.fit_loop(dataset, epochs=n_epochs)
+    except KeyboardInterrupt as error:
+        # A callback stops a training in the same way.
+        net.interrupted_ = not is_stop(error)
+    net.notify("on_train_end", X=dataset, y=labels)
+
+
+def _augmentation(net, dataset):
+    """Return what changes the rows of a batch, tried out on two of them."""
+    if net.augment == "auto":
+        return default_augmentation(net.input_shape_)
+    if net.augment is not None:
+        batch = to_float(dataset.fetch([0, len(dataset) - 1])[0]).to(net.device_)
+        check_view("augment", net.augment, batch)
+    return net.augment
+
+
+def _may_set_reduction(net):
+    """Whether torch's way to ask for one loss a row is open to us."""
+    by_user = isinstance(net.criterion, nn.Module)
+    by_user = by_user or hasattr(net, "criterion__reduction")
+    return not by_user and getattr(net.criterion_, "reduction", None) == "mean"
+
+
+def _tell_interruption(net):
+    begun = len(net.history) - net.epochs_before_
+    whole = max(begun - 1, 0)
+    more = "Fit again for a whole training, or call partial_fit for more epochs."
+    if net.checkpoint is not None:
+        more = "A fit with the same checkpoint goes on from the last whole epoch."
+    tell(
+        f"the training of {type(net).__name__} was interrupted in epoch "
+        f"{whole + 1}: it has {whole} of {net.max_epochs} epochs, and the weights "
+        f"of that moment. {more}",
+    )

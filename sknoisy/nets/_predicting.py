@@ -1,0 +1,123 @@
+"""What a trained net says of rows: probabilities, features, outputs of its parts."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from skorch.utils import to_numpy
+from torch import nn
+
+from sknoisy.nets._divergence import refuse_undefined_outputs
+from sknoisy.nets._modules import embed
+from sknoisy.nets._outputs import logits_of, takes_proba
+
+__all__ = ["features_of", "outputs_of", "proba_of"]
+
+
+def proba_of(net, X):
+    """Return class probabilities, as `NetClassifier.predict_proba` says.
+
+    Parameters
+    ----------
+    net : NetClassifier
+        Fitted.
+    X : array-like of shape (n_samples, ...)
+
+    Returns
+    -------
+    proba : ndarray of shape (n_samples, n_classes), dtype float32
+
+    Raises
+    ------
+    FloatingPointError
+        If an output is infinite or NaN.
+    """
+    nonlinearity = _nonlinearity_of(net)
+    outputs = net.forward_iter(X)
+    first = (out[0] if isinstance(out, tuple) else out for out in outputs)
+    proba = np.concatenate([to_numpy(nonlinearity(out)) for out in first])
+    undefined = np.isnan(proba).any(axis=tuple(range(1, proba.ndim)))
+    if undefined.any():
+        raise FloatingPointError(
+            f"the outputs for {undefined.sum()} of {len(proba)} rows are infinite "
+            f"or NaN, first for row {undefined.argmax()}. Scale X as in fit, where "
+            "rows were smaller; or fit with a lower lr."
+        )
+    return proba
+
+
+def features_of(net, X):
+    """Return the penultimate features of all rows.
+
+    Parameters
+    ----------
+    net : NetClassifier
+        Fitted.
+    X : array-like of shape (n_samples, ...)
+
+    Returns
+    -------
+    features : ndarray of shape (n_samples, n_features_out), dtype float32
+    """
+    net.check_is_fitted()
+    net._set_training(False)
+    with torch.no_grad(), net._autocast():
+        parts = [
+            embed(net.module_, batch[0]).float().cpu()
+            for batch in net.get_iterator(net.get_dataset(X), training=False)
+        ]
+    return torch.cat(parts).numpy()
+
+
+def outputs_of(net, dataset, modules):
+    """Score a dataset with several modules, as `NetClassifier.eval_pass` says.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    dataset : ArrayDataset or Subset of one
+    modules : dict of object to torch module
+
+    Returns
+    -------
+    rows, codes : Tensor of shape (n_samples,), dtype int64
+    logits : dict of object to Tensor of shape (n_samples, n_classes)
+
+    Raises
+    ------
+    FloatingPointError
+        If the outputs for a row are infinite or NaN.
+    """
+    rows, codes, logits, n_done = [], [], {}, 0
+    net._set_training(False)
+    with torch.no_grad(), net._autocast():
+        for batch in net.get_iterator(dataset, training=False):
+            X, y = batch
+            rows.append(batch.index)
+            codes.append(y)
+            here = slice(n_done, n_done := n_done + len(y))
+            for name, module in modules.items():
+                out = logits_of(net.criterion_, module(X))
+                if name not in logits:
+                    # Filled as it comes: parts and their union would be twice that.
+                    size = len(dataset), out.shape[1]
+                    logits[name] = out.new_empty(size, dtype=torch.float32)
+                logits[name][here] = out
+    logits = {name: out[:n_done] for name, out in logits.items()}
+    for out in logits.values():
+        refuse_undefined_outputs(net, out)
+    return torch.cat(rows), torch.cat(codes), logits
+
+
+def _nonlinearity_of(net):
+    """Return what makes outputs probabilities: a softmax under any criterion but one.
+
+    skorch would infer that from the criterion, and take an unknown one's outputs as
+    they are.
+    """
+    if net.predict_nonlinearity != "auto":
+        return net._get_predict_nonlinearity()
+    net.check_is_fitted()
+    if takes_proba(net.criterion_):
+        return nn.Identity()
+    return partial(torch.softmax, dim=-1)

@@ -1,0 +1,103 @@
+"""A pass over batches, as skorch makes one, without its look-ups at every batch."""
+
+import math
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+
+from sknoisy.nets._callbacks import looks_at_losses
+from sknoisy.nets._divergence import diverged, refuse_undefined_weights
+
+__all__ = ["hooks_of", "run_pass"]
+
+
+def run_pass(net, batches, training, prefix, step_fn, **fit_params):
+    """Take a step on each batch, and note the losses in the history.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    batches : iterable of Batch
+    training : bool
+        Whether the weights may change, so that losses and weights must stay finite.
+    prefix : {"train", "valid"}
+        Of the names in the history.
+    step_fn : callable
+        Takes a batch; returns a dict with its ``loss``.
+    **fit_params : dict
+        Handed on to ``step_fn``.
+
+    Raises
+    ------
+    FloatingPointError
+        If the training diverges.
+    """
+    rows = net.history[-1]["batches"]
+    loss_key, size_key = prefix + "_loss", prefix + "_batch_size"
+    before, after = hooks_of(net, "on_batch_begin"), hooks_of(net, "on_batch_end")
+    makes_rows = _is(net.on_batch_begin, NeuralNet.on_batch_begin)
+    is_watched = any(map(looks_at_losses, after))
+    unread = []
+    try:
+        for batch in batches:
+            if makes_rows:
+                # All that skorch's own hook does.
+                rows.append({})
+            for hook in before:
+                hook(net, batch=batch, training=training)
+            row = rows[-1]
+            step = step_fn(batch, **fit_params)
+            row[size_key] = len(batch[0])
+            if is_watched:
+                row[loss_key] = step["loss"].item()
+            else:
+                # Read at the end: a look at each loss would wait for the device.
+                unread.append((row, step["loss"].detach()))
+            for hook in after:
+                hook(net, batch=batch, training=training, **step)
+            # Two live batches would take turns in the cache.
+            del batch, step
+    finally:
+        if unread:
+            made, values = zip(*unread, strict=True)
+            for row, value in zip(made, torch.stack(values).tolist(), strict=True):
+                row[loss_key] = value
+    losses = [row[loss_key] for row in rows if loss_key in row]
+    net.history.record(prefix + "_batch_count", len(losses))
+    if training:
+        undefined = [loss for loss in losses if not math.isfinite(loss)]
+        if undefined:
+            raise diverged(net, f"the loss is {undefined[0]}")
+        refuse_undefined_weights(net)
+
+
+def hooks_of(net, name):
+    """Return the bound hooks that do something, so that idle ones cost nothing.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    name : str
+        Of a hook on batches.
+
+    Returns
+    -------
+    hooks : list of callable
+        The net's, then those of the callbacks.
+    """
+    if net.hooks_ is None:
+        net.hooks_ = {}
+    if name not in net.hooks_:
+        idle = getattr(Callback, name), getattr(NeuralNet, name)
+        owners = [net, *(callback for _, callback in net.callbacks_)]
+        hooks = [getattr(owner, name) for owner in owners]
+        net.hooks_[name] = [
+            hook for hook in hooks if not any(_is(hook, other) for other in idle)
+        ]
+    return net.hooks_[name]
+
+
+def _is(hook, function):
+    """Whether a bound hook is this function, or this function itself."""
+    return getattr(hook, "__func__", hook) is function
