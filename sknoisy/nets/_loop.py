@@ -16,7 +16,7 @@ from sknoisy.nets._modules import embed
 from sknoisy.nets._optimizing import lr_factor
 from sknoisy.nets._outputs import criterion_value, scores_alone, validation_loss
 from sknoisy.nets._parameter_names import signature_of
-from sknoisy.nets._predicting import features_of, outputs_of, proba_of
+from sknoisy.nets._predicting import outputs_of, proba_of
 from sknoisy.nets._progress import ProgressLog
 from sknoisy.nets._running import run_pass
 from sknoisy.nets._slots import (
@@ -412,22 +412,6 @@ class TrainingLoopMixin:
         accuracy : float
         """
         return label_accuracy(y, self.predict(X), sample_weight)
-
-    @in_usual_modes
-    def transform(self, X):
-        """Return the penultimate features.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-            Rows of a table, or images.
-
-        Returns
-        -------
-        features : ndarray of shape (n_samples, n_features_out), dtype float32
-            Penultimate features of each row.
-        """
-        return features_of(self, X)
 
     @property
     def classes_(self):

@@ -15,8 +15,10 @@ from sknoisy.nets._fitting import fit_net
 from sknoisy.nets._loop import TrainingLoopMixin
 from sknoisy.nets._masked_training import masked_step
 from sknoisy.nets._outputs import scored
+from sknoisy.nets._predicting import features_of
 from sknoisy.nets._running import hooks_of
 from sknoisy.nets._step import Learnt, Step, as_step
+from sknoisy.nets._torch_modes import in_usual_modes
 
 __all__ = ["NetClassifier"]
 
@@ -463,6 +465,22 @@ class NetClassifier(
         if classes is None:
             classes = getattr(self, "classes", None)
         return fit_net(self, X, y, sample_weight, not self.initialized_, classes)
+
+    @in_usual_modes
+    def transform(self, X):
+        """Return the penultimate features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+            Rows of a table, or images.
+
+        Returns
+        -------
+        features : ndarray of shape (n_samples, n_features_out), dtype float32
+            Penultimate features of each row.
+        """
+        return features_of(self, X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
