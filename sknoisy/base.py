@@ -156,7 +156,7 @@ class NoiseScoresMixin:
         check_is_fitted(self, "noise_scores_")
         return np.argsort(-self.noise_scores_, kind="stable")
 
-    def _judge(self, scores, proba, codes, mask=None):
+    def record_scores(self, scores, proba, codes, mask=None):
         """Set what is known of the labels, from scores and class probabilities.
 
         Parameters

@@ -59,7 +59,7 @@ class TestUndefinedScores:
 
         scores = [0, 1, 0, np.nan, 0, np.inf, 0]
         with pytest.raises(FloatingPointError, match=self.message):
-            Detector()._judge(scores, np.ones((7, 2)), np.zeros(7, dtype=int))
+            Detector().record_scores(scores, np.ones((7, 2)), np.zeros(7, dtype=int))
 
     def test_so_does_who_asks_another_detector(self, X, y):
         detector = FirstColumnDetector().fit(X, y)
@@ -132,7 +132,7 @@ class TestJudge:
         detector = FirstColumnDetector()
         detector.classes_ = np.array(["ant", "bee", "cat"])
         scores = np.array([0.9, 0.5, 0.500001, 0.2], dtype=np.float32)
-        detector._judge(scores, self.PROBA, self.CODES)
+        detector.record_scores(scores, self.PROBA, self.CODES)
         assert detector.noise_scores_.dtype == np.float64
         # One half is no reason to doubt.
         assert detector.noise_mask_.tolist() == [True, False, True, False]

@@ -64,7 +64,7 @@ class FirstColumn(NoiseDetectorMixin, BaseEstimator):
     def fit(self, X, y):
         self.classes_ = np.unique(y)
         order = np.argsort(np.argsort(np.asarray(X)[:, 0]))
-        self._judge(order / len(y), np.ones((len(y), len(self.classes_))), y)
+        self.record_scores(order / len(y), np.ones((len(y), len(self.classes_))), y)
         if self.calibrated:
             self.scores_are_probabilities_ = True
         return self

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from sknoisy._validation import Interval, StrOptions
-from sknoisy.classification._forget_rate import number_kept, resolve_forget_rate
-from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.nets import NetClassifier
+from sknoisy.nets._forget_rate import number_kept, resolve_forget_rate
+from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["CDRClassifier", "keep_critical_gradients"]
 

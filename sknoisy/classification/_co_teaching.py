@@ -5,38 +5,16 @@ from numbers import Integral, Real
 import torch
 
 from sknoisy._validation import Interval, StrOptions
-from sknoisy.classification._forget_rate import number_kept, resolve_forget_rate
-from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.nets import Learnt, NetClassifier, Step
-from sknoisy.nets._epoch_shares import resolve_epochs
+from sknoisy.nets._forget_rate import (
+    current_forget_rate,
+    resolve_forget_rate,
+    select_small_losses,
+)
 from sknoisy.nets._peers import Peers, refuse_instance
+from sknoisy.nets._robust_net import RobustNetMixin
 
-__all__ = ["CoTeachingClassifier", "rate_at", "select_by_peer"]
-
-_RAMP_SHARE = 0.25
-
-
-def rate_at(epoch, forget_rate, ramp_epochs, exponent=1.0):
-    """Return the share of rows R(T) that is forgotten in an epoch.
-
-    Parameters
-    ----------
-    epoch : int >= 1
-        T, the first one is 1.
-    forget_rate : float in [0, 1)
-        τ.
-    ramp_epochs : int >= 1
-        T_k: over these R rises in equal steps, from 0 to τ^c.
-    exponent : float > 0, default=1.0
-        c.
-
-    Returns
-    -------
-    rate : float
-    """
-    if epoch > ramp_epochs:
-        return forget_rate
-    return forget_rate**exponent * (epoch - 1) / max(ramp_epochs - 1, 1)
+__all__ = ["CoTeachingClassifier", "select_by_peer"]
 
 
 def select_by_peer(loss, forget_rate):
@@ -55,9 +33,7 @@ def select_by_peer(loss, forget_rate):
         Positions in the batch: for each network those with the smallest losses of the
         *other* one.
     """
-    n_selected = number_kept(loss.shape[1], forget_rate)
-    small = loss.detach().topk(n_selected, dim=1, largest=False, sorted=False).indices
-    return small.flip(0)
+    return select_small_losses(loss, forget_rate).flip(0)
 
 
 class CoTeachingClassifier(RobustNetMixin, NetClassifier):
@@ -212,9 +188,7 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Settle how many rows are forgotten."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        ramp = resolve_epochs(self.ramp_epochs, _RAMP_SHARE, self.max_epochs)
-        epoch = len(self.history)
-        self.rate_ = rate_at(epoch, self.forget_rate_, ramp, self.exponent)
+        self.rate_ = current_forget_rate(self)
 
     def training_loss(self, X, y, index):
         """Return the sum of both networks' losses, and the logits of their mean."""

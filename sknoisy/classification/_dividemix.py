@@ -13,8 +13,6 @@ from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.classification._loss_memory import LossMemory
 from sknoisy.classification._mixing import draw_mixing, epoch_generator
-from sknoisy.classification._robust_net import RobustNetMixin
-from sknoisy.classification._views import WEAK_VIEW, ViewsMixin
 from sknoisy.losses import (
     guessed_targets,
     negative_entropy,
@@ -27,6 +25,8 @@ from sknoisy.nets import Batch, Learnt, NetClassifier, Step, mixup
 from sknoisy.nets._epoch_shares import resolve_epochs
 from sknoisy.nets._masked_training import is_masked, masked_views
 from sknoisy.nets._peers import Peers, refuse_instance
+from sknoisy.nets._robust_net import RobustNetMixin
+from sknoisy.nets._views import WEAK_VIEW, ViewsMixin
 
 __all__ = ["DivideMixClassifier", "RowGroup"]
 
@@ -236,7 +236,7 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             self.n_ramp_ = _RAMP_SHARE * self.max_epochs
         # Of images, a missing network is named before missing views.
         self.component_of("module")
-        self._check_views(dataset, ["weak_view"])
+        self.check_views(dataset, ["weak_view"])
 
     def initialize_module(self):
         """Build two networks."""
@@ -288,7 +288,7 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         """
         n = self.n_labelled_
         own, partner = self._networks()
-        views = [self._weak(X), self._weak(X)]
+        views = [self.weak(X), self.weak(X)]
         w = self.clean_[1 - self.turn_, index[:n]]
         with torch.no_grad():
             logits = own(torch.cat(views)).float().chunk(2)
@@ -490,7 +490,9 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         clean, _, _, codes, logits = self._judged(dataset)
         clean = clean.mean(0)
         self.clean_proba_ = clean.astype(np.float32)
-        self._judge(1 - clean, logits.softmax(1).cpu().numpy(), codes.cpu().numpy())
+        self.record_scores(
+            1 - clean, logits.softmax(1).cpu().numpy(), codes.cpu().numpy()
+        )
         self._warn_of_late_start()
 
     def _warn_of_late_start(self):

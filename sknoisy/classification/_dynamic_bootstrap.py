@@ -11,12 +11,12 @@ from sknoisy._random_states import set_random_states
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.classification._mixing import draw_mixing, epoch_generator
-from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import bootstrap_targets, prior_penalty, soft_cross_entropy
 from sknoisy.losses._bootstrap import STATIC_WEIGHTS
 from sknoisy.mixture import BMMLossSplitter
 from sknoisy.nets import Learnt, NetClassifier, Step, mixup
 from sknoisy.nets._epoch_shares import resolve_epochs, share_of_epochs
+from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["DynamicBootstrapClassifier", "guided_shares"]
 
@@ -298,7 +298,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         self.losses_, logits, codes = self._losses(dataset)
         self._fit_splitter(self.losses_)
         p_noisy = self.splitter_.predict_proba(self.losses_)[:, 1]
-        self._judge(p_noisy, logits, codes)
+        self.record_scores(p_noisy, logits, codes)
         self._warn_of_late_start()
 
     def _warn_of_late_start(self):

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from sknoisy._validation import Interval, StrOptions
 from sknoisy.classification._mixing import draw_mixing, epoch_generator
-from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import ELRLoss, early_learning_penalty, soft_cross_entropy
 from sknoisy.nets import Learnt, NetClassifier, Step, mixup
 from sknoisy.nets._peers import Peers, refuse_instance
+from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["ELRPlusClassifier"]
 

@@ -11,8 +11,6 @@ from sknoisy._parameters import check_parameters
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.classification._mixing import draw_mixing, epoch_generator
-from sknoisy.classification._robust_net import RobustNetMixin
-from sknoisy.classification._views import STRONG_VIEW, WEAK_VIEW, ViewsMixin
 from sknoisy.losses import (
     ContrastiveLoss,
     FlywheelLoss,
@@ -23,6 +21,8 @@ from sknoisy.nets._divergence import refuse_undefined_outputs
 from sknoisy.nets._epoch_shares import resolve_epochs
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._outputs import check_outputs
+from sknoisy.nets._robust_net import RobustNetMixin
+from sknoisy.nets._views import STRONG_VIEW, WEAK_VIEW, ViewsMixin
 
 __all__ = ["FlywheelClassifier"]
 
@@ -267,7 +267,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         # Of images, a missing network is named before missing views.
         self.component_of("module")
         strong = ["strong_view"] * bool(self.contrastive_weight)
-        self._check_views(dataset, ["weak_view", *strong])
+        self.check_views(dataset, ["weak_view", *strong])
 
     def component_of(self, name):
         """Return what fills a slot; the judge is by default built as the module is."""
@@ -327,7 +327,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             return self._warm_up_loss(X, y, index)
         if self.turn_ == "auxiliary":
             return self._auxiliary_loss(X, y, index)
-        weak = self._weak(X)
+        weak = self.weak(X)
         logits = self.judge_(weak).float()
         loss = self._cycles.main_loss(logits, y, index)
         labels = self._cycles.labels[index] if self._cycles.resample else y
@@ -345,7 +345,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
     def _auxiliary_loss(self, X, y, index):
         """Equation 13 on mixed weak views, and the contrastive term on strong ones."""
         partner, share = draw_mixing(self, X)
-        weak, own = self._weak(X), self._cycles.targets(y, index)
+        weak, own = self.weak(X), self._cycles.targets(y, index)
         logits = self.module_(mixup(weak, partner, share)).float()
         targets = mixup(own, partner, share)
         loss = self._cycles.auxiliary_loss(logits, targets)
@@ -360,7 +360,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             loss = loss + self.prior_weight * penalty
         # The head is made at the start of a fit, and a later weight waits for the next.
         if self.contrastive_weight and "contrast" in self.criterion_:
-            views = torch.cat([self._strong(X), self._strong(X)])
+            views = torch.cat([self.strong(X), self.strong(X)])
             features, _ = embed_and_classify(self.module_, views)
             contrast = self.criterion_["contrast"](*features.float().chunk(2))
             contrast = self.weighted_mean(contrast, index)
@@ -405,7 +405,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         self.gamma_ = np.array([row.get("gamma", np.nan) for row in self.history])
         proba, codes = proba.cpu().numpy(), codes.cpu().numpy()
         self.refurbished_labels_ = self.classes_[proba.argmax(1)]
-        self._judge(wrong, proba, codes)
+        self.record_scores(wrong, proba, codes)
         self._warn_of_collapse(codes)
 
     @torch.no_grad()
@@ -419,7 +419,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
                 X, y = batch
                 codes.append(y)
                 rows.append(batch.index)
-                views = [self.module_(self._weak(X)).float() for _ in range(2)]
+                views = [self.module_(self.weak(X)).float() for _ in range(2)]
                 mean = (views[0].softmax(1) + views[1].softmax(1)) / 2
                 proba[n_done : n_done + len(y)] = mean
                 n_done += len(y)

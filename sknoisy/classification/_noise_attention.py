@@ -7,11 +7,11 @@ import torch
 
 from sknoisy._parameters import check_parameters
 from sknoisy._validation import Interval, StrOptions
-from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import NoiseAttentionLoss
 from sknoisy.nets import Learnt, NetClassifier, Step
 from sknoisy.nets._attention import AttentiveNetwork
 from sknoisy.nets._epoch_shares import resolve_epochs
+from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["NALClassifier"]
 

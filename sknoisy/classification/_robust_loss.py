@@ -6,10 +6,10 @@ from numbers import Integral
 from torch import nn
 
 from sknoisy._validation import Interval, StrOptions
-from sknoisy.classification._robust_net import RobustNetMixin
 from sknoisy.losses import BootstrapLoss, GCELoss, SCELoss, TruncatedGCELoss
 from sknoisy.nets import NetClassifier
 from sknoisy.nets._epoch_shares import resolve_epochs
+from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["RobustLossClassifier"]
 

@@ -393,7 +393,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         logs = [w * np.log(max(v.mask.sum(), 0.5)) for w, v in voters]
         n_flagged = round(np.exp(sum(logs)))
         scores = expit(total - _threshold(total, n_flagged))
-        self._judge(scores, _votes(voters, codes, len(self.classes_)), codes)
+        self.record_scores(scores, _votes(voters, codes, len(self.classes_)), codes)
         self.noise_rate_ = float(self.noise_mask_.mean())
 
 

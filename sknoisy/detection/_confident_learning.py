@@ -352,5 +352,5 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         # Qualities near 0 would all round to a score of 1.
         scores = keep_order(1 - self.label_quality_.astype(np.float64), -quality)
         mask = issues.flag(self.filter_by)
-        self._judge(scores, self.pred_probs_, codes, mask)
+        self.record_scores(scores, self.pred_probs_, codes, mask)
         self.noise_rate_ = float(1 - np.trace(issues.joint) / len(codes))

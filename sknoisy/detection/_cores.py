@@ -334,7 +334,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.n_warmup_epochs_ = self.net_.n_warm_
         self.sieve_scores_ = criterion.mean_scores.cpu().numpy().astype(np.float64)
         scores = _squashed(self.sieve_scores_, n_classes)
-        self._judge(keep_order(scores, self.sieve_scores_), proba, codes)
+        self.record_scores(keep_order(scores, self.sieve_scores_), proba, codes)
         self.noise_rate_ = float(self.noise_mask_.mean())
         return self
 

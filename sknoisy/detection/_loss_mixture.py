@@ -229,7 +229,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         if self._needs_a_check(p_noisy, doubted):
             p_noisy = self._check_component(p_noisy, doubted)
         scores = keep_order(p_noisy, self._suspicion(proba, codes))
-        self._judge(scores, proba, codes)
+        self.record_scores(scores, proba, codes)
         if self.splitter_ is not first:
             # Of labels that the classifier agrees with the posteriors say little.
             self.noise_rate_ = float(self.noise_mask_.mean())

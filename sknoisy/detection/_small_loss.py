@@ -10,15 +10,15 @@ from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._random_states import random_generator
 from sknoisy._validation import HasMethods, Interval, StrOptions
 from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
-from sknoisy.classification._forget_rate import (
-    estimate_noise_rate,
-    number_kept,
-    stratified_halves,
-)
 from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.detection._order import keep_order
 from sknoisy.detection._predictions._losses import MIN_PROBA, LossesMixin
 from sknoisy.nets import ArrayDataset, NetClassifier
+from sknoisy.nets._forget_rate import (
+    estimate_noise_rate,
+    number_kept,
+    stratified_halves,
+)
 from sknoisy.nets._torch_modes import usual_modes
 
 __all__ = ["SmallLossDetector", "largest_losses"]
@@ -282,7 +282,7 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             rows = codes == group if self.per_class else group
             _, scores[rows] = largest_losses(self.losses_[rows], rate)
         scores = keep_order(scores, self._suspicion(proba, codes))
-        self._judge(scores, proba, codes)
+        self.record_scores(scores, proba, codes)
         self.noise_rate_ = float(rate)
         return self
 

@@ -17,7 +17,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from sknoisy import CoTeachingClassifier, NetClassifier
-from sknoisy.classification._co_teaching import rate_at, select_by_peer
+from sknoisy.classification._co_teaching import select_by_peer
+from sknoisy.nets._forget_rate import forget_rate_at
 
 SMALL = {
     "module__hidden": 6,
@@ -36,11 +37,11 @@ class TestRamp:
         # The array of the method text, for 20 epochs.
         expected = np.full(20, 0.4)
         expected[:ramp] = np.linspace(0, 0.4**exponent, ramp)
-        given = [rate_at(epoch, 0.4, ramp, exponent) for epoch in range(1, 21)]
+        given = [forget_rate_at(epoch, 0.4, ramp, exponent) for epoch in range(1, 21)]
         np.testing.assert_allclose(given, expected, rtol=1e-12)
 
     def test_nothing_to_forget(self):
-        assert [rate_at(epoch, 0.0, 3) for epoch in (1, 2, 3, 4)] == [0, 0, 0, 0]
+        assert [forget_rate_at(epoch, 0.0, 3) for epoch in (1, 2, 3, 4)] == [0, 0, 0, 0]
 
 
 class TestSelection:
@@ -205,7 +206,7 @@ class TestEpochs:
             with patch.object(NetClassifier, "on_epoch_begin"):
                 clf.on_epoch_begin(clf)
             rates.append(clf.rate_)
-        expected = [rate_at(epoch, 0.3, ramp) for epoch in range(1, 61)]
+        expected = [forget_rate_at(epoch, 0.3, ramp) for epoch in range(1, 61)]
         np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
     def test_two_and_two_epochs_are_four(self, blobs):

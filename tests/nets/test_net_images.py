@@ -280,8 +280,8 @@ class TestFlywheelViews:
     @pytest.mark.parametrize(
         ("view", "expected"),
         [
-            ("_weak", crop_and_flip),
-            ("_strong", lambda X: rand_augment(crop_and_flip(X))),
+            ("weak", crop_and_flip),
+            ("strong", lambda X: rand_augment(crop_and_flip(X))),
         ],
     )
     def test_images_are_moved_and_for_the_strong_view_recoloured(
@@ -299,7 +299,7 @@ class TestFlywheelViews:
         X = torch.rand(4, 3, 8, 8)
         before = X.clone()
         fitted.set_params(weak_view=torch.Tensor.zero_, strong_view=torch.Tensor.zero_)
-        assert (fitted._weak(X) == 0).all() and (fitted._strong(X) == 0).all()
+        assert (fitted.weak(X) == 0).all() and (fitted.strong(X) == 0).all()
         assert X.equal(before)
 
     @pytest.mark.parametrize("name", ["weak_view", "strong_view"])

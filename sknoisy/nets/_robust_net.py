@@ -66,9 +66,9 @@ class RobustNetMixin(NoiseScoresMixin):
         codes = codes.cpu().numpy()
         evidence = self.label_evidence(proba, codes)
         given = evidence[np.arange(len(codes)), codes].astype(np.float64)
-        self._judge(1 - given, evidence, codes)
+        self.record_scores(1 - given, evidence, codes)
 
-    def _judge(self, scores, proba, codes):
+    def record_scores(self, scores, proba, codes):
         """Judge the labels, but for those that occur once.
 
         A network learns such a class, which it may have to predict, but can say
@@ -76,7 +76,7 @@ class RobustNetMixin(NoiseScoresMixin):
         """
         is_lone = np.bincount(codes)[codes] == 1
         scores = np.where(is_lone, 0.5, scores)
-        super()._judge(scores, proba, codes)
+        super().record_scores(scores, proba, codes)
         self._unjudged = np.flatnonzero(is_lone)
         if is_lone.any() and not is_lone.all():
             self.noise_rate_ = float(self.noise_scores_[~is_lone].mean())

@@ -18,13 +18,12 @@ from sknoisy import (
     NetClassifier,
     RobustLossClassifier,
 )
-from sknoisy.classification import _forget_rate
-from sknoisy.classification._forget_rate import (
+from sknoisy.nets import AdversarialMasking, LoaderBatches, _forget_rate
+from sknoisy.nets._forget_rate import (
     estimate_noise_rate,
     number_kept,
     stratified_halves,
 )
-from sknoisy.nets import AdversarialMasking, LoaderBatches
 
 BOTH = [CDRClassifier, CoTeachingClassifier]
 SMALL = {"module__hidden": 8, "max_epochs": 2, "batch_size": 32, "random_state": 0}

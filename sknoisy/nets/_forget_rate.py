@@ -1,21 +1,29 @@
-"""How many rows to forget: the noise rate, by networks that do not know the row."""
+"""Which rows a method forgets: how many, from which epoch on, and the others."""
 
 import math
 from functools import partial
 
 import numpy as np
 from scipy.special import logsumexp
+from torch import Tensor
 from torch.utils.data import Subset
 
 from sknoisy._interruption import interruptions
-from sknoisy.nets import NetClassifier
+from sknoisy.nets._epoch_shares import resolve_epochs
+from sknoisy.nets._net import NetClassifier
 
 __all__ = [
+    "current_forget_rate",
     "estimate_noise_rate",
+    "forget_rate_at",
     "number_kept",
     "resolve_forget_rate",
+    "select_small_losses",
     "stratified_halves",
 ]
+
+# Of the epochs, the share over which the rate rises if nothing is said of it.
+_RAMP_SHARE = 0.25
 
 # Of the rows predicted to be of a class, those that are asked: the surest ones.
 _ANCHOR_SHARE = 0.05
@@ -32,6 +40,69 @@ _ROUNDING = 1e-9
 def number_kept(n: int, forget_rate: float) -> int:
     """Return ⌊(1 − τ) n⌋, but at least 1: what is left of n if a share is forgotten."""
     return max(1, math.floor((1 - forget_rate) * n + _ROUNDING))
+
+
+def select_small_losses(loss: Tensor, forget_rate: float) -> Tensor:
+    """Return the rows of a batch with the smallest losses.
+
+    Parameters
+    ----------
+    loss : Tensor of shape (..., batch)
+        One loss for each row, of one network or of several.
+    forget_rate : float in [0, 1)
+        R. Of a batch of B rows ⌊(1 − R) B⌋ are selected, at least one.
+
+    Returns
+    -------
+    selected : Tensor of shape (..., n_selected), dtype int64
+        Positions in the batch, in no order. Losses that are not finite come last.
+    """
+    n_selected = number_kept(loss.shape[-1], forget_rate)
+    return loss.detach().topk(n_selected, largest=False, sorted=False).indices
+
+
+def forget_rate_at(
+    epoch: int, forget_rate: float, ramp_epochs: int, exponent: float = 1.0
+) -> float:
+    """Return the share of rows R(T) that is forgotten in an epoch.
+
+    Parameters
+    ----------
+    epoch : int >= 1
+        T, the first one is 1.
+    forget_rate : float in [0, 1)
+        τ.
+    ramp_epochs : int >= 1
+        T_k: over these R rises in equal steps, from 0 to τ^c.
+    exponent : float > 0, default=1.0
+        c.
+
+    Returns
+    -------
+    rate : float
+        Share of the rows of a batch.
+    """
+    if epoch > ramp_epochs:
+        return forget_rate
+    return forget_rate**exponent * (epoch - 1) / max(ramp_epochs - 1, 1)
+
+
+def current_forget_rate(net):
+    """Return the share of rows that a net forgets in the epoch under way.
+
+    Parameters
+    ----------
+    net : NetClassifier
+        With ``forget_rate_``, as `resolve_forget_rate` gives it, and the parameters
+        ``ramp_epochs``, "auto" or a number, and ``exponent``.
+
+    Returns
+    -------
+    rate : float
+        Share of the rows of a batch.
+    """
+    ramp = resolve_epochs(net.ramp_epochs, _RAMP_SHARE, net.max_epochs)
+    return forget_rate_at(len(net.history), net.forget_rate_, ramp, net.exponent)
 
 
 def stratified_halves(codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

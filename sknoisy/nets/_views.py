@@ -5,9 +5,9 @@ from numbers import Real
 import numpy as np
 
 from sknoisy._validation import Interval, StrOptions
-from sknoisy.nets import crop_and_flip, jitter, rand_augment, swap_features
-from sknoisy.nets._augment import check_view
+from sknoisy.nets._augment import check_view, jitter, swap_features
 from sknoisy.nets._batches import to_float
+from sknoisy.nets._image_augment import crop_and_flip, rand_augment
 
 __all__ = ["STRONG_VIEW", "WEAK_VIEW", "ViewsMixin"]
 
@@ -24,11 +24,11 @@ _N_SPREAD_ROWS = 10_000
 class ViewsMixin:
     """Views of a batch, on a `NetClassifier` with ``weak_view`` and ``strong_view``.
 
-    A method with weak views only has no ``strong_view``. It calls `_check_views` in
+    A method with weak views only has no ``strong_view``. It calls `check_views` in
     ``start_fit``, and names ``spread_`` among its ``cuda_dependent_attributes_``.
     """
 
-    def _weak(self, X):
+    def weak(self, X):
         """Return a slightly changed batch."""
         if callable(self.weak_view):
             # A copy: views that work in place would else be views of each other.
@@ -38,7 +38,7 @@ class ViewsMixin:
         scale = _JITTER if self.weak_view == "auto" else self.weak_view
         return jitter(X, self.spread_, scale)
 
-    def _strong(self, X):
+    def strong(self, X):
         """Return a strongly changed batch."""
         if callable(self.strong_view):
             return self.strong_view(X.clone())
@@ -47,7 +47,7 @@ class ViewsMixin:
         rate = _SWAP_RATE if self.strong_view == "auto" else self.strong_view
         return swap_features(X, rate)
 
-    def _check_views(self, dataset, names):
+    def check_views(self, dataset, names):
         """Find the spread of a table's features; refuse views that cannot be made.
 
         Parameters
