@@ -29,6 +29,7 @@ _HOME = {
     "FINEDetector": "sknoisy.detection",
     "FlywheelClassifier": "sknoisy.classification",
     "InstanceNoiseInjector": "sknoisy.noise",
+    "JoCoRClassifier": "sknoisy.classification",
     "LabelReport": "sknoisy.cleaning",
     "LossMixtureDetector": "sknoisy.detection",
     "LossMixtureDisplay": "sknoisy.inspection",

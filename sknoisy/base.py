@@ -157,17 +157,20 @@ class NoiseScoresMixin:
         return np.argsort(-self.noise_scores_, kind="stable")
 
     def record_scores(self, scores, proba, codes, mask=None):
-        """Set what is known of the labels, from scores and class probabilities.
+        """Set scores, mask, noise rate and suggested labels.
+
+        ``fit`` calls it once ``classes_`` is known.
 
         Parameters
         ----------
         scores : array-like of shape (n_samples,)
+            One for each given label, in [0, 1]; larger = more suspicious.
         proba : ndarray of shape (n_samples, n_classes)
             Of the classes, for the suggested labels.
         codes : ndarray of shape (n_samples,), dtype int64
             The given labels.
         mask : ndarray of shape (n_samples,), dtype bool, default=None
-            Judged wrong; None takes scores above 0.5.
+            Which labels are flagged; None takes scores above 0.5.
 
         Raises
         ------

@@ -14,11 +14,12 @@ validate = pytest.importorskip(
 
 # numpydoc's names: parameters that are missing or not described, and results.
 CODES = {"PR01", "PR07", "RT01", "RT03"}
+EXTENDING = "sknoisy.extending"
 
 
 def rooms():
     """Return the modules whose names are public."""
-    found = [sknoisy, importlib.import_module("sknoisy.base")]
+    found = [sknoisy, *map(importlib.import_module, ("sknoisy.base", EXTENDING))]
     for room in pkgutil.iter_modules(sknoisy.__path__, "sknoisy."):
         if room.ispkg and not room.name.rpartition(".")[2].startswith("_"):
             found.append(importlib.import_module(room.name))
@@ -53,7 +54,7 @@ def documented():
     for room in rooms():
         for name in room.__all__:
             value = getattr(room, name)
-            if not callable(value):
+            if not callable(value) or not value.__module__.startswith("sknoisy"):
                 continue
             parts = [value, *(own_methods(value) if inspect.isclass(value) else ())]
             for part in parts:

@@ -7,6 +7,7 @@ from sknoisy.classification._dynamic_bootstrap import DynamicBootstrapClassifier
 from sknoisy.classification._early_learning import ELRClassifier
 from sknoisy.classification._elr_plus import ELRPlusClassifier
 from sknoisy.classification._flywheel import FlywheelClassifier
+from sknoisy.classification._jocor import JoCoRClassifier
 from sknoisy.classification._noise_attention import NALClassifier
 from sknoisy.classification._robust_loss import RobustLossClassifier
 from sknoisy.classification._transition_correction import (
@@ -22,6 +23,7 @@ __all__ = [
     "ELRClassifier",
     "ELRPlusClassifier",
     "FlywheelClassifier",
+    "JoCoRClassifier",
     "NALClassifier",
     "RobustLossClassifier",
     "TransitionCorrectionClassifier",

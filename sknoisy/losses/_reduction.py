@@ -12,6 +12,16 @@ _REDUCTIONS = ("mean", "none")
 def check_reduction(reduction: str) -> str:
     """Return what was asked for, or refuse it.
 
+    Parameters
+    ----------
+    reduction : {"mean", "none"}
+        What a loss does with the values of a batch.
+
+    Returns
+    -------
+    reduction : str
+        The same.
+
     Raises
     ------
     ValueError
@@ -24,5 +34,18 @@ def check_reduction(reduction: str) -> str:
 
 
 def reduced(loss: Tensor, reduction: str) -> Tensor:
-    """Return the losses, shape (batch,), or their mean."""
+    """Return the losses of a batch, or their mean.
+
+    Parameters
+    ----------
+    loss : Tensor of shape (batch,)
+        One loss for each row.
+    reduction : {"mean", "none"}
+        "none" returns them as they are.
+
+    Returns
+    -------
+    loss : Tensor of shape () or (batch,)
+        Their mean, or the losses.
+    """
     return loss if reduction == "none" else loss.mean()

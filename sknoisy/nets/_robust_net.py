@@ -69,7 +69,7 @@ class RobustNetMixin(NoiseScoresMixin):
         self.record_scores(1 - given, evidence, codes)
 
     def record_scores(self, scores, proba, codes):
-        """Judge the labels, but for those that occur once.
+        """Set the scores of all labels, but for those that occur once.
 
         A network learns such a class, which it may have to predict, but can say
         nothing of the label: all that it knows of the class is that row.

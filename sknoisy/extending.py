@@ -1,0 +1,156 @@
+"""What methods, losses and detectors are made of, for those who write one.
+
+A method is one file: a class with constructor, constraints and a training step, built
+from the names here and from nothing else of sknoisy. `JoCoRClassifier` is written so.
+
+The net and its step
+    `NetClassifier` trains, `Step` is what a training step returns, `Learnt` says which
+    network learnt which rows in it. `Batch` and `ArrayDataset` are rows with their
+    numbers.
+The contract of noise scores
+    `RobustNetMixin` gives it to a method, `NoiseDetectorMixin` to a detector,
+    `NoiseInjectorMixin` is that of an injector; `suggest_labels` finds better labels.
+Several networks
+    `Peers` holds networks of the same kind, `refuse_instance` refuses copies of one.
+Rows to learn
+    `resolve_forget_rate` settles a rate, "auto" by `estimate_noise_rate`;
+    `forget_rate_at` and `current_forget_rate` are its ramp over the epochs;
+    `select_small_losses` finds the rows, `number_kept` how many they are.
+Views
+    `ViewsMixin` makes weak and strong views of a batch, `WEAK_VIEW` and `STRONG_VIEW`
+    are the constraints of their parameters; `mixup` mixes rows in pairs.
+Losses
+    `soft_cross_entropy` takes distributions as targets; `check_reduction` and `reduced`
+    are what every loss does with the values of a batch.
+Constraints of parameters
+    `Interval`, `Options`, `StrOptions`, `HasMethods`, `InstanceOf` and `MakerOf` are
+    constraints, `check_parameters` applies them.
+Rows and labels
+    `check_rows_and_labels`, `check_rows`, `check_weights` and `encode_labels`.
+Randomness
+    `random_generator` and `set_random_states`.
+Trainings of an estimator's own
+    `NetParamsMixin` gives a detector the parameters of a net, `DynamicsRecorder` keeps
+    what a net predicts in each epoch, `interruptions` says what Ctrl-C does meanwhile,
+    `warn_user` warns at the caller's line.
+"""
+
+from sknoisy._interruption import interruptions
+from sknoisy._validation import (
+    HasMethods,
+    InstanceOf,
+    Interval,
+    MakerOf,
+    Options,
+    StrOptions,
+    check_parameters,
+    check_rows,
+    check_rows_and_labels,
+    check_weights,
+    encode_labels,
+    random_generator,
+    set_random_states,
+)
+from sknoisy._warning import warn_user
+from sknoisy.base import (
+    NoiseDetectorMixin,
+    NoiseInjectorMixin,
+    NoiseScoresMixin,
+    suggest_labels,
+)
+from sknoisy.losses import soft_cross_entropy
+from sknoisy.losses._reduction import check_reduction, reduced
+from sknoisy.nets import (
+    ArrayDataset,
+    Batch,
+    DynamicsRecorder,
+    Learnt,
+    NetClassifier,
+    NetParamsMixin,
+    Step,
+    mixup,
+)
+from sknoisy.nets._forget_rate import (
+    current_forget_rate,
+    estimate_noise_rate,
+    forget_rate_at,
+    number_kept,
+    resolve_forget_rate,
+    select_small_losses,
+)
+from sknoisy.nets._peers import Peers, refuse_instance
+from sknoisy.nets._robust_net import RobustNetMixin
+from sknoisy.nets._views import STRONG_VIEW, WEAK_VIEW, ViewsMixin
+
+__all__ = [
+    "DECLARATIONS",
+    "SEAMS",
+    "STRONG_VIEW",
+    "WEAK_VIEW",
+    "ArrayDataset",
+    "Batch",
+    "DynamicsRecorder",
+    "HasMethods",
+    "InstanceOf",
+    "Interval",
+    "Learnt",
+    "MakerOf",
+    "NetClassifier",
+    "NetParamsMixin",
+    "NoiseDetectorMixin",
+    "NoiseInjectorMixin",
+    "NoiseScoresMixin",
+    "Options",
+    "Peers",
+    "RobustNetMixin",
+    "Step",
+    "StrOptions",
+    "ViewsMixin",
+    "check_parameters",
+    "check_reduction",
+    "check_rows",
+    "check_rows_and_labels",
+    "check_weights",
+    "current_forget_rate",
+    "encode_labels",
+    "estimate_noise_rate",
+    "forget_rate_at",
+    "interruptions",
+    "mixup",
+    "number_kept",
+    "random_generator",
+    "reduced",
+    "refuse_instance",
+    "resolve_forget_rate",
+    "select_small_losses",
+    "set_random_states",
+    "soft_cross_entropy",
+    "suggest_labels",
+    "warn_user",
+]
+
+# What a method may override of `NetClassifier`, and what each is for. Whatever else it
+# seems to need is a fault of this list.
+SEAMS = {
+    "start_fit": "learns from the rows what the parts need, before they are built",
+    "build": "makes a part from its slot, such as module or criterion",
+    "initialize_module": "sets module_ from what build makes",
+    "initialize_criterion": "sets criterion_, which keeps what is known of rows",
+    "passes": "yields the passes of an epoch, each a name and its batches",
+    "augmented": "returns the rows of a batch as training_loss is given them",
+    "training_loss": "takes the step of the paper",
+    "on_epoch_begin": "does what happens before an epoch",
+    "on_grad_computed": "changes gradients before a step of the optimizer",
+    "on_epoch_end": "does what happens after an epoch",
+    "eval_pass": "scores rows with networks in evaluation mode",
+    "finish_fit": "reads off the trained network what is said of the rows",
+}
+
+# The class attributes that a method may set, and what each says.
+DECLARATIONS = {
+    "_parameter_constraints": "what each parameter may be",
+    "prefixes_": "names of the slots, whose parameters are prefix__name",
+    "_modules": "slots of networks that predict: NAME for the attribute NAME_",
+    "_stored_slots": "slots whose parameters a fitted net takes at the next fit only",
+    "cuda_dependent_attributes_": "attributes that hold tensors, to be moved on load",
+}
