@@ -87,7 +87,9 @@ def encode_labels(y, classes=None):
     Returns
     -------
     classes : ndarray of shape (n_classes,)
+        The sorted labels.
     codes : ndarray of shape (n_samples,), dtype int64
+        Position of each label in ``classes``.
 
     Raises
     ------

@@ -52,6 +52,7 @@ class InstanceOf(HasMethods):
     Parameters
     ----------
     base : class
+        What the part must be an instance of.
     words : str
         What the part must be, for messages.
     """
@@ -71,6 +72,11 @@ class InstanceOf(HasMethods):
 
 def check_parameters(estimator):
     """Check an estimator's own parameters against ``_parameter_constraints``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its attributes of the same names are checked.
 
     Raises
     ------

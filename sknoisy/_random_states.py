@@ -18,6 +18,7 @@ def random_generator(random_state):
     Returns
     -------
     generator : numpy.random.Generator
+        A new one.
     """
     if random_state is None:
         return np.random.default_rng()
@@ -35,6 +36,7 @@ def set_random_states(estimator, seed):
     estimator : estimator
         Changed in place: hand in a clone.
     seed : int
+        Their ``random_state``.
     """
     for name, value in sorted(estimator.get_params().items()):
         if value is None and name.split("__")[-1] == "random_state":

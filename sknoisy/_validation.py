@@ -143,13 +143,16 @@ def check_rows(estimator, X, *, reset=False, min_samples=1):
         Gets ``n_features_in_`` and ``feature_names_in_`` if ``reset``, else X is held
         against them.
     X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+        Rows of a table, or images.
     reset : bool, default=False
         True in ``fit``.
     min_samples : int, default=1
+        Fewer rows are refused.
 
     Returns
     -------
     X : ndarray, dtype float32 or uint8
+        The same rows.
 
     Raises
     ------
@@ -219,7 +222,9 @@ def check_rows_and_labels(
     estimator : estimator
         Gets ``n_features_in_`` and ``feature_names_in_``.
     X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
+        Rows of a table, or images.
     y : array-like of shape (n_samples,)
+        Labels of any kind.
     classes : array-like of shape (n_classes,), default=None
         All labels, if some may be absent from y.
     min_samples, min_per_class : int
@@ -228,6 +233,7 @@ def check_rows_and_labels(
     Returns
     -------
     X : ndarray, dtype float32 or uint8
+        The same rows.
     classes : ndarray of shape (n_classes,)
         The sorted distinct labels.
     codes : ndarray of shape (n_samples,), dtype int64

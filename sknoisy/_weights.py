@@ -18,11 +18,14 @@ def check_weights(sample_weight, X, *, dtype=np.float32):
     sample_weight : array-like of shape (n_samples,), float or None
         A number is the weight of every row.
     X : array-like of shape (n_samples, ...)
+        Rows, of which there must be as many.
     dtype : dtype, default=float32
+        Of the array that is returned.
 
     Returns
     -------
     weights : ndarray of shape (n_samples,) or None
+        One weight for each row.
 
     Raises
     ------

@@ -8,8 +8,9 @@ The net and its step
     network learnt which rows in it. `Batch` and `ArrayDataset` are rows with their
     numbers.
 The contract of noise scores
-    `RobustNetMixin` gives it to a method, `NoiseDetectorMixin` to a detector,
-    `NoiseInjectorMixin` is that of an injector; `suggest_labels` finds better labels.
+    `NoiseScoresMixin` says what it is; `RobustNetMixin` gives it to a method,
+    `NoiseDetectorMixin` to a detector. `NoiseInjectorMixin` is the contract of an
+    injector; `suggest_labels` finds better labels.
 Several networks
     `Peers` holds networks of the same kind, `refuse_instance` refuses copies of one.
 Rows to learn
@@ -35,23 +36,20 @@ Trainings of an estimator's own
     `warn_user` warns at the caller's line.
 """
 
+from sknoisy._codes import encode_labels
 from sknoisy._interruption import interruptions
+from sknoisy._parameters import InstanceOf, MakerOf, check_parameters
+from sknoisy._random_states import random_generator, set_random_states
 from sknoisy._validation import (
     HasMethods,
-    InstanceOf,
     Interval,
-    MakerOf,
     Options,
     StrOptions,
-    check_parameters,
     check_rows,
     check_rows_and_labels,
-    check_weights,
-    encode_labels,
-    random_generator,
-    set_random_states,
 )
 from sknoisy._warning import warn_user
+from sknoisy._weights import check_weights
 from sknoisy.base import (
     NoiseDetectorMixin,
     NoiseInjectorMixin,

@@ -38,7 +38,20 @@ _ROUNDING = 1e-9
 
 
 def number_kept(n: int, forget_rate: float) -> int:
-    """Return ⌊(1 − τ) n⌋, but at least 1: what is left of n if a share is forgotten."""
+    """Return ⌊(1 − τ) n⌋, but at least 1: what is left of n if a share is forgotten.
+
+    Parameters
+    ----------
+    n : int
+        Of how many, rows for example.
+    forget_rate : float in [0, 1)
+        τ.
+
+    Returns
+    -------
+    n_kept : int
+        How many are left.
+    """
     return max(1, math.floor((1 - forget_rate) * n + _ROUNDING))
 
 
@@ -170,10 +183,12 @@ def resolve_forget_rate(net, dataset):
         With a parameter ``forget_rate``, "auto" or a float. It knows its data, but
         need not be built.
     dataset : ArrayDataset
+        All rows given to ``fit``.
 
     Returns
     -------
     forget_rate : float
+        Share of the rows that is to be forgotten.
 
     Raises
     ------

@@ -17,6 +17,7 @@ class Peers(nn.Module):
     build : callable
         Returns a new network, with its own initial weights, at each call.
     n_peers : int >= 2, default=2
+        How many networks are built.
     mean_of : {"proba", "logits"}, default="proba"
         What is averaged for a prediction.
     """
@@ -34,11 +35,33 @@ class Peers(nn.Module):
         return list(self.peers)
 
     def each(self, X):
-        """Return the logits of every peer, a list of (batch, n_classes)."""
+        """Return the logits of every peer, for training.
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of a batch.
+
+        Returns
+        -------
+        logits : list of Tensors of shape (batch, n_classes)
+            One for each peer.
+        """
         return [peer(X) for peer in self.peers]
 
     def forward(self, X):
-        """Return logits whose softmax is the prediction, (batch, n_classes)."""
+        """Return logits whose softmax is the prediction.
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of a batch.
+
+        Returns
+        -------
+        logits : Tensor of shape (batch, n_classes)
+            Of the mean of all peers.
+        """
         logits = torch.stack(self.each(X))
         if self.mean_of == "logits":
             return logits.mean(0)
@@ -46,7 +69,18 @@ class Peers(nn.Module):
         return logits.log_softmax(-1).logsumexp(0)
 
     def embed(self, X):
-        """Return the penultimate features of all peers, side by side."""
+        """Return the penultimate features of all peers, side by side.
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of a batch.
+
+        Returns
+        -------
+        features : Tensor of shape (batch, n_features)
+            Those of the first peer first.
+        """
         return torch.cat([embed(peer, X) for peer in self.peers], dim=1)
 
 
@@ -75,6 +109,7 @@ def refuse_instance(module):
     Parameters
     ----------
     module : torch module class or instance, or None
+        The parameter ``module`` of a net.
 
     Raises
     ------

@@ -35,7 +35,13 @@ class RobustNetMixin(NoiseScoresMixin):
             )
 
     def start_fit(self, dataset):
-        """Refuse a criterion before anything is trained."""
+        """Refuse a criterion before anything is trained.
+
+        Parameters
+        ----------
+        dataset : ArrayDataset
+            All rows given to ``fit``.
+        """
         super().start_fit(dataset)
         self.refuse_criterion()
 
@@ -59,7 +65,13 @@ class RobustNetMixin(NoiseScoresMixin):
         return criterion(**facts, **params, reduction="none").to(self.device_)
 
     def finish_fit(self, dataset):
-        """Judge the given labels with the trained network, in evaluation mode."""
+        """Score the given labels with the trained network, in evaluation mode.
+
+        Parameters
+        ----------
+        dataset : ArrayDataset
+            All rows given to ``fit``.
+        """
         super().finish_fit(dataset)
         codes, logits = self.score_rows(dataset)
         proba = logits.softmax(1).cpu().numpy()

@@ -29,7 +29,18 @@ class ViewsMixin:
     """
 
     def weak(self, X):
-        """Return a slightly changed batch."""
+        """Return a slightly changed batch.
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of a batch.
+
+        Returns
+        -------
+        view : Tensor of shape (batch, ...)
+            As ``weak_view`` changes them.
+        """
         if callable(self.weak_view):
             # A copy: views that work in place would else be views of each other.
             return self.weak_view(X.clone())
@@ -39,7 +50,18 @@ class ViewsMixin:
         return jitter(X, self.spread_, scale)
 
     def strong(self, X):
-        """Return a strongly changed batch."""
+        """Return a strongly changed batch.
+
+        Parameters
+        ----------
+        X : Tensor of shape (batch, ...)
+            Rows of a batch.
+
+        Returns
+        -------
+        view : Tensor of shape (batch, ...)
+            As ``strong_view`` changes them.
+        """
         if callable(self.strong_view):
             return self.strong_view(X.clone())
         if X.ndim == 4:
@@ -53,6 +75,7 @@ class ViewsMixin:
         Parameters
         ----------
         dataset : ArrayDataset
+            All rows given to ``fit``.
         names : list of str
             The views that the method takes: "weak_view", "strong_view".
         """

@@ -1,0 +1,41 @@
+"""The public home of what methods are made of."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import sknoisy.classification
+from sknoisy import extending
+
+
+def test_each_name_is_documented_and_described():
+    for name in extending.__all__:
+        value = getattr(extending, name)
+        assert not callable(value) or inspect.getdoc(value), name
+        assert name in ("SEAMS", "DECLARATIONS") or f"`{name}`" in extending.__doc__
+        assert not name.startswith("_")
+
+
+@pytest.mark.parametrize("table", [extending.SEAMS, extending.DECLARATIONS])
+def test_seams_and_declarations_are_there_to_override(table):
+    for name, purpose in table.items():
+        assert any(name in vars(base) for base in extending.NetClassifier.__mro__)
+        assert purpose[-1] != "." and len(purpose) > 10
+
+
+def imported(path):
+    """Return the modules of sknoisy that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "sknoisy"}
+
+
+def test_a_method_needs_nothing_else():
+    room = Path(sknoisy.classification.__file__).parent
+    assert imported(room / "_jocor.py") == {"sknoisy.extending"}
