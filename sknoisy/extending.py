@@ -19,7 +19,10 @@ Rows to learn
     `select_small_losses` finds the rows, `number_kept` how many they are.
 Views
     `ViewsMixin` makes weak and strong views of a batch, `WEAK_VIEW` and `STRONG_VIEW`
-    are the constraints of their parameters; `mixup` mixes rows in pairs.
+    are the constraints of their parameters. `mixup` mixes rows in pairs that
+    `draw_mixing` draws with the generator of `epoch_generator`.
+Epochs
+    `resolve_epochs` and `share_of_epochs` turn "auto" into a share of all epochs.
 Losses
     `soft_cross_entropy` takes distributions as targets; `check_reduction` and `reduced`
     are what every loss does with the values of a batch.
@@ -68,6 +71,7 @@ from sknoisy.nets import (
     Step,
     mixup,
 )
+from sknoisy.nets._epoch_shares import resolve_epochs, share_of_epochs
 from sknoisy.nets._forget_rate import (
     current_forget_rate,
     estimate_noise_rate,
@@ -76,6 +80,7 @@ from sknoisy.nets._forget_rate import (
     resolve_forget_rate,
     select_small_losses,
 )
+from sknoisy.nets._mixing import draw_mixing, epoch_generator
 from sknoisy.nets._peers import Peers, refuse_instance
 from sknoisy.nets._robust_net import RobustNetMixin
 from sknoisy.nets._views import STRONG_VIEW, WEAK_VIEW, ViewsMixin
@@ -110,7 +115,9 @@ __all__ = [
     "check_rows_and_labels",
     "check_weights",
     "current_forget_rate",
+    "draw_mixing",
     "encode_labels",
+    "epoch_generator",
     "estimate_noise_rate",
     "forget_rate_at",
     "interruptions",
@@ -119,9 +126,11 @@ __all__ = [
     "random_generator",
     "reduced",
     "refuse_instance",
+    "resolve_epochs",
     "resolve_forget_rate",
     "select_small_losses",
     "set_random_states",
+    "share_of_epochs",
     "soft_cross_entropy",
     "suggest_labels",
     "warn_user",

@@ -153,7 +153,9 @@ def test_names_of_rooms_are_in_the_api_page():
     for name, room in rooms().items():
         missing = set(room.__all__) - listed
         missing = {n for n in missing if name not in private or n[0].isupper()}
-        missing -= {"VERDICT"}
+        # Constants and the classes of others have no page of their own.
+        homes = {n: getattr(getattr(room, n), "__module__", "") for n in missing}
+        missing = {n for n in missing if homes[n].startswith("sknoisy")}
         assert not missing, f"{sorted(missing)} of {name} missing in docs/api.rst"
 
 

@@ -12,7 +12,6 @@ from torch.utils.data import Subset
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.classification._loss_memory import LossMemory
-from sknoisy.classification._mixing import draw_mixing, epoch_generator
 from sknoisy.losses import (
     guessed_targets,
     negative_entropy,
@@ -24,6 +23,7 @@ from sknoisy.mixture._small_loss import small_loss_splitter
 from sknoisy.nets import Batch, Learnt, NetClassifier, Step, mixup
 from sknoisy.nets._epoch_shares import resolve_epochs
 from sknoisy.nets._masked_training import is_masked, masked_views
+from sknoisy.nets._mixing import draw_mixing, epoch_generator
 from sknoisy.nets._peers import Peers, refuse_instance
 from sknoisy.nets._robust_net import RobustNetMixin
 from sknoisy.nets._views import WEAK_VIEW, ViewsMixin

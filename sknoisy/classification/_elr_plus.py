@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from sknoisy._validation import Interval, StrOptions
-from sknoisy.classification._mixing import draw_mixing, epoch_generator
 from sknoisy.losses import ELRLoss, early_learning_penalty, soft_cross_entropy
 from sknoisy.nets import Learnt, NetClassifier, Step, mixup
+from sknoisy.nets._mixing import draw_mixing, epoch_generator
 from sknoisy.nets._peers import Peers, refuse_instance
 from sknoisy.nets._robust_net import RobustNetMixin
 

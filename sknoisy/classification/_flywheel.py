@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from sknoisy._parameters import check_parameters
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
-from sknoisy.classification._mixing import draw_mixing, epoch_generator
 from sknoisy.losses import (
     ContrastiveLoss,
     FlywheelLoss,
@@ -19,6 +18,7 @@ from sknoisy.losses import (
 from sknoisy.nets import Learnt, NetClassifier, Step, mixup
 from sknoisy.nets._divergence import refuse_undefined_outputs
 from sknoisy.nets._epoch_shares import resolve_epochs
+from sknoisy.nets._mixing import draw_mixing, epoch_generator
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._outputs import check_outputs
 from sknoisy.nets._robust_net import RobustNetMixin

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax, rel_entr, softmax
-from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy import JoCoRClassifier, TransitionNoiseInjector, pair_flip_matrix
+from sknoisy import JoCoRClassifier
 from sknoisy.classification._jocor import joint_losses
 
 SMALL = {
@@ -151,26 +150,6 @@ class TestStep:
         later = [step for step in clf.taken_ if step.epoch > 1]
         assert {len(each.rows) for step in later for each in step.made.learnt} == {1}
 
-    def test_agreement_and_selection_each_find_right_labels(self):
-        X, y = load_digits(return_X_y=True)
-        injector = TransitionNoiseInjector(pair_flip_matrix(10, 0.3), random_state=0)
-        X, y_noisy = injector.fit_resample((X / X.std()).astype(np.float32), y)
-        scores = {}
-        for lam, rate in ((0.5, 0.3), (0.0, 0.3), (0.5, 0.0), (0.0, 0.0)):
-            clf = JoCoRClassifier(
-                lam=lam,
-                forget_rate=rate,
-                max_epochs=30,
-                batch_size=32,
-                lr=0.1,
-                module__hidden=64,
-                module__dropout=0.0,
-                random_state=0,
-            )
-            clf.fit(X[:600], y_noisy[:600])
-            scores[lam, rate] = clf.score(X[600:], y[600:])
-        print(scores)
-
 
 class TestNetworks:
     @pytest.mark.parametrize("rate", [0.3, "auto"])
@@ -187,4 +166,5 @@ class TestNetworks:
             with torch.no_grad():
                 first, second = clf.module_.each(torch.from_numpy(X))
             apart.append((first.softmax(1) - second.softmax(1)).abs().mean().item())
-        print(apart)
+        # Seeds 0 to 4: 0.10 to 0.12 against 0.06 to 0.07.
+        assert apart[1] < apart[0] - 0.02

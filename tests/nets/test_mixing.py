@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from sknoisy.classification._mixing import draw_mixing, epoch_generator
+from sknoisy.nets._mixing import draw_mixing, epoch_generator
 
 
 def net(epoch=1, alpha=1.0):
