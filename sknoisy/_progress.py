@@ -81,7 +81,10 @@ class Progress:
         May be set while the bar is open, if there is more to do, or less.
     done : int
         Steps that have been done.
+    description : str
+        What is running.
     verbose : int
+        As it was given.
     is_shown : bool
         Whether it is open, and there is something to see.
     """
@@ -97,7 +100,7 @@ class Progress:
     ) -> None:
         self.total = total
         self.is_shown = False
-        self._description = description
+        self.description = description
         self.verbose = verbose
         self._unit = unit
         self.done = done
@@ -198,7 +201,7 @@ class Progress:
             self._display = None
 
     def _make_display(self) -> None:
-        self._display = make_display(self._description, self._fraction())
+        self._display = make_display(self.description, self._fraction())
 
     def _safely(self, act: Any, *args: Any) -> None:
         """Show something; give up if the stream is closed, full or gone.

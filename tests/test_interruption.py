@@ -197,7 +197,7 @@ class TestDetectors:
             (LossMixtureDetector(KEYS), 5, "by 2 of 3 epochs"),
             (LossMixtureDetector(PLAIN), 3, "by 1 of 3 epochs"),
             (SmallLossDetector(KEYS, noise_rate=0.2), 6, "by 2 of 3 epochs"),
-            (DynaCorDetector(KEYS, n_runs=3), 16, "by 2 whole trainings of 3"),
+            (DynaCorDetector(KEYS, n_runs=3), 16, "by 2 of 3 trainings"),
         ],
     )
     def test_they_keep_what_they_have_and_say_how_much(

@@ -1,4 +1,10 @@
-"""A competition of detectors: who finds planted labels best."""
+"""A competition of detectors: how well each finds planted labels is its weight.
+
+The candidates judge the given labels first, and what they suggest tells which labels
+are planted in the rounds. Only one that fails is dropped: one that lies behind may see
+what others miss, so all are weighed in the end. A race (`_race`) plants all rounds
+before the first, drops those that lie behind after each, and chooses one.
+"""
 
 import time
 from contextvars import ContextVar
@@ -7,13 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
-from sklearn.metrics import roc_auc_score
 
 from sknoisy._codes import encode_labels
 from sknoisy._groups import group_params
-from sknoisy._interruption import interruptions, tell
+from sknoisy._interruption import interruptions
 from sknoisy._planting._combination import combination_weights, normal_scores
 from sknoisy._planting._corruption import planted_labels
+from sknoisy._planting._rounds import (
+    BROKEN_OFF,
+    planted_auroc,
+    tell_broken_off,
+    tell_fit,
+)
 from sknoisy._random_states import set_random_states
 from sknoisy.base import TrainingInterrupted, judge_of
 
@@ -71,17 +82,18 @@ class Competition:
         The sorted labels.
     n_jobs : int or None
     bar : Progress
-        Moves one step with each fit.
+        Counts the fits; its total falls with those that are dropped. If its
+        ``verbose`` is 2, a row is written for each fit.
 
     Attributes
     ----------
     names : list of str
     given : list of Verdict or None
-        On the given labels; None for a candidate that failed.
+        On the given labels; None for a candidate that was dropped.
     errors : list of Exception or None
-        Why a candidate takes no part.
+        Why a candidate was dropped: the error that its fit ended with.
     aurocs : ndarray of shape (n_candidates, n_rounds), dtype float64
-        How well planted labels are told from the others; NaN for who takes no part.
+        How well planted labels are told from the others; NaN for who was dropped.
     """
 
     def __init__(self, candidates, classes, n_jobs, bar):
@@ -92,11 +104,12 @@ class Competition:
         self._classes = classes
         self._n_jobs = n_jobs
         self._bar = bar
+        # Of each complete round: where labels are planted, and the scores.
         self._rounds = []
 
     @property
     def active(self):
-        """Positions of the candidates that take part."""
+        """Positions of the candidates that were not dropped."""
         return [i for i, error in enumerate(self.errors) if error is None]
 
     @property
@@ -105,7 +118,7 @@ class Competition:
         aurocs = np.full((len(self.names), len(self._rounds)), np.nan)
         for column, (planted, scores) in enumerate(self._rounds):
             for i in self.active:
-                aurocs[i, column] = roc_auc_score(planted, scores[i])
+                aurocs[i, column] = planted_auroc(planted, scores[i])
         return aurocs
 
     def judge(self, X, codes, seed, among=None, groups=None):
@@ -130,8 +143,8 @@ class Competition:
         """
         among = self.active if among is None else among
         try:
-            verdicts = self._fit(among, X, codes, seed, groups)
-        except (KeyboardInterrupt, TrainingInterrupted) as error:
+            verdicts = self._fit(among, X, codes, seed, groups, "given labels")
+        except BROKEN_OFF as error:
             message = "fit was interrupted before all candidates had judged the labels."
             raise TrainingInterrupted(message) from error
         self.given = [verdicts.get(i) for i in range(len(self.names))]
@@ -157,8 +170,10 @@ class Competition:
             If there is no row to plant a label at.
         """
         flips = self._flips(codes)
+        self._bar.total -= (len(self.names) - len(self.active)) * n_rounds
         try:
-            for _ in range(n_rounds):
+            for number in range(n_rounds):
+                n_before = len(self.active)
                 labels = planted_labels(codes, flips, corruption_rate, rng)
                 planted = labels != codes
                 if not planted.any():
@@ -167,17 +182,23 @@ class Competition:
                         "label at; at least one class needs three rows."
                     )
                 seed = int(rng.integers(2**31))
-                verdicts = self._fit(self.active, X, labels, seed, groups)
+                place = f"round {number + 1} of {n_rounds}"
+                verdicts = self._fit(
+                    self.active, X, labels, seed, groups, place, planted
+                )
                 scores = {i: verdict.scores for i, verdict in verdicts.items()}
                 self._rounds.append((planted, scores))
-        except (KeyboardInterrupt, TrainingInterrupted) as error:
-            if not self._rounds:
-                message = "fit was interrupted before the first round was complete."
-                raise TrainingInterrupted(message) from error
-            tell(
-                f"AutoNoiseDetector was interrupted: candidates are weighed by "
-                f"{len(self._rounds)} of {n_rounds} rounds. Fit again to weigh them by "
-                "all.",
+                n_dropped = n_before - len(self.active)
+                self._bar.total -= n_dropped * (n_rounds - number - 1)
+        except BROKEN_OFF as error:
+            tell_broken_off(
+                error,
+                "the first round was complete",
+                ("candidates are", "weighed", "weigh"),
+                self._bar,
+                len(self._rounds),
+                n_rounds,
+                "rounds",
             )
 
     def weigh(self, strategy):
@@ -220,8 +241,8 @@ class Competition:
             np.add.at(flips, (verdict.suggested, codes), 1 / len(verdicts))
         return flips
 
-    def _fit(self, among, X, codes, seed, groups):
-        """Return the verdicts of those candidates that do not fail."""
+    def _fit(self, among, X, codes, seed, groups, place, planted=None):
+        """Fit candidates; return the verdicts of those that do not fail."""
         given = self._classes[codes]
         # Workers would get large arrays that cannot be written to, which torch minds.
         run = Parallel(self._n_jobs, return_as="generator", max_nbytes=None)
@@ -235,11 +256,15 @@ class Competition:
         for i in among:
             self._bar.begin(now=self.names[i])
             result = next(results)
-            self._bar.advance()
             if isinstance(result, Verdict):
                 verdicts[i] = result
+                auroc = None
+                if planted is not None:
+                    auroc = planted_auroc(planted, result.scores)
+                tell_fit(self._bar, place, self.names[i], auroc)
             else:
                 self.errors[i] = result
+                self._bar.advance()
         if not verdicts:
             raise self.errors[among[0]]
         return verdicts

@@ -76,7 +76,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     n_jobs : int or None, default=None
         Candidates that are fitted at a time, each in a process of its own.
     verbose : int, default=0
-        1 shows how far it is, and how long it will take.
+        1 shows how far it is, and how long it will take; 2 also a row for each fit.
     random_state : int, RandomState instance or None, default=None
         The planted labels, the subset, and the candidates where they have no
         ``random_state`` yet.

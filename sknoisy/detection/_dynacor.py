@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from sknoisy._interruption import interruptions, tell
 from sknoisy._parameters import check_parameters
 from sknoisy._planting._corruption import corrupted_copies, corrupted_labels
-from sknoisy._planting._race import DynamicsRuns, choose, race
+from sknoisy._planting._race import Candidate, choose, race
 from sknoisy._planting._settings import OWN_MODULE, default_settings
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
@@ -71,7 +71,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         0 needs ``corruption="copy"``, ``decision="cluster"`` and a single setting: it
         clusters by 2-means, and calls the cluster with the lower signal noisy.
     n_runs : int >= 2, default=5
-        Trainings with different planted labels; "copy" has one.
+        Rounds in which each setting is trained, with other planted labels in each;
+        "copy" has one.
     decision : {"calibrated", "cluster"}, default="calibrated"
         "calibrated" takes the mean signal and turns it into the probability of a wrong
         label, by the distribution of the planted ones. "cluster" trains the 1-D
@@ -154,9 +155,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         How well each training told planted labels from given ones; NaN where a
         setting had fallen behind, or diverged.
     best_setting_ : dict
-        The chosen one: that with the best AUROC when the rows that any finalist
-        suspects do not count, or the simplest finalist if that is as good within one
-        standard error.
+        The chosen one of those that were trained in all rounds: that with the best
+        AUROC when the rows that any of them suspects do not count, or the simplest if
+        that is as good within one standard error.
     net_ : skorch net
         The last classifier of the chosen setting. It has learnt the wrong labels too.
     encoder_ : skorch net
@@ -312,19 +313,20 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         rows, run_codes, planted, origin = self._plant(X, codes, rng)
         seeds = rng.integers(2**31, size=len(planted))
         self.settings_ = self._settings(X.ndim)
-        entrants = [DynamicsRuns(s, planted, len(X)) for s in self.settings_]
+        candidates = [Candidate(s, planted, len(X)) for s in self.settings_]
 
-        def train(setting, run):
-            return self._train(setting, rows, run_codes[run], int(seeds[run]))
+        def train(setting, number):
+            codes = run_codes[number]
+            return self._train(setting, rows, codes, int(seeds[number]))
 
         is_clustered = self.decision == "cluster"
-        n_trainings = len(entrants) * len(planted) + is_clustered
+        n_trainings = len(candidates) * len(planted) + is_clustered
         with progress(
             n_trainings, "DynaCorDetector", self.verbose, unit="training"
         ) as bar:
-            finalists = race(entrants, train, len(planted), bar)
-            best = choose(finalists, origin, len(self.classes_))
-            self._store(entrants, len(planted), best, origin)
+            active = race(candidates, train, len(planted), bar)
+            best = choose(active, origin, len(self.classes_))
+            self._store(candidates, len(planted), best, origin)
             if is_clustered:
                 self._cluster(best, rng)
                 bar.advance()
@@ -334,12 +336,12 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.suggested_labels_ = self.classes_[suggested]
         return self
 
-    def _store(self, entrants, n_runs, best, origin):
+    def _store(self, candidates, n_rounds, best, origin):
         """Keep what the race found out."""
         self.best_setting_, self.net_ = best.setting, best.net
-        self.setting_aurocs_ = np.full((len(entrants), n_runs), np.nan)
-        for row, entrant in zip(self.setting_aurocs_, entrants, strict=True):
-            row[: len(entrant.aurocs)] = entrant.aurocs
+        self.setting_aurocs_ = np.full((len(candidates), n_rounds), np.nan)
+        for row, candidate in zip(self.setting_aurocs_, candidates, strict=True):
+            row[: len(candidate.aurocs)] = candidate.aurocs
         self.corrupted_indices_ = origin[np.nonzero(best.planted)[1]]
         self.trajectories_ = self._oriented(best.given_trajectories)
 
@@ -410,7 +412,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return np.concatenate([X, copies]), run_codes, planted, origin
 
     def _train(self, setting, rows, codes, seed):
-        """Train one classifier and return what `DynamicsRuns.add` takes."""
+        """Train one classifier and return what `Candidate.add` takes."""
         if self.estimator is None:
             net = self._make_net(**setting)
             net.set_params(verbose=max(0, self.verbose - 1))

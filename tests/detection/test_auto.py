@@ -427,6 +427,17 @@ class TestInterruption:
             self.fit(at, digits)
 
 
+def test_verbose_says_how_each_fit_went(digits, capsys):
+    detectors = [("nearest", NEAREST), ("fails", Broken())]
+    auto = AutoNoiseDetector(detectors, n_rounds=1, random_state=0, verbose=2)
+    with pytest.warns(UserWarning, match="candidates that failed"):
+        auto.fit(*digits[:2])
+    *rows, last = capsys.readouterr().err.splitlines()
+    found = f"{auto.candidates_['auroc'][0]:.3f}"
+    assert rows == ["given labels: nearest", f"round 1 of 1: nearest AUROC {found}"]
+    assert last.startswith("AutoNoiseDetector: 100%")
+
+
 class TestWhatItTakes:
     def test_texts_by_candidates_that_take_them(self):
         words = {"a": ["red", "rose", "leaf"], "b": ["car", "road", "wheel"]}

@@ -210,7 +210,7 @@ class TestSettings:
         out, err = capsys.readouterr()
         lines = err.splitlines()
         assert out == "" and len(lines) == n_trainings + 1
-        assert lines[0].startswith("run 1 of 2: ") and "AUROC" in lines[0]
+        assert lines[0].startswith("round 1 of 2: ") and "AUROC" in lines[0]
         detector.set_params(verbose=3).fit(X, y)
         assert "train_loss" in capsys.readouterr().out
 
@@ -366,7 +366,7 @@ class TestInterruption:
         full = clone(detector).fit(X, y)
         assert np.isfinite(full.setting_aurocs_).all()
         self.interrupt(monkeypatch, call, KeyboardInterrupt())
-        with pytest.warns(TrainingInterruptedWarning, match="whole trainings of"):
+        with pytest.warns(TrainingInterruptedWarning, match=r"by \d of \d trainings"):
             detector.fit(X, y)
         # Trainings go run by run, one setting after the other.
         done = np.arange(6).reshape(3, 2).T < call - 1
@@ -388,9 +388,7 @@ class TestInterruption:
             with pytest.raises(RuntimeError, match="before every row had been judged"):
                 detector.fit(X, y)
             return
-        with pytest.warns(
-            TrainingInterruptedWarning, match="by 2 whole trainings of 3"
-        ):
+        with pytest.warns(TrainingInterruptedWarning, match="by 2 of 3 trainings"):
             detector.fit(X, y)
         np.testing.assert_array_equal(
             np.isnan(detector.setting_aurocs_), [[False, False, True]]

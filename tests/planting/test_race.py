@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sknoisy._planting._calibration import calibrate
-from sknoisy._planting._race import DynamicsRuns, choose, race
+from sknoisy._planting._race import Candidate, choose, race
 from sknoisy._progress import progress
 from sknoisy.base import TrainingInterrupted, TrainingInterruptedWarning
 
@@ -41,12 +41,12 @@ def training(planted, auroc, seed):
 
 
 def contest(aurocs, n_runs=4):
-    """Return entrants, and a train function that gives them these AUROCs.
+    """Return candidates, and a train function that gives them these AUROCs.
 
     ``aurocs`` has a list for each setting; an exception in it is raised.
     """
     planted = planted_rows(n_runs)
-    entrants = [DynamicsRuns({"name": name}, planted, N_ROWS) for name in aurocs]
+    candidates = [Candidate({"name": name}, planted, N_ROWS) for name in aurocs]
     trained = []
 
     def train(setting, run):
@@ -56,41 +56,41 @@ def contest(aurocs, n_runs=4):
             raise outcome
         return training(planted[run], outcome, seed=run)
 
-    return entrants, train, trained
+    return candidates, train, trained
 
 
-def names(finalists):
-    return [runs.setting["name"] for runs in finalists]
+def names(active):
+    return [runs.setting["name"] for runs in active]
 
 
 def test_the_simulated_trainings_have_the_auroc_they_are_given():
-    entrants, train, _ = contest({"a": [1.0, 0.98, 0.9, 0.7]})
-    (runs,) = race(entrants, train, 4)
+    candidates, train, _ = contest({"a": [1.0, 0.98, 0.9, 0.7]})
+    (runs,) = race(candidates, train, 4)
     np.testing.assert_allclose(runs.aurocs, [1.0, 0.98, 0.9, 0.7], atol=1e-4)
     assert runs.net == "net 3"
 
 
 def test_all_stay_while_they_are_near_and_train_in_turn():
-    entrants, train, trained = contest({"a": [0.97] * 4, "b": [0.95] * 4})
-    assert names(race(entrants, train, 4)) == ["a", "b"]
+    candidates, train, trained = contest({"a": [0.97] * 4, "b": [0.95] * 4})
+    assert names(race(candidates, train, 4)) == ["a", "b"]
     assert trained == [(name, run) for run in range(4) for name in "ab"]
 
 
 @pytest.mark.parametrize(("gap", "stays"), [(0.025, True), (0.035, False)])
 def test_who_falls_behind_is_not_trained_again(gap, stays):
-    entrants, train, trained = contest({"a": [0.9 - gap] * 4, "b": [0.9] * 4})
-    finalists = race(entrants, train, 4)
-    assert names(finalists) == (["a", "b"] if stays else ["b"])
+    candidates, train, trained = contest({"a": [0.9 - gap] * 4, "b": [0.9] * 4})
+    active = race(candidates, train, 4)
+    assert names(active) == (["a", "b"] if stays else ["b"])
     assert trained.count(("a", 1)) == stays
-    assert len(entrants[0].aurocs) == (4 if stays else 1)
-    assert len(entrants[1].aurocs) == 4
+    assert len(candidates[0].aurocs) == (4 if stays else 1)
+    assert len(candidates[1].aurocs) == 4
 
 
 def test_the_mean_over_the_runs_decides_who_falls_behind():
     # 0.06 behind in the third run alone, but 0.02 on average; out after the fourth.
     aurocs = {"a": [0.9, 0.9, 0.84, 0.8], "b": [0.9] * 4, "c": [0.8, 0.9, 0.9, 0.9]}
-    entrants, train, trained = contest(aurocs)
-    assert names(race(entrants, train, 4)) == ["b"]
+    candidates, train, trained = contest(aurocs)
+    assert names(race(candidates, train, 4)) == ["b"]
     assert [run for name, run in trained if name == "a"] == [0, 1, 2, 3]
     assert [run for name, run in trained if name == "c"] == [0]
 
@@ -99,10 +99,10 @@ def test_the_mean_over_the_runs_decides_who_falls_behind():
 def test_a_setting_that_diverges_leaves_the_race(run):
     aurocs = {"a": [0.9] * 4, "b": [0.9] * 4, "c": [0.9] * 4}
     aurocs["b"][run] = FloatingPointError("loss is nan")
-    entrants, train, trained = contest(aurocs)
-    assert names(race(entrants, train, 4)) == ["a", "c"]
+    candidates, train, trained = contest(aurocs)
+    assert names(race(candidates, train, 4)) == ["a", "c"]
     assert [r for name, r in trained if name == "b"] == list(range(run + 1))
-    assert len(entrants[1].aurocs) == run
+    assert len(candidates[1].aurocs) == run
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_a_setting_that_diverges_leaves_the_race(run):
     ],
 )
 def test_the_last_one_that_diverges_says_so(aurocs):
-    entrants, train, _ = contest(aurocs, n_runs=2)
+    candidates, train, _ = contest(aurocs, n_runs=2)
     with pytest.raises(FloatingPointError, match="loss is nan"):
-        race(entrants, train, 2)
+        race(candidates, train, 2)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), TrainingInterrupted("short")])
@@ -125,18 +125,18 @@ def test_the_last_one_that_diverges_says_so(aurocs):
 def test_an_interruption_keeps_who_has_judged_all_rows(call, error):
     aurocs = {name: [0.9] * 3 for name in "abc"}
     aurocs["abc"[call % 3]][call // 3] = error
-    entrants, train, trained = contest(aurocs, n_runs=3)
+    candidates, train, trained = contest(aurocs, n_runs=3)
     # Two runs with different planted rows judge all; each call before is complete.
     complete = [sum(c % 3 == i for c in range(call)) for i in range(3)]
     expected = [name for name, n in zip("abc", complete, strict=True) if n >= 2]
     if expected:
         n_done = sum(n for n in complete if n >= 2)
-        message = rf"race was interrupted: .* by {n_done} whole trainings of "
+        message = rf"race was interrupted: .* by {n_done} of \d trainings"
         with pytest.warns(TrainingInterruptedWarning, match=message):
-            assert names(race(entrants, train, 3)) == expected
+            assert names(race(candidates, train, 3)) == expected
     else:
         with pytest.raises(TrainingInterrupted, match="every row") as caught:
-            race(entrants, train, 3)
+            race(candidates, train, 3)
         assert caught.value.__cause__ is error
     assert len(trained) == call + 1
 
@@ -151,16 +151,16 @@ def test_two_runs_that_plant_the_same_rows_do_not_judge_all():
         return training(planted[run], 0.9, run)
 
     with pytest.raises(TrainingInterrupted):
-        race([DynamicsRuns({}, planted, N_ROWS)], train, 3)
+        race([Candidate({}, planted, N_ROWS)], train, 3)
 
 
 def test_a_verbose_bar_gets_a_row_for_each_training(capsys):
     aurocs = {"a": [0.8] * 2, "b": [0.9] * 2, "c": [FloatingPointError()] * 2}
     race(*contest(aurocs, n_runs=2)[:2], 2)
     assert capsys.readouterr() == ("", "")
-    entrants, train, trained = contest(aurocs, n_runs=2)
+    candidates, train, trained = contest(aurocs, n_runs=2)
     with progress(6, "Race", verbose=2) as bar:
-        race(entrants, train, 2, bar)
+        race(candidates, train, 2, bar)
     # Two trainings of six were called off.
     assert (bar.done, bar.total) == (4, 4)
     out, err = capsys.readouterr()
@@ -171,19 +171,19 @@ def test_a_verbose_bar_gets_a_row_for_each_training(capsys):
     for line, run, name, auroc in zip(
         lines, (1, 1, 2), "abb", ("0.800", "0.900", "0.900"), strict=True
     ):
-        assert line.startswith(f"run {run} of 2: ")
+        assert line.startswith(f"round {run} of 2: ")
         assert f"'{name}'" in line and line.endswith(f"AUROC {auroc}")
 
 
-def finalists_with(aurocs):
+def active_with(aurocs):
     planted = planted_rows(len(next(iter(aurocs.values()))))
-    finalists = []
+    active = []
     for name, values in aurocs.items():
-        runs = DynamicsRuns({"name": name}, planted, N_ROWS)
+        runs = Candidate({"name": name}, planted, N_ROWS)
         for run, auroc in enumerate(values):
             runs.add(*training(planted[run], auroc, seed=run))
-        finalists.append(runs)
-    return finalists
+        active.append(runs)
+    return active
 
 
 @pytest.mark.parametrize(
@@ -208,20 +208,20 @@ def test_the_best_is_chosen_or_the_first_if_as_good(aurocs, expected):
     if len(aurocs) == 2 and expected == "a" and len(aurocs["a"]) == 4:
         lead = np.subtract(aurocs["b"], aurocs["a"])
         assert lead.mean() <= lead.std(ddof=1) / 2
-    best = choose(finalists_with(aurocs), np.arange(N_ROWS), n_classes=2)
+    best = choose(active_with(aurocs), np.arange(N_ROWS), n_classes=2)
     assert best.setting["name"] == expected
 
 
 def test_all_alike_is_a_tie_for_the_first():
-    finalists = finalists_with({"a": [0.93] * 3, "b": [0.93] * 3})
-    for order in (finalists, finalists[::-1]):
+    active = active_with({"a": [0.93] * 3, "b": [0.93] * 3})
+    for order in (active, active[::-1]):
         assert choose(order, np.arange(N_ROWS), 2) is order[0]
 
 
 def test_one_run_has_no_standard_error_and_the_best_is_chosen():
     # One run can judge all samples only if the planted labels are on copies.
     planted = planted_rows(1)[:, ::-1]
-    first, second = (DynamicsRuns({}, planted, N_ROWS - N_PLANTED) for _ in range(2))
+    first, second = (Candidate({}, planted, N_ROWS - N_PLANTED) for _ in range(2))
     first.add(*training(planted[0], 0.90, seed=0))
     second.add(*training(planted[0], 0.91, seed=0))
     origin = np.concatenate([np.arange(N_ROWS - N_PLANTED), np.arange(N_PLANTED)])
@@ -244,7 +244,7 @@ def test_rows_that_anyone_suspects_do_not_count(copies, n_classes):
         origin = np.concatenate([origin, rng.permutation(n)[:200]])
         planted = np.arange(1200)[None] >= n
     seer, parrot = (
-        DynamicsRuns({"name": name}, planted, n) for name in ("seer", "parrot")
+        Candidate({"name": name}, planted, n) for name in ("seer", "parrot")
     )
     for mask in planted:
         noise = rng.normal(0, 0.3, len(origin))
@@ -271,7 +271,7 @@ def recorded_runs(draw):
     planted[rng.integers(n_runs), :n_samples] = False
     # An AUROC needs both kinds in each run.
     planted[:, 0], planted[:, 1] = False, np.arange(n_runs) > 0
-    runs = DynamicsRuns({}, planted, n_samples)
+    runs = Candidate({}, planted, n_samples)
     recorded = []
     for run in range(n_runs):
         planted[run, 2] |= not planted[run].any()
@@ -335,14 +335,14 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order(drawn):
 
 
 def test_without_planted_labels_there_is_no_auroc():
-    runs = DynamicsRuns({}, np.zeros((1, 5), dtype=bool), 5)
+    runs = Candidate({}, np.zeros((1, 5), dtype=bool), 5)
     runs.add(np.zeros((5, 2)), np.full((5, 2), 0.5), "net")
     assert runs.aurocs == [] and runs.judges_all and runs.net == "net"
     assert race([runs], lambda *args: (np.ones((5, 2)), 0.5, None), 0) == [runs]
 
 
 def test_calibration_learns_from_all_runs():
-    (runs,) = finalists_with({"a": [0.97] * 4})
+    (runs,) = active_with({"a": [0.97] * 4})
     labels, planted = (
         np.concatenate([runs.signal[run, rows[run]] for run in range(4)])
         for rows in (~runs.planted, runs.planted)

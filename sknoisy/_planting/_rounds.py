@@ -1,0 +1,101 @@
+"""What a race and a competition share: how a round is scored, told and broken off.
+
+Both let *candidates* show how well they find wrong labels that were *planted* among the
+given ones. In a *round* labels are planted in some places, and each candidate that is
+still *active* is fitted with them once. It is scored by its *AUROC*: how well it tells
+the planted labels from the others. A candidate that is *dropped* is fitted no more.
+"""
+
+from sklearn.metrics import roc_auc_score
+
+from sknoisy._interruption import tell
+from sknoisy.base import TrainingInterrupted
+
+__all__ = ["BROKEN_OFF", "planted_auroc", "tell_broken_off", "tell_fit"]
+
+# What ends rounds early: a key, or a candidate that tells of one by its own error.
+BROKEN_OFF = (KeyboardInterrupt, TrainingInterrupted)
+
+
+def planted_auroc(planted, scores, weights=None):
+    """Return how well scores tell planted labels from the others.
+
+    Parameters
+    ----------
+    planted : ndarray of shape (n_rows,), dtype bool
+        Some rows are, some are not.
+    scores : ndarray of shape (n_rows,)
+        Larger = more suspicious.
+    weights : ndarray of shape (n_rows,), default=None
+        How much each row counts.
+
+    Returns
+    -------
+    auroc : float in [0, 1]
+        1 if all planted labels are more suspicious than any other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy._planting._rounds import planted_auroc
+    >>> planted_auroc(np.array([False, True, False, True]), np.array([1, 4, 2, 3]))
+    1.0
+    """
+    return float(roc_auc_score(planted, scores, sample_weight=weights))
+
+
+def tell_fit(bar, place, candidate, auroc=None):
+    """Count a fit on the bar, and say how well it went.
+
+    Parameters
+    ----------
+    bar : Progress
+        Gets a row for the fit if its ``verbose`` is 2 or more.
+    place : str
+        Which labels it was fitted on, such as "round 1 of 4".
+    candidate : object
+        As it is named in the row.
+    auroc : float, default=None
+        Of the planted labels; None if there are none.
+    """
+    bar.advance(**({} if auroc is None else {"AUROC": auroc}))
+    if bar.verbose > 1:
+        found = "" if auroc is None else f" AUROC {auroc:.3f}"
+        bar.write(f"{place}: {candidate}{found}")
+
+
+def tell_broken_off(error, lacks, judged, bar, n_done, n_planned, unit):
+    """Tell that rounds were broken off, or raise where too little was complete.
+
+    Parameters
+    ----------
+    error : KeyboardInterrupt or TrainingInterrupted
+        What broke them off.
+    lacks : str
+        What should have happened before, if ``n_done`` is 0.
+    judged : (str, str, str)
+        What is judged, and how: such as ("labels are", "judged", "judge").
+    bar : Progress
+        Its description names the owner.
+    n_done, n_planned : int
+        What was complete, and of how many.
+    unit : str
+        Of what.
+
+    Raises
+    ------
+    TrainingInterrupted
+        If nothing was complete.
+
+    Warns
+    -----
+    TrainingInterruptedWarning
+        Otherwise.
+    """
+    if not n_done:
+        raise TrainingInterrupted(f"fit was interrupted before {lacks}.") from error
+    what, participle, verb = judged
+    tell(
+        f"{bar.description} was interrupted: {what} {participle} by {n_done} of "
+        f"{n_planned} {unit}. Fit again to {verb} them by all."
+    )
