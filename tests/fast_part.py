@@ -1,10 +1,12 @@
-"""Which contract checks are in the fast part: those of one estimator of each engine.
+"""Which of the tests that are run many times over are in the fast part.
 
 A test that is tried on most public estimators checks a contract. They share the code
 that keeps it, by engine: whoever breaks that breaks it for the estimators of `ENGINES`
 as well. ``-m "not slow"`` tries contracts on these alone, the whole suite on all. A new
 estimator is in the whole suite by itself; it belongs in `ENGINES` only if it brings an
 engine of its own.
+
+Another test with many cases is marked ``fast_cases(n)``: the fast part has n of them.
 """
 
 import inspect
@@ -66,9 +68,22 @@ def contract_checks(items):
             yield item, is_function or any(value is each for each in usual)
 
 
+def cases_to_spare(items):
+    """Yield the cases that ``fast_cases(n)`` leaves out: all but n, evenly spread."""
+    tests = defaultdict(list)
+    for item in items:
+        mark = item.get_closest_marker("fast_cases")
+        if mark is not None and item.get_closest_marker("slow") is None:
+            tests[item.parent.nodeid, item.originalname, mark.args].append(item)
+    for (*_, (n_fast,)), cases in tests.items():
+        step = max(len(cases) - 1, 1) / max(n_fast - 1, 1)
+        kept = {round(number * step) for number in range(n_fast)}
+        yield from (item for place, item in enumerate(cases) if place not in kept)
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items):
-    """Mark the checks of contracts that the fast part leaves out."""
+    """Mark what the fast part leaves out."""
     unknown = ENGINES.keys() - set(sknoisy.__all__)
     if unknown:
         raise pytest.UsageError(
@@ -77,3 +92,5 @@ def pytest_collection_modifyitems(items):
     for item, is_fast in contract_checks(items):
         if not is_fast:
             item.add_marker(pytest.mark.slow)
+    for item in list(cases_to_spare(items)):
+        item.add_marker(pytest.mark.slow)

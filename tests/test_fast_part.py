@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from fast_part import (
     ENGINES,
+    cases_to_spare,
     contract_checks,
     public_estimator,
     pytest_collection_modifyitems,
@@ -60,6 +61,24 @@ def test_tests_of_a_few_estimators_are_no_contract():
     few = list(ENGINES)[:6]
     assert list(contract_checks(calls(*few, *few))) == []
     assert list(contract_checks([SimpleNamespace()])) == []
+
+
+def cases(n_cases, n_fast):
+    marks = {"fast_cases": SimpleNamespace(args=(n_fast,))}
+    return [
+        SimpleNamespace(**vars(call), get_closest_marker=marks.get)
+        for call in calls(*range(n_cases))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("n_cases", "n_fast", "kept"),
+    [(1, 1, [0]), (6, 1, [0]), (6, 2, [0, 5]), (9, 3, [0, 4, 8]), (2, 3, [0, 1])],
+)
+def test_some_of_many_cases_evenly_spread(n_cases, n_fast, kept):
+    items = cases(n_cases, n_fast)
+    spared = list(cases_to_spare(items))
+    assert [place for place, item in enumerate(items) if item not in spared] == kept
 
 
 def test_an_unknown_engine_is_named(monkeypatch):

@@ -256,6 +256,7 @@ class TestNetworks:
         )
         assert clf.transform(X).shape == (180, 12)
 
+    @pytest.mark.slow
     def test_fewer_wrong_labels_are_learnt(self, blobs):
         X, y, is_noisy = blobs
         params = {**SMALL, "max_epochs": 60, "module__hidden": 128, "lr": 0.3}

@@ -208,6 +208,7 @@ def ramp(clf, step, n_epochs):
 
 
 class TestStep:
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize(
         "params",
         [
@@ -406,6 +407,7 @@ class TestNetworks:
         with pytest.raises(ValueError, match=message):
             DivideMixClassifier(nn.Linear(4, 3)).fit(*blobs[:2])
 
+    @pytest.mark.slow
     def test_batch_normalisation_sees_full_and_small_batches(self, blobs):
         class Normed(nn.Module):
             def __init__(self):
@@ -526,6 +528,7 @@ FULL = {"module__dropout": 0.3, "loss_memory": 3}
 
 
 class TestState:
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("n_warmup", [1, 2, 3])
     @pytest.mark.parametrize("params", [{}, FULL], ids=str)
     def test_two_and_three_epochs_are_five(self, blobs, n_warmup, params):
@@ -558,6 +561,7 @@ class TestState:
         half = pickle.loads(pickle.dumps(half))
         assert_same(whole, half.set_params(max_epochs=2).partial_fit(X, y))
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("epoch", [2, 3, 5])
     @pytest.mark.parametrize("weighted", [False, True])
     def test_a_killed_run_goes_on_from_its_file(self, blobs, tmp_path, epoch, weighted):
@@ -591,6 +595,7 @@ class TestState:
         clf = make().fit(X, y).partial_fit(X[:100], y[:100])
         assert clf.clean_proba_.shape == (100,)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(("epoch", "batch"), [(1, 2), (2, 6), (3, 1), (4, 3)])
     def test_an_interrupted_fit_judges_by_what_it_has(self, blobs, epoch, batch):
         X, y, is_noisy = blobs
@@ -695,6 +700,7 @@ class SmallConv(nn.Module):
 
 
 class TestWhatGoesIn:
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
     def test_images(self, dtype):
         rng = np.random.default_rng(0)
@@ -748,6 +754,7 @@ class TestWhatGoesIn:
         assert clf.clean_proba_.shape == (180,)
         assert len(np.unique(clf.clean_proba_[valid])) > 20
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("n_rows", [177, 151])
     @pytest.mark.parametrize("params", [{"batch_size": 25}, {"batch_size": -1}])
     @pytest.mark.parametrize("drop_last", [False, True])
@@ -792,6 +799,7 @@ class TestWhatItSays:
         suggested = np.where(clf.noise_mask_, others, y)
         np.testing.assert_array_equal(clf.suggested_labels_, suggested)
 
+    @pytest.mark.slow
     def test_wrong_labels_of_digits(self):
         X, y = load_digits(return_X_y=True)
         order = np.random.default_rng(0).permutation(len(y))

@@ -156,6 +156,7 @@ GAPS = {"deterministic": (0, 1e-4), "binomial": (1e-4, 0.022), "beta": (0.3, 1)}
 
 
 class TestLossOfABatch:
+    @pytest.mark.fast_cases(6)
     @pytest.mark.parametrize("prior_weight", [0.0, 1.0])
     @pytest.mark.parametrize("targets", ["hard", "soft", "soft_to_hard"])
     @pytest.mark.parametrize("weights", ["dynamic", "static"])
@@ -209,6 +210,7 @@ class TestLossOfABatch:
         draws = np.random.default_rng([clf.seed_, 3]).beta(32, 32, size=6)
         np.testing.assert_allclose(found, draws, atol=2e-3)
 
+    @pytest.mark.slow
     def test_a_static_share_is_one_draw_for_a_batch(self, watch, blobs):
         X, y, _ = blobs
         # Beta(32, 32) has standard deviation 0.062, Beta(1, 1) 0.289. That of 180

@@ -89,6 +89,7 @@ class TestPhases:
         assert clf.phases_ == phases
         assert [step.phase for step in clf.steps_] == phases
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:40 losses are too few")
     @pytest.mark.parametrize("mixup", ["guided", "static"])
     def test_the_published_300_epochs(self, watch, blobs, mixup):
@@ -244,6 +245,7 @@ class TestMixtures:
 
 
 class TestGoingOn:
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         "params",
         [

@@ -362,6 +362,7 @@ class TestPlusAverages:
             given = step.after.averages[0][name]
             np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-7)
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         ("batch_size", "max_epochs", "expected"),
         # 40,000 / 78,200 of all steps of a network

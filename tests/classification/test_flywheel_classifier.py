@@ -218,6 +218,7 @@ CONTRAST = {"contrastive_weight": 0.3, "temperature": 0.4}
 
 
 class TestSteps:
+    @pytest.mark.fast_cases(4)
     @pytest.mark.parametrize("weighted", [False, True])
     @pytest.mark.parametrize(
         "params",
@@ -463,6 +464,7 @@ class TestNetworks:
             clf.set_params(contrastive_weight=0.1).fit(X, y)
 
 
+@pytest.mark.slow
 def test_the_noise_of_five_blobs_is_found():
     # Of the corrupt labels, 0.35 of all, four fifths name the next class and one fifth
     # the one after it.

@@ -154,6 +154,7 @@ class TestViews:
         with pytest.raises(ValueError, match=message):
             make(**{name: view}, contrastive_weight=0.1).fit(X, y)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
     @pytest.mark.parametrize("by_user", [True, False])
     def test_images(self, dtype, by_user):
@@ -295,6 +296,7 @@ class TestWhatGoesIn:
         q = clf.criterion_["cycles"].q
         assert clf.gamma_[-1] == pytest.approx(q.mean().item(), rel=1e-5)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
     def test_grid_search_in_a_pipeline_on_a_frame_with_named_classes(
         self, blobs, frame
@@ -426,6 +428,7 @@ class TestCollapse:
         assert (clf.refurbished_labels_ == y).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_wrong_labels_of_digits():
     X, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))

@@ -162,6 +162,7 @@ class Stop(Callback):
 class TestState:
     CONSTANT = {"lr_schedule": None}
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("n_warmup", [1, 2, 3, 4])
     @pytest.mark.parametrize("params", [{}, FULL])
     def test_two_and_three_epochs_are_five(self, blobs, n_warmup, params):
@@ -234,6 +235,7 @@ class TestState:
             for key, value in getattr(clf, name).state_dict().items():
                 assert value.equal(getattr(other, name).state_dict()[key])
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("epoch", [2, 3, 4])
     @pytest.mark.parametrize("weighted", [False, True])
     def test_a_killed_run_goes_on_from_its_file(self, blobs, tmp_path, epoch, weighted):

@@ -42,6 +42,7 @@ def scores_of(search):
     return {name: search.cv_results_[name].tolist() for name in names}
 
 
+@pytest.mark.slow
 def test_a_pipeline_on_a_frame_with_string_labels(frame):
     X, y = frame
     search = make_search().fit(X, y)

@@ -224,6 +224,7 @@ class Conv(nn.Module):
 class TestModules:
     RUN = {"max_epochs": 3, "random_state": 0}
 
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize(
         ("module", "width"),
         [(Plain, 9), (Plain(5), 5), (partial(Plain, width=4), 4), (MLP, 512)],

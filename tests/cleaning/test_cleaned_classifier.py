@@ -307,6 +307,7 @@ class TestKindsOfX:
                 cleaned.classifier_.coef_, by_hand(X, y, action).coef_, rtol=1e-9
             )
 
+    @pytest.mark.slow
     def test_a_robust_classifier_and_a_pipeline_as_detectors(self, blobs):
         X, y, _ = blobs
         net = NALClassifier(module__hidden=32, batch_size=32, random_state=0)

@@ -247,6 +247,7 @@ def test_without_pandas_the_message_gives_the_install_line(monkeypatch):
         label_report(KnownDetector(), X, LABELS)
 
 
+@pytest.mark.slow
 def test_import_loads_no_torch():
     code = (
         "import sys, sknoisy; sknoisy.CleanedClassifier; sknoisy.label_report; "

@@ -305,6 +305,7 @@ class TestEscaping:
         assert "<script" not in fragment
         assert ATTACKS[0] in [line[0] for line in read(fragment).tables[0]]
 
+    @pytest.mark.slow
     @settings(max_examples=200, deadline=None)
     @given(st.text())
     def test_any_text_is_read_back_or_replaced(self, text):

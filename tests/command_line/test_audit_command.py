@@ -106,6 +106,7 @@ def test_the_noise_rate_is_in_words_without_an_interval(csv, capsys):
     assert "interval" not in out
 
 
+@pytest.mark.slow
 def test_planted_noise_in_digits_is_found(capsys, tmp_path):
     X, y = load_digits(return_X_y=True)
     table = pd.DataFrame(X, columns=[f"pixel {j}" for j in range(64)])
@@ -133,6 +134,7 @@ def test_parquet_keeps_its_index_and_the_type_of_its_labels(capsys, tmp_path):
     assert set(found["given_label"]) == {7, 8}
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     "kind", ["category", "category of int", "Int64", "bool", "float", "object"]
 )
@@ -176,6 +178,7 @@ def test_delimiter_and_encoding_are_used(capsys, tmp_path):
     assert "120 rows" in succeeds(capsys, ["audit", tabbed, "--label", "kind", *FAST])
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("name", sorted(set(DETECTORS) - {"auto", "dynacor"}))
 def test_every_detector_can_be_asked_for(csv, capsys, name):
     # A mixture of few wrong labels warns; a slow machine would see progress.
@@ -473,6 +476,7 @@ def run(*argv, **options):
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 
+@pytest.mark.slow
 def test_end_to_end_in_a_process_of_its_own(csv):
     page = csv.parent / "page.html"
     done = run("audit", csv, "--label", "kind", *FAST, "--out", page)
@@ -484,6 +488,7 @@ def test_end_to_end_in_a_process_of_its_own(csv):
     assert again.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_other_letters_than_the_terminals_are_replaced():
     done = run(
         "audit",
@@ -495,6 +500,7 @@ def test_other_letters_than_the_terminals_are_replaced():
     assert done.stderr == "sknoisy: error: there is no file K?se.csv\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_summary_that_cannot_be_written_is_one_line(csv):
     command = [sys.executable, "-m", "sknoisy", "audit", csv, "--label", "kind", *FAST]

@@ -335,6 +335,7 @@ def test_an_error_that_was_not_foreseen_is_a_line_or_a_traceback(
         main([*map(str, argv), "--traceback"])
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error(csv):
     command = [sys.executable, "-m", "sknoisy", "audit", csv, "--label", "kind", *FAST]
     read, write = os.pipe()

@@ -159,6 +159,7 @@ class TestCompetition:
         assert detector.candidates_["weight"][1] > 0.8
         assert_allclose(detector.aurocs_[[0, 2]], 0.5, atol=0.2)
 
+    @pytest.mark.slow
     def test_the_order_of_the_candidates_does_not_matter(self, digits):
         X, y, _ = digits
         one = AutoNoiseDetector(THREE, n_rounds=2, random_state=0).fit(X, y)
@@ -228,6 +229,7 @@ class TestCompetition:
 
 
 class TestVerdict:
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(
         "candidate", [REGRESSION, NeighborVoteDetector(random_state=3)], ids=str
     )
@@ -247,6 +249,7 @@ class TestVerdict:
             assert_array_equal(auto.noise_mask_, alone.noise_mask_)
             assert_array_equal(auto.suggested_labels_, alone.suggested_labels_)
 
+    @pytest.mark.slow
     def test_select_repeats_the_best_candidates(self, digits):
         X, y, _ = digits
         auto = AutoNoiseDetector(THREE, strategy="select", n_rounds=2).fit(X, y)
@@ -303,6 +306,7 @@ class TestVerdict:
 
 
 class TestFailures:
+    @pytest.mark.slow
     def test_a_candidate_that_fails_takes_no_part(self, digits):
         X, y, _ = digits
         detectors = [("bad", Broken()), *QUICK]
@@ -467,6 +471,7 @@ class TestWhatItTakes:
         # Raw wine is proline, and little else.
         assert auroc["votes"] > auroc["raw"]
 
+    @pytest.mark.slow
     def test_sparse_rows(self, digits):
         X, y, is_wrong = digits
         auto = AutoNoiseDetector(n_rounds=1, random_state=0)
@@ -506,6 +511,7 @@ class TestWhatItTakes:
         assert dict(fitted.detectors_)["nearest"].estimator.n_neighbors == 3
         assert dict(THREE)["votes"].n_neighbors == 10
 
+    @pytest.mark.slow
     def test_in_a_filter_in_a_classifier_and_in_a_report(self, digits):
         X, y, is_wrong = digits
         auto = AutoNoiseDetector(QUICK, n_rounds=1, random_state=0)
@@ -516,6 +522,7 @@ class TestWhatItTakes:
         frame = label_report(auto, X, y).frame
         assert frame["is_label_issue"].sum() == model.noise_mask_.sum()
 
+    @pytest.mark.slow
     def test_no_torch_if_no_candidate_needs_it(self):
         code = (
             "import sys, numpy as np; from sknoisy import AutoNoiseDetector as A, "

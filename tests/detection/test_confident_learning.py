@@ -290,6 +290,7 @@ class TestOutOfFold:
         given = two.fit(X, y).pred_probs_
         np.testing.assert_array_equal(one.fit(X, y).pred_probs_, given)
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         "labels", [["c", "a", "b"], [10, -3, 7], [2.0, 0.0, 1.0], [True, False, True]]
     )
@@ -384,6 +385,7 @@ def test_tags_are_those_of_what_is_fitted():
     assert tags.__sklearn_tags__().input_tags.pairwise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "f1"), [(0.2, 0.83), (0.4, 0.85)])
 def test_digits(rate, f1):
     # Ten seeds: F1 0.890-0.917 at 20 % and 0.909-0.937 at 40 %, AUROC 0.980-0.997, rate

@@ -121,6 +121,7 @@ def test_human_labels_of_real_images(real_data):
     assert 0.55 < roc_auc_score(is_noisy, paper.noise_scores_) < 0.72
 
 
+@pytest.mark.slow
 def test_blobs(blobs):
     X, y, is_noisy = blobs
     detector = DynaCorDetector(random_state=0).fit(X, y)
@@ -132,6 +133,7 @@ def test_blobs(blobs):
 
 # The lowest AUROC of ten seeds is 0.968 for the first group, and 0.850 and 0.871 for
 # the others; chance has 0.5, a signal the wrong way round less than 0.1.
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     ("params", "floor"),
     [
@@ -322,6 +324,7 @@ def test_the_seed_decides(blobs):
     assert set(other.corrupted_indices_) != set(first.corrupted_indices_)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("corruption_rate", [0.05, 0.5])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_dozen_rows(seed, corruption_rate):
@@ -337,11 +340,12 @@ def test_a_dozen_rows(seed, corruption_rate):
     assert set(detector.suggested_labels_) <= {0, 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [4, 10])
 def test_two_rows_of_each_class(n_classes):
     y = np.repeat(np.arange(n_classes), 2)
     rng = np.random.default_rng(0)
-    for seed in range(20):
+    for seed in range(10):
         X = 3 * np.eye(n_classes)[y] + rng.normal(size=(len(y), n_classes))
         detector = DynaCorDetector(
             settings=[{"max_epochs": 1, "module__hidden": 4}], random_state=seed

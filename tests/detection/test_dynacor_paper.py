@@ -57,6 +57,7 @@ def test_every_signal_points_the_right_way(noisy_digits, signal, floor):
     assert (noisy > clean) == (signal == "loss")
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("normalize", ["l2_time", "sign", "zscore", None])
 @pytest.mark.parametrize("eval_distance", ["euclidean", "cosine"])
 def test_every_scaling_and_distance_finds_blobs(blobs, normalize, eval_distance):
@@ -112,6 +113,7 @@ def test_copy_view_reaches_the_network_only_for_copies(blobs):
     assert (plain.noise_scores_ != detector.noise_scores_).any()
 
 
+@pytest.mark.slow
 def test_a_stock_skorch_net_is_watched_and_left_alone(blobs):
     X, y, is_noisy = blobs
     net = NeuralNetClassifier(
@@ -244,6 +246,7 @@ def test_flat_parameters_reach_the_network(blobs):
     assert (group["momentum"], group["weight_decay"]) == (0.5, 5e-4)
 
 
+@pytest.mark.slow
 def test_settings_and_lengths_are_the_papers(blobs):
     X, y, _ = blobs
     detector = DynaCorDetector(**PAPER, random_state=0).fit(X, y)

@@ -360,6 +360,7 @@ class TestInterruption:
         with pytest.raises(RuntimeError, match="before every row had been judged"):
             detector.fit(X, y)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("call", [4, 5, 6])
     def test_later(self, blobs, monkeypatch, detector, call):
         X, y, _ = blobs

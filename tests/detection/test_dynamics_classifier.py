@@ -17,6 +17,7 @@ def simulate(n, seed, same_mean=False):
     return level + slope * shape + rng.normal(0, 0.7, (n, 10)), is_noisy
 
 
+@pytest.mark.slow
 def test_it_reads_the_order_of_epochs_that_the_mean_hides():
     X, y = simulate(600, 0, same_mean=True)
     X_test, y_test = simulate(400, 1, same_mean=True)

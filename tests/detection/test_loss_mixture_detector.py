@@ -228,6 +228,7 @@ class TestOutOfFold:
         detector = LossMixtureDetector(search, random_state=0).fit(X, y)
         assert roc_auc_score(is_noisy, detector.noise_scores_) > 0.9
 
+    @pytest.mark.slow
     def test_an_unseeded_estimator_follows_the_detectors_seed(self, blobs):
         X, y, _ = blobs
         before = np.append(*np.random.get_state()[1:3])

@@ -37,6 +37,7 @@ LOSSES = arrays(
 
 
 class TestLargestLosses:
+    @pytest.mark.slow
     @given(LOSSES, st.floats(0, 1, exclude_max=True))
     @settings(max_examples=300, deadline=None)
     def test_against_a_sort(self, losses, rate):

@@ -480,6 +480,7 @@ class TestTruth:
         assert gamma == pytest.approx(world.is_clean.mean(), abs=0.02)
         assert_allclose(T_c, EVEN, atol=0.05)
 
+    @pytest.mark.fast_cases(1)
     def test_where_corrupt_labels_are_known_never_to_be_true(self, start):
         world = World(NEVER_TRUE, "estimated")
         true = torch.eye(4)[world.true]
@@ -489,6 +490,7 @@ class TestTruth:
         assert gamma == pytest.approx(world.is_clean.mean(), abs=0.02)
         assert_allclose(T_c, NEVER_TRUE, atol=0.05)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("T_c", [EVEN, NEVER_TRUE], ids=["even", "never true"])
     def test_else_what_can_be_known(self, start, T_c):
         world = World(T_c, "estimated")

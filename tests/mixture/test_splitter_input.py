@@ -178,6 +178,7 @@ def test_nothing_global_changes_and_nothing_given(mixture):
     assert torch.equal(torch.random.get_rng_state(), others[1])
 
 
+@pytest.mark.slow
 def test_no_torch_is_loaded_for_losses_of_ones_own():
     code = """
 import sys

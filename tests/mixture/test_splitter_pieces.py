@@ -44,6 +44,7 @@ def assert_close_off_the_step(whole, pieces, losses):
     assert np.abs(a - b).max() < 1e-4
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("kind", HARD)
 def test_counted_pieces_are_close_to_the_whole(monkeypatch, kind):
     monkeypatch.setattr(GrowingSample, "max_kept", 2**16)

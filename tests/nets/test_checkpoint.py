@@ -48,6 +48,7 @@ MOMENTS = [
 
 
 class TestKilled:
+    @pytest.mark.fast_cases(9)
     @pytest.mark.parametrize("moment", MOMENTS, ids=lambda m: f"{m[0]}-{m[1]}")
     @EVERY_CLASSIFIER
     def test_at_any_moment(self, name, moment, tmp_path):
@@ -57,6 +58,7 @@ class TestKilled:
         assert_same_training(resumed, reference(name))
         assert os.listdir(tmp_path) == ["run.pt"]
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("moment", [("on_epoch_begin", 2), ("on_batch_end", 4)])
     @EVERY_CLASSIFIER
     def test_on_images_that_are_augmented(self, name, moment, tmp_path):
@@ -65,6 +67,7 @@ class TestKilled:
         resumed = make(name, "images", checkpoint=path).fit(*DATA["images"])
         assert_same_training(resumed, reference(name, "images"))
 
+    @pytest.mark.fast_cases(2)
     @EVERY_CLASSIFIER
     def test_again_and_again(self, name, tmp_path):
         net = make(name, checkpoint=tmp_path / "run.pt")
@@ -84,6 +87,7 @@ class TestKilled:
         )
         assert counter.n_begun == 2
 
+    @pytest.mark.fast_cases(2)
     @EVERY_CLASSIFIER
     def test_a_finished_training_is_not_run_again(self, name, tmp_path, monkeypatch):
         path = tmp_path / "run.pt"
@@ -164,6 +168,7 @@ class TestWithOtherParts:
         assert_same_training(resumed, expected)
         return resumed, expected
 
+    @pytest.mark.fast_cases(2)
     @EVERY_CLASSIFIER
     def test_sample_weights(self, name, tmp_path):
         weights = np.random.default_rng(0).random(60) + 0.1
@@ -214,6 +219,7 @@ class TestWithOtherParts:
         for key in ("accuracy", "accuracy_best"):
             assert a.history[:, key] == b.history[:, key]
 
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize(
         "policy",
         [

@@ -467,6 +467,7 @@ class TestFile:
                 net.fit(*DATA["table"])
             assert counter.n_begun == 0 and os.listdir(tmp_path) == []
 
+    @pytest.mark.fast_cases(2)
     @EVERY_CLASSIFIER
     def test_it_does_not_hold_the_rows(self, name, tmp_path):
         path = tmp_path / "run.pt"

@@ -168,6 +168,7 @@ class TestAuto:
             float
         )
 
+    @pytest.mark.slow
     def test_it_comes_near_the_share_of_wrong_labels(self, blobs, estimator):
         X, y, is_noisy = blobs
         found = []
@@ -178,6 +179,7 @@ class TestAuto:
         assert 0 < found[0] < 0.4 and found[1] < 0.1
         assert type(found[0]) is float
 
+    @pytest.mark.fast_cases(1)
     def test_no_network_has_seen_the_rows_it_is_asked(self, estimator):
         # Nothing can be learnt but by heart, which these would within the epochs.
         rng = np.random.default_rng(0)

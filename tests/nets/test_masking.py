@@ -318,6 +318,7 @@ class TestHost:
         assert "feature_map" not in vars(clf.module_)
         assert clf.predict(X).shape == (60,)
 
+    @pytest.mark.slow
     def test_labels_are_judged(self, images):
         X, y, is_noisy = images
         params = {**FAST, "max_epochs": 20}
@@ -329,6 +330,7 @@ class TestHost:
         assert roc_auc_score(~is_noisy, quality) > 0.8
         assert quality.min() >= 0 and quality.max() <= 1
 
+    @pytest.mark.slow
     def test_the_decoder_learns_to_restore(self, images):
         X, y, _ = images
 
@@ -349,6 +351,7 @@ class TestHost:
         # 0.11 is the variance of the pixels, twice that a constant's error.
         assert error(20) < 0.6 * error(1)
 
+    @pytest.mark.slow
     def test_networks_hear_of_labels_from_each_other(self, images):
         X, y, _ = images
 
@@ -505,6 +508,7 @@ class TestEveryHost:
             FITTED[host] = self.make(host).fit(*images[:2])
         return FITTED[host]
 
+    @pytest.mark.fast_cases(1)
     def test_decoders_are_trained_and_results_depend_on_the_seed(
         self, images, host, whole
     ):
@@ -528,6 +532,7 @@ class TestEveryHost:
         for name, trained in whole.masking_.decoders.state_dict().items():
             assert (trained - fresh[name]).abs().max() > 1e-3 or "bias" in name
 
+    @pytest.mark.fast_cases(1)
     def test_pickle_and_checkpoint(self, images, host, whole, tmp_path):
         X, y, _ = images
         copied = pickle.loads(pickle.dumps(whole))
@@ -560,6 +565,7 @@ class TestEveryHost:
 
 
 class TestUse:
+    @pytest.mark.slow
     def test_grid_search(self, images):
         X, y, _ = images
         clf = NetClassifier(PreActResNet, masking=AdversarialMasking, **SMALL, **FAST)

@@ -200,6 +200,7 @@ class TestInput:
             find_label_issues([0, 1, 2], np.full((3, 3), 1 / 3), **options)
 
 
+@pytest.mark.slow
 def test_it_needs_no_torch():
     code = (
         "import sys; from sknoisy import find_label_issues; "

@@ -90,6 +90,7 @@ class Seen(ClassifierMixin, BaseEstimator):
 
 @pytest.mark.parametrize("make", DETECTORS)
 class TestGroups:
+    @pytest.mark.fast_cases(1)
     def test_a_memory_of_patients_leaks_without_groups_only(self, make, patients):
         X, y, groups = patients
         detector = make(KNeighborsClassifier(1), random_state=0)
@@ -259,6 +260,7 @@ class TestHolders:
         else:
             NoisyLabelFilter(detector).fit(X, y, groups=groups)
 
+    @pytest.mark.fast_cases(1)
     def test_candidates_get_them(self, patients, is_routed):
         X, y, groups = patients
         candidates = [("memory", MEMORY), ("pipe", PIPELINE), ("fine", FINEDetector())]
