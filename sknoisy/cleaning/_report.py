@@ -166,7 +166,7 @@ class LabelReport(ReportTables):
     noise_rate : float
         The detector's estimate of the share of wrong labels.
     noise_rate_estimates : dict of str to float
-        That estimate and others, by what was counted: the labels judged wrong, those
+        That estimate and others, by what was counted: the flagged labels, those
         that the detector's class probabilities predict otherwise, and the same of each
         detector that takes part in a combination.
     scores_are_probabilities : bool

@@ -59,7 +59,7 @@ def rate_estimates(judge: Any, codes: NDArray[np.int64]) -> dict[str, float]:
 
 def _own_estimates(judge: Any, codes: NDArray[np.int64]) -> dict[str, float]:
     estimates = {
-        "labels judged wrong": float(np.mean(judge.noise_mask_)),
+        "flagged labels": float(np.mean(judge.noise_mask_)),
         "the detector's estimate": float(judge.noise_rate_),
     }
     proba = getattr(judge, "pred_probs_", None)
@@ -80,7 +80,7 @@ def rate_in_words(estimates: Mapping[str, float]) -> str:
     Returns
     -------
     text : str
-        Such as "between 4.8% (labels judged wrong) and 14% (the detector's estimate),
+        Such as "between 4.8% (flagged labels) and 14% (the detector's estimate),
         depending on how it is estimated".
     """
     least = min(estimates, key=estimates.__getitem__)

@@ -73,7 +73,7 @@ def test_what_the_report_knows():
     assert report.classes.tolist() == ["ant", "bee", "cat"]
     assert report.noise_rate == 0.4
     assert report.noise_rate_estimates == {
-        "labels judged wrong": 0.5,
+        "flagged labels": 0.5,
         "the detector's estimate": 0.4,
     }
     assert report.detector_name == "KnownDetector" and report.X is X
@@ -120,7 +120,7 @@ class TestNoiseRateEstimates:
             ("scaled", make_pipeline(KnownDetector(rate=0.7)).fit(X, LABELS)),
         ]
         estimates = label_report(judge, X, LABELS).noise_rate_estimates
-        assert estimates["labels judged wrong, strict"] == 1 / 6
+        assert estimates["flagged labels, strict"] == 1 / 6
         assert estimates["the detector's estimate, scaled"] == 0.7
 
     @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_the_page_loads_and_runs_nothing(tmp_path):
 def test_the_summary(tmp_path):
     report = report_of(rate=0.4)
     text = " ".join(read(report.to_html(tmp_path / "a.html").read_text()).text)
-    rate = "between 40% (the detector's estimate) and 50% (labels judged wrong), depend"
+    rate = "between 40% (the detector's estimate) and 50% (flagged labels), depend"
     for words in ("KnownDetector", "3 (50.0%)", rate, "err in a systematic way"):
         assert words in text
     assert "interval" not in text and "confidence" not in text
