@@ -49,7 +49,7 @@ def load_images(folder, split, n_rows):
 # The classifiers
 # ---------------
 # The same network with an eighth of its channels, and the same schedule. Images are not
-# augmented, so that 20 epochs are enough to learn wrong labels by heart. They are few
+# augmented, so that 20 epochs are enough to memorise wrong labels. They are few
 # for noise attention, which a larger ``lam`` makes faster.
 
 SHARED = {

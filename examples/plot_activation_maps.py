@@ -3,7 +3,7 @@
 Where a network looks
 =====================
 
-A network that learns wrong labels by heart recognises images by whatever tells them
+A network that memorises wrong labels recognises images by whatever tells them
 apart, often by a speck in the background. :class:`~sknoisy.nets.AdversarialMasking`
 hides the patch that activates the network most, softens the label accordingly, and has
 the network restore the image. :class:`~sknoisy.ActivationMapDisplay` shows the effect.

@@ -3,9 +3,9 @@
 Audit a frame with strings and numbers
 ======================================
 
-A table as it comes: numbers and categories, labels that are strings, rows that have
+A raw table: numbers and categories, labels that are strings, rows that have
 names. Nothing has to be encoded by hand. The index of the frame stays with every row,
-so that what is found can be looked up where it came from.
+so that findings can be traced back to their source.
 """
 
 import tempfile
@@ -56,8 +56,8 @@ print(f"{len(y)} rows, {(y != y_true).mean():.3f} of the labels are wrong")
 # %%
 # Find them
 # ---------
-# A pipeline makes numbers of the columns; its last step judges the labels. Each row is
-# judged by a forest that did not see it.
+# A pipeline makes numbers of the columns; its last step scores the labels. Each row is
+# scored by a forest that was not fitted on it.
 
 to_numbers = make_column_transformer(
     (StandardScaler(), ["price", "days", "orders_before"]),

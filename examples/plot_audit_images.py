@@ -4,8 +4,8 @@ Audit images
 ============
 
 A fifth of the labels of scikit-learn's digits is replaced, always by the next digit:
-mistakes of a system are harder to find than random ones. A small convolutional network
-looks at the pictures, and the report shows those that do not look like their label.
+systematic mistakes are harder to find than random ones. A small convolutional network
+learns the images, and the report shows those that do not look like their label.
 """
 
 import tempfile
@@ -46,7 +46,7 @@ print(f"X: {X.shape}, {X.dtype}; {np.mean(y != y_true):.2f} of the labels are wr
 # Find them
 # ---------
 # The network is made for small images and trains in seconds on a CPU. ``augment=None``:
-# digits must not be mirrored, as photographs are by default. Each image is judged by a
+# digits must not be mirrored, as photographs are by default. Each image is scored by a
 # network that was not trained on it.
 
 network = NetClassifier(

@@ -4,8 +4,8 @@ Audit a text table
 ==================
 
 Messages to a help desk, each with the team that it was sent to. Some went to the wrong
-team. Which ones, and how much better does a classifier sort the mail once they are
-mended? Any pipeline of scikit-learn can judge: here TF-IDF and a logistic regression.
+team. Which ones, and how much better is a classifier once they are corrected? Any
+scikit-learn pipeline can be used: here TF-IDF and a logistic regression.
 """
 
 import tempfile

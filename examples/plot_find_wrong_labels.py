@@ -34,7 +34,7 @@ is_wrong = injector.noise_mask_
 # ---------
 # The detector plants some wrong labels itself, trains four kinds of network, and takes
 # the one that finds the planted ones best. ``predict_noisy`` then says which labels are
-# judged wrong, ``noise_scores_`` how probable that is, and ``suggested_labels_`` what
+# flagged, ``noise_scores_`` how probable that is, and ``suggested_labels_`` what
 # they should be.
 
 detector = DynaCorDetector(random_state=0).fit(X, y)

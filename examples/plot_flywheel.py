@@ -4,8 +4,7 @@ Two networks and their turns
 ============================
 
 In :class:`~sknoisy.FlywheelClassifier` one network judges which labels are clean, and
-another one says what the others should be. Each learns from what the other one found,
-epoch after epoch. Here we watch them, and compare with the usual way: small losses.
+another one predicts what the others should be. Each learns from the other in every epoch. Here we watch them, and compare with the usual way: small losses.
 """
 
 import matplotlib.pyplot as plt
@@ -76,7 +75,7 @@ for name, net in nets.items():
 # ----------------------------
 # On the left the AUROC: how probable it is that a right label looks cleaner than a
 # wrong one. On the right the share of right labels among the refurbished ones, and for
-# cross-entropy among the predicted ones, which is learning wrong labels by heart.
+# cross-entropy among the predicted ones, which means memorising wrong labels.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for name, net in nets.items():

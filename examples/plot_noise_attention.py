@@ -34,8 +34,8 @@ is_wrong = injector.noise_mask_
 # %%
 # Watch the attention
 # -------------------
-# The network has no dropout and no weight decay, which keep a network from learning
-# wrong labels by heart. ``partial_fit`` goes on where the last call stopped.
+# The network has no dropout and no weight decay, which keep a network from memorising
+# wrong labels. ``partial_fit`` continues where the last call stopped.
 
 plain = {
     "module__dropout": 0.0,
