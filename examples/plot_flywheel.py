@@ -4,7 +4,8 @@ Two networks and their turns
 ============================
 
 In :class:`~sknoisy.FlywheelClassifier` one network judges which labels are clean, and
-another one predicts what the others should be. Each learns from the other in every epoch. Here we watch them, and compare with the usual way: small losses.
+another one predicts what the others should be. Each learns from the other in every
+epoch. Here we watch them, and compare with the usual way: small losses.
 """
 
 import matplotlib.pyplot as plt
