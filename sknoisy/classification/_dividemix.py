@@ -35,8 +35,6 @@ _WARMUP_SHARE = 0.1
 _RAMP_SHARE = 16 / 300
 # Batch normalisation fails on one row.
 _MIN_ROWS = 2
-# What is known during an epoch only.
-_OF_AN_EPOCH = {"rows_", "clean_", "splits_"}
 
 
 class RowGroup(NamedTuple):
@@ -178,6 +176,12 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         *NetClassifier.cuda_dependent_attributes_,
         "spread_",
     ]
+    fit_only_attributes_ = [
+        *NetClassifier.fit_only_attributes_,
+        *("rows_", "clean_", "splits_", "n_labelled_", "progress_"),
+    ]
+    # Of a batch, the rows whose labels are kept; None takes all labels as given.
+    n_labelled_ = None
 
     _parameter_constraints = {
         **NetClassifier._parameter_constraints,
@@ -486,7 +490,6 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
 
     def finish_fit(self, dataset):
         """Judge the given labels by both networks as they are after the last epoch."""
-        self.rows_ = self.clean_ = self.splits_ = None
         clean, _, _, codes, logits = self._judged(dataset)
         clean = clean.mean(0)
         self.clean_proba_ = clean.astype(np.float32)
@@ -503,11 +506,6 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             f"no label was doubted: the warm-up takes {self.n_warmup_} epochs, of "
             f"which {n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
         )
-
-    def __getstate__(self):
-        # A net that is stored while it is trained would take the rows along.
-        state = super().__getstate__()
-        return {k: v for k, v in state.items() if k not in _OF_AN_EPOCH}
 
 
 def _on_unit_range(losses):

@@ -158,6 +158,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         "judge_",
         "spread_",
     ]
+    fit_only_attributes_ = [*NetClassifier.fit_only_attributes_, "rows_"]
     _modules = ["module", "judge"]
 
     _parameter_constraints = {
@@ -393,7 +394,6 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
 
     def finish_fit(self, dataset):
         """Judge all labels by both networks as they are after the last epoch."""
-        self.rows_ = None
         proba, codes, rows = self._predict_rows(dataset)
         _, _, logits = self.eval_pass(dataset, ["judge"])
         found = self._cycles.conclude(
@@ -449,9 +449,3 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
     @property
     def _cycles(self):
         return self.criterion_["cycles"]
-
-    def __getstate__(self):
-        # A net that is stored while it is trained would take the rows along.
-        state = super().__getstate__()
-        state.pop("rows_", None)
-        return state

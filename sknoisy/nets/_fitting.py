@@ -92,7 +92,8 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
             seed_torch(net.device_, net.seed_, len(net.history), 1)
             net.finish_fit(dataset)
     finally:
-        net.sample_weight_ = net.training_key_ = None
+        for name in net.fit_only_attributes_:
+            vars(net).pop(name, None)
         close_bars(net)
     if net.interrupted_:
         _tell_interruption(net)
@@ -170,8 +171,8 @@ def _train(net, dataset, resumes):
             f"host with iterator_train=LoaderBatches. {error}"
         ) from error
     finally:
-        net.hooks_ = net.autocast_ = net.augmentation_ = None
-        net.label_quality_ = net.turn_ = None
+        # No epoch is under way: rows are checked, and predictions labels, again.
+        net.autocast_ = None
         if net.base_lrs_ is not None:
             for group, lr in zip(groups, net.base_lrs_, strict=True):
                 group["lr"] = lr

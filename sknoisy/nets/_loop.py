@@ -40,18 +40,6 @@ class TrainingLoopMixin:
     and the passes of an epoch are the net's.
     """
 
-    hooks_ = None
-    autocast_ = None
-    augmentation_ = None
-    training_key_ = None
-    # What a method knows at the start of an epoch of how likely each label is clean, as
-    # each of its networks is told: a Tensor of shape (n_networks, n_samples).
-    label_quality_ = None
-    # Which pass of the epoch is under way, as `passes` names it.
-    turn_ = None
-    # Whether the last call of fit or partial_fit was interrupted; no callback's stop.
-    interrupted_ = False
-
     def initialize(self):
         """Build callbacks, module, criterion and optimizer, seeded.
 
@@ -438,12 +426,9 @@ class TrainingLoopMixin:
         return super()._check_device(requested_device, map_device)
 
     def __getstate__(self):
-        # What lives in training only: bound hooks and contexts, the rows' weights.
-        state = super().__getstate__()
-        short_lived = {"hooks_", "autocast_", "augmentation_", "sample_weight_"}
-        short_lived |= {"training_key_", "open_step_", "label_quality_"}
-        short_lived |= {"turn_"}
-        return {key: value for key, value in state.items() if key not in short_lived}
+        # A callback may store a net while it is trained.
+        state, left_out = super().__getstate__(), self.fit_only_attributes_
+        return {key: value for key, value in state.items() if key not in left_out}
 
     def __setstate__(self, state):
         # skorch would load to the CPU.

@@ -23,18 +23,6 @@ from sknoisy.nets._torch_modes import in_usual_modes
 __all__ = ["NetClassifier"]
 
 
-class _NotYet:
-    """False once the constructor has run; before that, no attribute.
-
-    So skorch can tell that it is being constructed, when a subclass may store anything.
-    """
-
-    def __get__(self, instance, owner=None):
-        if instance is not None and "module" not in vars(instance):
-            raise AttributeError("initialized_")
-        return False
-
-
 class NetClassifier(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -159,7 +147,7 @@ class NetClassifier(
     # skorch sets these on the instance in __init__, where scikit-learn allows nothing
     # but parameters; __init__ drops them, and these stand in until fit.
     history_ = None
-    initialized_ = _NotYet()
+    initialized_ = False
     virtual_params_ = {}
     prefixes_ = [
         *NeuralNetClassifier.prefixes_,
@@ -169,9 +157,23 @@ class NetClassifier(
     _modules = ["module"]
     _criteria = ["criterion"]
     _optimizers = ["optimizer"]
-    sample_weight_ = None
     masking_ = None
-    open_step_ = None
+    # Whether the last call of fit or partial_fit was interrupted; no callback's stop.
+    interrupted_ = False
+    # What a net has while it is fitted only: dropped when a fit ends or fails, and in
+    # no pickle, file or checkpoint. A method adds its own.
+    fit_only_attributes_ = [
+        *("augmentation_", "autocast_", "hooks_", "label_quality_", "open_step_"),
+        *("sample_weight_", "training_key_", "turn_"),
+    ]
+    augmentation_ = autocast_ = hooks_ = open_step_ = training_key_ = None
+    # The weight of each row, by row number.
+    sample_weight_ = None
+    # What a method knows at the start of an epoch of how likely each label is clean, as
+    # each of its networks is told: a Tensor of shape (n_networks, n_samples).
+    label_quality_ = None
+    # Which pass of the epoch is under way, as `passes` names it.
+    turn_ = None
     # Slots of a method whose parameters a fitted net takes at the next fit only.
     _stored_slots = ()
 
@@ -231,6 +233,13 @@ class NetClassifier(
             # What the user gave, as ``history=``, stays, as in skorch.
             if kwargs.get(name.removesuffix("_"), kwargs.get(name)) is None:
                 vars(self).pop(name)
+
+    def __setattr__(self, name, attr):
+        if "module" not in vars(self):
+            # skorch lets a subclass store anything before it calls __init__.
+            object.__setattr__(self, name, attr)
+        else:
+            super().__setattr__(name, attr)
 
     def training_loss(self, X, y, index):
         """Return the loss of a batch, its logits, and what was learnt.

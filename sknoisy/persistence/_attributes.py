@@ -4,13 +4,8 @@ import inspect
 import os
 from typing import Any
 
-__all__ = ["SHORT_LIVED", "check_names", "is_path", "looks_learnt"]
+__all__ = ["check_names", "is_path", "looks_learnt", "of_a_fit"]
 
-# What lives during a training only.
-SHORT_LIVED = {
-    *("hooks_", "autocast_", "augmentation_", "sample_weight_", "open_step_"),
-    *("resumes_", "training_key_"),
-}
 # A fit would unpickle what it finds there, so that a file must not say where.
 _PATHS = ("checkpoint", "memory")
 # The compiler's options name programs that it runs.
@@ -89,6 +84,24 @@ def check_names(
             raise ValueError(f"{name} is no list of names")
 
 
+def of_a_fit(kind: type) -> frozenset[str]:
+    """Return the names of what an object has while it is fitted only.
+
+    They are in no file, but for some that 0.1.0 wrote: what is read of them is dropped.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the estimator.
+
+    Returns
+    -------
+    names : frozenset of str
+        Those that a net declares; empty for other classes.
+    """
+    return frozenset(getattr(kind, "fit_only_attributes_", ()))
+
+
 def looks_learnt(name: str) -> bool:
     """Whether a name is none of a parameter, by its underscores."""
     return name.startswith("_") or name.endswith("_")
@@ -97,8 +110,6 @@ def looks_learnt(name: str) -> bool:
 def _can_be_learnt(
     kind: type, params: dict[str, Any], name: str, is_known: bool
 ) -> bool:
-    if name in SHORT_LIVED:
-        return False
     if name in _LISTS or name in _PRIVATE:
         return True
     if name.startswith("_"):

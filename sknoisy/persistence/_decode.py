@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 
 from sknoisy.persistence._allowed import is_allowed
-from sknoisy.persistence._attributes import check_names, is_path, looks_learnt
+from sknoisy.persistence._attributes import check_names, is_path, looks_learnt, of_a_fit
 from sknoisy.persistence._consistency import (
     check_bools,
     check_estimator_state,
@@ -280,6 +280,8 @@ class Decoder:
                 for key, value in learnt.items()
                 if looks_learnt(key) or _is_equal(own[key], value)
             }
+        left_out = of_a_fit(kind)
+        learnt = {k: v for k, v in learnt.items() if k not in left_out}
         vars(estimator).update(learnt)
         check_estimator_state(estimator)
         if hasattr(estimator, "torch_load_kwargs"):

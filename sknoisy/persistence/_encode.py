@@ -13,7 +13,7 @@ from sklearn.utils import Bunch
 
 from sknoisy._validation import Tree
 from sknoisy.persistence._allowed import is_allowed, name_of
-from sknoisy.persistence._attributes import SHORT_LIVED, check_names, is_path
+from sknoisy.persistence._attributes import check_names, is_path, of_a_fit
 from sknoisy.persistence._consistency import check_estimator_state
 
 __all__ = ["STORED_AS", "Encoder"]
@@ -227,7 +227,8 @@ class Encoder:
         own, kind = vars(estimator), type(estimator)
         names = [name for name in estimator.get_params(deep=False) if name in own]
         params = {name: own[name] for name in names}
-        learnt = {k: v for k, v in own.items() if k not in {*params, *SHORT_LIVED}}
+        left_out = {*params, *of_a_fit(kind)}
+        learnt = {k: v for k, v in own.items() if k not in left_out}
         try:
             check_estimator_state(estimator)
             check_names(kind, params, learnt, is_known=not is_allowed(name_of(kind)))

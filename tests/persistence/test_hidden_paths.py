@@ -201,11 +201,6 @@ def test_they_are_saved_as_none_wherever_they_stand(tmp_path):
         (PIPE, under_attributes("Pipeline", "steps", []), "cannot have learnt 'steps'"),
         (
             NET,
-            under_attributes("NetClassifier", "resumes_", 1),
-            "cannot have learnt 'resumes_'",
-        ),
-        (
-            NET,
             under_attributes("NetClassifier", "_parameter_constraints", pairs()),
             "cannot have learnt '_parameter_constraints'",
         ),
@@ -229,6 +224,12 @@ def test_names_that_no_fit_learns(estimator, edit, message, tmp_path):
     path = lie(estimator, edit, tmp_path / "file")
     with pytest.raises(ValueError, match=f"cannot be loaded: .*{message}"):
         load(path)
+
+
+def test_what_a_net_has_during_a_fit_is_not_read(tmp_path):
+    edit = under_attributes("NetClassifier", "hooks_", 1)
+    net = load(lie(NET, edit, tmp_path / "file"))
+    assert net.hooks_ is None and "hooks_" not in vars(net)
 
 
 def test_what_a_class_sets_beside_its_parameters_stays_its_own(tmp_path):
