@@ -19,7 +19,8 @@ from sknoisy import (
     label_report,
     load,
 )
-from sknoisy.base import NoiseDetectorMixin, NoiseScoresMixin, scores_are_probabilities
+from sknoisy._verdicts import scores_are_probabilities
+from sknoisy.base import NoiseDetectorMixin, NoiseScoresMixin
 
 # There are no wrong labels here, and some say so.
 pytestmark = pytest.mark.filterwarnings("ignore:the mixture finds no second")

@@ -26,7 +26,8 @@ from sknoisy._planting._rounds import (
     tell_fit,
 )
 from sknoisy._random_states import set_random_states
-from sknoisy.base import TrainingInterrupted, judge_of
+from sknoisy._verdicts import judge_of
+from sknoisy.base import TrainingInterrupted
 
 __all__ = ["Competition", "Verdict", "competes"]
 

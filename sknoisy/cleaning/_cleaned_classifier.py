@@ -31,13 +31,13 @@ from sknoisy._validation import (
     safe_indexing,
     validate_data,
 )
-from sknoisy.base import (
-    NoiseScoresMixin,
+from sknoisy._verdicts import (
     judge_of,
     scores_are_probabilities,
     tags_of_part,
     unjudged_rows,
 )
+from sknoisy.base import NoiseScoresMixin
 
 __all__ = ["CleanedClassifier"]
 

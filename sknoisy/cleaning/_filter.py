@@ -21,13 +21,13 @@ from sknoisy._validation import (
     routes_metadata,
     validate_data,
 )
-from sknoisy.base import (
-    NoiseDetectorMixin,
+from sknoisy._verdicts import (
     judge_of,
     scores_are_probabilities,
     tags_of_part,
     unjudged_rows,
 )
+from sknoisy.base import NoiseDetectorMixin
 
 __all__ = ["NoisyLabelFilter"]
 

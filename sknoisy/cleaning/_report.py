@@ -14,8 +14,8 @@ from sknoisy._codes import encode_labels
 from sknoisy._regular_files import written_in_one_step
 from sknoisy._rows import refuse_no_rows
 from sknoisy._validation import check_consistent_length
+from sknoisy._verdicts import judge_of, scores_are_probabilities, unjudged_rows
 from sknoisy._warning import warn_user
-from sknoisy.base import judge_of, scores_are_probabilities, unjudged_rows
 from sknoisy.cleaning._report_csv import named_index, without_formulas
 from sknoisy.cleaning._report_page import full_page, summary_fragment
 from sknoisy.cleaning._report_rates import NO_INTERVAL, rate_estimates

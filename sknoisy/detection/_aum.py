@@ -13,12 +13,8 @@ from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
 from sknoisy._validation import Interval, check_rows_and_labels
-from sknoisy.base import (
-    NoiseDetectorMixin,
-    TrainingInterrupted,
-    defined_scores,
-    suggest_labels,
-)
+from sknoisy._verdicts import defined_scores, suggest_labels
+from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
 from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.detection._order import keep_order
 from sknoisy.nets import NetParamsMixin

@@ -25,8 +25,9 @@ from sknoisy._validation import (
     check_rows_and_labels,
     safe_indexing,
 )
+from sknoisy._verdicts import scores_are_probabilities, tags_of_part
 from sknoisy._warning import warn_user
-from sknoisy.base import NoiseDetectorMixin, scores_are_probabilities, tags_of_part
+from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._competitors import default_detectors
 from sknoisy.detection._predictions._out_of_fold import check_any_rows_and_labels
 

@@ -22,7 +22,8 @@ from sknoisy._validation import (
     check_numbers,
     validate_data,
 )
-from sknoisy.base import NoiseDetectorMixin, tags_of_part
+from sknoisy._verdicts import tags_of_part
+from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._confident._joint import transition_from_joint
 from sknoisy.detection._confident._label_issues import check_pred_probs
 from sknoisy.detection._confident._pruning import FILTERS, LabelIssues

@@ -16,12 +16,8 @@ from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
 from sknoisy._validation import Interval, StrOptions, check_rows_and_labels
-from sknoisy.base import (
-    NoiseDetectorMixin,
-    TrainingInterrupted,
-    defined_scores,
-    suggest_labels,
-)
+from sknoisy._verdicts import defined_scores, suggest_labels
+from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
 from sknoisy.detection._confident._joint import confident_joint
 from sknoisy.detection._dynamics._encoder import (
     NORMALIZATIONS,

@@ -13,7 +13,8 @@ from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
 from sknoisy._validation import HasMethods, Interval, StrOptions, check_rows_and_labels
-from sknoisy.base import NoiseDetectorMixin, defined_scores, suggest_labels
+from sknoisy._verdicts import defined_scores, suggest_labels
+from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._confident._joint import blocks, transition_from_joint
 from sknoisy.detection._embeddings._consensus import (
     consensus_counts,

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sknoisy.base import unjudged_rows
+from sknoisy._verdicts import unjudged_rows
 from sknoisy.inspection._arrays import as_mask, as_numbers
 
 __all__ = ["DynamicsDisplay"]

@@ -5,7 +5,7 @@ import operator
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sknoisy.base import unjudged_rows
+from sknoisy._verdicts import unjudged_rows
 from sknoisy.mixture import BetaMixture, BMMLossSplitter
 
 __all__ = ["LossMixtureDisplay"]

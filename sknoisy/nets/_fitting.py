@@ -15,8 +15,8 @@ from torch import nn
 from sknoisy._interruption import is_stop, needs_whole, tell
 from sknoisy._parameters import check_parameters
 from sknoisy._random_states import random_generator
+from sknoisy._verdicts import VERDICT
 from sknoisy._weights import check_weights
-from sknoisy.base import VERDICT
 from sknoisy.nets._augment import check_view
 from sknoisy.nets._batches import to_float
 from sknoisy.nets._checkpoint import (

@@ -7,7 +7,7 @@ from skorch import NeuralNet
 from sknoisy._progress import progress
 from sknoisy._unjudged import Along
 from sknoisy._validation import check_rows_and_labels
-from sknoisy.base import tags_of_part
+from sknoisy._verdicts import tags_of_part
 from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.detection._predictions._folds import FoldsMixin, folds_of
 from sknoisy.detection._predictions._out_of_fold import (

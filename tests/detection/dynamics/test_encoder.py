@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from sknoisy.base import suggest_labels
+from sknoisy._verdicts import suggest_labels
 from sknoisy.detection._dynamics._encoder import (
     DynamicsClustering,
     DynamicsEncoder,

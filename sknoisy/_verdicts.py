@@ -1,0 +1,167 @@
+"""Verdicts on labels: made from scores, and read off an estimator of any origin."""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+
+__all__ = [
+    "VERDICT",
+    "defined_scores",
+    "judge_of",
+    "scores_are_probabilities",
+    "suggest_labels",
+    "tags_of_part",
+    "unjudged_rows",
+]
+
+# What every estimator sets that judges the labels it was given.
+VERDICT = ("noise_scores_", "noise_mask_", "noise_rate_", "suggested_labels_")
+
+
+def defined_scores(estimator, scores):
+    """Return noise scores as an array, if they are all numbers.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose scores they are, to name it.
+    scores : array-like of shape (n_samples,)
+        Scores, larger = more suspicious.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples,), dtype float64
+        The same scores.
+
+    Raises
+    ------
+    FloatingPointError
+        If a score is infinite or NaN.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    undefined = ~np.isfinite(scores)
+    if undefined.any():
+        raise FloatingPointError(
+            f"{type(estimator).__name__} has no score for {undefined.sum()} of "
+            f"{len(scores)} rows, first for row {undefined.argmax()}: what it goes by "
+            "is infinite or NaN there. Standardise X; lower lr if it trains a network."
+        )
+    return scores
+
+
+def suggest_labels(proba, codes, mask):
+    """Return the label code that each row should have.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n_samples, n_classes)
+        Class probabilities, of any scale.
+    codes : ndarray of shape (n_samples,), dtype int64
+        The given labels.
+    mask : ndarray of shape (n_samples,), dtype bool
+        Judged wrong.
+
+    Returns
+    -------
+    suggested : ndarray of shape (n_samples,), dtype int64
+        The most probable other label where the given one is judged wrong, else the
+        given one.
+    """
+    suggested = codes.copy()
+    proba = proba[mask]
+    proba[np.arange(len(proba)), codes[mask]] = -np.inf
+    suggested[mask] = proba.argmax(1)
+    return suggested
+
+
+def judge_of(detector, n_samples):
+    """Return the part of a fitted detector that holds its verdict on the labels.
+
+    Parameters
+    ----------
+    detector : estimator
+        Fitted: a detector, a robust classifier, or a pipeline that ends in one.
+    n_samples : int
+        Rows that were given to ``fit``.
+
+    Returns
+    -------
+    judge : estimator
+        The detector, or the last step of the pipeline.
+
+    Raises
+    ------
+    TypeError
+        If it does not judge labels.
+    ValueError
+        If it judged another number of rows.
+    FloatingPointError
+        If a score is infinite or NaN.
+    """
+    judge = detector[-1] if isinstance(detector, Pipeline) else detector
+    absent = [name for name in VERDICT if not hasattr(judge, name)]
+    if absent:
+        raise TypeError(
+            f"detector must judge the labels given to fit; {type(judge).__name__} does "
+            f"not set {', '.join(absent)}. Pass a detector or a robust classifier."
+        )
+    n_judged = len(judge.noise_scores_)
+    if n_judged != n_samples:
+        raise ValueError(
+            f"the detector judged {n_judged} rows, but {n_samples} were given; a step "
+            "before it must not add or drop rows."
+        )
+    defined_scores(judge, judge.noise_scores_)
+    return judge
+
+
+def unjudged_rows(judge):
+    """Return the numbers of the rows that a fitted detector could not judge.
+
+    Parameters
+    ----------
+    judge : estimator
+        As `judge_of` returns it.
+
+    Returns
+    -------
+    index : ndarray of shape (n_unjudged,), dtype int64
+        Its ``unjudged_``; empty for a detector that has no such attribute.
+    """
+    return np.array(getattr(judge, "unjudged_", ()), dtype=np.int64)
+
+
+def scores_are_probabilities(judge):
+    """Return whether the scores of what judged labels are probabilities.
+
+    Parameters
+    ----------
+    judge : estimator
+        Fitted: a detector, a robust classifier, or a pipeline that ends in one.
+
+    Returns
+    -------
+    flag : bool
+        False for an estimator of another origin that does not say.
+    """
+    judge = judge[-1] if isinstance(judge, Pipeline) else judge
+    return bool(getattr(judge, "scores_are_probabilities_", False))
+
+
+def tags_of_part(part):
+    """Return the tags of an estimator that another one holds.
+
+    Parameters
+    ----------
+    part : object
+        What is no estimator has the tags of one that promises nothing: the owner is
+        asked for its tags before its ``fit`` can refuse the part.
+
+    Returns
+    -------
+    tags : sklearn.utils.Tags
+        Those of the part.
+    """
+    is_estimator = hasattr(part, "__sklearn_tags__") and not isinstance(part, type)
+    return get_tags(part if is_estimator else BaseEstimator())
