@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._codes import encode_labels
+from sknoisy._documentation import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
 from sknoisy._label_kinds import labels_like
 from sknoisy._parameters import check_parameters
 from sknoisy._random_states import random_generator
@@ -91,6 +92,8 @@ class NoiseScoresMixin:
     """
 
     scores_are_probabilities_ = _OrderOnly()
+    _doc_link_module = DOC_LINK_MODULE
+    _doc_link_template = DOC_LINK_TEMPLATE
 
     # Whether noise_mask_ is noise_scores_ > 0.5, whatever the data. With another rule,
     # flagged rows need not come first in the ranking.
@@ -271,6 +274,9 @@ class NoiseInjectorMixin:
     classes_ : ndarray of shape (n_classes,)
         The sorted labels given to ``fit``.
     """
+
+    _doc_link_module = DOC_LINK_MODULE
+    _doc_link_template = DOC_LINK_TEMPLATE
 
     def fit(self, X, y):
         """Draw the noise model.

@@ -64,8 +64,21 @@ class CDRClassifier(RobustNetMixin, NetClassifier):
         Share of weights that is not critical, τ: [1]_ takes the noise rate. The larger,
         the fewer weights are updated, and by smaller steps. 0 is cross-entropy. "auto"
         estimates the noise rate before training, see `CoTeachingClassifier`.
+    lr : float >= 0, default=0.05
+        Learning rate at the first epoch.
+    max_epochs : int >= 1, default=20
+        Epochs that one call of ``fit`` or ``partial_fit`` runs.
+    batch_size : int >= 1 or -1, default=128
+        Rows of a batch; -1 takes all rows at once.
+    random_state : int, RandomState instance or None, default=None
+        Initial weights, order of rows, dropout. The same int gives the same bits on
+        the CPU.
+    verbose : int, default=0
+        1 shows a bar, on stderr; 2 prints a row for each epoch.
+    device : str, torch.device or None, default=None
+        None takes CUDA if there is one.
     **net_params : dict
-        Parameters of `NetClassifier`.
+        Further parameters of `NetClassifier`.
 
     Attributes
     ----------
@@ -132,8 +145,29 @@ class CDRClassifier(RobustNetMixin, NetClassifier):
         "forget_rate": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
     }
 
-    def __init__(self, module=None, *, forget_rate="auto", **net_params):
-        super().__init__(module, **net_params)
+    def __init__(
+        self,
+        module=None,
+        *,
+        forget_rate="auto",
+        lr=0.05,
+        max_epochs=20,
+        batch_size=128,
+        random_state=None,
+        verbose=0,
+        device=None,
+        **net_params,
+    ):
+        super().__init__(
+            module,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            random_state=random_state,
+            verbose=verbose,
+            device=device,
+            **net_params,
+        )
         self.forget_rate = forget_rate
 
     def start_fit(self, dataset):

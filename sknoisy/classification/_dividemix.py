@@ -95,9 +95,20 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         own; "auto" is 0.3. For images "auto" is `nets.crop_and_flip`.
     lr : float >= 0, default=0.02, the value of [1]_
         Learning rate of both networks at the first epoch.
+    max_epochs : int >= 1, default=20
+        Epochs that one call of ``fit`` or ``partial_fit`` runs.
+    batch_size : int >= 1 or -1, default=128
+        Rows of a batch; -1 takes all rows at once.
+    random_state : int, RandomState instance or None, default=None
+        Initial weights, order of rows, dropout. The same int gives the same bits on
+        the CPU.
+    verbose : int, default=0
+        1 shows a bar, on stderr; 2 prints a row for each epoch.
+    device : str, torch.device or None, default=None
+        None takes CUDA if there is one.
     **net_params : dict
-        Parameters of `NetClassifier`, for both networks. After the warm-up a step takes
-        ``batch_size`` rows whose labels are kept and as many others.
+        Further parameters of `NetClassifier`, for both networks. After the warm-up a
+        step takes ``batch_size`` rows whose labels are kept and as many others.
 
     Attributes
     ----------
@@ -215,9 +226,23 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         loss_memory=1,
         weak_view="auto",
         lr=0.02,
+        max_epochs=20,
+        batch_size=128,
+        random_state=None,
+        verbose=0,
+        device=None,
         **net_params,
     ):
-        super().__init__(module, lr=lr, **net_params)
+        super().__init__(
+            module,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            random_state=random_state,
+            verbose=verbose,
+            device=device,
+            **net_params,
+        )
         self.warmup_epochs = warmup_epochs
         self.unlabeled_weight = unlabeled_weight
         self.ramp_epochs = ramp_epochs

@@ -28,9 +28,22 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
         for CIFAR-100.
     beta : float in [0, 1), default=0.7, the value of [1]_ for symmetric noise
         Momentum of the averages, β. [1]_ has 0.9 for asymmetric noise and CIFAR-100.
+    lr : float >= 0, default=0.05
+        Learning rate at the first epoch.
+    max_epochs : int >= 1, default=20
+        Epochs that one call of ``fit`` or ``partial_fit`` runs.
+    batch_size : int >= 1 or -1, default=128
+        Rows of a batch; -1 takes all rows at once.
+    random_state : int, RandomState instance or None, default=None
+        Initial weights, order of rows, dropout. The same int gives the same bits on
+        the CPU.
+    verbose : int, default=0
+        1 shows a bar, on stderr; 2 prints a row for each epoch.
+    device : str, torch.device or None, default=None
+        None takes CUDA if there is one.
     **net_params : dict
-        Parameters of `NetClassifier`: ``lr``, ``max_epochs``, ``batch_size``,
-        ``random_state``, ``device``, ``callbacks``, ``module__hidden``…
+        Further parameters of `NetClassifier`: ``optimizer``, ``lr_schedule``,
+        ``callbacks``, ``module__hidden``…
 
     Attributes
     ----------
@@ -82,8 +95,30 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
         "beta": [Interval(Real, 0, 1, closed="left")],
     }
 
-    def __init__(self, module=None, *, lam=3.0, beta=0.7, **net_params):
-        super().__init__(module, **net_params)
+    def __init__(
+        self,
+        module=None,
+        *,
+        lam=3.0,
+        beta=0.7,
+        lr=0.05,
+        max_epochs=20,
+        batch_size=128,
+        random_state=None,
+        verbose=0,
+        device=None,
+        **net_params,
+    ):
+        super().__init__(
+            module,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            random_state=random_state,
+            verbose=verbose,
+            device=device,
+            **net_params,
+        )
         self.lam = lam
         self.beta = beta
 

@@ -79,9 +79,20 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         ones, weighted by how likely they are clean, Equation 7.
     lr : float >= 0, default=0.02, the value of [1]_
         Learning rate of both networks at the first epoch.
+    max_epochs : int >= 1, default=20
+        Epochs that one call of ``fit`` or ``partial_fit`` runs.
+    batch_size : int >= 1 or -1, default=128
+        Rows of a batch; -1 takes all rows at once.
+    random_state : int, RandomState instance or None, default=None
+        Initial weights, order of rows, dropout. The same int gives the same bits on
+        the CPU.
+    verbose : int, default=0
+        1 shows a bar, on stderr; 2 prints a row for each epoch.
+    device : str, torch.device or None, default=None
+        None takes CUDA if there is one.
     **net_params : dict
-        Parameters of `NetClassifier`: ``max_epochs``, ``batch_size``,
-        ``random_state``, ``device``, ``callbacks``, ``module__hidden``…
+        Further parameters of `NetClassifier`: ``optimizer``, ``lr_schedule``,
+        ``callbacks``, ``module__hidden``…
 
     Attributes
     ----------
@@ -195,9 +206,23 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         epsilon="estimated",
         resample=True,
         lr=0.02,
+        max_epochs=20,
+        batch_size=128,
+        random_state=None,
+        verbose=0,
+        device=None,
         **net_params,
     ):
-        super().__init__(module, lr=lr, **net_params)
+        super().__init__(
+            module,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            random_state=random_state,
+            verbose=verbose,
+            device=device,
+            **net_params,
+        )
         self.judge = judge
         self.lam = lam
         self.contrastive_weight = contrastive_weight

@@ -84,8 +84,21 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
         the learning rate constant.
     exponent : float > 0, default=1.0, the value of [1]_
         c. For c other than 1 the share jumps from τ^c to τ after the ramp.
+    lr : float >= 0, default=0.05
+        Learning rate at the first epoch.
+    max_epochs : int >= 1, default=20
+        Epochs that one call of ``fit`` or ``partial_fit`` runs.
+    batch_size : int >= 1 or -1, default=128
+        Rows of a batch; -1 takes all rows at once.
+    random_state : int, RandomState instance or None, default=None
+        Initial weights, order of rows, dropout. The same int gives the same bits on
+        the CPU.
+    verbose : int, default=0
+        1 shows a bar, on stderr; 2 prints a row for each epoch.
+    device : str, torch.device or None, default=None
+        None takes CUDA if there is one.
     **net_params : dict
-        Parameters of `NetClassifier`, for both networks.
+        Further parameters of `NetClassifier`, for both networks.
 
     Attributes
     ----------
@@ -162,9 +175,24 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
         forget_rate="auto",
         ramp_epochs="auto",
         exponent=1.0,
+        lr=0.05,
+        max_epochs=20,
+        batch_size=128,
+        random_state=None,
+        verbose=0,
+        device=None,
         **net_params,
     ):
-        super().__init__(module, **net_params)
+        super().__init__(
+            module,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            random_state=random_state,
+            verbose=verbose,
+            device=device,
+            **net_params,
+        )
         self.lam = lam
         self.forget_rate = forget_rate
         self.ramp_epochs = ramp_epochs

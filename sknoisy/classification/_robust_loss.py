@@ -49,8 +49,21 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
     prune_every : int >= 1 or "auto", default="auto"
         Epochs from one choice of rows to the next; "auto" is a twelfth of
         ``max_epochs``, as the 10 of 120 in [1]_.
+    lr : float >= 0, default=0.05
+        Learning rate at the first epoch.
+    max_epochs : int >= 1, default=20
+        Epochs that one call of ``fit`` or ``partial_fit`` runs.
+    batch_size : int >= 1 or -1, default=128
+        Rows of a batch; -1 takes all rows at once.
+    random_state : int, RandomState instance or None, default=None
+        Initial weights, order of rows, dropout. The same int gives the same bits on
+        the CPU.
+    verbose : int, default=0
+        1 shows a bar, on stderr; 2 prints a row for each epoch.
+    device : str, torch.device or None, default=None
+        None takes CUDA if there is one.
     **net_params : dict
-        Parameters of `NetClassifier`, and those of the loss: ``loss__q=0.5``.
+        Further parameters of `NetClassifier`, and those of the loss: ``loss__q=0.5``.
 
     Attributes
     ----------
@@ -128,9 +141,24 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         loss="gce",
         prune_start_epoch="auto",
         prune_every="auto",
+        lr=0.05,
+        max_epochs=20,
+        batch_size=128,
+        random_state=None,
+        verbose=0,
+        device=None,
         **net_params,
     ):
-        super().__init__(module, **net_params)
+        super().__init__(
+            module,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            random_state=random_state,
+            verbose=verbose,
+            device=device,
+            **net_params,
+        )
         self.loss = loss
         self.prune_start_epoch = prune_start_epoch
         self.prune_every = prune_every

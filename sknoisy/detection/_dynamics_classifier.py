@@ -90,6 +90,13 @@ class DynamicsClassifier(NetClassifier):
         Share of the rows on which the F1 of each epoch is measured; the epoch with the
         highest is kept. 0 trains on every row and keeps the last. Rows are split by
         class; without two rows of each class on both sides the last epoch is kept.
+    random_state : int, RandomState instance or None, default=None
+        Initial weights, order of rows, dropout. The same int gives the same bits on
+        the CPU.
+    verbose : int, default=0
+        1 shows a bar, on stderr; 2 prints a row for each epoch.
+    device : str, torch.device or None, default=None
+        None takes CUDA if there is one.
     **kwargs : dict
         Further parameters of `NetClassifier`.
 
@@ -140,6 +147,9 @@ class DynamicsClassifier(NetClassifier):
         batch_size=128,
         lr_schedule=0.99,
         validation_fraction=0.25,
+        random_state=None,
+        verbose=0,
+        device=None,
         **kwargs,
     ):
         super().__init__(
@@ -149,6 +159,9 @@ class DynamicsClassifier(NetClassifier):
             max_epochs=max_epochs,
             batch_size=batch_size,
             lr_schedule=lr_schedule,
+            random_state=random_state,
+            verbose=verbose,
+            device=device,
             **kwargs,
         )
         self.summarize = summarize

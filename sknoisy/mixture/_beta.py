@@ -7,6 +7,7 @@ from scipy.special import betaln, logsumexp
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._documentation import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
 from sknoisy._parameters import check_parameters
 from sknoisy._random_states import random_generator
 from sknoisy._validation import Interval, check_numbers, validate_data
@@ -106,6 +107,9 @@ class BetaMixture(DensityMixin, BaseEstimator):
     >>> mixture.weights_.round(1), mixture.means_.ravel().round(1)
     (array([0.6, 0.4]), array([0.2, 0.8]))
     """
+
+    _doc_link_module = DOC_LINK_MODULE
+    _doc_link_template = DOC_LINK_TEMPLATE
 
     _parameter_constraints = {
         "support": [tuple, list, None],

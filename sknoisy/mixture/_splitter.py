@@ -13,6 +13,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._documentation import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
 from sknoisy._parameters import check_parameters
 from sknoisy._random_states import random_generator, set_random_states
 from sknoisy._rows import explained, plain_rows
@@ -140,6 +141,9 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     >>> int((p_noisy > 0.5).sum()), round(splitter.noise_rate_, 2)
     (300, 0.28)
     """
+
+    _doc_link_module = DOC_LINK_MODULE
+    _doc_link_template = DOC_LINK_TEMPLATE
 
     _parameter_constraints = {
         "mixture": [

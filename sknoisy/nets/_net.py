@@ -2,11 +2,16 @@
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from skorch import NeuralNetClassifier
 from skorch.utils import TeeGenerator
 from torch import nn
 
+from sknoisy._documentation import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
 from sknoisy.nets._batches import Batch, TensorBatches
 from sknoisy.nets._constraints import NET_CONSTRAINTS
 from sknoisy.nets._defaults import begin_momentum
@@ -17,6 +22,7 @@ from sknoisy.nets._masked_training import masked_step
 from sknoisy.nets._outputs import scored
 from sknoisy.nets._predicting import features_of
 from sknoisy.nets._running import hooks_of
+from sknoisy.nets._signature import name_what_is_handed_on
 from sknoisy.nets._step import Learnt, Step, as_step
 from sknoisy.nets._torch_modes import in_usual_modes
 
@@ -178,6 +184,19 @@ class NetClassifier(
     _stored_slots = ()
 
     _parameter_constraints = NET_CONSTRAINTS
+
+    # skorch's names the module only. The printer tells an estimator by this function.
+    __repr__ = BaseEstimator.__repr__
+    _doc_link_module = DOC_LINK_MODULE
+    _doc_link_template = DOC_LINK_TEMPLATE
+
+    def _get_params_html(self, deep=True, *args, **kwargs):
+        # Deep, skorch adds every parameter of its own callbacks to the diagram.
+        return super()._get_params_html(False, *args, **kwargs)
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        name_what_is_handed_on(cls)
 
     def __init__(
         self,
@@ -495,3 +514,6 @@ class NetClassifier(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+name_what_is_handed_on(NetClassifier)
