@@ -116,25 +116,28 @@ def test_a_circle_would_be_found():
     assert _circle({**imports, "d": {"c"}}) is None
 
 
-def _private_imports(tree, package):
-    """Names that an import takes from the private parts of a package."""
+def _names_taken(tree):
+    """Yield what is imported, and attributes with an underscore in front."""
     for node in ast.walk(tree):
-        names = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Attribute):
-            names = [ast.unparse(node)]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == package and any(
-                part.startswith("_") and not part.startswith("__") for part in parts
-            ):
-                yield name
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            yield ast.unparse(node)
 
 
-BELOW = sorted(set(TREES) - {"sknoisy._validation"})
+TAKEN = {module: set(_names_taken(tree)) for module, tree in TREES.items()}
+
+
+def _private(names, package):
+    """Return those names that are private parts of a package."""
+    return [
+        name
+        for name in names
+        if name.startswith(f"{package}.")
+        and any(p[0] == "_" and p[:2] != "__" for p in name.split(".") if p)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -149,13 +152,21 @@ BELOW = sorted(set(TREES) - {"sknoisy._validation"})
     ],
 )
 def test_private_names_are_seen(line, found):
-    assert bool(list(_private_imports(ast.parse(line), "sklearn"))) is found
+    assert bool(_private(_names_taken(ast.parse(line)), "sklearn")) is found
 
 
 def test_private_scikit_learn_is_imported_in_one_file():
-    found = {m: list(_private_imports(TREES[m], "sklearn")) for m in BELOW}
-    assert not {module: names for module, names in found.items() if names}
-    assert list(_private_imports(TREES["sknoisy._validation"], "sklearn"))
+    found = [m for m, names in TAKEN.items() if _private(names, "sklearn")]
+    assert found == ["sknoisy._validation"]
+
+
+def test_private_torch_is_used_in_one_file():
+    found = [m for m, names in TAKEN.items() if _private(names, "torch")]
+    assert found == ["sknoisy.nets._many_tensors"]
+
+
+def test_private_skorch_is_not_imported():
+    assert not [m for m, names in TAKEN.items() if _private(names, "skorch")]
 
 
 def test_private_methods_of_scikit_learn_are_called_in_one_file():
@@ -179,9 +190,9 @@ def test_private_methods_of_scikit_learn_are_called_in_one_file():
         if isinstance(node, ast.FunctionDef)
     }
     found = [
-        f"{module}: {ast.unparse(node)}"
-        for module in BELOW
-        for node in ast.walk(TREES[module])
-        if isinstance(node, ast.Attribute) and node.attr in private - own
+        f"{module}: {name}"
+        for module in sorted(set(TREES) - {"sknoisy._validation"})
+        for name in TAKEN[module]
+        if name.rpartition(".")[2] in private - own
     ]
     assert not found

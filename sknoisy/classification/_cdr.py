@@ -8,6 +8,7 @@ import torch
 from sknoisy._validation import Interval, StrOptions
 from sknoisy.nets import NetClassifier
 from sknoisy.nets._forget_rate import number_kept, resolve_forget_rate
+from sknoisy.nets._many_tensors import multiplied_each, multiply_each_
 from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["CDRClassifier", "keep_critical_gradients"]
@@ -38,7 +39,7 @@ def keep_critical_gradients(parameters, forget_rate):
     if not weights or forget_rate == 0:
         return
     grads = [weight.grad for weight in weights]
-    products = torch._foreach_mul(grads, weights)
+    products = multiplied_each(grads, weights)
     critical = torch.cat([product.flatten() for product in products]).abs_()
     # A tensor: its value never leaves the device.
     threshold = _nth_largest(critical, number_kept(len(critical), forget_rate))
@@ -46,7 +47,7 @@ def keep_critical_gradients(parameters, forget_rate):
     parts = factors.split([grad.numel() for grad in grads])
     parts = [part.view(grad.shape) for part, grad in zip(parts, grads, strict=True)]
     # By a product and not a choice: what is not finite stays to be seen.
-    torch._foreach_mul_(grads, parts)
+    multiply_each_(grads, parts)
 
 
 class CDRClassifier(RobustNetMixin, NetClassifier):

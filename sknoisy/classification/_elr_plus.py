@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from sknoisy._validation import Interval, StrOptions
 from sknoisy.losses import ELRLoss, early_learning_penalty, soft_cross_entropy
 from sknoisy.nets import Learnt, NetClassifier, Step, mixup
+from sknoisy.nets._many_tensors import lerp_each_
 from sknoisy.nets._mixing import draw_mixing, epoch_generator
 from sknoisy.nets._peers import Peers, refuse_instance
 from sknoisy.nets._robust_net import RobustNetMixin
@@ -256,7 +257,7 @@ class _AveragedPeers(Peers):
         """Move the average of a network towards its weights; buffers are its own."""
         average = list(self.averages[turn].parameters())
         weights = list(self.peers[turn].parameters())
-        torch._foreach_lerp_(average, weights, 1 - momentum)
+        lerp_each_(average, weights, 1 - momentum)
 
 
 def _ramp(step, n_steps):

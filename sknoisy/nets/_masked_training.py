@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sknoisy.mixture._small_loss import small_loss_splitter
+from sknoisy.nets._epoch_shares import resolve_epochs
 from sknoisy.nets._masking import watch_maps
 from sknoisy.nets._outputs import takes_proba
 from sknoisy.nets._peers import networks_of
@@ -146,9 +147,7 @@ def judge_labels(net, dataset):
     dataset : ArrayDataset or Subset of one
     """
     masking = net.masking_
-    n_warmup = masking.warmup_epochs
-    if n_warmup == "auto":
-        n_warmup = max(1, round(_WARMUP_SHARE * net.max_epochs))
+    n_warmup = resolve_epochs(masking.warmup_epochs, _WARMUP_SHARE, net.max_epochs)
     masking.is_active = len(net.history) > n_warmup
     if not masking.is_active:
         return
