@@ -8,6 +8,7 @@ only if it is to be tried with other arguments than `USUAL`, or in several varia
 import inspect
 from functools import partial
 
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
@@ -35,6 +36,7 @@ VECTOR = {"check_fit1d": "1-D losses are its purpose; test_one_loss_per_row stan
 PAPER = {"settings": "paper", "corruption": "copy", "decision": "cluster"}
 GUIDED = {"targets": "soft_to_hard", "mixup": "guided", "guidance": "binomial"}
 STATIC = {"targets": "soft", "weights": "static", "mixup": None, "warmup_epochs": 0}
+REMEMBERING = {"loss_memory": 3, "unlabeled_weight": 25.0}
 ABLATED = {"epsilon": "uniform", "resample": False, "contrastive_weight": 0}
 
 BY_LOSS = LossMixtureDetector(LogisticRegression(), random_state=0)
@@ -54,10 +56,18 @@ GIVEN = {
 # Few and large steps: scikit-learn asks for 83 % on its blobs, these reach 90 %.
 QUICK = {"max_epochs": 4, "lr": 0.2, "random_state": 0}
 NARROW = {"module__hidden": 32, "random_state": 0}
+# Nothing that is planned by the number of epochs, which two calls plan on their own.
+UNPLANNED = {
+    **{"lr_schedule": None, "module__hidden": 6, "module__dropout": 0.3, "lr": 0.1},
+    **{"batch_size": 60, "random_state": 0, "warmup_epochs": 1, "ramp_epochs": 4},
+    **{"average_ramp_steps": 10, "target_start_epoch": 2, "forget_rate": 0.3},
+    **{"prune_start_epoch": 2, "prune_every": 2},
+}
 
 # What each kind is made with, as far as an estimator has these parameters, by use:
 # checks of contracts, which fit it dozens of times, and fits on the fixture `blobs`,
-# where scores are looked at. On images the tests add network, epochs and seed.
+# where scores are looked at; the tests of images add network, epochs and seed, those of
+# trainings that go on the number of epochs.
 USUAL = {
     "contract": {
         "net": QUICK,
@@ -73,12 +83,16 @@ USUAL = {
         "injector": {"noise_rate": 0.3, "random_state": 0},
     },
     "images": {"net": {}, "robust classifier": {}, "detector": {}},
+    "going on": {"net": UNPLANNED, "robust classifier": UNPLANNED},
 }
 
 # The one table of estimators by name: variants to try, and what differs from `USUAL`.
 LINES = LogisticRegression()
 SPECIAL = {
-    "AsymmetricNoiseInjector": {"contract": [{}, {"mapping": "random_partner"}]},
+    "AsymmetricNoiseInjector": {
+        "contract": [{}, {"mapping": "random_partner"}],
+        "blobs": [{}, {"mapping": "random_partner"}],
+    },
     "AutoNoiseDetector": {
         "contract": [
             {"detectors": CANDIDATES, "n_rounds": 1},
@@ -104,7 +118,13 @@ SPECIAL = {
     "ConfidentLearningDetector": {
         "contract": [{"cv": 2}, {"estimator": LINES, "filter_by": "both"}]
     },
-    "DivideMixClassifier": {"blobs": [{"lr": 0.1}]},
+    "DivideMixClassifier": {
+        "blobs": [{"lr": 0.1}],
+        "going on": [
+            {"warmup_epochs": n_epochs, **memory}
+            for n_epochs, memory in [(1, {}), (2, REMEMBERING), (3, {})]
+        ],
+    },
     "DynaCorDetector": {
         "contract": [{"n_runs": 2}, {**PAPER, "encoder_epochs": 1}],
         "blobs": [
@@ -122,16 +142,30 @@ SPECIAL = {
         "contract": [{}, {**GUIDED, "warmup_epochs": 2}, STATIC],
         "blobs": [{}, GUIDED],
         "images": [{}, GUIDED],
+        "going on": [
+            {"warmup_epochs": 2},
+            {"warmup_epochs": 2, "mixture": "gaussian"},
+            {"warmup_epochs": 4, "targets": "soft", "mixup": None},
+            {"warmup_epochs": 2, "mixup": "guided", "guidance": "beta"},
+            {"warmup_epochs": 2, "mixup": "guided", "weights": None},
+            {"warmup_epochs": 2, "weights": "static"},
+        ],
     },
     "DynamicsClassifier": {
         "contract": [
             {"max_epochs": 3, "lr": 1.0},
             {"max_epochs": 6, "lr": 1.0, "summarize": True},
         ],
-        "images": [],  # its rows are trajectories
+        # Its rows are trajectories; how it trains is NetClassifier's.
+        "images": [],
+        "going on": [],
     },
     "FINEDetector": {"contract": [{}, {"estimator": NetClassifier(max_epochs=2)}]},
-    "FlywheelClassifier": {"contract": [{}, ABLATED], "blobs": [{"lr": 0.1}]},
+    "FlywheelClassifier": {
+        "contract": [{}, ABLATED],
+        "blobs": [{"lr": 0.1}],
+        "going on": [{"warmup_epochs": 1}, {"warmup_epochs": 2}, {"warmup_epochs": 4}],
+    },
     "InstanceNoiseInjector": {"contract": [{}, {"feature_scaling": "standard"}]},
     "LossMixtureDetector": {"contract": [{}, {"estimator": LINES}]},
     "MarginNoiseInjector": {
@@ -143,12 +177,22 @@ SPECIAL = {
     "RobustLossClassifier": {
         "contract": [{}, {"loss": "truncated_gce"}],
         "images": [{}, {"loss": "truncated_gce"}],
+        "going on": [{}, {"loss": "truncated_gce"}],
     },
     "SmallLossDetector": {
         "contract": [{}, {"estimator": LINES, "per_class": True}],
         "blobs": [{"noise_rate": 0.2}],
     },
-    "SymmetricNoiseInjector": {"blobs": [{}, {"selection": "exact"}]},
+    "TransitionCorrectionClassifier": {
+        "going on": [{"transition_matrix": 0.1 + 0.7 * np.eye(3)}]
+    },
+    "SymmetricNoiseInjector": {
+        "blobs": [
+            {},
+            {"selection": "exact", "convention": "include"},
+            {"selection": "exact_per_class"},
+        ]
+    },
 }
 
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import sklearn
 import torch
+from fitted_state import assert_same_arrays, learnt_arrays
 from public_estimators import (
     DETECTORS,
     ESTIMATORS,
@@ -121,8 +122,10 @@ class TestNoiseScoresContract:
 
     def test_the_same_seed_gives_the_same_bits(self, detector, fitted, blobs):
         X, y, _ = blobs
-        again = clone(detector).fit(X, y)
-        np.testing.assert_array_equal(fitted.noise_scores_, again.noise_scores_)
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            again = clone(detector).fit(X, y)
+        assert_same_arrays(fitted, again)
         other = clone(detector).set_params(random_state=1).fit(X, y)
         # The start of its mixtures is drawn, and forgotten where they are clear.
         if not isinstance(detector, FINEDetector):
@@ -131,13 +134,15 @@ class TestNoiseScoresContract:
     def test_a_second_fit_forgets_the_first(self, detector, fitted, blobs):
         X, y, _ = blobs
         twice = clone(detector).fit(X[::-1], y[::-1]).fit(X, y)
-        np.testing.assert_array_equal(fitted.noise_scores_, twice.noise_scores_)
+        assert_same_arrays(fitted, twice)
 
     def test_renaming_the_classes_changes_no_flag(self, detector, fitted, blobs):
         X, y, _ = blobs
         names = np.array(["ant", "bee", "cat"])
         named = clone(detector).fit(X, names[y])
-        np.testing.assert_array_equal(fitted.noise_scores_, named.noise_scores_)
+        arrays = learnt_arrays(named).items()
+        in_labels = [name for name, array in arrays if array.dtype.kind == "U"]
+        assert_same_arrays(fitted, named, but=in_labels)
         np.testing.assert_array_equal(
             names[fitted.suggested_labels_], named.suggested_labels_
         )
@@ -180,7 +185,9 @@ class TestNoiseScoresContract:
 
     def test_pickle(self, detector, fitted):
         again = pickle.loads(pickle.dumps(fitted))
+        assert_same_arrays(fitted, again)
         np.testing.assert_array_equal(again.predict_noisy(), fitted.predict_noisy())
+        assert again.get_params().keys() == fitted.get_params().keys()
 
     def test_not_fitted(self, detector):
         for method in ("predict_noisy", "ranking"):
@@ -356,13 +363,26 @@ class TestInjectorContract:
         _, y_noisy = fitted.fit_resample(X, y)
         before = pickle.dumps(vars(fitted))
         np.testing.assert_array_equal(fitted.corrupt(X, y), y_noisy)
+        # Other rows get a draw of their own.
+        assert (fitted.corrupt(X[::2], y[::2]) != y_noisy[::2]).any()
         assert pickle.dumps(vars(fitted)) == before
+
+    def test_fit_forgets_an_earlier_fit_resample(self, injector, blobs):
+        X, y, _ = blobs
+        fitted = clone(injector)
+        fitted.fit_resample(pd.DataFrame(X, columns=list("abcd")), y)
+        once = clone(injector).fit(X, y)
+        assert vars(fitted.fit(X, y)).keys() == vars(once).keys()
 
     def test_labels_keep_their_values(self, injector, blobs):
         X, y, _ = blobs
-        names = pd.Series(np.array(["ant", "bee", "cat"])[y], name="kind")
-        _, noisy = clone(injector).fit_resample(X, names)
+        names = np.array(["ant", "bee", "cat"])[y]
+        names = pd.Series(names, index=np.arange(180)[::-1], name="kind")
+        fitted = clone(injector)
+        _, noisy = fitted.fit_resample(X, names)
         assert isinstance(noisy, pd.Series) and noisy.name == "kind"
+        assert noisy.index.equals(names.index)
+        pd.testing.assert_series_equal(fitted.corrupt(X, names), noisy)
         assert set(noisy) == {"ant", "bee", "cat"}
         _, codes = clone(injector).fit_resample(X, y)
         np.testing.assert_array_equal(np.unique(noisy, return_inverse=True)[1], codes)
@@ -371,6 +391,33 @@ class TestInjectorContract:
         X, y, _ = blobs
         with pytest.raises(TypeError, match="should be transformers"):
             make_pipeline(clone(injector), LogisticRegression()).fit(X, y)
+
+    def test_the_same_seed_gives_the_same_labels(self, injector, blobs):
+        X, y, _ = blobs
+        first, again = (clone(injector).fit_resample(X, y)[1] for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+        fitted = clone(injector).fit(X, y)
+        np.testing.assert_array_equal(fitted.corrupt(X, y), first)
+        pickled = pickle.loads(pickle.dumps(fitted))
+        np.testing.assert_array_equal(pickled.corrupt(X, y), first)
+        other = clone(injector).set_params(random_state=1).fit_resample(X, y)[1]
+        assert (first != other).any()
+
+    def test_without_a_seed_fits_differ_and_a_generator_is_drawn_from(
+        self, injector, blobs
+    ):
+        X, y, _ = blobs
+        fitted = clone(injector).set_params(random_state=None).fit(X, y)
+        first = fitted.corrupt(X, y)
+        np.testing.assert_array_equal(fitted.corrupt(X, y), first)
+        assert (fitted.fit(X, y).corrupt(X, y) != first).any()
+        drawn = [
+            clone(injector)
+            .set_params(random_state=np.random.RandomState(0))
+            .fit_resample(X, y)[1]
+            for _ in range(2)
+        ]
+        np.testing.assert_array_equal(*drawn)
 
     def test_no_global_generator_moves(self, injector, blobs):
         X, y, _ = blobs

@@ -1,7 +1,5 @@
 """CDR: whose gradients are kept, in numpy, and what a whole training does."""
 
-import pickle
-
 import numpy as np
 import pytest
 import torch
@@ -273,14 +271,6 @@ class TestTraining:
         for *_, grads in steps:
             matrices = [grad for grad in grads if grad.ndim == 2]
             assert sum(int((grad != 0).sum()) for grad in matrices) == 21
-
-    def test_three_and_three_epochs_are_six(self, blobs):
-        X, y, _ = blobs
-        params = {**SMALL, "lr_schedule": None, "forget_rate": 0.4}
-        whole = CDRClassifier(**{**params, "max_epochs": 6}).fit(X, y)
-        halves = CDRClassifier(**{**params, "max_epochs": 3}).partial_fit(X, y)
-        halves = pickle.loads(pickle.dumps(halves)).partial_fit(X, y)
-        np.testing.assert_array_equal(whole.predict_proba(X), halves.predict_proba(X))
 
     def test_fewer_wrong_labels_are_learnt(self, blobs):
         X, y, is_noisy = blobs

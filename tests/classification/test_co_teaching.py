@@ -1,7 +1,6 @@
 """Co-teaching: the ramp, who chooses for whom, and every step as two plain loops."""
 
 import copy
-import pickle
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -208,17 +207,6 @@ class TestEpochs:
             rates.append(clf.rate_)
         expected = [forget_rate_at(epoch, 0.3, ramp) for epoch in range(1, 61)]
         np.testing.assert_allclose(rates, expected, rtol=1e-12)
-
-    def test_two_and_two_epochs_are_four(self, blobs):
-        X, y, _ = blobs
-        params = {**SMALL, "ramp_epochs": 4, "lr_schedule": None}
-        whole = CoTeachingClassifier(**params).fit(X, y)
-        half = CoTeachingClassifier(**{**params, "max_epochs": 2}).partial_fit(X, y)
-        assert half.rate_ == pytest.approx(0.1)
-        again = pickle.loads(pickle.dumps(half)).partial_fit(X, y)
-        assert again.rate_ == pytest.approx(0.3)
-        np.testing.assert_array_equal(whole.predict_proba(X), again.predict_proba(X))
-        np.testing.assert_array_equal(whole.noise_scores_, again.noise_scores_)
 
     def test_a_run_that_was_stopped_goes_on(self, blobs, tmp_path):
         X, y, _ = blobs

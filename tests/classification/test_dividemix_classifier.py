@@ -9,12 +9,13 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from fitted_state import Stop, assert_same_fit
 from scipy.special import log_softmax, softmax
 from sklearn import config_context
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
-from skorch.callbacks import Callback, Checkpoint
+from skorch.callbacks import Checkpoint
 from skorch.dataset import ValidSplit
 from torch import nn
 
@@ -38,14 +39,6 @@ CONSTANT = {"lr_schedule": None}
 
 def make(**params):
     return DivideMixClassifier(**{**SMALL, **params})
-
-
-def assert_same(a, b):
-    """The same weights of both networks, and the same judgements."""
-    states = a.module_.state_dict(), b.module_.state_dict()
-    for key, value in states[0].items():
-        np.testing.assert_array_equal(value, states[1][key], err_msg=key)
-    np.testing.assert_array_equal(a.clean_proba_, b.clean_proba_)
 
 
 def to_numpy(module):
@@ -512,55 +505,10 @@ class TestEmptySets:
         assert clf.history[-1, "kept"] == 0
 
 
-class Stop(Callback):
-    """Breaks a training off after a batch."""
-
-    def __init__(self, epoch, batch, error=KeyboardInterrupt):
-        self.epoch, self.batch, self.error = epoch, batch, error
-
-    def on_batch_end(self, net, **kwargs):
-        batches = net.history[-1]["batches"]
-        if len(net.history) == self.epoch and len(batches) == self.batch:
-            raise self.error(f"stopped in epoch {self.epoch}")
-
-
 FULL = {"module__dropout": 0.3, "loss_memory": 3}
 
 
 class TestState:
-    @pytest.mark.fast_cases(2)
-    @pytest.mark.parametrize("n_warmup", [1, 2, 3])
-    @pytest.mark.parametrize("params", [{}, FULL], ids=str)
-    def test_two_and_three_epochs_are_five(self, blobs, n_warmup, params):
-        X, y, _ = blobs
-        params = {**CONSTANT, **params, "warmup_epochs": n_warmup, "ramp_epochs": 2}
-        whole = make(**params).fit(X, y)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="no label was doubted")
-            parts = make(**{**params, "max_epochs": 2}).partial_fit(X, y)
-        first = parts.clean_proba_
-        kept = first.copy()
-        parts.set_params(max_epochs=3).partial_fit(X, y)
-        assert_same(whole, parts)
-        # What was handed out stays as it was.
-        np.testing.assert_array_equal(first, kept)
-
-    def test_a_warm_start_is_the_same_as_going_on(self, blobs):
-        X, y, _ = blobs
-        params = {**CONSTANT, "ramp_epochs": 2}
-        whole = make(**params, max_epochs=8).fit(X, y)
-        parts = make(**params, warm_start=True).fit(X, y)
-        assert_same(whole, parts.set_params(max_epochs=3).fit(X, y))
-
-    @pytest.mark.parametrize("params", [{}, FULL], ids=str)
-    def test_a_pickle_goes_on_where_it_was(self, blobs, params):
-        X, y, _ = blobs
-        params = {**CONSTANT, **params, "ramp_epochs": 2}
-        whole = make(**params).fit(X, y)
-        half = make(**{**params, "max_epochs": 3}).fit(X, y)
-        half = pickle.loads(pickle.dumps(half))
-        assert_same(whole, half.set_params(max_epochs=2).partial_fit(X, y))
-
     @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("epoch", [2, 3, 5])
     @pytest.mark.parametrize("weighted", [False, True])
@@ -572,7 +520,7 @@ class TestState:
         with pytest.raises(OSError, match="stopped in epoch"):
             killed.fit(X, y, sample_weight=w)
         resumed = make(**FULL, checkpoint=path).fit(X, y, sample_weight=w)
-        assert_same(resumed, make(**FULL).fit(X, y, sample_weight=w))
+        assert_same_fit(resumed, make(**FULL).fit(X, y, sample_weight=w))
 
     def test_a_pickle_holds_no_rows(self, blobs, tmp_path):
         _, y, _ = blobs
@@ -607,22 +555,11 @@ class TestState:
         clf.set_params(callbacks=None).partial_fit(X, y)
         assert len(clf.history) == epoch + 5
 
-    def test_the_same_seed_gives_the_same_bits(self, blobs):
-        X, y, _ = blobs
-        torch.manual_seed(3)
-        before = torch.random.get_rng_state()
-        first = make(**FULL).fit(X, y)
-        assert torch.random.get_rng_state().equal(before)
-        torch.manual_seed(4)
-        assert_same(first, make(**FULL).fit(X, y))
-        other = make(**FULL, random_state=1).fit(X, y)
-        assert (other.clean_proba_ != first.clean_proba_).any()
-
     def test_observers_change_nothing(self, blobs):
         X, y, _ = blobs
         recorder = DynamicsRecorder()
         watched = make(**FULL, callbacks=[recorder]).fit(X, y)
-        assert_same(watched, make(**FULL).fit(X, y))
+        assert_same_fit(watched, make(**FULL).fit(X, y))
         assert recorder.trajectories_.shape == (180, 5)
         assert np.isfinite(recorder.trajectories_[:, :2]).all()
 

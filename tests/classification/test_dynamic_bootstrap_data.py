@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fitted_state import assert_same_weights
 from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -27,11 +28,6 @@ SMALL = {
 
 def make(**params):
     return DynamicBootstrapClassifier(**{**SMALL, **params})
-
-
-def assert_same_weights(a, b):
-    for left, right in zip(a.module_.parameters(), b.module_.parameters(), strict=True):
-        np.testing.assert_array_equal(left.detach(), right.detach())
 
 
 class FixedPosterior(DynamicBootstrapClassifier):

@@ -1,9 +1,8 @@
 """DynamicBootstrapClassifier: epochs, what is kept, weights, and what goes in."""
 
-import warnings
-
 import numpy as np
 import pytest
+from fitted_state import assert_same_weights
 from scipy.special import log_softmax
 from sklearn.base import clone
 from skorch.callbacks import Callback, EarlyStopping
@@ -24,15 +23,6 @@ SMALL = {
 
 def make(**params):
     return DynamicBootstrapClassifier(**{**SMALL, **params})
-
-
-def weights_of(clf):
-    return [p.detach().numpy().copy() for p in clf.module_.parameters()]
-
-
-def assert_same_weights(a, b):
-    for left, right in zip(weights_of(a), weights_of(b), strict=True):
-        np.testing.assert_array_equal(left, right)
 
 
 class Stop(Callback):
@@ -245,32 +235,6 @@ class TestMixtures:
 
 
 class TestGoingOn:
-    @pytest.mark.fast_cases(2)
-    @pytest.mark.parametrize(
-        "params",
-        [
-            {},
-            {"module__dropout": 0.4, "mixture": "gaussian"},
-            {"targets": "soft", "mixup": None, "warmup_epochs": 4},
-            {"mixup": "guided", "guidance": "beta"},
-            {"mixup": "guided", "weights": None},
-            {"weights": "static"},
-        ],
-        ids=str,
-    )
-    def test_three_and_three_epochs_are_six(self, blobs, params):
-        X, y, _ = blobs
-        params = {**params, "lr_schedule": None}
-        whole = make(**params).fit(X, y)
-        with warnings.catch_warnings():
-            # After three epochs of a warm-up of four no label has been doubted.
-            warnings.filterwarnings("ignore", message="no label was doubted")
-            parts = make(**{**params, "max_epochs": 3}).partial_fit(X, y)
-        parts.partial_fit(X, y)
-        assert_same_weights(whole, parts)
-        np.testing.assert_array_equal(whole.noise_scores_, parts.noise_scores_)
-        assert len(parts.mixtures_) == (2 if params.get("weights") == "static" else 6)
-
     def test_a_stop_at_the_end_of_an_epoch(self, blobs):
         X, y, _ = blobs
         clf = make(callbacks=[Stop(4)]).fit(X, y)

@@ -1,7 +1,6 @@
 """ELR and ELR+: every step in numpy, the order of the passes, and what they say."""
 
 import copy
-import pickle
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -86,20 +85,6 @@ class TestELR:
             (w * rows).sum() / w.sum(), rel=1e-5
         )
 
-    def test_three_and_three_epochs_are_six(self, blobs):
-        X, y, _ = blobs
-        params = {**SMALL, "lr_schedule": None}
-        whole = ELRClassifier(**{**params, "max_epochs": 6}).fit(X, y)
-        halves = ELRClassifier(**{**params, "max_epochs": 3}).partial_fit(X, y)
-        first = halves.estimated_targets_
-        kept = first.copy()
-        halves.partial_fit(X, y)
-        np.testing.assert_array_equal(
-            whole.estimated_targets_, halves.estimated_targets_
-        )
-        # What was handed out stays as it was.
-        np.testing.assert_array_equal(first, kept)
-
 
 @pytest.mark.parametrize("estimator", BOTH)
 class TestBoth:
@@ -138,23 +123,6 @@ class TestBoth:
         for rows in (slice(0, 50), slice(None, None, -1)):
             with pytest.raises(ValueError, match="ELRLoss keeps a state for each row"):
                 clf.partial_fit(X[rows], y[rows])
-
-    def test_a_pickle_goes_on_where_it_was(self, blobs, estimator):
-        X, y, _ = blobs
-        params = {**SMALL, "lr_schedule": None}
-        whole = estimator(**{**params, "max_epochs": 4}).partial_fit(X, y)
-        if estimator is ELRPlusClassifier:
-            # The ramp is planned at the first call.
-            params["average_ramp_steps"] = 10
-            whole = estimator(**params).fit(X, y)
-        half = estimator(**{**params, "max_epochs": 2}).fit(X, y)
-        again = pickle.loads(pickle.dumps(half)).partial_fit(X, y)
-        np.testing.assert_array_equal(whole.predict_proba(X), again.predict_proba(X))
-        np.testing.assert_array_equal(whole.noise_scores_, again.noise_scores_)
-
-    def test_a_criterion_is_refused_with_advice(self, blobs, estimator):
-        with pytest.raises(ValueError, match="criterion would have no effect"):
-            estimator(criterion=nn.NLLLoss, **SMALL).fit(*blobs[:2])
 
 
 def to_numpy(module):

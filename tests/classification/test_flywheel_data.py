@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from fitted_state import assert_same_fit
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -41,16 +42,6 @@ COLLAPSED = "ignore:the refurbished labels have collapsed"
 
 def make(**params):
     return FlywheelClassifier(**{**SMALL, **params})
-
-
-def assert_same(a, b):
-    """The same weights of both networks, and the same judgements."""
-    for name in ("module_", "judge_", "criterion_"):
-        states = getattr(a, name).state_dict(), getattr(b, name).state_dict()
-        for key, value in states[0].items():
-            np.testing.assert_array_equal(value, states[1][key], err_msg=key)
-    np.testing.assert_array_equal(a.clean_proba_, b.clean_proba_)
-    np.testing.assert_array_equal(a.gamma_, b.gamma_)
 
 
 class SmallConv(nn.Module):
@@ -222,7 +213,7 @@ class TestViews:
         X = (20 * X + 100).clip(0, 255).astype(np.uint8)
         X[:, 3] = 7
         clf = make(**FULL, lr=1e-4).fit(X, y)
-        assert_same(clf, make(**FULL, lr=1e-4).fit(X.astype(np.float32), y))
+        assert_same_fit(clf, make(**FULL, lr=1e-4).fit(X.astype(np.float32), y))
         np.testing.assert_allclose(clf.spread_, X.std(0), rtol=1e-5)
 
     def test_without_noise_rows_are_refurbished_by_what_is_predicted(self, blobs):
@@ -376,9 +367,8 @@ class TestWhatGoesIn:
         X, y, _ = blobs
         loader = {"iterator_train": LoaderBatches, "iterator_valid": LoaderBatches}
         plain = make(**FULL).fit(X, y)
-        assert_same(plain, make(**FULL, **loader).fit(Rows(X), y))
-        strings = np.array(["ant", "bee", "cat"])[y]
-        assert_same(plain, make(**FULL).fit(X.astype(np.float64), strings))
+        assert_same_fit(plain, make(**FULL, **loader).fit(Rows(X), y))
+        assert_same_fit(plain, make(**FULL).fit(X.astype(np.float64), y))
 
     def test_mixed_precision_on_the_cpu(self, blobs):
         X, y, _ = blobs
@@ -399,7 +389,7 @@ class TestWhatGoesIn:
         X, y, _ = blobs
         recorder = DynamicsRecorder(when="epoch_end")
         clf = make(**FULL, callbacks=[recorder]).fit(X, y)
-        assert_same(clf, make(**FULL, callbacks="disable").fit(X, y))
+        assert_same_fit(clf, make(**FULL, callbacks="disable").fit(X, y))
         assert np.isfinite(recorder.trajectories_).all()
 
 

@@ -4,10 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
+from fitted_state import Stop, assert_same_fit
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping
+from skorch.callbacks import Checkpoint, EarlyStopping
 from skorch.dataset import ValidSplit
 
 from sknoisy import FlywheelClassifier
@@ -34,16 +34,6 @@ COLLAPSED = "ignore:the refurbished labels have collapsed"
 
 def make(**params):
     return FlywheelClassifier(**{**SMALL, **params})
-
-
-def assert_same(a, b):
-    """The same weights of both networks, and the same judgements."""
-    for name in ("module_", "judge_", "criterion_"):
-        states = getattr(a, name).state_dict(), getattr(b, name).state_dict()
-        for key, value in states[0].items():
-            np.testing.assert_array_equal(value, states[1][key], err_msg=key)
-    np.testing.assert_array_equal(a.clean_proba_, b.clean_proba_)
-    np.testing.assert_array_equal(a.gamma_, b.gamma_)
 
 
 class TestParameters:
@@ -89,7 +79,7 @@ class TestParameters:
         X, y, _ = blobs
         params = {"lam": 0.3, "epsilon": "uniform", "resample": False}
         clf = make().fit(X, y).set_params(**params).fit(X, y)
-        assert_same(clf, make(**params).fit(X, y))
+        assert_same_fit(clf, make(**params).fit(X, y))
         assert clf.lam_ == 0.3
 
 
@@ -147,36 +137,8 @@ class TestWeights:
         assert weighted.sample_weight_ is None
 
 
-class Stop(Callback):
-    """Interrupt training in a batch of an epoch, counted over its passes."""
-
-    def __init__(self, epoch, batch, error=KeyboardInterrupt):
-        self.epoch, self.batch, self.error = epoch, batch, error
-
-    def on_batch_end(self, net, **kwargs):
-        batches = net.history[-1]["batches"]
-        if len(net.history) == self.epoch and len(batches) == self.batch:
-            raise self.error(f"stopped in epoch {self.epoch}")
-
-
 class TestState:
     CONSTANT = {"lr_schedule": None}
-
-    @pytest.mark.fast_cases(2)
-    @pytest.mark.parametrize("n_warmup", [1, 2, 3, 4])
-    @pytest.mark.parametrize("params", [{}, FULL])
-    def test_two_and_three_epochs_are_five(self, blobs, n_warmup, params):
-        X, y, _ = blobs
-        params = {**self.CONSTANT, **params, "warmup_epochs": n_warmup}
-        whole = make(**params).fit(X, y)
-        parts = make(**{**params, "max_epochs": 2}).partial_fit(X, y)
-        first = parts.clean_proba_, parts.gamma_, parts.corruption_matrix_
-        kept = [values.copy() for values in first]
-        parts.set_params(max_epochs=3).partial_fit(X, y)
-        assert_same(whole, parts)
-        # What was handed out stays as it was.
-        for values, before in zip(first, kept, strict=True):
-            np.testing.assert_array_equal(values, before)
 
     def test_one_epoch_at_a_time(self, blobs):
         X, y, _ = blobs
@@ -186,13 +148,7 @@ class TestState:
             clf.partial_fit(X, y)
             assert len(clf.gamma_) == n_epochs
             assert clf.clean_proba_.shape == (180,)
-        assert_same(whole, clf)
-
-    def test_a_warm_start_is_the_same_as_going_on(self, blobs):
-        X, y, _ = blobs
-        whole = make(**self.CONSTANT, max_epochs=8).fit(X, y)
-        parts = make(**self.CONSTANT, warm_start=True).fit(X, y)
-        assert_same(whole, parts.set_params(max_epochs=3).fit(X, y))
+        assert_same_fit(whole, clf)
 
     def test_other_rows_are_refused_afterwards(self, blobs):
         X, y, _ = blobs
@@ -200,14 +156,6 @@ class TestState:
         for rows in (slice(0, 50), slice(None, None, -1)):
             with pytest.raises(ValueError, match="FlywheelLoss keeps a state for each"):
                 clf.partial_fit(X[rows], y[rows])
-
-    def test_a_pickle_goes_on_where_it_was(self, blobs):
-        X, y, _ = blobs
-        params = {**self.CONSTANT, **FULL}
-        whole = make(**params).fit(X, y)
-        half = pickle.loads(pickle.dumps(make(**{**params, "max_epochs": 3})))
-        half = pickle.loads(pickle.dumps(half.fit(X, y)))
-        assert_same(whole, half.set_params(max_epochs=2).partial_fit(X, y))
 
     def test_a_pickle_holds_no_rows(self, blobs, tmp_path):
         _, y, _ = blobs
@@ -246,7 +194,7 @@ class TestState:
         with pytest.raises(OSError, match="stopped in epoch"):
             killed.fit(X, y, sample_weight=w)
         resumed = make(**FULL, checkpoint=path).fit(X, y, sample_weight=w)
-        assert_same(resumed, make(**FULL).fit(X, y, sample_weight=w))
+        assert_same_fit(resumed, make(**FULL).fit(X, y, sample_weight=w))
 
     @pytest.mark.parametrize(
         ("epoch", "batch", "n_judged"), [(1, 2, 0), (2, 3, 0), (3, 2, 1), (4, 5, 2)]
@@ -289,18 +237,3 @@ class TestState:
         ).fit(X, y)
         assert len(clf.gamma_) == len(clf.history) < 60
         np.testing.assert_array_equal(clf.refurbished_labels_, clf.predict(X))
-
-    @pytest.mark.filterwarnings(COLLAPSED)
-    def test_the_same_seed_gives_the_same_bits(self):
-        rng = np.random.default_rng(0)
-        X, y = rng.normal(size=(1000, 5)), rng.integers(0, 3, 1000)
-        torch.manual_seed(3)
-        before = torch.random.get_rng_state()
-        first = make(**FULL).fit(X, y)
-        torch.manual_seed(4)
-        assert_same(first, make(**FULL).fit(X, y))
-        torch.manual_seed(3)
-        make(**FULL, random_state=None).fit(X, y)
-        assert torch.random.get_rng_state().equal(before)
-        other = make(**FULL, random_state=1).fit(X, y)
-        assert (other.clean_proba_ != first.clean_proba_).any()

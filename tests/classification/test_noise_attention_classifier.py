@@ -1,6 +1,5 @@
 """NALClassifier: its loss in numpy, its phases, its state, and what it resists."""
 
-import pickle
 from functools import partial
 
 import numpy as np
@@ -188,16 +187,6 @@ class TestWhatItSays:
         np.testing.assert_allclose(clf.transform(X), expected, rtol=1e-5)
         assert len(clf.get_feature_names_out()) == 8
 
-    def test_string_labels(self, blobs):
-        X, y, _ = blobs
-        names = np.array(["ant", "bee", "cat"])
-        clf = NALClassifier(**{**SMALL, "max_epochs": 12}).fit(X, names[y])
-        plain = NALClassifier(**{**SMALL, "max_epochs": 12}).fit(X, y)
-        np.testing.assert_array_equal(clf.estimated_targets_, plain.estimated_targets_)
-        np.testing.assert_array_equal(
-            clf.suggested_labels_, names[plain.suggested_labels_]
-        )
-
 
 class Plain(nn.Module):
     """A user's module that knows nothing of this library."""
@@ -270,15 +259,6 @@ class TestModules:
 class TestState:
     CONSTANT = {**SMALL, "lr_schedule": None, "target_start_epoch": 2, "batch_size": 32}
 
-    def test_three_and_three_epochs_are_six(self, blobs):
-        X, y, _ = blobs
-        whole = NALClassifier(**self.CONSTANT).fit(X, y)
-        halves = NALClassifier(**{**self.CONSTANT, "max_epochs": 3})
-        halves.partial_fit(X, y).partial_fit(X, y)
-        for name in ("estimated_targets_", "sample_weights_", "noise_scores_"):
-            np.testing.assert_array_equal(getattr(whole, name), getattr(halves, name))
-        np.testing.assert_array_equal(whole.predict_proba(X), halves.predict_proba(X))
-
     def test_targets_may_start_in_a_later_call(self, blobs):
         X, y, _ = blobs
         params = {**self.CONSTANT, "target_start_epoch": 5}
@@ -299,15 +279,6 @@ class TestState:
         message = "NoiseAttentionLoss keeps a state for each row"
         with pytest.raises(ValueError, match=message):
             clf.partial_fit(X[::-1], y[::-1])
-
-    def test_a_pickle_goes_on_where_it_was(self, blobs):
-        X, y, _ = blobs
-        whole = NALClassifier(**self.CONSTANT).fit(X, y)
-        half = NALClassifier(**{**self.CONSTANT, "max_epochs": 3}).fit(X, y)
-        again = pickle.loads(pickle.dumps(half)).partial_fit(X, y)
-        np.testing.assert_array_equal(
-            whole.estimated_targets_, again.estimated_targets_
-        )
 
     def test_a_checkpoint_holds_the_targets(self, blobs, tmp_path):
         X, y, _ = blobs

@@ -1,6 +1,5 @@
 """RobustLossClassifier: named losses, own losses, pruning, grid search."""
 
-import pickle
 from functools import partial
 
 import numpy as np
@@ -193,13 +192,6 @@ class TestParameters:
         params = clone(clf).get_params()
         assert (params["loss"], params["loss__a"]) == ("sce", 0.3)
         assert params["module__hidden"] == 5 and params["prune_every"] == "auto"
-
-    def test_pickle(self, blobs):
-        X, y, _ = blobs
-        clf = RobustLossClassifier(loss="truncated_gce", **SMALL).fit(X, y)
-        again = pickle.loads(pickle.dumps(clf))
-        np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
-        assert again.criterion_.kept.equal(clf.criterion_.kept)
 
     def test_grid_search_over_losses_and_their_parameters(self, blobs):
         X, y, _ = blobs

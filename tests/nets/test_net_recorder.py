@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from fitted_state import assert_same_weights
 from scipy.special import log_softmax, softmax
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
@@ -42,15 +43,6 @@ def captured(spy, n_samples, n_classes=3):
             assert np.isnan(table[epoch, index]).all()
             table[epoch, index] = logits
     return table
-
-
-def weights_of(net):
-    return [p.detach().numpy().copy() for p in net.module_.parameters()]
-
-
-def assert_same_weights(a, b):
-    for left, right in zip(weights_of(a), weights_of(b), strict=True):
-        np.testing.assert_array_equal(left, right)
 
 
 class Mlp(nn.Module):

@@ -3,20 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from fitted_state import assert_same_weights
 from skorch.callbacks import Callback
 from torch import nn
 
 from sknoisy import NetClassifier
 from sknoisy.nets import LoaderBatches
-
-
-def weights_of(net):
-    return [p.detach().numpy().copy() for p in net.module_.parameters()]
-
-
-def assert_same_weights(a, b):
-    for left, right in zip(weights_of(a), weights_of(b), strict=True):
-        np.testing.assert_array_equal(left, right)
 
 
 class Interrupt(Callback):

@@ -8,6 +8,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from fitted_state import assert_same_weights, weights_of
 from scipy.special import log_softmax
 from skorch.callbacks import LRScheduler
 from torch import nn
@@ -22,15 +23,6 @@ ONE_BATCH = {"batch_size": -1, "module__dropout": 0.0, "max_epochs": 8}
 def cross_entropy(logits, y):
     z = np.asarray(logits, np.float64)
     return -log_softmax(z, axis=1)[np.arange(len(y)), y]
-
-
-def weights_of(net):
-    return [p.detach().numpy().copy() for p in net.module_.parameters()]
-
-
-def assert_same_weights(a, b):
-    for left, right in zip(weights_of(a), weights_of(b), strict=True):
-        np.testing.assert_array_equal(left, right)
 
 
 class TestSampleWeights:
@@ -243,20 +235,6 @@ class TestRandomness:
 
 
 class TestMoreEpochs:
-    @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
-    def test_two_and_two_epochs_equal_four(self, make_net, table, how):
-        X, y = table
-        params = {"lr_schedule": None, "module__dropout": 0.4}
-        whole = make_net(max_epochs=4, **params).fit(X, y)
-        net = make_net(max_epochs=2, warm_start=how == "warm_start", **params)
-        net.fit(X, y)
-        assert len(net.history) == 2
-        again = net.fit if how == "warm_start" else net.partial_fit
-        again(X, y)
-        assert len(net.history) == 4
-        assert_same_weights(net, whole)
-        np.testing.assert_array_equal(net.predict_proba(X), whole.predict_proba(X))
-
     def test_the_first_partial_fit_is_a_fit(self, make_net, table):
         X, y = table
         assert_same_weights(make_net().partial_fit(X, y), make_net().fit(X, y))

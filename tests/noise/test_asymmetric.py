@@ -273,26 +273,6 @@ every_injector = pytest.mark.parametrize("injector", INJECTORS, ids=repr)
 
 
 @every_injector
-def test_same_seed_same_labels_and_another_seed_others(injector):
-    y = labels(n_samples=200)
-    first, again = (clone(injector).fit_resample(None, y)[1] for _ in range(2))
-    assert_array_equal(first, again)
-    other = clone(injector).set_params(random_state=1).fit_resample(None, y)[1]
-    assert (first != other).any()
-
-
-@every_injector
-def test_corrupt_repeats_itself_and_stores_nothing(injector):
-    y = labels(n_samples=200)
-    injector = clone(injector)
-    _, y_noisy = injector.fit_resample(None, y)
-    before = dict(vars(injector))
-    assert_array_equal(injector.corrupt(None, y), y_noisy)
-    assert (injector.corrupt(None, y[::2]) != y_noisy[::2]).any()
-    assert vars(injector) == before
-
-
-@every_injector
 @pytest.mark.parametrize(
     "X",
     [
@@ -320,14 +300,6 @@ def test_the_dict_of_the_user_is_not_changed_and_changes_nothing_later():
     mapping["a"] = "b"
     assert injector.mapping_ == {"b": "a"}
     assert injector.corrupt(None, ["a", "b"]) == ["a", "a"]
-
-
-def test_fit_forgets_an_earlier_fit_resample():
-    injector = AsymmetricNoiseInjector()
-    injector.fit_resample(pd.DataFrame({"a": [1, 2]}), [0, 1])
-    injector.fit(["a text", "another"], [0, 1])
-    learned = {name for name in vars(injector) if name.endswith("_")}
-    assert learned == {"classes_", "mapping_", "transition_matrix_"}
 
 
 # What is refused

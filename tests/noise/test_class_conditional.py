@@ -14,7 +14,6 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_validate
-from sklearn.pipeline import make_pipeline as make_sklearn_pipeline
 
 from sknoisy.noise import (
     SymmetricNoiseInjector,
@@ -184,27 +183,6 @@ def test_symmetric_injector_refuses_bad_parameters(parameter, value):
 
 
 @every_injector
-def test_same_seed_same_labels_and_another_seed_others(injector):
-    y = labels(n_samples=200)
-    assert_array_equal(corrupted(injector, y), corrupted(injector, y))
-    other = clone(injector).set_params(random_state=1)
-    assert (corrupted(injector, y) != corrupted(other, y)).any()
-
-
-@every_injector
-def test_corrupt_repeats_itself_and_stores_nothing(injector):
-    y = labels(n_samples=200)
-    X = np.zeros((200, 1))
-    injector = clone(injector)
-    X, y_noisy = injector.fit_resample(X, y)
-    before = dict(vars(injector))
-    assert_array_equal(injector.corrupt(X, y), y_noisy)
-    assert (injector.corrupt(X[::2], y[::2]) != y_noisy[::2]).any()
-    assert vars(injector) == before
-    assert_array_equal(clone(injector).fit(X, y).corrupt(X, y), y_noisy)
-
-
-@every_injector
 def test_other_rows_get_a_draw_of_their_own(injector):
     y = labels(n_samples=4_000, n_classes=2)
     other = y.copy()
@@ -216,49 +194,6 @@ def test_other_rows_get_a_draw_of_their_own(injector):
     p, q = first.mean(), second.mean()
     together, chance = (first & second).mean(), p * q
     assert abs(together - chance) < 5 * np.sqrt(chance * (1 - chance) / len(y))
-
-
-@every_injector
-def test_random_state_none_differs_between_fits_but_not_within(injector):
-    y = labels(n_samples=200)
-    injector = clone(injector).set_params(random_state=None).fit(None, y)
-    first = injector.corrupt(None, y)
-    assert_array_equal(first, injector.corrupt(None, y))
-    assert (injector.fit(None, y).corrupt(None, y) != first).any()
-
-
-@every_injector
-def test_random_state_instance_is_drawn_from(injector):
-    y = labels(n_samples=200)
-    first, second = (
-        corrupted(injector.set_params(random_state=np.random.RandomState(0)), y)
-        for _ in range(2)
-    )
-    injector.set_params(random_state=0)
-    assert_array_equal(first, second)
-
-
-@every_injector
-def test_global_random_state_is_left_alone(injector):
-    before = np.append(*np.random.get_state()[1:3])
-    corrupted(clone(injector).set_params(random_state=None), labels(n_samples=50))
-    assert_array_equal(np.append(*np.random.get_state()[1:3]), before)
-
-
-@every_injector
-def test_names_of_the_classes_do_not_matter(injector):
-    y = labels(n_samples=200)
-    names = np.array(["ant", "bee", "cat", "dog"])
-    assert_array_equal(names[corrupted(injector, y)], corrupted(injector, names[y]))
-
-
-@every_injector
-def test_fit_forgets_an_earlier_fit_resample(injector):
-    injector = clone(injector)
-    injector.fit_resample(pd.DataFrame({"a": [1, 2]}), [0, 1])
-    injector.fit(["a text", "another"], [0, 1])
-    fitted = {name for name in vars(injector) if name.endswith("_")}
-    assert fitted == {"classes_", "transition_matrix_"}
 
 
 @every_injector
@@ -381,12 +316,3 @@ def test_only_training_folds_get_noise_in_an_imblearn_pipeline(injector):
         assert_array_equal(model.y_fit_ != y[train], step.noise_mask_)
         assert step.noise_rate_ > 0.2
         assert_array_equal(model.y_score_, y[test])
-
-
-@every_injector
-def test_scikit_learn_pipeline_refuses_an_injector(injector):
-    pipeline = make_sklearn_pipeline(clone(injector), LogisticRegression())
-    with pytest.raises(
-        TypeError, match="All intermediate steps should be transformers"
-    ):
-        pipeline.fit(*load_iris(return_X_y=True))

@@ -1,4 +1,3 @@
-import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -417,16 +416,6 @@ def test_estimators_without_proper_probabilities_are_refused(damage, message):
 # What all injectors promise
 
 
-def test_same_seed_same_labels_and_another_seed_others():
-    X, y = table()
-    injector = MarginNoiseInjector(0.4, random_state=0)
-    first, again = (clone(injector).fit_resample(X, y)[1] for _ in range(2))
-    assert_array_equal(first, again)
-    assert_array_equal(injector.fit(X, y).corrupt(X, y), first)
-    other = clone(injector).set_params(random_state=1).fit_resample(X, y)[1]
-    assert (first != other).any()
-
-
 def test_other_rows_with_the_same_labels_get_a_draw_of_their_own():
     y = np.zeros(4000, dtype=int)
     y[0] = 1
@@ -436,13 +425,6 @@ def test_other_rows_with_the_same_labels_get_a_draw_of_their_own():
     chance = first.mean() * second.mean()
     together = (first & second).mean()
     assert abs(together - chance) < 5 * np.sqrt(chance * (1 - chance) / len(y))
-
-
-def test_pickle_gives_the_same_labels():
-    X, y = table()
-    injector = MarginNoiseInjector(0.4, random_state=0).fit(X, y)
-    again = pickle.loads(pickle.dumps(injector))
-    assert_array_equal(again.corrupt(X, y), injector.corrupt(X, y))
 
 
 def test_frames_and_series():
@@ -477,15 +459,6 @@ def test_x_and_the_probabilities_of_the_estimator_are_not_changed():
             return stored
 
     MarginNoiseInjector(factor=1.4, estimator=Stored()).fit_resample(P, y)
-
-
-def test_fit_forgets_an_earlier_fit_resample():
-    P, y = table()
-    injector = given_probabilities(noise_rate=0.4)
-    injector.fit_resample(pd.DataFrame(P, columns=list("abcd")), y)
-    injector.fit(P, y)
-    learned = {name for name in vars(injector) if name.endswith("_")}
-    assert learned == {"classes_", "n_features_in_", "estimator_", "factor_"}
 
 
 def test_changing_estimator_after_fit_changes_nothing_until_the_next():
