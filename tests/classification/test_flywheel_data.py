@@ -18,8 +18,7 @@ from torch import nn
 from torch.utils.data import Dataset, Subset
 
 from sknoisy import FlywheelClassifier, NetClassifier, SymmetricNoiseInjector
-from sknoisy.classification import _views
-from sknoisy.nets import DynamicsRecorder, LoaderBatches
+from sknoisy.nets import DynamicsRecorder, LoaderBatches, _views
 
 SMALL = {
     "module__hidden": 8,
