@@ -90,12 +90,19 @@ class Interrupting(Fixed):
         return super().fit(X, y)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def digits():
     X, y = load_digits(return_X_y=True)
     injector = SymmetricNoiseInjector(0.3, random_state=0)
     X, y_noisy = injector.fit_resample(X[:400] / 16, y[:400])
     return X, y_noisy, injector.noise_mask_
+
+
+@pytest.fixture(scope="module")
+def three(digits):
+    """Return the competition of three on the digits; tests only read it."""
+    X, y, _ = digits
+    return AutoNoiseDetector(THREE, n_rounds=2, random_state=0).fit(X, y)
 
 
 class TestCompetition:
@@ -160,12 +167,11 @@ class TestCompetition:
         assert_allclose(detector.aurocs_[[0, 2]], 0.5, atol=0.2)
 
     @pytest.mark.slow
-    def test_the_order_of_the_candidates_does_not_matter(self, digits):
+    def test_the_order_of_the_candidates_does_not_matter(self, digits, three):
         X, y, _ = digits
-        one = AutoNoiseDetector(THREE, n_rounds=2, random_state=0).fit(X, y)
         two = AutoNoiseDetector(THREE[::-1], n_rounds=2, random_state=0).fit(X, y)
-        assert_array_equal(one.aurocs_, two.aurocs_[::-1])
-        assert_allclose(one.noise_scores_, two.noise_scores_, atol=1e-4)
+        assert_array_equal(three.aurocs_, two.aurocs_[::-1])
+        assert_allclose(three.noise_scores_, two.noise_scores_, atol=1e-4)
 
     def test_a_subset_competes_and_all_rows_are_judged(self, digits):
         X, y, is_wrong = digits
@@ -265,13 +271,11 @@ class TestVerdict:
         assert auto.noise_rate_ == best.noise_rate_
         assert auto.candidates_["weight"].tolist().count(1.0) == 1
 
-    def test_it_flags_the_weighted_mean_of_what_the_candidates_flag(self, digits):
-        X, y, _ = digits
-        auto = AutoNoiseDetector(THREE, n_rounds=2, random_state=0).fit(X, y)
-        table = auto.candidates_
-        expected = table["weight"] @ table["flagged"]
-        assert auto.noise_rate_ == pytest.approx(expected, abs=0.5 / len(y) + 1e-9)
-        assert auto.noise_rate_ == auto.noise_mask_.mean()
+    def test_it_flags_the_weighted_mean_of_what_the_candidates_flag(self, three):
+        table = three.candidates_
+        expected, n_rows = table["weight"] @ table["flagged"], len(three.noise_mask_)
+        assert three.noise_rate_ == pytest.approx(expected, abs=0.5 / n_rows + 1e-9)
+        assert three.noise_rate_ == three.noise_mask_.mean()
 
     @pytest.mark.parametrize(
         ("n_above", "expected"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 4), (5, 5)]
@@ -296,10 +300,8 @@ class TestVerdict:
         assert votes[2, 1:].argmax() == 1 and 0 < votes[2].max() < 1e-5
         assert votes[3, [0, 2]].argmax() == 0
 
-    def test_the_table_is_ready_for_pandas(self, digits):
-        X, y, _ = digits
-        auto = AutoNoiseDetector(THREE, n_rounds=1, random_state=0).fit(X, y)
-        table = pd.DataFrame(auto.candidates_)
+    def test_the_table_is_ready_for_pandas(self, three):
+        table = pd.DataFrame(three.candidates_)
         assert table["name"].tolist() == ["regression", "nearest", "votes"]
         assert table["weight"].sum() == pytest.approx(1)
         assert (table["seconds"] > 0).all() and (table["error"] == "").all()

@@ -403,6 +403,7 @@ class TestHost:
         clf.fit(X, y)
         assert seen == [(0, 30), (1, 30)] * 3
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("weight", [0.0, 0.5])
     def test_groups_of_divide_mix_have_two_views_more(self, images, weight):
         X, y, _ = images

@@ -300,7 +300,8 @@ class TestSearches:
         )
         return make_pipeline(StandardScaler(), net)
 
-    @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("n_jobs", [1, 2])
     def test_grid_over_module_and_optimizer(self, pipe, table, n_jobs):
         X, y = table
         names = np.array(["ant", "bee", "cat"])[y]

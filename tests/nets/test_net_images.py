@@ -233,6 +233,7 @@ class TestAugment:
         with pytest.raises(ValueError, match="'augment' parameter of NetClassifier"):
             make(augment=value).fit(*images)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("view", ["auto", rand_augment])
     def test_the_same_seed_gives_the_same_bits(self, images, view):
         nets = [make(augment=view, random_state=s).fit(*images) for s in (0, 0, 1)]
@@ -277,6 +278,7 @@ class TestFlywheelViews:
     def fitted(self, images):
         return self.make(max_epochs=3, warmup_epochs=1).fit(*images)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(
         ("view", "expected"),
         [
@@ -324,6 +326,7 @@ class TestFlywheelViews:
         with pytest.raises(ValueError, match=message):
             self.make(**{name: lambda X: X[..., 1:]}).fit(*images)
 
+    @pytest.mark.slow
     def test_strong_views_need_images_between_zero_and_one(self, images):
         X, y = images
         X = X.astype(np.float32) / 64 - 1
@@ -372,6 +375,7 @@ class TestLayout:
         nets[1].module_.load_state_dict(nets[0].module_.state_dict())
         np.testing.assert_allclose(nets[1].predict_proba(X), a, atol=1e-5)
 
+    @pytest.mark.fast_cases(8)
     @pytest.mark.parametrize("iterator", [{}, LOADERS], ids=["tensors", "loader"])
     @pytest.mark.parametrize("split", [None, ValidSplit(3)])
     @pytest.mark.parametrize("form", ["auto", "channels_last", "contiguous"])
@@ -462,6 +466,7 @@ class Folder(Dataset):
 
 
 class TestPictures:
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("kind", [list, np.asarray, torch.as_tensor])
     @pytest.mark.parametrize("mode", ["RGB", "L"])
     def test_they_train_as_arrays_do(self, images, mode, kind):

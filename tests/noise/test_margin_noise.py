@@ -129,6 +129,7 @@ def test_a_row_gets_one_of_its_two_likeliest_classes():
 # The factor
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 10_000),
     n_classes=st.integers(2, 5),
@@ -164,11 +165,22 @@ def test_a_rate_that_rises_and_falls_is_reached_at_its_first_factor():
     assert injector.factor_ == pytest.approx(0.505 / 0.75, rel=1e-6)
 
 
+@pytest.fixture(scope="module")
+def default_on_digits():
+    """Return the estimator that the injector fits by default."""
+    X, y = load_digits(return_X_y=True)
+    return FrozenEstimator(MarginNoiseInjector(random_state=0).fit(X, y).estimator_)
+
+
 @every_type
 @pytest.mark.parametrize("noise_rate", [0.2, 0.35, 0.7])
-def test_realised_rate_is_the_set_one_on_digits(noise_type, noise_rate):
+def test_realised_rate_is_the_set_one_on_digits(
+    noise_type, noise_rate, default_on_digits
+):
     X, y = load_digits(return_X_y=True)
-    injector = MarginNoiseInjector(noise_rate, noise_type=noise_type, random_state=0)
+    injector = MarginNoiseInjector(
+        noise_rate, noise_type=noise_type, estimator=default_on_digits, random_state=0
+    )
     y_noisy = injector.fit_resample(X, y)[1]
     # The labels are independent draws: 4 binomial standard errors at most.
     margin = 4 * np.sqrt(noise_rate * (1 - noise_rate) / len(y))
@@ -427,6 +439,7 @@ def test_other_rows_with_the_same_labels_get_a_draw_of_their_own():
     assert abs(together - chance) < 5 * np.sqrt(chance * (1 - chance) / len(y))
 
 
+@pytest.mark.slow
 def test_frames_and_series():
     X, y = table()
     names = np.array(["ant", "bee", "cat", "dog"])[y]

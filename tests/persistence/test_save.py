@@ -571,6 +571,7 @@ def test_a_function_of_numpy_by_name(tmp_path):
     assert load(tmp_path / "file", known=[np.log1p]).func is np.log1p
 
 
+@pytest.mark.slow
 def test_a_compiled_network_is_stored_as_it_was(tmp_path):
     X, y = data()
     net = NetClassifier(max_epochs=1, random_state=0).fit(X, y)
@@ -612,6 +613,7 @@ def test_tensors_return_to_the_device(tmp_path):
     assert same(loaded.module_.state_dict(), net.module_.state_dict())
 
 
+@pytest.mark.slow
 def test_injectors_are_saved_without_torch(tmp_path):
     code = (
         "import sys, sknoisy\n"

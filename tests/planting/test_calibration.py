@@ -93,6 +93,7 @@ def signals(draw):
     return labels, sample(size=n_planted)
 
 
+@pytest.mark.slow
 @given(signals(), st.integers(2, 20), st.none() | st.floats(0, 0.9))
 @settings(max_examples=30, deadline=None)
 def test_it_falls_from_at_most_one_to_at_least_zero(both, n_classes, noise_rate):

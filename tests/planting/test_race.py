@@ -186,6 +186,7 @@ def active_with(aurocs):
     return active
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize(
     ("aurocs", "expected"),
     [
@@ -285,6 +286,7 @@ def recorded_runs(draw):
     return runs, planted, recorded
 
 
+@pytest.mark.slow
 @given(recorded_runs())
 def test_means_take_the_runs_with_the_given_label_only(drawn):
     runs, planted, recorded = drawn
@@ -316,6 +318,7 @@ def test_planted_trajectories_come_run_after_run(drawn):
         start += len(part)
 
 
+@pytest.mark.slow
 @given(recorded_runs())
 def test_auroc_is_the_share_of_pairs_in_the_right_order(drawn):
     runs, planted, recorded = drawn
