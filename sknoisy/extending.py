@@ -18,9 +18,10 @@ Rows to learn
     `forget_rate_at` and `current_forget_rate` are its ramp over the epochs;
     `select_small_losses` finds the rows, `number_kept` how many they are.
 Views
-    `ViewsMixin` makes weak and strong views of a batch, `WEAK_VIEW` and `STRONG_VIEW`
-    are the constraints of their parameters. `mixup` mixes rows in pairs that
-    `draw_mixing` draws with the generator of `epoch_generator`.
+    `weak_view_of` and `strong_view_of` change a batch, as `check_views` has found that
+    they can; `WEAK_VIEW` and `STRONG_VIEW` are the constraints of their parameters.
+    `mixup` mixes rows in pairs that `draw_mixing` draws with the generator of
+    `epoch_generator`.
 Epochs
     `resolve_epochs` and `share_of_epochs` turn "auto" into a share of all epochs.
 Losses
@@ -83,7 +84,13 @@ from sknoisy.nets._forget_rate import (
 from sknoisy.nets._mixing import draw_mixing, epoch_generator
 from sknoisy.nets._peers import Peers, refuse_instance
 from sknoisy.nets._robust_net import RobustNetMixin
-from sknoisy.nets._views import STRONG_VIEW, WEAK_VIEW, ViewsMixin
+from sknoisy.nets._views import (
+    STRONG_VIEW,
+    WEAK_VIEW,
+    check_views,
+    strong_view_of,
+    weak_view_of,
+)
 
 __all__ = [
     "DECLARATIONS",
@@ -108,11 +115,11 @@ __all__ = [
     "RobustNetMixin",
     "Step",
     "StrOptions",
-    "ViewsMixin",
     "check_parameters",
     "check_reduction",
     "check_rows",
     "check_rows_and_labels",
+    "check_views",
     "check_weights",
     "current_forget_rate",
     "draw_mixing",
@@ -132,8 +139,10 @@ __all__ = [
     "set_random_states",
     "share_of_epochs",
     "soft_cross_entropy",
+    "strong_view_of",
     "suggest_labels",
     "warn_user",
+    "weak_view_of",
 ]
 
 # What a method may override of `NetClassifier`, and what each is for. Whatever else it
@@ -160,4 +169,5 @@ DECLARATIONS = {
     "_modules": "slots of networks that predict: NAME for the attribute NAME_",
     "_stored_slots": "slots whose parameters a fitted net takes at the next fit only",
     "cuda_dependent_attributes_": "attributes that hold tensors, to be moved on load",
+    "fit_only_attributes_": "attributes that are dropped when a fit ends or fails",
 }

@@ -1,7 +1,6 @@
 """DivideMix: two networks that sort each other's labels, and guess those they drop."""
 
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +11,13 @@ from torch.utils.data import Subset
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.classification._loss_memory import LossMemory
+from sknoisy.classification._row_groups import (
+    RowGroup,
+    endless,
+    joined,
+    on_unit_range,
+    with_views,
+)
 from sknoisy.losses import (
     guessed_targets,
     negative_entropy,
@@ -20,13 +26,13 @@ from sknoisy.losses import (
     semi_supervised_loss,
 )
 from sknoisy.mixture._small_loss import small_loss_splitter
-from sknoisy.nets import Batch, Learnt, NetClassifier, Step, mixup
+from sknoisy.nets import Learnt, NetClassifier, Step, mixup
 from sknoisy.nets._epoch_shares import resolve_epochs
 from sknoisy.nets._masked_training import is_masked, masked_views
 from sknoisy.nets._mixing import draw_mixing, epoch_generator
 from sknoisy.nets._peers import Peers, refuse_instance
 from sknoisy.nets._robust_net import RobustNetMixin
-from sknoisy.nets._views import WEAK_VIEW, ViewsMixin
+from sknoisy.nets._views import WEAK_VIEW, check_views, weak_view_of
 
 __all__ = ["DivideMixClassifier", "RowGroup"]
 
@@ -37,21 +43,7 @@ _RAMP_SHARE = 16 / 300
 _MIN_ROWS = 2
 
 
-class RowGroup(NamedTuple):
-    """Views of some rows of a batch, and what is to be learnt of each.
-
-    Parameters
-    ----------
-    views : list of Tensors of shape (n_rows, ...)
-    targets : list of Tensors of shape (n_rows, n_classes)
-        One for each view.
-    """
-
-    views: list
-    targets: list
-
-
-class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
+class DivideMixClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier of two networks, each learning from what the other trusts.
 
     After a warm-up the losses of each network are split into small and large ones. The
@@ -265,7 +257,7 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             self.n_ramp_ = _RAMP_SHARE * self.max_epochs
         # Of images, a missing network is named before missing views.
         self.component_of("module")
-        self.check_views(dataset, ["weak_view"])
+        self.spread_ = check_views(self, dataset, ["weak_view"])
 
     def initialize_module(self):
         """Build two networks."""
@@ -317,7 +309,7 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         """
         n = self.n_labelled_
         own, partner = self._networks()
-        views = [self.weak(X), self.weak(X)]
+        views = [weak_view_of(X, self.weak_view, self.spread_) for _ in range(2)]
         w = self.clean_[1 - self.turn_, index[:n]]
         with torch.no_grad():
             logits = own(torch.cat(views)).float().chunk(2)
@@ -360,14 +352,8 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         quality = self.clean_[1 - self.turn_, index]
         masked, softened, loss = masked_views(self, own, X, targets, quality, index)
         groups = [
-            RowGroup(
-                [*group.views, *(view[rows] for view in masked)],
-                [*group.targets, *[softened[rows]] * 2],
-            )
-            for group, rows in (
-                (labelled, slice(None, n)),
-                (unlabelled, slice(n, None)),
-            )
+            with_views(labelled, masked, softened, slice(None, n)),
+            with_views(unlabelled, masked, softened, slice(n, None)),
         ]
         return *groups, loss
 
@@ -469,10 +455,10 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         others = None
         if len(unlabelled) >= _MIN_ROWS:
             subset = Subset(self.rows_, unlabelled)
-            others = _endless(self.get_iterator(subset, training=True))
+            others = endless(self.get_iterator(subset, training=True))
         for step, batch in enumerate(kept):
             self.n_labelled_, self.progress_ = len(batch.index), step / len(kept)
-            yield batch if others is None else _joined(batch, next(others))
+            yield batch if others is None else joined(batch, next(others))
 
     def _split(self, dataset):
         """Find which labels each network takes for clean, and remember the losses."""
@@ -502,7 +488,7 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         losses = [
             F.cross_entropy(logits[peer], codes, reduction="none") for peer in peers
         ]
-        losses = mean = _on_unit_range(torch.stack(losses))
+        losses = mean = on_unit_range(torch.stack(losses))
         if isinstance(self.criterion_, LossMemory):
             mean = self.criterion_.mean_with(losses, rows)
         clean = np.stack([self._clean_proba_of(peer) for peer in mean.cpu().numpy()])
@@ -531,22 +517,3 @@ class DivideMixClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             f"no label was doubted: the warm-up takes {self.n_warmup_} epochs, of "
             f"which {n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
         )
-
-
-def _on_unit_range(losses):
-    """Scale the losses of each network to [0, 1]; equal ones are 0."""
-    low, high = losses.amin(1, keepdim=True), losses.amax(1, keepdim=True)
-    tiny = torch.finfo(losses.dtype).tiny
-    return (losses - low) / (high - low).clamp_min(tiny)
-
-
-def _endless(iterator):
-    """Yield batches, in a new order whenever all have been seen."""
-    while True:
-        yield from iterator
-
-
-def _joined(first, second):
-    """Return the rows of two batches as one."""
-    X, y = (torch.cat(parts) for parts in zip(first, second, strict=True))
-    return Batch(X, y, torch.cat([first.index, second.index]))

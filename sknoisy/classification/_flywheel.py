@@ -22,7 +22,13 @@ from sknoisy.nets._mixing import draw_mixing, epoch_generator
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._outputs import check_outputs
 from sknoisy.nets._robust_net import RobustNetMixin
-from sknoisy.nets._views import STRONG_VIEW, WEAK_VIEW, ViewsMixin
+from sknoisy.nets._views import (
+    STRONG_VIEW,
+    WEAK_VIEW,
+    check_views,
+    strong_view_of,
+    weak_view_of,
+)
 
 __all__ = ["FlywheelClassifier"]
 
@@ -33,7 +39,7 @@ _WARMUP_SHARE = 0.2
 _COLLAPSED = 0.9
 
 
-class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
+class FlywheelClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier of two networks, one judging labels, one refurbishing them.
 
     The main network g says how likely each label is clean. The auxiliary network f
@@ -293,7 +299,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
         # Of images, a missing network is named before missing views.
         self.component_of("module")
         strong = ["strong_view"] * bool(self.contrastive_weight)
-        self.check_views(dataset, ["weak_view", *strong])
+        self.spread_ = check_views(self, dataset, ["weak_view", *strong])
 
     def component_of(self, name):
         """Return what fills a slot; the judge is by default built as the module is."""
@@ -353,12 +359,15 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             return self._warm_up_loss(X, y, index)
         if self.turn_ == "auxiliary":
             return self._auxiliary_loss(X, y, index)
-        weak = self.weak(X)
+        weak = self._weak(X)
         logits = self.judge_(weak).float()
         loss = self._cycles.main_loss(logits, y, index)
         labels = self._cycles.labels[index] if self._cycles.resample else y
         learnt = [Learnt(self.judge_, weak, labels)]
         return Step(self.weighted_mean(loss, index), logits, learnt)
+
+    def _weak(self, X):
+        return weak_view_of(X, self.weak_view, self.spread_)
 
     def _warm_up_loss(self, X, y, index):
         """Train both networks on the given labels; neither sees the other."""
@@ -371,7 +380,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
     def _auxiliary_loss(self, X, y, index):
         """Equation 13 on mixed weak views, and the contrastive term on strong ones."""
         partner, share = draw_mixing(self, X)
-        weak, own = self.weak(X), self._cycles.targets(y, index)
+        weak, own = self._weak(X), self._cycles.targets(y, index)
         logits = self.module_(mixup(weak, partner, share)).float()
         targets = mixup(own, partner, share)
         loss = self._cycles.auxiliary_loss(logits, targets)
@@ -386,7 +395,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
             loss = loss + self.prior_weight * penalty
         # The head is made at the start of a fit, and a later weight waits for the next.
         if self.contrastive_weight and "contrast" in self.criterion_:
-            views = torch.cat([self.strong(X), self.strong(X)])
+            views = torch.cat([strong_view_of(X, self.strong_view) for _ in range(2)])
             features, _ = embed_and_classify(self.module_, views)
             contrast = self.criterion_["contrast"](*features.float().chunk(2))
             contrast = self.weighted_mean(contrast, index)
@@ -444,7 +453,7 @@ class FlywheelClassifier(RobustNetMixin, ViewsMixin, NetClassifier):
                 X, y = batch
                 codes.append(y)
                 rows.append(batch.index)
-                views = [self.module_(self.weak(X)).float() for _ in range(2)]
+                views = [self.module_(self._weak(X)).float() for _ in range(2)]
                 mean = (views[0].softmax(1) + views[1].softmax(1)) / 2
                 proba[n_done : n_done + len(y)] = mean
                 n_done += len(y)

@@ -29,8 +29,8 @@ from sknoisy.losses._dividemix import (
     sharpen,
 )
 from sknoisy.losses._early_learning import ELRLoss, early_learning_penalty
-from sknoisy.losses._flywheel import (
-    FlywheelLoss,
+from sknoisy.losses._flywheel import FlywheelLoss
+from sknoisy.losses._flywheel_steps import (
     clean_probability,
     confidence_penalty,
     corrupt_label_probability,

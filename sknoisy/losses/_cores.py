@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sknoisy._arguments import check_counts, check_reals
-from sknoisy.losses._flywheel import confidence_penalty
+from sknoisy.losses._flywheel_steps import confidence_penalty
 from sknoisy.losses._reduction import check_reduction
 
 __all__ = ["CORESLoss", "sieve_scores", "sieve_tolerance"]

@@ -9,7 +9,13 @@ from sknoisy.nets._augment import check_view, jitter, swap_features
 from sknoisy.nets._batches import to_float
 from sknoisy.nets._image_augment import crop_and_flip, rand_augment
 
-__all__ = ["STRONG_VIEW", "WEAK_VIEW", "ViewsMixin"]
+__all__ = [
+    "STRONG_VIEW",
+    "WEAK_VIEW",
+    "check_views",
+    "strong_view_of",
+    "weak_view_of",
+]
 
 # What the parameters weak_view and strong_view may be.
 WEAK_VIEW = [Interval(Real, 0, None, closed="left"), callable, StrOptions({"auto"})]
@@ -21,84 +27,102 @@ _JITTER, _SWAP_RATE = 0.3, 0.6
 _N_SPREAD_ROWS = 10_000
 
 
-class ViewsMixin:
-    """Views of a batch, on a `NetClassifier` with ``weak_view`` and ``strong_view``.
+def weak_view_of(X, view="auto", spread=None):
+    """Return a slightly changed batch.
 
-    A method with weak views only has no ``strong_view``. It calls `check_views` in
-    ``start_fit``, and names ``spread_`` among its ``cuda_dependent_attributes_``.
+    Parameters
+    ----------
+    X : Tensor of shape (batch, ...)
+        Rows of a batch.
+    view : "auto", float or callable, default="auto"
+        A callable is given a copy. For tables a float is the strength of the noise, in
+        standard deviations of each feature; "auto" is 0.3. Images are moved and
+        mirrored.
+    spread : Tensor of shape (n_features,), default=None
+        Standard deviations of the features, as `check_views` returns them. Not used for
+        images, and by a callable.
+
+    Returns
+    -------
+    view : Tensor of shape (batch, ...)
+        The changed rows.
     """
+    if callable(view):
+        # A copy: views that work in place would else be views of each other.
+        return view(X.clone())
+    if X.ndim == 4:
+        return crop_and_flip(X)
+    return jitter(X, spread, _JITTER if view == "auto" else view)
 
-    def weak(self, X):
-        """Return a slightly changed batch.
 
-        Parameters
-        ----------
-        X : Tensor of shape (batch, ...)
-            Rows of a batch.
+def strong_view_of(X, view="auto"):
+    """Return a strongly changed batch.
 
-        Returns
-        -------
-        view : Tensor of shape (batch, ...)
-            As ``weak_view`` changes them.
-        """
-        if callable(self.weak_view):
-            # A copy: views that work in place would else be views of each other.
-            return self.weak_view(X.clone())
-        if X.ndim == 4:
-            return crop_and_flip(X)
-        scale = _JITTER if self.weak_view == "auto" else self.weak_view
-        return jitter(X, self.spread_, scale)
+    Parameters
+    ----------
+    X : Tensor of shape (batch, ...)
+        Rows of a batch.
+    view : "auto", float or callable, default="auto"
+        A callable is given a copy. For tables a float is the share of the entries that
+        those of other rows replace; "auto" is 0.6. Images are recoloured, too.
 
-    def strong(self, X):
-        """Return a strongly changed batch.
+    Returns
+    -------
+    view : Tensor of shape (batch, ...)
+        The changed rows.
+    """
+    if callable(view):
+        return view(X.clone())
+    if X.ndim == 4:
+        return rand_augment(crop_and_flip(X))
+    return swap_features(X, _SWAP_RATE if view == "auto" else view)
 
-        Parameters
-        ----------
-        X : Tensor of shape (batch, ...)
-            Rows of a batch.
 
-        Returns
-        -------
-        view : Tensor of shape (batch, ...)
-            As ``strong_view`` changes them.
-        """
-        if callable(self.strong_view):
-            return self.strong_view(X.clone())
-        if X.ndim == 4:
-            return rand_augment(crop_and_flip(X))
-        rate = _SWAP_RATE if self.strong_view == "auto" else self.strong_view
-        return swap_features(X, rate)
+def check_views(net, dataset, names):
+    """Refuse views that cannot be made; find the spread of a table's features.
 
-    def check_views(self, dataset, names):
-        """Find the spread of a table's features; refuse views that cannot be made.
+    A method calls it in ``start_fit``, keeps what it returns as ``spread_``, and names
+    that among its ``cuda_dependent_attributes_``.
 
-        Parameters
-        ----------
-        dataset : ArrayDataset
-            All rows given to ``fit``.
-        names : list of str
-            The views that the method takes: "weak_view", "strong_view".
-        """
-        # Many images would fill the memory.
-        n_rows = _N_SPREAD_ROWS if len(self.input_shape_) == 1 else 100
-        rows = np.unique(np.linspace(0, len(dataset) - 1, n_rows, dtype=int))
-        X = to_float(dataset.fetch(rows)[0])
-        self.spread_ = X.std(0, correction=0).to(self.device_) if X.ndim == 2 else None
-        for name in names:
-            view = getattr(self, name)
-            if callable(view):
-                check_view(name, view, X[:2].to(self.device_))
-            elif X.ndim != 2 and (view != "auto" or X.ndim != 4):
-                raise ValueError(
-                    f"{name}={view!r} is for tables, but X has {X.ndim} dimensions: "
-                    f"give {name} a callable that maps a batch to an augmented one."
-                )
-        changes_colours = X.ndim == 4 and "strong_view" in names
-        if changes_colours and self.strong_view == "auto":
-            low, high = float(X.min()), float(X.max())
-            if low < 0 or high > 1:
-                raise ValueError(
-                    "strong_view='auto' changes the colours of images in [0, 1], but X "
-                    f"has values from {low:.3g} to {high:.3g}: scale them, give "
-                    "strong_view a callable, or set contrastive_weight=0."
-                )
+    Parameters
+    ----------
+    net : NetClassifier
+        Has the views as parameters.
+    dataset : ArrayDataset
+        All rows given to ``fit``.
+    names : list of str
+        The views that the method takes: "weak_view", "strong_view".
+
+    Returns
+    -------
+    spread : Tensor of shape (n_features,) or None
+        Standard deviation of each feature; None for images.
+
+    Raises
+    ------
+    ValueError
+        If a view is for tables and X is none, or for images of another range.
+    """
+    # Many images would fill the memory.
+    n_rows = _N_SPREAD_ROWS if len(net.input_shape_) == 1 else 100
+    rows = np.unique(np.linspace(0, len(dataset) - 1, n_rows, dtype=int))
+    X = to_float(dataset.fetch(rows)[0])
+    spread = X.std(0, correction=0).to(net.device_) if X.ndim == 2 else None
+    for name in names:
+        view = getattr(net, name)
+        if callable(view):
+            check_view(name, view, X[:2].to(net.device_))
+        elif X.ndim != 2 and (view != "auto" or X.ndim != 4):
+            raise ValueError(
+                f"{name}={view!r} is for tables, but X has {X.ndim} dimensions: "
+                f"give {name} a callable that maps a batch to an augmented one."
+            )
+    if X.ndim == 4 and "strong_view" in names and net.strong_view == "auto":
+        low, high = float(X.min()), float(X.max())
+        if low < 0 or high > 1:
+            raise ValueError(
+                "strong_view='auto' changes the colours of images in [0, 1], but X "
+                f"has values from {low:.3g} to {high:.3g}: scale them, give "
+                "strong_view a callable, or set contrastive_weight=0."
+            )
+    return spread

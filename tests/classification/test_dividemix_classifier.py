@@ -21,7 +21,7 @@ from torch import nn
 
 from sknoisy import DivideMixClassifier, NetClassifier, SymmetricNoiseInjector
 from sknoisy._random_states import random_generator
-from sknoisy.classification._dividemix import _on_unit_range
+from sknoisy.classification._row_groups import on_unit_range
 from sknoisy.nets import DynamicsRecorder, LoaderBatches
 
 SMALL = {
@@ -349,7 +349,7 @@ class TestSplit:
     def test_losses_that_are_equal_are_no_scale(self):
         losses = torch.tensor([[2.0, 2.0, 2.0], [1.0, 5.0, 3.0]])
         expected = [[0.0, 0.0, 0.0], [0.0, 1.0, 0.5]]
-        np.testing.assert_allclose(_on_unit_range(losses).numpy(), expected)
+        np.testing.assert_allclose(on_unit_range(losses).numpy(), expected)
 
 
 class TestNetworks:

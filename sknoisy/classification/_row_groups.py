@@ -1,0 +1,65 @@
+"""Rows of a batch whose labels are kept, rows whose labels are guessed, and losses."""
+
+from typing import NamedTuple
+
+import torch
+
+from sknoisy.nets import Batch
+
+__all__ = ["RowGroup", "endless", "joined", "on_unit_range", "with_views"]
+
+
+class RowGroup(NamedTuple):
+    """Views of some rows of a batch, and what is to be learnt of each.
+
+    Parameters
+    ----------
+    views : list of Tensors of shape (n_rows, ...)
+    targets : list of Tensors of shape (n_rows, n_classes)
+        One for each view.
+    """
+
+    views: list
+    targets: list
+
+
+def with_views(group, views, targets, rows):
+    """Return a group with more views of its rows.
+
+    Parameters
+    ----------
+    group : RowGroup
+    views : sequence of Tensors of shape (batch, ...)
+        Of all rows of the batch.
+    targets : Tensor of shape (batch, n_classes)
+        What is to be learnt of each of these views.
+    rows : slice
+        Which rows of the batch the group has.
+
+    Returns
+    -------
+    group : RowGroup
+    """
+    return RowGroup(
+        [*group.views, *(view[rows] for view in views)],
+        [*group.targets, *[targets[rows]] * len(views)],
+    )
+
+
+def on_unit_range(losses):
+    """Scale the losses of each network to [0, 1]; equal ones are 0."""
+    low, high = losses.amin(1, keepdim=True), losses.amax(1, keepdim=True)
+    tiny = torch.finfo(losses.dtype).tiny
+    return (losses - low) / (high - low).clamp_min(tiny)
+
+
+def endless(iterator):
+    """Yield batches, in a new order whenever all have been seen."""
+    while True:
+        yield from iterator
+
+
+def joined(first, second):
+    """Return the rows of two batches as one."""
+    X, y = (torch.cat(parts) for parts in zip(first, second, strict=True))
+    return Batch(X, y, torch.cat([first.index, second.index]))
