@@ -297,8 +297,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         X : Tensor of shape (batch, ...)
             The first ``n_labelled_`` rows are those whose labels are kept.
         y, index : Tensors of shape (batch,), dtype int64
-            Row numbers in the X given to ``fit``.
-            Codes of the given labels.
+            Codes of the given labels, and row numbers.
 
         Returns
         -------

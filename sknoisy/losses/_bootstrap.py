@@ -1,4 +1,4 @@
-"""Bootstrapping: labels that are partly replaced by what the network believes."""
+"""Bootstrapping: labels that are partly replaced by predictions."""
 
 import math
 from typing import Literal
@@ -16,7 +16,7 @@ __all__ = [
     "soft_cross_entropy",
 ]
 
-# Shares of the network's belief in the label: the values of Reed et al.
+# Weights of the prediction: the values of Reed et al.
 STATIC_WEIGHTS = {"hard": 0.2, "soft": 0.05}
 
 
@@ -46,9 +46,9 @@ def bootstrap_targets(y: Tensor, beliefs: Tensor, weight: Tensor | float) -> Ten
     y : Tensor of shape (batch,), dtype int64
         Given labels.
     beliefs : Tensor of shape (batch, n_classes)
-        What the network believes, v: probabilities, or a one-hot prediction.
+        Predictions of the network, v: probabilities, or one-hot.
     weight : Tensor of shape (batch,) or float in [0, 1]
-        How far belief replaces the label, w.
+        Weight of the prediction, w.
 
     Returns
     -------
@@ -68,8 +68,8 @@ def prior_penalty(
 ) -> Tensor:
     """Return R = Σ_c π_c log(π_c / p̄_c), with p̄ the batch's mean softmax.
 
-    It is 0 if the batch's predictions are spread over the classes as the prior is, and
-    grows as they gather in some of them.
+    It is 0 if the mean prediction of the batch equals the prior, and grows as the
+    predictions concentrate on few classes.
 
     Parameters
     ----------
@@ -92,14 +92,14 @@ def prior_penalty(
     if sample_weight is None:
         log_mean = log_p.logsumexp(0) - math.log(n_rows)
         return _divergence(prior, log_mean)
-    # Next to any weight in use 1e-30 is nothing, and its logarithm is finite.
+    # 1e-30 is negligible next to any weight in use, and its logarithm is finite.
     weight = sample_weight.clamp_min(1e-30)
     log_mean = (log_p + weight.log()[:, None]).logsumexp(0) - weight.sum().log()
     return _divergence(prior, log_mean) * sample_weight.any()
 
 
 class BootstrapLoss(nn.Module):
-    """Static bootstrapping: cross-entropy against label and belief, mixed.
+    """Static bootstrapping: cross-entropy with a mixture of label and prediction.
 
     The loss of a row is −Σ_k [(1 − w) e_y + w v]_k log p_k, Equation 2 of [1]_ with a
     fixed w, as [2]_ proposed it.
@@ -107,12 +107,12 @@ class BootstrapLoss(nn.Module):
     Parameters
     ----------
     targets : {"hard", "soft"}, default="hard"
-        The belief v: the one-hot prediction, or the predicted probabilities p. The
-        latter carry a gradient: without one, soft bootstrapping would be cross-entropy
+        The prediction v: one-hot, or the predicted probabilities p. The latter carry a
+        gradient: without one, soft bootstrapping would be cross-entropy
         times 1 − w.
     weight : float in [0, 1] or None, default=None
-        Weight of the belief, w. None takes 0.2 for hard and 0.05 for soft targets, the
-        values of [2]_.
+        Weight of the prediction, w. None takes 0.2 for hard and 0.05 for soft targets,
+        the values of [2]_.
     reduction : {"mean", "sum", "none"}, default="mean"
 
     Raises

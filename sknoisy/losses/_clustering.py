@@ -113,12 +113,12 @@ def cluster_loss(q: Tensor) -> Tensor:
 
 
 def alignment_loss(z: Tensor, is_noisy: Tensor, is_copy: Tensor) -> Tensor:
-    """Pull together what originals and copies of the same cluster look like.
+    """Return the distance between originals and copies of the same cluster.
 
     Parameters
     ----------
     z : Tensor of shape (batch, n_out)
-        Encodings; group means are taken on them as they are, not on unit vectors.
+        Encodings; group means are taken of them unnormalised.
     is_noisy, is_copy : Tensor of shape (batch,), dtype bool
         Hard assignment, and origin.
 
@@ -129,7 +129,7 @@ def alignment_loss(z: Tensor, is_noisy: Tensor, is_copy: Tensor) -> Tensor:
         all four groups have members, of the noisy cluster only if that one has both,
         else 0.
     """
-    # As a product with the memberships: selecting rows costs more, above all backwards.
+    # A product with the memberships: selecting rows is slower, especially in backward.
     groups = torch.stack(
         [
             is_noisy & ~is_copy,
@@ -142,7 +142,7 @@ def alignment_loss(z: Tensor, is_noisy: Tensor, is_copy: Tensor) -> Tensor:
     means = groups @ z / sizes.clamp_min(1)[:, None]
     similarity = F.cosine_similarity(means[::2], means[1::2], dim=1, eps=COSINE_EPS)
     both_there = (sizes > 0).view(2, 2).all(1)
-    # The noisy pair decides: without it the clean pair says nothing of corruption.
+    # Without the noisy pair, the clean pair carries no information on corruption.
     counted = torch.stack([both_there[0], both_there.all()]).to(z)
     return ((1 - similarity) * counted).sum() / counted.sum().clamp_min(1)
 

@@ -1,4 +1,4 @@
-"""Contrastive learning: two views of a row are alike, those of others are not."""
+"""Contrastive learning: views of the same row should be similar, others not."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ __all__ = ["ContrastiveLoss", "nt_xent"]
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5) -> Tensor:
-    """Return how hard it is to find each row's other view among all views.
+    """Return the contrastive loss of each row: how hard its other view is to find.
 
     The normalised, temperature-scaled cross-entropy of [1]_: among the 2 n − 1 other
     views, the other view of the same row should have the largest cosine.
@@ -41,7 +41,7 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5) -> Tensor:
     tensor([0.2395, 0.2395])
     """
     views = F.normalize(torch.cat([first, second]).float())
-    # A small temperature would blow up what mixed precision rounds away.
+    # A small temperature would amplify the rounding errors of mixed precision.
     with torch.autocast(views.device.type, enabled=False):
         cosines = views @ views.T / temperature
     cosines = cosines.fill_diagonal_(-torch.inf)
@@ -52,7 +52,7 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5) -> Tensor:
 
 
 class ContrastiveLoss(nn.Module):
-    """`nt_xent` of features that a learnt head projects.
+    """`nt_xent` of features after a learnt projection head.
 
     Parameters
     ----------
@@ -91,15 +91,12 @@ class ContrastiveLoss(nn.Module):
         Parameters
         ----------
         first, second : Tensor of shape (n, n_features)
-            Another encoding of each row.
-            One encoding of each row.
+            Encodings of two views of each row.
 
         Returns
         -------
-        loss : Tensor of shape ()
-            Mean over the batch.
-            Another encoding of each row.
-            One encoding of each row.
+        loss : Tensor of shape (n,)
+            As `nt_xent` returns it.
         """
         first, second = self.head(torch.cat([first, second])).chunk(2)
         return nt_xent(first, second, self.temperature)

@@ -1,4 +1,4 @@
-"""Sample sieve: leave out what the network is surer of for another label."""
+"""Sample sieve: leave out rows whose label fits worse than the other labels."""
 
 import math
 
@@ -14,7 +14,8 @@ __all__ = ["CORESLoss", "sieve_scores", "sieve_tolerance"]
 
 # log(1e-8), which bounds the mean loss.
 _LOG_OFFSET = math.log(1e-8)
-# Scores of uniform predictions are 0 but for rounding, which must sieve out nothing.
+# Scores of uniform predictions are 0 but for rounding, which must not sieve out any
+# row.
 _TOLERANCE = 1e-6
 # They also rise by n_classes times the 1e-8 that the mean loss is bounded with.
 _TOLERANCE_PER_CLASS = 2e-8
@@ -30,7 +31,7 @@ def sieve_tolerance(n_classes: int) -> float:
     Returns
     -------
     tolerance : float
-        What rounding, and the bound on the mean loss, may make of a score of 0.
+        Largest value that rounding and the bound on the mean loss give a score of 0.
     """
     return max(_TOLERANCE, _TOLERANCE_PER_CLASS * n_classes)
 
@@ -69,13 +70,13 @@ def sieve_scores(logits: Tensor, y: Tensor) -> Tensor:
     """
     log_p = logits.log_softmax(1)
     given = log_p.gather(1, y[:, None])
-    # log((p_c + 1e-8) / p[ỹ]): of equal probabilities nothing is left to round.
+    # log((p_c + 1e-8) / p[ỹ]): exact for equal probabilities.
     ratio = torch.logaddexp(log_p - given, _LOG_OFFSET - given)
     return ratio.mean(1)
 
 
 class CORESLoss(nn.Module):
-    """Cross-entropy of the rows that pass a sieve, with a reward for being sure.
+    """Cross-entropy of the rows that pass a sieve, with a reward for confidence.
 
     ℓ + β Σ_c π_c log(p_c + 1e-8), averaged over the rows with v = 1. The regulariser
     makes the network confident, mostly of the labels that fit; then v = 0 for labels
@@ -88,8 +89,8 @@ class CORESLoss(nn.Module):
     n_classes : int
         Number of classes.
     beta : float >= 0, default=2.0, the final value of [1]_
-        Weight of the regulariser, β. The larger, the surer the network gets, of the
-        right label or not.
+        Weight of the regulariser, β. The larger, the more confident the network
+        becomes, of right and wrong predictions.
     sieving : bool, default=True
         Whether rows are left out; [1]_ begins with it after 30 epochs.
     prior : Tensor of shape (n_classes,), default=None
@@ -103,7 +104,7 @@ class CORESLoss(nn.Module):
     sieving : bool
         Both may be set between epochs.
     kept : Tensor of shape (n_samples,), dtype bool
-        Which rows passed when they were seen last, v, a buffer; all of them at first.
+        Which rows passed when last seen, v, a buffer; initially all.
     prior : Tensor of shape (n_classes,)
         π, a buffer.
     score_sum : Tensor of shape (n_samples,)
@@ -196,20 +197,19 @@ class CORESLoss(nn.Module):
             loss = loss + self.beta * confidence_penalty(logits, prior)
         kept = self.sieve(logits, y, index)
         loss = kept * loss
-        # Where nothing passes it is 0, and so is the gradient.
+        # If no row passes, loss and gradient are 0.
         return loss if self.reduction == "none" else loss.sum() / kept.sum().clamp(1)
 
     @torch.no_grad()
     def sieve(self, logits: Tensor, y: Tensor, index: Tensor) -> Tensor:
-        """Judge some rows, remember it, and return which of them pass.
+        """Sieve some rows, store the result, and return which of them pass.
 
         Parameters
         ----------
         logits : Tensor of shape (batch, n_classes)
             Outputs of the network.
         y, index : Tensor of shape (batch,), dtype int64
-            Row numbers in the X given to ``fit``.
-            Codes of the given labels.
+            Codes of the given labels, and row numbers.
 
         Returns
         -------
@@ -237,7 +237,7 @@ class CORESLoss(nn.Module):
         Parameters
         ----------
         y : Tensor of shape (n_samples,), dtype int64
-            The given labels of all rows. If none of them passed, π stays.
+            The given labels of all rows. If none of them passed, π is unchanged.
         """
         passed = torch.bincount(y[self.kept], minlength=len(self.prior))
         if passed.any():

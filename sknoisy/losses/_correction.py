@@ -12,12 +12,12 @@ __all__ = ["BackwardCorrectionLoss", "ForwardCorrectionLoss"]
 
 # Least log-probability in the backward loss, which has no lower bound.
 _LOG_FLOOR = -16.118095650958319  # log 1e-7
-# Beyond it the inverse of a float32 matrix is noise.
+# Beyond it the inverse of a float32 matrix is inaccurate.
 _MAX_CONDITION = 1e6
 
 
 class ForwardCorrectionLoss(nn.Module):
-    """Cross-entropy between the given labels and predictions that are made noisy.
+    """Cross-entropy between given labels and predictions passed through a noise matrix.
 
     ℓ = −log Σ_k p_k T[k, ỹ]: a network that predicts the true labels minimises it
     [1]_. With the identity it is cross-entropy.
@@ -31,7 +31,7 @@ class ForwardCorrectionLoss(nn.Module):
     Raises
     ------
     ValueError
-        If it is no transition matrix.
+        If it is not a transition matrix.
 
     References
     ----------
@@ -98,7 +98,7 @@ class BackwardCorrectionLoss(nn.Module):
     Raises
     ------
     ValueError
-        If it is no transition matrix, or close to a singular one.
+        If it is not a transition matrix, or close to singular.
 
     References
     ----------

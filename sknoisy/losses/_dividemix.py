@@ -1,4 +1,4 @@
-"""DivideMix: targets that networks agree on, and the loss of a mixed batch."""
+"""DivideMix: targets from several predictions, and the loss of a mixed batch."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def sharpen(proba: Tensor, temperature: float = 0.5) -> Tensor:
     proba : Tensor of shape (batch, n_classes)
         Class probabilities p.
     temperature : float > 0, default=0.5
-        T. 1 changes nothing; as it falls, the largest probability takes all.
+        T. 1 leaves p unchanged; as T falls, the largest probability tends to 1.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def sharpen(proba: Tensor, temperature: float = 0.5) -> Tensor:
     >>> sharpen(torch.tensor([[0.75, 0.25]]), temperature=0.5)
     tensor([[0.9000, 0.1000]])
     """
-    # In log space small temperatures do not turn every power into 0.
+    # In log space, small temperatures do not underflow.
     return (proba.log() / temperature).softmax(1)
 
 
@@ -128,7 +128,7 @@ def semi_supervised_loss(
     n_labelled : int in [0, batch]
         How many rows are labelled; they stand first. A part without rows is 0.
     unlabelled_weight : float >= 0
-        λ. As it grows, the network follows its guesses more than the labels.
+        λ. As it grows, guessed targets count more than labels.
     sample_weight : Tensor of shape (batch,), default=None
         Weights of the rows in both means, at least 0.
 
@@ -158,7 +158,7 @@ def semi_supervised_loss(
 
 
 def negative_entropy(logits: Tensor) -> Tensor:
-    """Return Σ_c p_c log p_c of each row, which is high where p is sure.
+    """Return Σ_c p_c log p_c of each row, which is high for confident predictions.
 
     Parameters
     ----------

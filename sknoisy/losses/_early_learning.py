@@ -9,7 +9,7 @@ from sknoisy.losses._reduction import check_reduction, reduced
 
 __all__ = ["ELRLoss", "early_learning_penalty"]
 
-# Probabilities are kept from 0 and 1, the values of the authors' code; then 1 − ⟨t, p⟩
+# Probabilities are clipped away from 0 and 1, as in the authors' code; then 1 − ⟨t, p⟩
 # is at least as large.
 _PROBA_FLOOR = 1e-4
 
@@ -33,7 +33,7 @@ def early_learning_penalty(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 class ELRLoss(nn.Module):
-    """Cross-entropy that holds on to what was learnt early.
+    """Cross-entropy with early-learning regularisation.
 
     ℓ = CE + λ log(1 − ⟨t, p⟩), where t is a moving average of the predictions for the
     row, t ← β t + (1 − β) p. Rows with right labels are learnt first; later the

@@ -1,4 +1,4 @@
-"""Adversarial masking: hide where a network looks, and trust the label less for it."""
+"""Adversarial masking: hide what activates a network, and soften the label."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 __all__ = ["activation_map", "mask_patches", "peak_and_valley", "soften_labels"]
 
-# Maps are compared in steps of a byte, so that a plateau counts as one height.
+# Maps are compared in 256 steps, so that a plateau has one height.
 _LEVELS = 255
 # Of float32, relative to the height.
 _FLAT = 1e-5
@@ -42,7 +42,7 @@ def activation_map(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
     energy = F.interpolate(energy, size, mode="bilinear", align_corners=False)[:, 0]
     low, high = energy.amin((1, 2), keepdim=True), energy.amax((1, 2), keepdim=True)
     spread = high - low
-    # A flat map is flat but for rounding; it is 0 everywhere.
+    # A map that is flat up to rounding becomes 0 everywhere.
     is_flat = spread <= _FLAT * high
     return torch.where(is_flat, 0.0, (energy - low) / spread.masked_fill(is_flat, 1.0))
 
@@ -133,7 +133,7 @@ def mask_patches(
 
 
 def soften_labels(targets: Tensor, ratio: Tensor, keep_argmax: bool = False) -> Tensor:
-    """Return targets of masked images: what was hidden counts for the other classes.
+    """Return targets of masked images: the hidden share goes to the other classes.
 
     The most probable class loses ρ, and the others share it evenly.
 
@@ -145,7 +145,7 @@ def soften_labels(targets: Tensor, ratio: Tensor, keep_argmax: bool = False) -> 
         Share of the image that is hidden, ρ. Where the most probable class has less,
         it loses all that it has.
     keep_argmax : bool, default=False
-        Let it lose no more than leaves it the most probable one.
+        Limit the loss so that it stays the most probable one.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def soften_labels(targets: Tensor, ratio: Tensor, keep_argmax: bool = False) -> 
         loss = torch.minimum(loss, lead * (n_others / (n_others + 1)))
     softened = targets + (loss / n_others)[:, None]
     taken = -(loss + loss / n_others)
-    # Where it loses all, a rounding may take it below 0.
+    # Rounding may make it slightly negative.
     return softened.scatter_add(1, classes[:, :1], taken[:, None]).clamp_min(0)
 
 

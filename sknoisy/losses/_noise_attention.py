@@ -182,7 +182,7 @@ class NoiseAttentionLoss(nn.Module):
         logits : Tensor of shape (batch, n_classes)
             Outputs of the network.
         attention : Tensor of shape (batch,)
-            Attention of each row, in [0, 1].
+            Logit of the attention τ of each row.
         y : Tensor of shape (batch,), dtype int64
             Codes of the given labels.
         index : Tensor of shape (batch,), dtype int64
@@ -213,7 +213,7 @@ class NoiseAttentionLoss(nn.Module):
 
     @torch.no_grad()
     def start(self, labels: Tensor) -> None:
-        """Set all targets to the given labels; spares `forward` to look for new rows.
+        """Set all targets to the given labels, so that `forward` need not.
 
         Parameters
         ----------
@@ -234,7 +234,7 @@ class NoiseAttentionLoss(nn.Module):
         logits : Tensor of shape (batch, n_classes)
             Outputs of the network.
         attention : Tensor of shape (batch,)
-            Attention of each row, in [0, 1].
+            Logit of the attention τ of each row.
         y : Tensor of shape (batch,), dtype int64
             Codes of the given labels.
         index : Tensor of shape (batch,), dtype int64

@@ -1,4 +1,4 @@
-"""What becomes of the losses of a batch."""
+"""Reduction of the losses of a batch."""
 
 from torch import Tensor
 
@@ -10,7 +10,7 @@ _REDUCTIONS = ("mean", "none")
 
 
 def check_reduction(reduction: str) -> str:
-    """Return what was asked for, or refuse it.
+    """Return the reduction, or raise an error.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ def check_reduction(reduction: str) -> str:
     Raises
     ------
     ValueError
-        If it is neither "mean" nor "none". A sum would change with the batch size what
-        learning rate and weights of penalties mean.
+        If it is neither "mean" nor "none". With a sum, learning rate and
+        penalty weights would depend on the batch size.
     """
     if not is_one_of(reduction, _REDUCTIONS):
         raise ValueError(f"reduction must be 'mean' or 'none'; got {reduction!r}.")

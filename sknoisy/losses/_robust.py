@@ -1,4 +1,4 @@
-"""Losses that large errors pull less than they do cross-entropy."""
+"""Losses with smaller gradients than cross-entropy for improbable labels."""
 
 import math
 
@@ -11,8 +11,8 @@ from sknoisy.losses._reduction import check_reduction, reduced
 
 __all__ = ["GCELoss", "SCELoss", "TruncatedGCELoss"]
 
-# Below it the loss is cross-entropy to the last bits of a float32, and 1 / q leaves
-# the range of floats in the end.
+# Below it the loss is cross-entropy to the last bits of a float32, and 1 / q overflows
+# eventually.
 _SMALLEST_Q = 1e-12
 
 
@@ -176,8 +176,7 @@ class TruncatedGCELoss(nn.Module):
         logits : Tensor of shape (n, n_classes)
             Outputs of the network.
         y, index : Tensor of shape (n,), dtype int64
-            Row numbers in the X given to ``fit``.
-            Codes of the given labels.
+            Codes of the given labels, and row numbers.
         """
         kept = _log_proba_of(logits, y).exp() > self.k
         if kept.any():

@@ -32,7 +32,8 @@ class BetaMixture(DensityMixin, BaseEstimator):
     """Mixture of beta distributions for values in an interval.
 
     Fitted by expectation-maximisation with weighted moments [1]_. A beta distribution
-    can lean on either end of its interval, as losses of well-learnt samples do. Several
+    can have its mode at either end of its interval, like the losses of well-learnt
+    samples. Several
     features are independent within a component.
 
     Parameters
@@ -50,7 +51,8 @@ class BetaMixture(DensityMixin, BaseEstimator):
         code, always runs ``max_iter`` iterations.
     clip : float in (0, 0.5), default=1e-4
         Values are kept this far, relative to the interval, from its ends, where
-        densities may be infinite. Larger values lessen the pull of the ends.
+        densities may be infinite. Larger values reduce the influence of values at the
+        ends.
     random_state : int, RandomState instance or None, default=None
         For `sample`.
 
@@ -78,7 +80,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
 
     See Also
     --------
-    BMMLossSplitter : Tells wrong labels by their losses with such a mixture.
+    BMMLossSplitter : Splits right and wrong labels by their losses with such a mixture.
     sklearn.mixture.GaussianMixture : For values without bounds.
 
     Notes
@@ -148,7 +150,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             One row for each sample.
         y : ignored
-            Not used; there for the sake of pipelines.
+            Not used; present for API consistency.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts, at least 0.
 
@@ -450,7 +452,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         return np.divide(1, odds, out=odds)
 
     def _scale(self, X):
-        """Return X on [0, 1], kept from its ends, shape (n_features, n_points)."""
+        """Return X scaled to [0, 1] and clipped, shape (n_features, n_points)."""
         low, high = self.support_
         unit = (X.T - low[:, None]) / (high - low)[:, None]
         return np.clip(unit, self.clip, 1 - self.clip)

@@ -135,7 +135,7 @@ class LogHistogram:
 
 
 class GrowingSample:
-    """Values that come in pieces: kept while they are few, then only counted."""
+    """Values given in pieces: stored while they are few, then only counted."""
 
     # Among a million values, those of a bin stand in for each other.
     max_kept = 2**20
@@ -145,7 +145,7 @@ class GrowingSample:
         self.histogram: LogHistogram | None = None
 
     def add(self, values: Floats) -> None:
-        """Take in values, which must be finite and not negative."""
+        """Add values, which must be finite and not negative."""
         if self.histogram is None:
             self.pieces.append(values)
             if sum(map(len, self.pieces)) <= self.max_kept:
@@ -203,7 +203,7 @@ def _values_in_bins(
 ) -> list[Floats]:
     """Return the sorted values from bin places[0, i] to places[1, i], for each i."""
     lower, upper = histogram.edges(places[0])[0], histogram.edges(places[1])[1]
-    lower[places[0] == 0] = 0  # also of what was too small for a bin of its own
+    lower[places[0] == 0] = 0  # includes values too small for a bin
     found: list[list[Floats]] = [[] for _ in lower]
     for part in chunks(len(values)):
         chunk = values[part].astype(np.float32, copy=False)
@@ -215,7 +215,7 @@ def _values_in_bins(
 
 
 def trim(counts: Counts, n_below: float, n_above: float) -> Counts:
-    """Take some of the lowest and of the highest counts off a histogram."""
+    """Remove some of the lowest and of the highest counts of a histogram."""
     cumulative = counts.cumsum()
     kept = np.clip(cumulative, n_below, cumulative[-1] - n_above)
     return np.diff(kept, prepend=n_below)

@@ -33,7 +33,7 @@ from sknoisy.mixture._gaussian import fit_mixture
 
 __all__ = ["BMMLossSplitter"]
 
-# Fewer losses say nothing about the shapes of two distributions.
+# With fewer losses the shapes of two distributions cannot be estimated.
 _MIN_LOSSES = 50
 # As in BetaMixture: EM runs on the losses themselves up to here, beyond it on bins.
 _MAX_EXACT = 2**16
@@ -85,17 +85,17 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     Attributes
     ----------
     mixture_ : fitted mixture or None
-        Of the scaled losses. None where a fallback is in use.
+        Of the scaled losses. None if a fallback is used.
     lo_, hi_ : float
         Losses that are scaled to 0 and 1.
     noisy_component_ : int or None
         Component of ``mixture_`` that stands for wrong labels.
     noise_rate_ : float
-        Weight of that component; 0.5 where a fallback is in use.
+        Weight of that component; 0.5 if a fallback is used.
     posterior_table_ : ndarray of shape (100,), dtype float64
         Posterior at equally spaced scaled losses, from 0 to 1.
     fallback_ : {"constant", "rank"} or None
-        What stands in for a mixture that cannot be fitted; see Notes.
+        Replacement of a mixture that cannot be fitted; see Notes.
     n_features_in_ : int
         Number of columns given to ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -103,7 +103,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     See Also
     --------
-    BetaMixture : The mixture by itself.
+    BetaMixture : The mixture alone.
     LossMixtureDetector : Computes the losses, too.
 
     Notes
@@ -189,7 +189,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             Losses, not negative. Several columns are averaged. A dask array is read
             block by block.
         y : ignored
-            Not used; there for the sake of pipelines.
+            Not used; present for API consistency.
 
         Returns
         -------
@@ -214,7 +214,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @available_if(lambda self: self._takes_weights())
     def partial_fit(self, X, y=None):
-        """Take in more losses, and fit the mixture to all of them.
+        """Add more losses, and fit the mixture to all of them.
 
         Up to a million losses are kept, and the result is that of ``fit``; beyond
         it they are only counted. Needs a `BetaMixture`, which takes weights.
@@ -225,7 +225,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             Losses, not negative. Several columns are averaged. A dask array is read
             block by block.
         y : ignored
-            Not used; there for the sake of pipelines.
+            Not used; present for API consistency.
 
         Returns
         -------
@@ -278,7 +278,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         is_noisy : ndarray of shape (n_samples,), dtype int64
-            1 where the label is judged wrong.
+            1 where the label is more likely wrong than right.
         """
         return (self._p_noisy(X)[:, 0] > 0.5).astype(np.int64)
 
@@ -298,7 +298,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self._p_noisy(X)
 
     def _p_noisy(self, X):
-        """Return what `transform` does, as an array whatever the output is set to."""
+        """Return what `transform` does, as an array regardless of ``set_output``."""
         check_is_fitted(self)
         if is_dask(X):
             return map_blocks(self._p_noisy, X, 1)
@@ -365,7 +365,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self._take_in(block)
 
     def _take_in(self, X):
-        # After fit, which keeps no losses, there is nothing to go on from.
+        # fit keeps no losses to which more could be added.
         is_first = getattr(self, "_sample", None) is None
         losses = self._check_losses(X, reset=is_first)
         if is_first:
@@ -490,7 +490,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self.mixture_.predict_proba(x[:, None])[:, self.noisy_component_]
 
     def _scale(self, losses):
-        """Return losses on [0, 1], as float64, those beyond an end moved inside."""
+        """Return losses on [0, 1], as float64, clipped to the interval."""
         x = np.subtract(losses, self.lo_, dtype=np.float64)
         x *= 1 / self._width()
         np.copyto(x, self.clip, where=x <= 0)

@@ -30,14 +30,15 @@ _N_CLASSES = {"cifar10": 10, "mnist": 10, "cifar100": 100}
 class AsymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
     """Asymmetric label noise: the wrong labels of a class all go to one other class.
 
-    A dog is taken for a cat, never for a truck. X is only counted: it may be a table
-    with strings or missing values, sparse, images, a list of texts, or None.
+    For example, some dogs are labelled as cats, but none as trucks. X is only counted:
+    it may be a table with strings or missing values, sparse, images, a list of texts,
+    or None.
 
     Parameters
     ----------
     noise_rate : float in [0, 1], default=0.4
         Share of rows that the mapping is applied to. From 0.5 on, the wrong label is
-        the likeliest one of its class. Rows of a class without a partner keep their
+        more likely than the right one. Rows of a class without a partner keep their
         label, so the share of wrong labels is smaller if there are such classes: half
         of ``noise_rate`` for "cifar10" and "mnist" with classes of equal size.
     mapping : dict or str, default="pair_flip"
@@ -47,7 +48,7 @@ class AsymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
           stays; a label that is mapped to itself is refused.
         - "pair_flip": each class becomes the next one, the last the first, as in [2]_.
         - "random_partner": each class becomes one other class, drawn in ``fit``. Two
-          classes may have the same partner. ``mapping_`` tells the draw.
+          classes may have the same partner. ``mapping_`` contains the result.
         - "cifar10": truck to automobile, bird to airplane, deer to horse, cat to dog
           and dog to cat, as in [1]_. In class positions 9 to 1, 2 to 0, 4 to 7, 3 to 5
           and 5 to 3.
@@ -58,16 +59,15 @@ class AsymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
         The last three are in class positions, that is places in ``classes_``. They need
         10, 10 and 100 classes in y.
     blocks : {"contiguous", "superclass"}, default="contiguous"
-        What a block is; only "cifar100" looks at it.
+        What a block is; used only by "cifar100".
 
-        - "contiguous": classes 0 to 4, 5 to 9 and so on. This is what published
-          results were computed with. The classes are in alphabetical order, so such a
-          block holds classes that are not alike.
+        - "contiguous": classes 0 to 4, 5 to 9 and so on. Published results use
+          these. Classes are in alphabetical order, so a block holds unrelated classes.
         - "superclass": the five classes of a superclass of CIFAR-100.
     selection : {"bernoulli", "exact", "exact_per_class"}, default="bernoulli"
         Which rows the mapping is applied to.
 
-        - "bernoulli": each row by itself, with probability ``noise_rate``.
+        - "bernoulli": each row independently, with probability ``noise_rate``.
         - "exact": ``floor(noise_rate * n_samples)`` rows.
         - "exact_per_class": ``ceil(noise_rate * n_rows)`` rows of each class.
     random_state : int, RandomState instance or None, default=None
@@ -93,8 +93,8 @@ class AsymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
 
     See Also
     --------
-    TransitionNoiseInjector : Noise with a transition matrix of your own.
-    SymmetricNoiseInjector : Noise that treats all classes alike.
+    TransitionNoiseInjector : Noise with your own transition matrix.
+    SymmetricNoiseInjector : The same noise for all classes.
     MarginNoiseInjector : The wrong label depends on the row.
 
     References
@@ -172,7 +172,7 @@ class AsymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
 
 
 def _partners_of_labels(mapping, labels):
-    """Return the wrong class of each class by a dict of labels; itself if none."""
+    """Return the wrong class of each class from a dict of labels."""
     if not mapping:
         raise ValueError("mapping is empty; give {label: wrong label}.")
     unknown = [v for v in [*mapping, *mapping.values()] if v not in labels]
@@ -192,7 +192,7 @@ def _partners_of_labels(mapping, labels):
 
 
 def _named_partners(mapping, blocks, n_classes, rng):
-    """Return the wrong class of each class by the name of a mapping."""
+    """Return the wrong class of each class for a named mapping."""
     if n_classes != _N_CLASSES.get(mapping, n_classes):
         raise ValueError(
             f"mapping={mapping!r} is for {_N_CLASSES[mapping]} classes, but y has "

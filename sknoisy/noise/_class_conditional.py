@@ -25,7 +25,7 @@ __all__ = ["SymmetricNoiseInjector", "TransitionNoiseInjector"]
 
 
 class _AnyRowsMixin(NoiseInjectorMixin):
-    """An injector that counts the rows of X and never looks inside."""
+    """An injector that uses only the number of rows of X."""
 
     def _check_data(self, X, y):
         if y is None:
@@ -57,7 +57,7 @@ class _AnyRowsMixin(NoiseInjectorMixin):
 
 
 class SymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
-    """Symmetric label noise: some rows get a random label, all classes alike.
+    """Symmetric label noise: some rows get a random label, whatever their class.
 
     A step of an imbalanced-learn pipeline, or on its own. X is only counted: it may be
     a table with strings or missing values, sparse, images, a list of texts, or None.
@@ -77,7 +77,7 @@ class SymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
     selection : {"bernoulli", "exact", "exact_per_class"}, default="bernoulli"
         Which rows are given a random label.
 
-        - "bernoulli": each row by itself, with probability ``noise_rate``.
+        - "bernoulli": each row independently, with probability ``noise_rate``.
         - "exact": ``floor(noise_rate * n_samples)`` rows.
         - "exact_per_class": ``ceil(noise_rate * n_rows)`` rows of each class.
     random_state : int, RandomState instance or None, default=None
@@ -100,13 +100,13 @@ class SymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
 
     See Also
     --------
-    TransitionNoiseInjector : Noise with a transition matrix of your own.
+    TransitionNoiseInjector : Noise with your own transition matrix.
     InstanceNoiseInjector : Noise that depends on the features.
 
     Notes
     -----
     Up to ``noise_rate = 1 - 1 / n_classes`` ("exclude") or 1 ("include") the true class
-    stays the likeliest label of its rows.
+    stays the most likely label of its rows.
 
     References
     ----------
@@ -167,7 +167,7 @@ class SymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
 
 
 class TransitionNoiseInjector(_AnyRowsMixin, BaseEstimator):
-    """Class-conditional label noise with a transition matrix of your own.
+    """Class-conditional label noise with a given transition matrix.
 
     Each row gets a label drawn from the matrix row of its class. X is only counted: it
     may be a table with strings or missing values, sparse, images, a list of texts, or
@@ -178,8 +178,8 @@ class TransitionNoiseInjector(_AnyRowsMixin, BaseEstimator):
     transition_matrix : array-like of shape (n_classes, n_classes) or callable
         ``transition_matrix[a, b]`` is the probability that a row of class ``a`` is
         given the label ``b``. Classes are in sorted order, rows sum to 1. A callable
-        takes the number of classes and returns such a matrix, which serves data sets
-        of any size: ``functools.partial(pair_flip_matrix, noise_rate=0.4)``.
+        takes the number of classes and returns such a matrix, for any number of
+        classes: ``functools.partial(pair_flip_matrix, noise_rate=0.4)``.
     random_state : int, RandomState instance or None, default=None
         The same int gives the same labels for the same y.
 
@@ -201,7 +201,7 @@ class TransitionNoiseInjector(_AnyRowsMixin, BaseEstimator):
     See Also
     --------
     pair_flip_matrix : The matrix of noise that goes to the next class.
-    symmetric_matrix : The matrix of noise that goes to all classes alike.
+    symmetric_matrix : The matrix of noise that goes to all classes equally.
     SymmetricNoiseInjector : Symmetric noise, also with exact numbers of rows.
 
     References
@@ -251,7 +251,7 @@ def _select_rows(codes, n_classes, noise_rate, selection, rng):
     if selection == "bernoulli":
         return np.flatnonzero(rng.random(n_samples) < noise_rate)
     # 0.29 * 100 is 28.999999999999996 and 0.07 * 100 is 7.000000000000001 in floating
-    # point: round first, or a row is lost or gained.
+    # point: round first, or the number of rows is off by one.
     if selection == "exact":
         n_rows = int(np.floor(np.round(noise_rate * n_samples, 9)))
         return rng.choice(n_samples, n_rows, replace=False)

@@ -141,7 +141,7 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
 
     See Also
     --------
-    SymmetricNoiseInjector : Noise that treats all rows alike.
+    SymmetricNoiseInjector : Noise that does not depend on the row.
     TransitionNoiseInjector : Noise that depends on the class alone.
     instance_noise_probabilities : The distribution of the label of each row.
 
@@ -149,17 +149,18 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
     -----
     The expected share of wrong labels is the mean of the truncated distribution. For
     the default ``noise_rate_std`` it is ``noise_rate`` between 0.3 and 0.7, but 0.206
-    for 0.2, 0.129 for 0.1 and 0.080 for 0: near the borders the truncation shows.
+    for 0.2, 0.129 for 0.1 and 0.080 for 0: near 0 and 1 the truncation matters.
 
     A logit has variance ``(x ** 2).sum()``. For raw images of 3,072 pixels it is so
-    large that the softmax is almost one-hot, and the wrong label of a row is all but
-    certain; "standard" does not change that. "unit" gives logits of variance 1, hence
-    mild preferences; "sqrt_d" gives the mean square of the features as variance.
+    large that the softmax is almost one-hot, and each row has practically only one
+    wrong label; "standard" does not change that. "unit" gives logits of variance 1,
+    hence a softmax that is far from one-hot; "sqrt_d" gives the mean square of the
+    features as variance.
 
     Only the rows that flip are projected, class by class and in small pieces, in
-    float32. The projections are drawn anew from the fitted seed whenever they are
-    needed. Time is that of a few passes over X, and no copy of X is made if it is
-    float32 (or holds uint8 images).
+    float32. The projections are redrawn from the fitted seed whenever they are needed.
+    It takes the time of a few passes over X, and does not copy X if it is float32 (or
+    uint8 images).
 
     References
     ----------
@@ -226,7 +227,7 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
         self._center, self._scale = _column_moments(X) if is_standard else (None, None)
 
     def _draw(self, X, codes):
-        # The first rows tell data sets apart whose labels happen to be the same.
+        # The first rows distinguish data sets with the same labels.
         rng = self._generator(codes, X[:8])
         rates = _truncated_normal(
             self.noise_rate, self.noise_rate_std, rng.random(len(codes))

@@ -23,8 +23,8 @@ from sknoisy.noise._transition import empirical_transition_matrix
 
 __all__ = ["MarginNoiseInjector"]
 
-# Sums over the rows are off by less; a rate at the very border of the reachable ones is
-# then still reached.
+# Rounding errors of sums over the rows are smaller; a rate exactly at the limit of the
+# reachable ones is then still reached.
 _RATE_ROUNDING = 1e-9
 # With more, the forest would take gigabytes.
 _MOST_CLASSES = 100
@@ -33,9 +33,10 @@ _MOST_CLASSES = 100
 class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
     """Label noise at the boundaries between classes: polynomial margin diminishing.
 
-    A classifier is fitted on the clean labels and gives each row its two likeliest
-    classes. The row gets the likeliest, or, with a probability that grows as the margin
-    between the two shrinks, the second. This is the feature-dependent noise of [1]_.
+    A classifier is fitted on the clean labels and gives each row its two most probable
+    classes. The row gets the most probable, or, with a probability that grows as the
+    margin between the two shrinks, the second. This is the feature-dependent noise of
+    [1]_.
 
     Parameters
     ----------
@@ -61,9 +62,9 @@ class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
         slow for many large ones.
     factor : float > 0, default=None
         Divides ``s``: more labels change when it grows. Below 1, rows with a margin
-        wide enough for ``s >= factor`` get the likeliest class for sure. None finds the
-        smallest factor whose expected share of wrong labels is ``noise_rate``. With the
-        networks of [1]_ on CIFAR-10 and type I, 1.43 gave 35 % noise and 3.40 gave
+        wide enough for ``s >= factor`` always get the most probable class. None finds
+        the smallest factor whose expected share of wrong labels is ``noise_rate``. With
+        the networks of [1]_ on CIFAR-10 and type I, 1.43 gave 35 % noise and 3.40 gave
         70 %.
     random_state : int, RandomState instance or None, default=None
         The same int gives the same noise model, and the same labels for the same rows.
@@ -101,19 +102,20 @@ class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
 
     Notes
     -----
-    The label that a row keeps is the likeliest class, not the one in y. Where the two
-    differ, the label is wrong even if nothing is moved, so rates below the estimator's
+    The label that a row keeps is the most probable class, not the one in y. Where the
+    two differ, the label is wrong even without a flip, so rates below the estimator's
     share of errors cannot be reached. Neither can rates above the share of rows whose
     second class is not that in y; only an infinite factor moves every row.
 
     Given the probabilities, the expected share of wrong labels is a sum over the rows,
     linear in ``1 / factor`` between two values of ``s``. The factor is thus solved for,
-    not searched. An estimator knows the rows it was fitted on better than others, so
-    ``corrupt`` makes more labels wrong on new rows than ``noise_rate`` says.
+    not searched. An estimator is more confident on the rows it was fitted on, so
+    ``corrupt`` makes a larger share than ``noise_rate`` wrong on new rows.
 
     If several classes share the highest or the second highest probability, the one that
     stands first in ``classes_`` is taken. Prefer estimators whose probabilities are
-    seldom equal; a forest alone is often sure of a class and has no second one then.
+    seldom equal; a forest alone often gives one class a probability of 1, and has no
+    second one.
 
     References
     ----------
@@ -192,14 +194,14 @@ class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
         set_random_states(self.estimator_, self._seed % 2**32)
 
     def _draw(self, X, codes):
-        # The first rows tell data sets apart whose labels happen to be the same.
+        # The first rows distinguish data sets with the same labels.
         rng = self._generator(codes, X[:8])
         likeliest, second, keep_shares = self._choices(X)
         is_kept = rng.random(len(codes)) < keep_shares / self.factor_
         return np.where(is_kept, likeliest, second)
 
     def _choices(self, X):
-        """Return the two likeliest classes of each row and their share ``s``."""
+        """Return the two most probable classes of each row and their share ``s``."""
         P = np.asarray(self.estimator_.predict_proba(self._shaped(X)))
         if P.shape != (len(X), len(self.classes_)) or not np.isfinite(P).all():
             raise ValueError(
@@ -233,7 +235,7 @@ def _default_estimator(n_classes):
 
 
 def _two_likeliest(P):
-    """Return the likeliest and the second class of each row, and their difference."""
+    """Return the two most probable classes of each row, and their difference."""
     P = P.astype(np.float64)  # a copy: the probabilities may be the estimator's own
     rows = np.arange(len(P))
     likeliest = P.argmax(axis=1)
@@ -255,7 +257,7 @@ def _keep_shares(margin, noise_type):
 def _solve_factor(noise_rate, keep_shares, is_wrong_kept, is_wrong_moved):
     """Return the smallest factor whose expected share of wrong labels is noise_rate.
 
-    A row with share ``s`` keeps its likeliest class with probability
+    A row with share ``s`` keeps its most probable class with probability
     ``min(s / factor, 1)``. Between two neighbouring shares that sum is linear in
     ``1 / factor``, so its extremes lie at the shares and at infinity.
     """

@@ -1,4 +1,4 @@
-"""What the noise between two label vectors looks like, in the user's own labels."""
+"""Statistics of the noise between two label vectors, in the user's labels."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def encode_both(
             "y_true and y_noisy must have the same number of labels, at least one; got "
             f"{n_true} and {n_noisy}."
         )
-    # Through lists: joining arrays would turn numbers into strings without a word.
+    # Through lists: joining arrays would turn numbers into strings silently.
     found = {label for seen, _ in encoded for label in label_list(seen)}
     if labels is not None and np.ndim(labels) != 1:
         raise TypeError(f"labels must list the classes in their order; got {labels!r}.")

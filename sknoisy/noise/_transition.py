@@ -20,7 +20,7 @@ def symmetric_matrix(
     noise_rate: float,
     convention: Literal["exclude", "include"] = "exclude",
 ) -> Floats:
-    """Return the matrix of symmetric noise, which treats all classes alike.
+    """Return the matrix of symmetric noise, which has the same rate for all classes.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def pair_flip_matrix(n_classes: int, noise_rate: float) -> Floats:
     n_classes : int
         At least 2.
     noise_rate : float in [0, 1]
-        Share of wrong labels in every class. From 0.5 on, the wrong label is the
-        likeliest one.
+        Share of wrong labels in every class. From 0.5 on, the wrong label is more
+        likely than the right one.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def pair_flip_matrix(n_classes: int, noise_rate: float) -> Floats:
     See Also
     --------
     TransitionNoiseInjector : Draw labels with this matrix.
-    symmetric_matrix : Noise that goes to all classes alike.
+    symmetric_matrix : Noise that goes to all classes equally.
 
     References
     ----------
@@ -117,7 +117,7 @@ def pair_flip_matrix(n_classes: int, noise_rate: float) -> Floats:
 
 
 def check_transition_matrix(T: ArrayLike) -> Floats:
-    """Return T as a float64 array, or say what is wrong with it.
+    """Return T as a float64 array, or raise an error that says what is wrong.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def empirical_transition_matrix(
 
 
 def check_codes(codes: ArrayLike, n_classes: int, name: str) -> Codes:
-    """Return codes as int64, or say that they are no codes.
+    """Return codes as int64, or raise an error.
 
     Raises
     ------
