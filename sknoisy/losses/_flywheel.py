@@ -49,7 +49,7 @@ class FlywheelLoss(nn.Module):
     gamma : Tensor of shape ()
         Share γ of clean labels; NaN before the first cycle.
     q : Tensor of shape (n_samples,)
-        Chance that the given label is clean.
+        Probability that the given label is clean.
     epsilon : Tensor of shape (n_samples,)
     proba : Tensor of shape (n_samples, n_classes)
         Last predictions f of the auxiliary network.
@@ -175,7 +175,7 @@ class FlywheelLoss(nn.Module):
         rows: Tensor,
         sample_weight: Tensor | None = None,
     ) -> None:
-        """Take in what the main network says of the rows: q, γ and T_c.
+        """Store q of the main network, and update γ and T_c.
 
         Parameters
         ----------
@@ -201,7 +201,7 @@ class FlywheelLoss(nn.Module):
         rows: Tensor,
         sample_weight: Tensor | None = None,
     ) -> None:
-        """Take in what the auxiliary network, once trained, says: ŷ, π and ε.
+        """Update ŷ, π and ε from the predictions of the trained auxiliary network.
 
         Parameters
         ----------
@@ -286,7 +286,7 @@ class FlywheelLoss(nn.Module):
         rows: Tensor,
         sample_weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Say of any rows what one more cycle would find; the state stays as it is.
+        """Return what one more cycle would find for any rows; the state is not changed.
 
         Parameters
         ----------
@@ -295,8 +295,7 @@ class FlywheelLoss(nn.Module):
         logits : Tensor of shape (n, n_classes)
             Of the main network.
         y, rows : Tensor of shape (n,), dtype int64
-            Row numbers in the X given to ``fit``.
-            Codes of the given labels.
+            Codes of the given labels, and row numbers.
         sample_weight : Tensor of shape (n,), default=None
             Weight of each row; None weighs all rows equally.
 
@@ -317,7 +316,7 @@ class FlywheelLoss(nn.Module):
             epsilon = corrupt_label_probability(proba, y, self.corruption)
         q = clean_in_blocks(logits, y, float(gamma), epsilon)
         corrupt = sums_by_label(proba, y, weight_times(1 - q, sample_weight))
-        # Σ Q: what is clean stays with its label.
+        # Σ Q: the clean share stays with its label.
         weight = weight_times(q, sample_weight).double()
         clean = torch.bincount(y, weight, minlength=len(corrupt))
         T_c = scaled_rows(corrupt, len(y))

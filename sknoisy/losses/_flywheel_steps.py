@@ -27,14 +27,14 @@ __all__ = [
     "wrong_label_probability",
 ]
 
-# γ and ε are kept from 0 and 1, where a label would be clean or corrupt for ever.
+# γ and ε are clipped away from 0 and 1, which no later update could change.
 _GAMMA_FLOOR = 1e-4
 _EPSILON_FLOOR = 1e-8
 # Least weight of a class, relative to the rows: below it nothing is known of its row.
 _ROW_FLOOR = 1e-8
 # Without it the regulariser has no lower bound: any probability could be driven to 0.
 _LOG_OFFSET = 1e-8
-# Rows that are worked on at a time, to spare copies of all.
+# Rows per chunk, to avoid copies of all rows.
 _BLOCK = 4096
 
 
@@ -42,7 +42,7 @@ _BLOCK = 4096
 def clean_probability(
     log_proba: Tensor, y: Tensor, gamma: float, epsilon: Tensor | float
 ) -> Tensor:
-    """Return q = γ g[ỹ] / (γ g[ỹ] + (1 − γ) ε), the chance that labels are clean.
+    """Return q = γ g[ỹ] / (γ g[ỹ] + (1 − γ) ε), the probability that labels are clean.
 
     Equation 4 of [1]_; its mean over all rows is the next γ, Equation 6.
 
@@ -88,7 +88,7 @@ def refurbished_targets(q: Tensor, y: Tensor, proba: Tensor) -> Tensor:
     Parameters
     ----------
     q : Tensor of shape (n,)
-        Chance that the given label is clean.
+        Probability that the given label is clean.
     y : Tensor of shape (n,), dtype int64
         Codes of the given labels.
     proba : Tensor of shape (n, n_classes)
@@ -182,7 +182,7 @@ def corrupt_label_probability(proba: Tensor, y: Tensor, T_c: Tensor) -> Tensor:
 
 @torch.no_grad()
 def wrong_label_probability(q: Tensor, y: Tensor, proba: Tensor, T_c: Tensor) -> Tensor:
-    """Return (1 − q_i) (1 − f_i[ỹ_i] T_c[ỹ_i, ỹ_i] / ε_i), the chance of a wrong label.
+    """Return (1 − q_i) (1 − f_i[ỹ_i] T_c[ỹ_i, ỹ_i] / ε_i), P(label wrong).
 
     A corrupt label, drawn from T_c, may be the true one by chance; then it is not
     wrong. By Bayes' theorem the true class of a row with a corrupt label is y with
@@ -191,7 +191,7 @@ def wrong_label_probability(q: Tensor, y: Tensor, proba: Tensor, T_c: Tensor) ->
     Parameters
     ----------
     q : Tensor of shape (n,)
-        Chance that the given label is clean.
+        Probability that the given label is clean.
     y : Tensor of shape (n,), dtype int64
         Codes of the given labels.
     proba : Tensor of shape (n, n_classes)
@@ -248,7 +248,7 @@ def accuracy(proba: Tensor, y: Tensor, sample_weight: Tensor | None) -> Tensor:
 
 def shares_of(y: Tensor, sample_weight: Tensor | None, n_classes: int) -> Tensor:
     """Return the share of each class among labels, shape (n_classes,)."""
-    # In single precision a sum of weights ends at 16 million.
+    # In single precision a sum of weights stops growing at 16 million.
     weight = None if sample_weight is None else sample_weight.double()
     counts = torch.bincount(y, weight, minlength=n_classes)
     return counts / counts.sum()
@@ -275,7 +275,7 @@ def sums_by_label(proba: Tensor, y: Tensor, weight: Tensor) -> Tensor:
 
 
 def scaled_rows(sums: Tensor, n_rows: int) -> Tensor:
-    """Scale each class's sums to 1; uniform where there is nothing."""
+    """Scale each class's sums to 1; uniform where they are 0."""
     total = sums.sum(1, keepdim=True)
     known = total > _ROW_FLOOR * n_rows
     return torch.where(known, sums / total.clamp_min(1e-300), 1 / len(sums))
