@@ -10,6 +10,7 @@ import pytest
 import sklearn
 import torch
 from fast_part import pytest_collection_modifyitems  # noqa: F401
+from sklearn.datasets import load_digits
 
 torch.set_num_threads(1)
 # On a machine that does something else, too, a deadline tells nothing of the code.
@@ -35,12 +36,15 @@ def pytest_configure(config):
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+# Small arrays that are part of the repository, and larger ones of other programs, which
+# few have: `tests/reference/README.md` says more of both.
+REFERENCES = {
+    "small": Path(__file__).with_name("reference"),
+    "large": SHARED / "reference",
+}
 
 
-def _load(folder, name):
-    path = SHARED / folder / name
-    if not path.exists():
-        pytest.skip(f"{folder}/{name} is not there; this test needs it")
+def _load(path):
     with np.load(path) as archive:
         return {key: archive[key] for key in archive.files}
 
@@ -77,16 +81,31 @@ def keyboard():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.fixture
-def reference():
-    """Load a file of independently computed numbers; skip if it is absent."""
-    return lambda name: _load("reference", name)
+@pytest.fixture(params=[name for name, at in REFERENCES.items() if at.exists()])
+def reference(request):
+    """Load a file of independently computed numbers, from each folder that is there."""
+    return lambda name: _load(REFERENCES[request.param] / name)
 
 
 @pytest.fixture
 def real_data():
-    """Load a real data set; skip if it is absent."""
-    return lambda name: _load("data", name)
+    """Load a real data set; skip if it is absent, as its licence forbids to copy it."""
+
+    def load(name):
+        path = SHARED / "data" / name
+        if not path.exists():
+            pytest.skip(f"data/{name} is not there; this test needs it")
+        return _load(path)
+
+    return load
+
+
+@pytest.fixture
+def weakly_labelled_digits():
+    """Handwritten digits, true labels, and those of annotators who err as people do."""
+    X, y = load_digits(return_X_y=True)
+    labels = _load(REFERENCES["small"] / "weak_labels.npz")
+    return X.astype(np.float32) / 16, y, labels
 
 
 @pytest.fixture

@@ -756,6 +756,22 @@ class TestWhatItSays:
         assert clf.score(X[1000:], y[1000:]) > 0.86
 
 
+def test_it_is_more_accurate_than_plain_training_on_digits():
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    X, y = (X[order] / X.std()).astype(np.float32), y[order]
+    injector = SymmetricNoiseInjector(0.4, random_state=0)
+    X_train, y_noisy = injector.fit_resample(X[:500], y[:500])
+    params = {"module__hidden": 256, "module__dropout": 0.0, "max_epochs": 15}
+    params |= {"batch_size": 32, "lr": 0.1, "optimizer__weight_decay": 0.0}
+    plain = NetClassifier(**params, random_state=0).fit(X_train, y_noisy)
+    clf = DivideMixClassifier(**params, random_state=0).fit(X_train, y_noisy)
+    # Five draws: accuracy 0.917 to 0.947 against 0.816 to 0.864, AUROC 0.985 to 0.997.
+    assert clf.score(X[500:], y[500:]) > plain.score(X[500:], y[500:]) + 0.03
+    assert clf.score(X[500:], y[500:]) > 0.88
+    assert roc_auc_score(injector.noise_mask_, clf.noise_scores_) > 0.95
+
+
 @pytest.mark.slow
 def test_it_is_far_more_accurate_than_plain_training_on_images(real_data):
     data = real_data("cifar10_features.npz")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from fitted_state import assert_same_weights
 from scipy.special import log_softmax
+from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -206,6 +207,27 @@ class TestWhatGoesIn:
         assert clf.predict_proba(X).shape == (180, 3)
         clf.partial_fit(X, y)
         assert clf.noise_scores_.shape == (180,)
+
+
+def test_it_is_more_accurate_than_cross_entropy_on_digits():
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    X, y = (X[order] / X.std()).astype(np.float32), y[order]
+    injector = SymmetricNoiseInjector(0.4, random_state=0)
+    X_train, y_noisy = injector.fit_resample(X[:600], y[:600])
+    params = {"module__hidden": 256, "module__dropout": 0.0, "max_epochs": 20}
+    params |= {"batch_size": 32, "lr": 0.1, "optimizer__weight_decay": 0.0}
+    # Three draws: accuracy 0.931 to 0.955 against 0.834 to 0.864, AUROC 0.994 to 0.998.
+    plain = DynamicBootstrapClassifier(
+        weights=None, mixup=None, **params, random_state=0
+    )
+    robust = DynamicBootstrapClassifier(**params, random_state=0)
+    expected, given = (
+        clf.fit(X_train, y_noisy).score(X[600:], y[600:]) for clf in (plain, robust)
+    )
+    assert given > 0.89
+    assert given > expected + 0.03
+    assert roc_auc_score(injector.noise_mask_, robust.noise_scores_) > 0.97
 
 
 @pytest.mark.slow

@@ -439,6 +439,23 @@ def test_wrong_labels_of_digits():
     assert clf.score(X[1200:], y[1200:]) > 0.89
 
 
+def test_it_is_more_accurate_than_plain_training_on_digits():
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    X, y = (X[order] / X.std()).astype(np.float32), y[order]
+    injector = SymmetricNoiseInjector(0.4, random_state=0)
+    X_train, y_noisy = injector.fit_resample(X[:500], y[:500])
+    params = {"module__hidden": 256, "module__dropout": 0.0, "max_epochs": 15}
+    params |= {"batch_size": 32, "lr": 0.1, "optimizer__weight_decay": 0.0}
+    plain = NetClassifier(**params, random_state=0).fit(X_train, y_noisy)
+    clf = make(**params, warmup_epochs=3, weak_view=0.3, prior_weight=1.0)
+    clf.fit(X_train, y_noisy)
+    # Five draws: accuracy 0.909 to 0.928 against 0.816 to 0.864, AUROC 0.978 to 0.997.
+    assert clf.score(X[500:], y[500:]) > plain.score(X[500:], y[500:]) + 0.03
+    assert clf.score(X[500:], y[500:]) > 0.87
+    assert roc_auc_score(injector.noise_mask_, clf.noise_scores_) > 0.95
+
+
 @pytest.mark.slow
 def test_it_is_far_more_accurate_than_plain_training_on_images(real_data):
     data = real_data("cifar10_features.npz")

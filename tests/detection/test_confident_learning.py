@@ -55,7 +55,9 @@ class TestGivenProbabilities:
         labels, proba = digits["labels"], digits["pred_probs"]
         detector = ConfidentLearningDetector().fit(None, labels, pred_probs=proba)
         np.testing.assert_array_equal(detector.pred_probs_, proba)
-        np.testing.assert_array_equal(detector.thresholds_, digits["thresholds"])
+        rtol = 0 if len(labels) == 1797 else 1e-13
+        expected = digits["thresholds"]
+        np.testing.assert_allclose(detector.thresholds_, expected, rtol=rtol)
         joint = digits["confident_joint_calibrated"]
         np.testing.assert_array_equal(detector.confident_joint_, joint)
         matrix = digits["noise_matrix_columns"].T
@@ -72,7 +74,8 @@ class TestGivenProbabilities:
             if name.startswith("quality_"):
                 detector.set_params(quality=name.removeprefix("quality_"))
                 detector.fit(None, labels, pred_probs=proba)
-                np.testing.assert_array_equal(detector.label_quality_, digits[name])
+                found = detector.label_quality_
+                np.testing.assert_allclose(found, digits[name], rtol=rtol)
 
     @pytest.mark.parametrize("filter_by", FILTERS)
     @pytest.mark.parametrize("quality", QUALITIES)

@@ -111,22 +111,37 @@ def test_known_superclasses_of_cifar100():
         assert [mapping[c] for c in block] == [*block[1:], block[0]]
 
 
-def test_superclass_blocks_stay_in_their_superclass_and_contiguous_ones_do_not(
-    real_data,
-):
-    data = real_data("cifar_labels.npz")
-    y, superclass = data["c100n_clean"], data["c100n_clean_coarse"]
+# The superclasses of CIFAR-100 as its authors list them; codes are alphabetical.
+SUPERCLASSES = """
+beaver dolphin otter seal whale, aquarium_fish flatfish ray shark trout,
+orchid poppy rose sunflower tulip, bottle bowl can cup plate,
+apple mushroom orange pear sweet_pepper, clock keyboard lamp telephone television,
+bed chair couch table wardrobe, bee beetle butterfly caterpillar cockroach,
+bear leopard lion tiger wolf, bridge castle house road skyscraper,
+cloud forest mountain plain sea, camel cattle chimpanzee elephant kangaroo,
+fox porcupine possum raccoon skunk, crab lobster snail spider worm,
+baby boy girl man woman, crocodile dinosaur lizard snake turtle,
+hamster mouse rabbit shrew squirrel,
+maple_tree oak_tree palm_tree pine_tree willow_tree,
+bicycle bus motorcycle pickup_truck train, lawn_mower rocket streetcar tank tractor
+"""
+
+
+def test_superclass_blocks_stay_in_their_superclass_and_contiguous_ones_do_not():
+    blocks_of_names = [block.split() for block in SUPERCLASSES.split(",")]
+    names = sorted(name for block in blocks_of_names for name in block)
+    assert len(names) == 100
     superclass_of = np.empty(100, dtype=int)
-    superclass_of[y] = superclass
-    stays = {}
+    for number, block in enumerate(blocks_of_names):
+        superclass_of[[names.index(name) for name in block]] = number
+    stays, start = {}, np.arange(100)
     for blocks in ("contiguous", "superclass"):
-        injector = fitted(mapping="cifar100", blocks=blocks)
-        moved = injector.corrupt(None, y)
-        assert (moved != y).all()
-        stays[blocks] = superclass_of[moved] == superclass
+        moved = fitted(mapping="cifar100", blocks=blocks).corrupt(None, start)
+        assert (moved != start).all()
+        stays[blocks] = superclass_of[moved] == superclass_of
     assert stays["superclass"].all()
     # Of 100 steps, 6 happen to end in the superclass they started from.
-    assert_allclose(stays["contiguous"].mean(), 0.06, rtol=1e-12)
+    assert stays["contiguous"].sum() == 6
     per_block = [len(set(superclass_of[5 * b : 5 * b + 5])) for b in range(20)]
     assert (min(per_block), max(per_block)) == (3, 5)
 

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -23,7 +21,6 @@ from sknoisy.noise import (
 )
 from sknoisy.noise._instance import _column_moments, _truncated_normal
 
-REFERENCE = Path(__file__).parents[2].parent / "shared" / "reference"
 SCALINGS = [None, "standard", "unit", "sqrt_d"]
 
 
@@ -51,15 +48,10 @@ def scaled(X, feature_scaling, X_fit):
 # The distribution of the label of each row
 
 
-def test_probabilities_reproduce_the_reference_file():
-    path = REFERENCE / "instance_noise.npz"
-    if not path.exists():
-        pytest.skip(f"no reference numbers at {path}")
-    with np.load(path) as reference:
-        P = instance_noise_probabilities(
-            reference["X"], reference["y"], reference["W"], reference["q"]
-        )
-        assert_allclose(P, reference["P"], rtol=1e-7)
+def test_probabilities_reproduce_the_reference_file(reference):
+    data = reference("instance_noise.npz")
+    P = instance_noise_probabilities(data["X"], data["y"], data["W"], data["q"])
+    assert_allclose(P, data["P"], rtol=1e-7)
 
 
 def test_probabilities_are_those_of_algorithm_1_row_by_row():

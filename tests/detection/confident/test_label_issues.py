@@ -22,13 +22,15 @@ from sknoisy.detection._confident._quality import QUALITIES, label_quality
 def test_the_reference_is_reproduced_to_the_bit(reference):
     data = reference("confident_learning.npz")
     labels, proba = data["labels"], data["pred_probs"]
+    # The larger file is cleanlab's, the smaller one adds up in another order.
+    rtol = 0 if len(labels) == 1797 else 1e-13
     issues = LabelIssues(labels, proba)
-    np.testing.assert_array_equal(issues.thresholds, data["thresholds"])
+    np.testing.assert_allclose(issues.thresholds, data["thresholds"], rtol=rtol)
     np.testing.assert_array_equal(issues.counts, data["confident_joint"])
     np.testing.assert_array_equal(issues.joint, data["confident_joint_calibrated"])
     matrix = transition_from_joint(issues.joint)
     np.testing.assert_allclose(matrix, data["noise_matrix_columns"].T, rtol=1e-7)
-    np.testing.assert_allclose(issues.joint.sum(0) / 1797, data["py"], rtol=1e-7)
+    np.testing.assert_allclose(issues.joint.sum(0) / len(labels), data["py"], rtol=1e-7)
     masks = [name for name in data if name.startswith("issues_")]
     assert len(masks) == 5
     for name in masks:
@@ -37,7 +39,8 @@ def test_the_reference_is_reproduced_to_the_bit(reference):
         np.testing.assert_array_equal(mask, data[name])
     for method in QUALITIES:
         quality = label_quality(labels, proba, method)
-        np.testing.assert_array_equal(quality, data[f"quality_{method}"])
+        expected = data[f"quality_{method}"]
+        np.testing.assert_allclose(quality, expected, rtol=rtol)
 
 
 @pytest.fixture(scope="module")
