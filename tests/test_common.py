@@ -21,6 +21,7 @@ from public_estimators import (
     ON_IMAGES,
     ROBUST,
     SCORERS,
+    instances,
     label,
 )
 from sklearn.base import clone
@@ -194,23 +195,29 @@ class TestNoiseScoresContract:
             with pytest.raises(NotFittedError, match="not fitted"):
                 getattr(clone(detector), method)()
 
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [
-            (lambda X, y: (np.where(X == X[0, 0], np.nan, X), y), "NaN"),
-            (lambda X, y: (np.where(X == X[0, 0], np.inf, X), y), "infinity"),
-            (lambda X, y: (X, np.zeros(len(y))), "one class only"),
-            (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
-            (lambda X, y: (X, y + 0.5), "Unknown label type"),
-            (lambda X, y: (X, None), "requires y"),
-            (lambda X, y: (X[:, 0], y), "2D array"),
-        ],
-    )
-    def test_bad_input_is_refused(self, detector, blobs, change, message):
-        X, y, _ = blobs
-        X, y = change(X, y)
-        with pytest.raises(ValueError, match=message):
-            clone(detector).fit(X, y)
+
+# None of them is ever fitted: all variants, those that hold a classifier included.
+@pytest.mark.parametrize(
+    "detector", instances("contract", "detector", "robust classifier"), ids=label
+)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, y: (np.where(X == X[0, 0], np.nan, X), y), "NaN"),
+        (lambda X, y: (np.where(X == X[0, 0], np.inf, X), y), "infinity"),
+        (lambda X, y: (X, np.zeros(len(y))), r"one class only, 0\.0; {name} "),
+        (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
+        (lambda X, y: (X, y + 0.5), "Unknown label type"),
+        (lambda X, y: (X, np.where(np.arange(180), y, np.nan)), "missing label"),
+        (lambda X, y: (X, None), "{name} requires y to be passed"),
+        (lambda X, y: (X[:, 0], y), "2D array"),
+    ],
+)
+def test_bad_input_is_refused(detector, blobs, change, message):
+    X, y, _ = blobs
+    X, y = change(X, y)
+    with pytest.raises(ValueError, match=message.format(name=label(detector))):
+        clone(detector).fit(X, y)
 
 
 @pytest.mark.parametrize("detector", NETS, ids=label)
@@ -237,6 +244,9 @@ class TestNetScoresContract:
         broken = clone(detector).set_params(**{nested: 3})
         with pytest.raises(ValueError, match=r"module__hiden.*hidden"):
             broken.fit(X, y)
+        for typo in ("modul__hidden", "colour"):
+            with pytest.raises(ValueError, match=f"takes no {typo}; "):
+                type(detector)(**{typo: 3}).fit(X, y)
 
 
 @pytest.mark.parametrize("classifier", ROBUST, ids=label)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from networks_in_numpy import mlp, to_numpy
 from scipy.special import log_softmax, softmax
 from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
@@ -63,16 +64,6 @@ class TestSelection:
         loss = torch.tensor([[1.0, torch.nan, 2.0, torch.inf], [3.0, 1.0, 2.0, 4.0]])
         first, second = select_by_peer(loss, 0.5).tolist()
         assert sorted(first) == [1, 2] and sorted(second) == [0, 2]
-
-
-def to_numpy(module):
-    return {k: v.numpy().astype(float) for k, v in module.state_dict().items()}
-
-
-def mlp(state, X):
-    """Logits of a network with one hidden layer, from its weights."""
-    hidden = np.maximum(X @ state["body.0.weight"].T + state["body.0.bias"], 0)
-    return hidden @ state["head.weight"].T + state["head.bias"]
 
 
 class Watched(CoTeachingClassifier):

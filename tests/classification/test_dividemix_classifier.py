@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from fitted_state import Stop, assert_same_fit
+from networks_in_numpy import cross_entropy, mlp, to_numpy
 from scipy.special import log_softmax, softmax
 from sklearn import config_context
 from sklearn.datasets import load_digits
@@ -39,20 +40,6 @@ CONSTANT = {"lr_schedule": None}
 
 def make(**params):
     return DivideMixClassifier(**{**SMALL, **params})
-
-
-def to_numpy(module):
-    return {k: v.numpy().astype(float) for k, v in module.state_dict().items()}
-
-
-def mlp(state, X):
-    """Logits of a network with one hidden layer, from its weights."""
-    hidden = np.maximum(X @ state["body.0.weight"].T + state["body.0.bias"], 0)
-    return hidden @ state["head.weight"].T + state["head.bias"]
-
-
-def cross_entropy(logits, y):
-    return -log_softmax(logits, axis=1)[np.arange(len(y)), y]
 
 
 def unit(losses):

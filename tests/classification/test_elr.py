@@ -7,6 +7,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from networks_in_numpy import mlp, to_numpy
 from scipy.special import softmax
 from skorch.dataset import ValidSplit
 from torch import nn
@@ -29,12 +30,6 @@ BOTH = [ELRClassifier, ELRPlusClassifier]
 def clamped(logits):
     p = softmax(logits, axis=1).clip(1e-4, 1 - 1e-4)
     return p, p / p.sum(1, keepdims=True)
-
-
-def mlp(state, X):
-    """Logits of a network with one hidden layer, from its weights."""
-    hidden = np.maximum(X @ state["body.0.weight"].T + state["body.0.bias"], 0)
-    return hidden @ state["head.weight"].T + state["head.bias"]
 
 
 class TestELR:
@@ -123,10 +118,6 @@ class TestBoth:
         for rows in (slice(0, 50), slice(None, None, -1)):
             with pytest.raises(ValueError, match="ELRLoss keeps a state for each row"):
                 clf.partial_fit(X[rows], y[rows])
-
-
-def to_numpy(module):
-    return {k: v.numpy().astype(float) for k, v in module.state_dict().items()}
 
 
 def tables(clf):

@@ -6,6 +6,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from networks_in_numpy import cross_entropy, to_numpy
 from scipy.special import log_softmax, softmax
 from torch import nn
 
@@ -56,7 +57,7 @@ class Watched(FlywheelClassifier):
         parts = {"module": self.module_, "judge": self.judge_}
         if "contrast" in self.criterion_:
             parts["head"] = self.criterion_["contrast"].head
-        return {name: state_of(part) for name, part in parts.items()}
+        return {name: to_numpy(part) for name, part in parts.items()}
 
     def training_loss(self, X, y, index):
         step = SimpleNamespace(epoch=len(self.history), turn=self.turn_, partner=None)
@@ -79,10 +80,6 @@ class Watched(FlywheelClassifier):
             self.steps_[-1].after = self.snapshot()
 
 
-def state_of(module):
-    return {k: v.numpy().astype(float) for k, v in module.state_dict().items()}
-
-
 def embed(state, X):
     return np.maximum(X @ state["body.0.weight"].T + state["body.0.bias"], 0)
 
@@ -90,10 +87,6 @@ def embed(state, X):
 def mlp(state, X):
     """Logits of a network with one hidden layer, from its weights."""
     return embed(state, X) @ state["head.weight"].T + state["head.bias"]
-
-
-def cross_entropy(logits, y):
-    return -log_softmax(logits, axis=1)[np.arange(len(y)), y]
 
 
 def contrast(step, views, temperature):
@@ -321,7 +314,7 @@ class TestOrder:
         clf = make().fit(X, y)
         before, features = clf.predict_proba(X), clf.transform(X)
         assert type(clf.module_) is MLP and type(clf.judge_) is MLP
-        expected = softmax(mlp(state_of(clf.module_), X), axis=1)
+        expected = softmax(mlp(to_numpy(clf.module_), X), axis=1)
         np.testing.assert_allclose(before, expected, rtol=1e-4, atol=1e-6)
         with torch.no_grad():
             for weight in clf.judge_.parameters():
@@ -388,13 +381,13 @@ class TestNetworks:
     def test_instances_are_copied(self, blobs):
         X, y, _ = blobs
         f, g = Plain(), Plain(5)
-        states = state_of(f), state_of(g)
+        states = to_numpy(f), to_numpy(g)
         clf = make(module=f, judge=g)
         clf.set_params(module__hidden=None, module__dropout=None)
         params = {k: v for k, v in SMALL.items() if not k.startswith("module")}
         clf = FlywheelClassifier(f, judge=g, **params).fit(X, y)
         for module, state in zip((f, g), states, strict=True):
-            for name, value in state_of(module).items():
+            for name, value in to_numpy(module).items():
                 np.testing.assert_array_equal(value, state[name])
         assert clf.module_ is not f and clf.judge_ is not g
         assert clf.score(X, y) > 0.7

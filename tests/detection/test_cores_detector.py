@@ -15,8 +15,6 @@ from sknoisy import (
     ELRClassifier,
     NetClassifier,
     SymmetricNoiseInjector,
-    load,
-    save,
 )
 from sknoisy.base import TrainingInterrupted
 from sknoisy.detection._cores import SieveNet, _squashed
@@ -280,31 +278,6 @@ class TestNetwork:
         resumed = CORESDetector(kept, random_state=0).fit(X, y)
         np.testing.assert_array_equal(resumed.sieve_scores_, whole.sieve_scores_)
         np.testing.assert_array_equal(resumed.prior_, whole.prior_)
-
-    def test_it_is_saved(self, blobs, tmp_path):
-        X, y, _ = blobs
-        detector = CORESDetector(max_epochs=4, **QUICK).fit(X, y)
-        save(detector, tmp_path / "file")
-        loaded = load(tmp_path / "file")
-        np.testing.assert_array_equal(loaded.noise_scores_, detector.noise_scores_)
-        assert loaded.net_.criterion_.kept.equal(detector.net_.criterion_.kept)
-        np.testing.assert_array_equal(
-            loaded.net_.predict_proba(X), detector.net_.predict_proba(X)
-        )
-        refitted = clone(loaded).fit(X, y)
-        np.testing.assert_array_equal(refitted.noise_scores_, detector.noise_scores_)
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"modul__hidden": 3}, "CORESDetector takes no modul__hidden"),
-    ],
-)
-def test_bad_parameters_are_named(blobs, params, message):
-    X, y, _ = blobs
-    with pytest.raises(ValueError, match=message):
-        CORESDetector(**params).fit(X, y)
 
 
 @pytest.mark.slow

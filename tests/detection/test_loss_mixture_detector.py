@@ -1,12 +1,11 @@
 """LossMixtureDetector: losses of networks and of any classifier, split."""
 
-import pickle
-
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from scipy.sparse import csr_array
+from seeds_of_detectors import seed_of
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
@@ -34,12 +33,6 @@ from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.nets import MLP
 
 QUICK = {"max_epochs": 6, "module__hidden": 16, "random_state": 0}
-
-
-def seed_of(random_state):
-    """The seed that the detector hands on for an int."""
-    drawn = np.random.RandomState(random_state).randint(np.iinfo(np.int32).max)
-    return int(np.random.default_rng(drawn).integers(2**31))
 
 
 def out_of_fold(estimator, X, codes, n_folds=5, random_state=0):
@@ -302,13 +295,6 @@ class TestBoth:
         a, b = (self.make(estimator, **params).fit(X, y).losses_ for _ in range(2))
         assert (a != b).any()
 
-    def test_pickle(self, blobs, estimator):
-        X, y, _ = blobs
-        detector = self.make(estimator).fit(X, y)
-        again = pickle.loads(pickle.dumps(detector))
-        np.testing.assert_array_equal(again.losses_, detector.losses_)
-        assert again.get_params().keys() == detector.get_params().keys()
-
 
 class TestRefusals:
     def test_an_instance_is_asked_for(self, blobs):
@@ -334,20 +320,6 @@ class TestRefusals:
         detector = LossMixtureDetector(estimator, modul__hidden=8)
         with pytest.raises(ValueError, match="takes no modul__hidden; parameters of"):
             detector.fit(X, y)
-
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [
-            (lambda X, y: (X, None), "requires y to be passed"),
-            (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
-            (lambda X, y: (X, np.zeros(180)), "one class only, 0.0; LossMixture"),
-            (lambda X, y: (X, np.where(np.arange(180), y, np.nan)), "missing label"),
-        ],
-    )
-    def test_bad_input_beside_a_classifier(self, blobs, change, message):
-        X, y = change(*blobs[:2])
-        with pytest.raises(ValueError, match=message):
-            LossMixtureDetector(LogisticRegression()).fit(X, y)
 
 
 @pytest.mark.filterwarnings("ignore:the mixture finds no second component")

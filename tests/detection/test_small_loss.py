@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -21,8 +21,6 @@ from sknoisy import (
     NetClassifier,
     SmallLossDetector,
     SymmetricNoiseInjector,
-    load,
-    save,
 )
 from sknoisy.detection._small_loss import largest_losses
 from sknoisy.nets import MLP
@@ -235,19 +233,6 @@ class TestClassifiers:
         assert not SmallLossDetector().__sklearn_tags__().input_tags.sparse
 
 
-@pytest.mark.parametrize("estimator", [None, LogisticRegression()], ids=str)
-def test_it_is_saved(blobs, estimator, tmp_path):
-    X, y, _ = blobs
-    own = QUICK if estimator is None else {"random_state": 0}
-    detector = SmallLossDetector(estimator, noise_rate=0.2, **own).fit(X, y)
-    save(detector, tmp_path / "file")
-    loaded = load(tmp_path / "file")
-    np.testing.assert_array_equal(loaded.noise_scores_, detector.noise_scores_)
-    np.testing.assert_array_equal(loaded.losses_, detector.losses_)
-    refitted = clone(loaded).fit(X, y)
-    np.testing.assert_array_equal(refitted.noise_scores_, detector.noise_scores_)
-
-
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -255,25 +240,10 @@ def test_it_is_saved(blobs, estimator, tmp_path):
         ({"estimator": LogisticRegression(), "modul__a": 3}, "takes no modul__a"),
     ],
 )
-def test_bad_parameters_are_named(blobs, params, message):
+def test_parameters_of_no_part_beside_a_classifier(blobs, params, message):
     X, y, _ = blobs
     with pytest.raises(ValueError, match=message):
         SmallLossDetector(**params).fit(X, y)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda X, y: (X, None), "SmallLossDetector requires y to be passed"),
-        (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
-        (lambda X, y: (X, np.zeros(180)), "one class only, 0.0; SmallLoss"),
-        (lambda X, y: (X, np.where(np.arange(180), y, np.nan)), "missing label"),
-    ],
-)
-def test_bad_input_beside_a_classifier(blobs, change, message):
-    X, y = change(*blobs[:2])
-    with pytest.raises(ValueError, match=message):
-        SmallLossDetector(LogisticRegression()).fit(X, y)
 
 
 @pytest.mark.slow

@@ -17,14 +17,6 @@ matplotlib.use("agg")
 SMALL = {"module__blocks": (1, 1), "module__width": 4, "max_epochs": 1}
 
 
-@pytest.fixture(autouse=True)
-def no_figure_stays_open():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
-
-
 @pytest.fixture
 def images():
     rng = np.random.default_rng(0)

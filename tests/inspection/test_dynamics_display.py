@@ -12,14 +12,6 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
-
 def test_lines_are_the_medians_of_the_two_groups():
     rng = np.random.default_rng(0)
     trajectories, mask = rng.normal(size=(20, 6)), np.arange(20) < 5

@@ -27,14 +27,6 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
-
 def two_kinds(seed=0):
     """Losses, and which of their labels are wrong."""
     rng = np.random.default_rng(seed)

@@ -14,14 +14,6 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
 
 
-@pytest.fixture(autouse=True)
-def no_figure_stays_open():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
-
-
 def heights(bars):
     return np.array([bar.get_height() for bar in bars])
 

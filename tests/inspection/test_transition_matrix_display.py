@@ -22,14 +22,6 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
-
 class Estimates(ClassifierMixin, BaseEstimator):
     """A classifier that estimates a matrix, as corrections of the loss do."""
 

@@ -230,19 +230,3 @@ def test_a_net_takes_it_as_its_criterion(blobs):
     scores = net.criterion_.mean_scores
     assert scores[is_noisy].mean() > 0 > scores[~is_noisy].mean()
     assert (net.criterion_.n_seen == 5).all()
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"beta": -1}, "beta must be at least 0; got -1"),
-        ({"beta": float("nan")}, "beta must be at least 0; got nan"),
-        ({"prior": torch.ones(2)}, "prior must be 3 shares of classes"),
-        ({"prior": torch.zeros(3)}, r"not all of them 0; got \[0.0, 0.0, 0.0\]"),
-        ({"prior": torch.tensor([1.0, -1, 1])}, "prior must be 3 shares"),
-        ({"reduction": "sum"}, "reduction must be 'mean' or 'none'; got 'sum'"),
-    ],
-)
-def test_bad_parameters_are_named(params, message):
-    with pytest.raises(ValueError, match=message):
-        CORESLoss(4, 3, **params)

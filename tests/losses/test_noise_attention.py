@@ -409,23 +409,6 @@ class TestCriterion:
         assert list(criterion.parameters()) == []
         assert criterion.targets.shape == (4, 3)
 
-    @pytest.mark.parametrize(
-        ("params", "message"),
-        [
-            ({"lam": -0.1}, "lam must be at least 0; got -0.1"),
-            ({"lam": float("nan")}, "lam must be at least 0; got nan"),
-            ({"lam": float("inf")}, "lam must be at least 0; got inf"),
-            ({"alpha": 1}, r"alpha must be in \[0, 1\); got 1"),
-            ({"alpha": -0.2}, r"alpha must be in \[0, 1\); got -0.2"),
-            ({"label_floor": 1.0}, r"label_floor must be in \[0, 1\); got 1.0"),
-            ({"attention_threshold": 2}, r"attention_threshold must be in \[0, 1\)"),
-            ({"rce_weight": -1}, "rce_weight must be at least 0; got -1"),
-        ],
-    )
-    def test_bad_parameters_are_named(self, params, message):
-        with pytest.raises(ValueError, match=message):
-            NoiseAttentionLoss(4, 3, **params)
-
     @pytest.mark.parametrize("name", ["alpha", "label_floor", "attention_threshold"])
     def test_zero_is_allowed(self, name):
         assert getattr(NoiseAttentionLoss(4, 3, **{name: 0}), name) == 0

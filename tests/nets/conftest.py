@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from skorch.callbacks import Callback
 
 from sknoisy import NetClassifier
@@ -36,6 +37,14 @@ def make_net():
         return NetClassifier(module, **{**defaults, **params})
 
     return make
+
+
+@pytest.fixture
+def seeded():
+    """Draws that depend on nothing that ran before, and change nothing after."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
 
 
 class Spy(Callback):

@@ -76,14 +76,6 @@ def test_targets_are_mixed_with_their_gradient():
     assert targets.grad.tolist() == [[0.75, 0.0], [0.25, 0.0]]
 
 
-@pytest.fixture
-def seeded():
-    """Draws that depend on nothing that ran before, and change nothing after."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
 @pytest.mark.usefixtures("seeded")
 class TestJitter:
     @pytest.mark.parametrize("scale", [0.1, 2.0])

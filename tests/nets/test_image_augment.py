@@ -20,6 +20,7 @@ from sknoisy.nets import (
 )
 from sknoisy.nets._image_augment import OPERATIONS
 
+pytestmark = pytest.mark.usefixtures("seeded")
 LEVELS = [0, 1, 7, 10, 15, 22, 30]
 SIGNS = [-1, 1]
 SHAPES = {"square": (3, 32, 32), "tall": (3, 24, 16), "grey": (1, 16, 20)}
@@ -35,14 +36,6 @@ VIEWS = {
     "rand_augment": rand_augment,
 }
 ALL_VIEWS = pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    """Draws that depend on nothing that ran before, and change nothing after."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 def draw_bytes(shape, n_images=4, seed=0):

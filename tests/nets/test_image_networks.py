@@ -25,17 +25,11 @@ from sknoisy.nets._image_networks import _Block, _PreActBlock
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._peers import Peers
 
+pytestmark = pytest.mark.usefixtures("seeded")
 RESIDUAL = [PreActResNet, ResNet]
 ALL = [PreActResNet, PreActResNet18, ResNet, ResNet18, ResNet34, CNN9]
 # The fewest channels with which all of them are the same kind of network.
 SMALL = {"width": 4}
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 def n_parameters(module):
