@@ -57,14 +57,14 @@ def corrupted_labels(
     codes: NDArray[np.int64],
     n_classes: int,
     corruption_rate: float,
-    n_runs: int,
+    n_rounds: int,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Give ⌊γN⌋ rows another label in each of several runs, in turn.
+    """Give ⌊γN⌋ rows another label in each of several rounds, in turn.
 
-    The rows are dealt out in a random order, so that the runs corrupt different rows
-    until all have had their turn, and no row is corrupted in every run while
-    γ ≤ 1 - 1 / n_runs.
+    The rows are dealt out in a random order, so that the rounds corrupt different rows
+    until all have had their turn, and no row is corrupted in every round while
+    γ ≤ 1 - 1 / n_rounds.
 
     Parameters
     ----------
@@ -72,32 +72,32 @@ def corrupted_labels(
         The given labels.
     n_classes : int
     corruption_rate : float in (0, 0.5]
-        γ, the share of rows in each run; at least one row.
-    n_runs : int >= 2
+        γ, the share of rows in each round; at least one row.
+    n_rounds : int >= 2
     rng : numpy.random.Generator
 
     Returns
     -------
-    run_codes : ndarray of shape (n_runs, n_samples), dtype int64
-        The labels that each run trains on.
+    round_codes : ndarray of shape (n_rounds, n_samples), dtype int64
+        The labels that each round trains on.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sknoisy._planting._corruption import corrupted_labels
     >>> codes = np.array([0, 1, 2, 0, 1, 2])
-    >>> runs = corrupted_labels(codes, 3, 1 / 3, 3, np.random.default_rng(0))
-    >>> (runs != codes).sum(0).tolist()  # each row once
+    >>> rounds = corrupted_labels(codes, 3, 1 / 3, 3, np.random.default_rng(0))
+    >>> (rounds != codes).sum(0).tolist()  # each row once
     [1, 1, 1, 1, 1, 1]
     """
     n_samples = len(codes)
     n_rows = max(1, _count(corruption_rate, n_samples))
     order = rng.permutation(n_samples)
-    run_codes = np.tile(codes, (n_runs, 1))
-    for run in range(n_runs):
-        rows = order[np.arange(run * n_rows, (run + 1) * n_rows) % n_samples]
-        run_codes[run, rows] = _other_labels(codes[rows], n_classes, rng)
-    return run_codes
+    round_codes = np.tile(codes, (n_rounds, 1))
+    for number in range(n_rounds):
+        rows = order[np.arange(number * n_rows, (number + 1) * n_rows) % n_samples]
+        round_codes[number, rows] = _other_labels(codes[rows], n_classes, rng)
+    return round_codes
 
 
 def planted_labels(

@@ -38,8 +38,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     network trains on all of them, and a signal of each row is recorded in each epoch.
     What planted labels look like then tells which of the given ones are wrong [1]_.
 
-    By default a tenth of the rows trains on another label in each of five runs, in
-    turn, and a row is judged by the runs that kept its label. How to train is chosen
+    By default a tenth of the rows trains on another label in each of five rounds, in
+    turn, and a row is judged by the rounds that kept its label. How to train is chosen
     among four settings (two for images) by how well the planted labels are found. The
     procedure of [1]_
     is ``DynaCorDetector(settings="paper", corruption="copy", decision="cluster")``.
@@ -63,7 +63,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Where labels are planted: in the place of given ones, or on copies of the rows,
         as in [1]_. A network that can memorise learns neither a row nor its copy.
     corruption_rate : float in [0, 1], default=0.1
-        Share γ of rows whose label is planted, in each run. At most 0.5 for "relabel".
+        Share γ of rows with a planted label in each round. At most 0.5 for "relabel".
         0 needs ``corruption="copy"``, ``decision="cluster"`` and a single setting: it
         clusters by 2-means, and calls the cluster with the lower signal noisy.
     n_runs : int >= 2, default=5
@@ -142,9 +142,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
     trajectories_ : ndarray of shape (n_samples, n_epochs), dtype float32
-        The recorded signal under the given labels, mean over the runs.
+        The recorded signal under the given labels, mean over the rounds.
     corrupted_indices_ : ndarray of shape (n_planted,), dtype int64
-        The row behind each planted label, run after run.
+        The row behind each planted label, round after round.
     settings_ : list of dict
         The settings that were tried.
     setting_aurocs_ : ndarray of shape (n_settings, n_runs)
@@ -173,7 +173,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     The network, optimiser and lengths of ``settings="paper"`` follow the supplement of
     [1]_; the authors' code has weight decay 1e-4, 15 encoder epochs, learning rate
     0.02 and 20 epochs instead. Batch sizes below 1024 and keeping the last batch of
-    small data are ours, and so are the runs, the settings and the calibration: the
+    small data are ours, and so are the rounds, the settings and the calibration: the
     user guide says why, with figures.
 
     References
@@ -306,13 +306,13 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self._check_plan()
         X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
         rng = random_generator(self.random_state)
-        rows, run_codes, planted, origin = self._plant(X, codes, rng)
+        rows, round_codes, planted, origin = self._plant(X, codes, rng)
         seeds = rng.integers(2**31, size=len(planted))
         self.settings_ = self._settings(X.ndim)
         candidates = [Candidate(s, planted, len(X)) for s in self.settings_]
 
         def train(setting, number):
-            codes = run_codes[number]
+            codes = round_codes[number]
             return self._train(setting, rows, codes, int(seeds[number]))
 
         is_clustered = self.decision == "cluster"
@@ -383,14 +383,14 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return [dict(setting) for setting in settings]
 
     def _plant(self, X, codes, rng):
-        """Return rows, labels of each run, where they are planted, and row origins."""
+        """Return rows, labels of each round, where these are planted, row origins."""
         n_samples, n_classes = len(X), len(self.classes_)
         samples = np.arange(n_samples)
         if self.corruption == "relabel":
-            run_codes = corrupted_labels(
+            round_codes = corrupted_labels(
                 codes, n_classes, self.corruption_rate, self.n_runs, rng
             )
-            return X, run_codes, run_codes != codes, samples
+            return X, round_codes, round_codes != codes, samples
         source, copy_codes = corrupted_copies(
             codes, n_classes, self.corruption_rate, rng
         )
@@ -403,9 +403,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         if self.copy_view is not None:
             copies = np.asarray(self.copy_view(copies), dtype=X.dtype)
         origin = np.concatenate([samples, source])
-        run_codes = np.concatenate([codes, copy_codes])[None]
+        round_codes = np.concatenate([codes, copy_codes])[None]
         planted = np.arange(len(origin))[None] >= n_samples
-        return np.concatenate([X, copies]), run_codes, planted, origin
+        return np.concatenate([X, copies]), round_codes, planted, origin
 
     def _train(self, setting, rows, codes, seed):
         """Train one classifier and return what `Candidate.add` takes."""
