@@ -246,7 +246,7 @@ class TestWhatHoldsADetector:
         np.testing.assert_array_equal(np.flatnonzero(~frame["is_judged"]), LONE)
         assert frame.loc[LONE, "predicted_label"].tolist() == ["ant", "zebrafish"]
         page = report.to_html(tmp_path / "page.html").read_text()
-        assert "<dt>Not judged</dt><dd>2 (labels that occur once)</dd>" in page
+        assert "<dt>Not scored</dt><dd>2 (labels that occur once)</dd>" in page
         assert "<h2>Labels that occur once</h2>" in page
         assert '<th scope="row">41</th><td>zebrafish</td>' in page
         whole = label_report(detector.fit(X[REST], y[REST]), X[REST], y[REST])

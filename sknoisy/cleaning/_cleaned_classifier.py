@@ -41,7 +41,7 @@ from sknoisy.base import NoiseScoresMixin
 
 __all__ = ["CleanedClassifier"]
 
-# How long the detector and the classifier take: detectors train several models.
+# Relative duration of detector and classifier: detectors train several models.
 _DETECT, _FIT = 5, 1
 
 # Kinds of X that this takes if both parts take them.
@@ -64,10 +64,10 @@ def _classifier_has(method):
 class CleanedClassifier(
     MetaEstimatorMixin, NoiseScoresMixin, ClassifierMixin, BaseEstimator
 ):
-    """Classifier that is fitted on labels which a detector has cleaned.
+    """Classifier that is fitted on labels cleaned by a detector.
 
-    The detector judges the labels given to ``fit``. The classifier then learns without
-    the rows that are flagged, with other labels for them, or with smaller weights.
+    The detector scores the labels given to ``fit``. The classifier is then fitted
+    without the flagged rows, with other labels for them, or with smaller weights.
 
     Parameters
     ----------
@@ -77,19 +77,20 @@ class CleanedClassifier(
     classifier : classifier
         Any scikit-learn classifier. It is cloned.
     action : {"drop", "relabel", "reweight"}, default="drop"
-        What becomes of the verdict:
+        How the classifier is fitted:
 
-        - "drop": the classifier sees the rows that are not flagged,
-        - "relabel": it sees all rows, those that are flagged with the suggested label,
-        - "reweight": it sees all rows with the given label, and with
-          ``1 - noise_scores_`` as sample weight.
+        - "drop": on the rows that are not flagged,
+        - "relabel": on all rows, the flagged ones with the suggested label,
+        - "reweight": on all rows with the given label, and ``1 - noise_scores_`` as
+        sample
+          weight.
     memory : str, object with the joblib.Memory interface, or None, default=None
-        Where fitted detectors are kept: a folder or a `joblib.Memory`. With it, a grid
+        Cache of fitted detectors: a folder or a `joblib.Memory`. With it, a grid
         search over ``action`` or over parameters of the classifier fits the detector
         once for each set of rows. The detector's ``random_state`` should be an int:
-        with None, the first random result is used again.
+        with None, the first random result is reused.
     verbose : int, default=0
-        1 shows a bar, which those of both parts refine, whatever their own ``verbose``.
+        1 shows one progress bar for both parts, whatever their own ``verbose``.
 
     Attributes
     ----------
@@ -98,15 +99,15 @@ class CleanedClassifier(
     classifier_ : classifier
         The fitted clone.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        The detector's. Larger = more suspicious.
+        Scores of the detector. Larger = more suspicious.
     scores_are_probabilities_ : bool
-        Whether they are probabilities of a wrong label, as the detector says.
+        Whether they are probabilities of a wrong label, according to the detector.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
-        True where the detector judges the label wrong.
+        True where the detector flags the label.
     noise_rate_ : float
         The detector's estimate of the share of wrong labels.
     suggested_labels_ : ndarray of shape (n_samples,)
-        What each label should be.
+        The detector's suggestion for each label.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
@@ -117,15 +118,15 @@ class CleanedClassifier(
     --------
     NoisyLabelFilter : A detector with a budget or a threshold, also for this class.
     label_report : Look at the flagged rows.
-    FlywheelClassifier : A network that cleans while it learns.
+    FlywheelClassifier : A network that corrects labels during training.
 
     Notes
     -----
     ``predict_proba``, ``predict_log_proba``, ``decision_function`` and ``transform``
-    are there if the classifier has them.
+    are available if the classifier has them.
 
-    Score on labels that you trust: wrong labels among the test rows count as mistakes
-    of a classifier that gets them right.
+    Evaluate on labels that you trust: a right prediction counts as a mistake where the
+    test label is wrong.
 
     Examples
     --------
@@ -149,7 +150,7 @@ class CleanedClassifier(
     # The detector and the classifier ask for them.
     __metadata_request__fit = {"groups": UNUSED}
 
-    # That of the detector, whatever that is.
+    # Depends on the detector.
     _mask_is_threshold = False
 
     _parameter_constraints = {
@@ -173,15 +174,15 @@ class CleanedClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Whatever both the detector and the classifier take.
+            Any X that both the detector and the classifier accept.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
         groups : array-like of shape (n_samples,), default=None
-            What rows have in common beside their label, such as the patient: the
-            detector gets them if its classifier predicts left-out rows.
+            Groups of rows that belong together, such as a patient. Passed to the
+            detector if it predicts held-out rows.
         **fit_params : dict
-            With metadata routing enabled, what else goes to the detector or to the
-            classifier; for the latter, the entries of rows that are dropped are, too.
+            With metadata routing enabled, further arguments of the detector's and the
+            classifier's ``fit``; for the latter, entries of dropped rows are dropped.
 
         Returns
         -------
@@ -192,9 +193,9 @@ class CleanedClassifier(
         ------
         ValueError
             If a parameter, X or y is not as described, if weights are needed and the
-            classifier takes none, or if a class is lost by the cleaning.
+            classifier takes none, or if no row of a class is left.
         TypeError
-            If what was given as detector does not judge labels.
+            If ``detector`` does not score labels.
         """
         check_parameters(self)
         weight_name = self._check_weight_name()
@@ -310,7 +311,7 @@ class CleanedClassifier(
         Returns
         -------
         features : array of shape (n_samples, n_features_out)
-            What the classifier transforms the rows into.
+            Output of the classifier's ``transform``.
         """
         return self._ask_classifier("transform", X)
 
@@ -354,7 +355,7 @@ class CleanedClassifier(
             return getattr(self.classifier_, method)(X)
 
     def _check_weight_name(self):
-        """Return how the classifier calls its weights; None if it needs none."""
+        """Return the name of the classifier's weights; None if none are needed."""
         if self.action != "reweight":
             return None
         name = _weight_name(self.classifier)
@@ -377,7 +378,7 @@ class CleanedClassifier(
 
     def _detect(self, X, y, fit_params):
         fit_detector = check_memory(self.memory).cache(_fit_detector)
-        # A detector that was interrupted must not be remembered, nor cleaned by.
+        # An interrupted detector must be neither cached nor used.
         with interruptions("raise"):
             self.detector_ = fit_detector(clone(self.detector), X, y, fit_params)
         judge = judge_of(self.detector_, len(y))
@@ -422,12 +423,12 @@ class CleanedClassifier(
 
 
 def _fit_detector(detector, X, y, fit_params):
-    """Fit the detector: what a joblib memory remembers."""
+    """Fit the detector; cached by joblib."""
     return detector.fit(X, y, **fit_params)
 
 
 def _indexable(X):
-    """Return X, in another form if its rows cannot be picked."""
+    """Return X in a form whose rows can be indexed."""
     if issparse(X):
         return X.tocsr()
     return X if hasattr(X, "__getitem__") else np.asarray(X)

@@ -33,11 +33,11 @@ __all__ = ["NoisyLabelFilter"]
 
 
 class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
-    """Sampler that drops the rows whose label a detector suspects most.
+    """Sampler that drops the rows with the most suspicious labels.
 
-    You say how many rows to keep, or from which score on to drop them. A step of an
-    imbalanced-learn pipeline, and a detector itself: whatever takes a detector can take
-    one with a budget.
+    Set the number of rows to keep, or a threshold on the scores. It is a step of an
+    imbalanced-learn pipeline, and itself a detector, so that it can be passed wherever
+    a detector is expected.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
     detector_ : estimator
         The fitted clone.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        The detector's. Larger = more suspicious.
+        Scores of the detector. Larger = more suspicious.
     scores_are_probabilities_ : bool
-        Whether they are probabilities of a wrong label, as the detector says.
+        Whether they are probabilities of a wrong label, according to the detector.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         True for the rows that are dropped.
     noise_rate_ : float
@@ -84,9 +84,8 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
 
     Notes
     -----
-    Every detector has a ``fit_resample`` that drops the rows it flags. This class is
-    for those who can afford to lose a given share of the rows, or want to be more
-    careful.
+    Every detector has a ``fit_resample`` that drops the rows it flags. Use this
+    class to drop a given share of the rows, or only the most suspicious ones.
 
     Examples
     --------
@@ -104,7 +103,7 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
     (1797, 1258, 2)
     """
 
-    # That of the detector, whatever that is.
+    # Depends on the detector.
     _mask_is_threshold = False
 
     _parameter_constraints = {
@@ -128,7 +127,7 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Whatever the detector takes.
+            Any X that the detector accepts.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
         **fit_params : dict
@@ -147,7 +146,7 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
             given, if there are fewer rows than ``keep``, or more rows that are never
             dropped, or if the detector refuses X or y.
         TypeError
-            If what was given as detector does not judge labels.
+            If ``detector`` does not score labels.
         """
         check_parameters(self)
         if y is None:
@@ -209,7 +208,7 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
             )
         if isinstance(self.keep, Integral) and self.keep > n_samples:
             raise ValueError(
-                f"keep={self.keep} is more than the {n_samples} rows that there are. "
+                f"keep={self.keep} is more than the number of rows, {n_samples}. "
                 "Pass a smaller number, or the share of rows to keep as a float."
             )
 

@@ -1,4 +1,4 @@
-"""What a detector found, as a table and as a page for a colleague."""
+"""The findings of a detector, as a table and as an HTML page."""
 
 import csv
 from dataclasses import dataclass
@@ -31,16 +31,16 @@ def label_report(detector, X, y, *, confidence="deprecated"):
     ----------
     detector : estimator
         Detector or robust classifier, or a scikit-learn pipeline that ends in one.
-        Fitted on these rows, it is taken as it is. Otherwise a clone of it is fitted.
-        It counts as fitted on these rows if it has judged as many rows, and the labels
+        If it is fitted on these rows, it is used as it is. Otherwise a clone is fitted.
+        It counts as fitted on these rows if it has scored as many rows, and the labels
         that it did not flag are those of y.
     X : array-like of shape (n_samples, ...)
-        Whatever the detector takes. None if the detector is fitted and the page should
-        show no features.
+        Any X that the detector accepts. None if the detector is fitted and the page
+        should show no features.
     y : array-like of shape (n_samples,)
         The given labels, of any kind.
     confidence : float, default="deprecated"
-        Has no effect: the interval of the noise rate that it belonged to was wrong.
+        Has no effect: the report no longer has an interval of the noise rate.
 
         .. deprecated:: 0.2
             It will be removed in 0.3.
@@ -56,7 +56,7 @@ def label_report(detector, X, y, *, confidence="deprecated"):
         If X and y differ in length, a label is missing, or X is None although the
         detector must be fitted.
     TypeError
-        If what was given as detector does not judge labels.
+        If ``detector`` does not score labels.
     ImportError
         If pandas is not installed.
 
@@ -67,11 +67,10 @@ def label_report(detector, X, y, *, confidence="deprecated"):
 
     Notes
     -----
-    There is no interval of the noise rate. One that accounts for the number of rows
-    does not know whether the detector judges rightly, which matters more. The report
-    gives the range of several estimates instead. People or rules that err in the same
-    way again and again make all of them too low. To learn the rate, look at rows that
-    were drawn at random.
+    There is no confidence interval of the noise rate, because one based on the number
+    of rows would ignore the larger error, that of the detector. The report gives the
+    range of several estimates instead. With systematic mistakes by people or rules, all
+    of them are too low. To measure the rate, check rows drawn at random.
 
     Examples
     --------
@@ -104,7 +103,7 @@ def label_report(detector, X, y, *, confidence="deprecated"):
     if not _is_fitted_on(detector, given):
         if X is None:
             raise ValueError(
-                "X is None, but the detector must be fitted: it has not judged these "
+                "X is None, but the detector must be fitted: it has not scored these "
                 "labels yet. Pass X, or fit the detector first."
             )
         detector = clone(detector).fit(X, y)
@@ -138,7 +137,7 @@ def label_report(detector, X, y, *, confidence="deprecated"):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelReport(ReportTables):
-    """What a detector found, as `label_report` returns it.
+    """The findings of a detector, as returned by `label_report`.
 
     A notebook shows its summary.
 
@@ -148,33 +147,33 @@ class LabelReport(ReportTables):
         One row for each row of X, in its order, with the index of X, or else of y, if
         it has one. Columns, the first four as in cleanlab:
 
-        - is_label_issue: whether the label is judged wrong,
+        - is_label_issue: whether the label is flagged as wrong,
         - label_quality: 1 minus the score, larger = better,
         - given_label: the label in y,
         - predicted_label: the most probable class where the detector keeps class
           probabilities (``pred_probs_``), else as suggested_label,
         - noise_probability, or suspicion: the score, which is the detector's
-          ``noise_scores_``, larger = more suspicious. It is called a probability where
-          it is one, by the detector's ``scores_are_probabilities_``; a suspicion is an
-          order only,
-        - suggested_label: what the label should be; the given one where it is not
-          judged wrong,
-        - is_judged: False where the label occurs once, so that no other row speaks
-          for or against it.
+          ``noise_scores_``, larger = more suspicious. It is called a probability if
+          ``scores_are_probabilities_`` of the detector is True; a suspicion is only an
+          order,
+        - suggested_label: the detector's suggestion; the given label where it is not
+          flagged,
+        - is_judged: False where the label occurs only once, so that it could not be
+          scored.
     classes : ndarray of shape (n_classes,)
         The sorted labels.
     noise_rate : float
         The detector's estimate of the share of wrong labels.
     noise_rate_estimates : dict of str to float
-        That estimate and others, by what was counted: the flagged labels, those
-        that the detector's class probabilities predict otherwise, and the same of each
-        detector that takes part in a combination.
+        That estimate and others, by what was counted: the flagged labels, those that
+        the detector's class probabilities contradict, and the same for each detector of
+        a combination.
     scores_are_probabilities : bool
-        What the detector says of its scores.
+        Whether the scores are probabilities of a wrong label.
     detector_name : str
         The class of the detector.
     X : array-like of shape (n_samples, ...) or None
-        What was given to `label_report`: the same object, no copy.
+        The X given to `label_report`, not copied.
 
     See Also
     --------
@@ -183,15 +182,15 @@ class LabelReport(ReportTables):
 
     @property
     def noise_rate_interval(self):
-        """Not there: raises AttributeError, which says why."""
+        """Removed: raises an AttributeError that says why."""
         raise AttributeError(NO_INTERVAL)
 
     def to_html(self, path, *, X=None, max_rows=50, overwrite=False):
-        """Write one page that any browser can open, without a network.
+        """Write one self-contained HTML page.
 
         It has a summary, the counts of given and suggested labels, a table of the
         classes, and the most suspicious rows with their features, texts or images.
-        Everything is in the one file; it loads nothing and runs no script.
+        It loads no other file and runs no script.
 
         Parameters
         ----------
@@ -205,7 +204,7 @@ class LabelReport(ReportTables):
         max_rows : int >= 0, default=50
             Suspicious rows to show.
         overwrite : bool, default=False
-            True replaces a file that is there.
+            True replaces an existing file.
 
         Returns
         -------
@@ -215,7 +214,7 @@ class LabelReport(ReportTables):
         Raises
         ------
         FileExistsError
-            If there is a file and ``overwrite`` is False. It is left as it is.
+            If the file exists and ``overwrite`` is False. It is left unchanged.
         ValueError
             If X has another number of rows, ``max_rows`` is negative, or the path is
             that of a device, a FIFO or a folder.
@@ -239,9 +238,9 @@ class LabelReport(ReportTables):
             True writes a ``'`` in front of texts that begin with ``=``, ``+``, ``-``,
             ``@``, a tab or a carriage return, and of such names of columns: a
             spreadsheet would run them as formulas. Numbers stay as they are, those
-            that are written as text too. False writes every text as it stands.
+            that are written as text too. False writes every text unchanged.
         overwrite : bool, default=False
-            True replaces a file that is there.
+            True replaces an existing file.
 
         Returns
         -------
@@ -251,11 +250,11 @@ class LabelReport(ReportTables):
         Raises
         ------
         FileExistsError
-            If there is a file and ``overwrite`` is False. It is left as it is.
+            If the file exists and ``overwrite`` is False. It is left unchanged.
         """
         order = np.argsort(-self.frame[self.score_name].to_numpy(), kind="stable")
         rows = named_index(self.frame.iloc[order])
-        # Not reset_index: a level may be called like a column.
+        # Not reset_index: a level may have the name of a column.
         levels = rows.index.to_frame(index=False)
         rows = load_pandas().concat([levels, rows.reset_index(drop=True)], axis=1)
         rows = without_formulas(rows) if escape_formulas else rows
@@ -282,18 +281,19 @@ def _write(path, text, overwrite):
     path = Path(path)
     try:
         with written_in_one_step(path, overwrite=overwrite) as draft:
-            # A lone surrogate has no UTF-8 form, and is no reason to lose the page.
+            # A lone surrogate has no UTF-8 form; it should not prevent writing the
+            # page.
             draft.write_text(text, encoding="utf-8", errors="replace", newline="")
     except FileExistsError as error:
         raise FileExistsError(
-            f"{path} is there already; pass overwrite=True to replace it, or another "
+            f"{path} exists already; pass overwrite=True to replace it, or another "
             "path."
         ) from error
     return path
 
 
 def _is_fitted_on(detector, given):
-    """Whether the detector has judged as many rows, with these labels."""
+    """Whether the detector has scored as many rows, with these labels."""
     judge = detector[-1] if isinstance(detector, Pipeline) else detector
     if len(getattr(judge, "noise_scores_", ())) != len(given):
         return False

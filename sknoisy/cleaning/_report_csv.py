@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet shows and does not run."""
+"""CSV without texts that a spreadsheet would run as formulas."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 __all__ = ["named_index", "without_formulas"]
 
-# What makes a spreadsheet take a cell for a formula, at its start.
+# First characters that make a spreadsheet read a cell as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-# "-1" and "+1.5e3" are numbers to it, and labels are often written so.
+# "-1" and "+1.5e3" are read as numbers, and are common labels.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def without_formulas(frame: Any) -> Any:
-    """Return a frame whose texts no spreadsheet takes for formulas.
+    """Return a frame whose texts are prefixed where a spreadsheet would run them.
 
     Parameters
     ----------
     frame : pandas DataFrame
-        Its index is not looked at.
+        Its index is not changed.
 
     Returns
     -------
     frame : pandas DataFrame
-        A copy. Texts that begin like a formula have a ``'`` in front, names of columns
-        too. Numbers, and texts that are numbers, are as they were.
+        A copy. Texts and column names that begin like a formula are prefixed with
+        ``'``. Numbers, and texts that are numbers, are unchanged.
     """
     columns = {}
     for place in range(frame.shape[1]):

@@ -1,4 +1,4 @@
-"""The page of a label report: HTML that loads nothing and runs nothing."""
+"""The page of a label report: self-contained HTML without scripts."""
 
 import base64
 import html
@@ -17,7 +17,7 @@ from sknoisy._selected_rows import rows_of
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
 from sknoisy.cleaning._report_tables import ReportTables
 
-# What fits on a screen; a page with everything would be too long to be read.
+# Limits that keep the page readable.
 _MAX_CLASSES = 20
 _MAX_COLUMNS = 20
 _MAX_UNJUDGED = 50
@@ -37,7 +37,7 @@ _FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
 )
 
-# Nothing is fetched and no script runs, whatever slipped into the page.
+# Second line of defence: nothing is fetched and no script runs.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 _STYLE = """
@@ -106,7 +106,7 @@ def summary_fragment(report: ReportTables) -> str:
 
 
 def escape(value: Any) -> str:
-    """Return a value as text that no browser takes for markup."""
+    """Return a value as escaped text."""
     return html.escape(_FORBIDDEN.sub("\ufffd", str(value)), quote=True)
 
 
@@ -174,12 +174,12 @@ def _summary(report: ReportTables) -> str:
         "Detector": escape(report.detector_name),
         "Rows": f"{len(frame):,}",
         "Classes": f"{len(report.classes):,}",
-        "Labels judged wrong": f"{n_flagged:,} ({n_flagged / len(frame):.1%})",
+        "Flagged labels": f"{n_flagged:,} ({n_flagged / len(frame):.1%})",
         "Noise rate": escape(rate_in_words(report.noise_rate_estimates)),
     }
     n_unjudged = len(report.unjudged)
     if n_unjudged:
-        shares["Not judged"] = f"{n_unjudged:,} (labels that occur once)"
+        shares["Not scored"] = f"{n_unjudged:,} (labels that occur once)"
     terms = "".join(
         f"<dt>{key}</dt><dd>{value}</dd>\n" for key, value in shares.items()
     )
@@ -223,7 +223,7 @@ def _count(count: int, is_same: bool, most: int) -> str:
 
 def _classes(report: ReportTables) -> str:
     score = f"mean {SCORE_HEAD[report.scores_are_probabilities]}"
-    head = ["given", "rows", "judged wrong", "share", score]
+    head = ["given", "rows", "flagged", "share", score]
     body = []
     by_class = report.by_class.rename(columns={f"mean_{report.score_name}": "score"})
     for name, row in zip(report.classes, by_class.itertuples(), strict=True):
@@ -236,7 +236,7 @@ def _classes(report: ReportTables) -> str:
         )
     return _table(
         "Classes",
-        "How often each given label is judged wrong, and what is then suggested most.",
+        "How often each given label is flagged, and what is then suggested most often.",
         [*head, "suggested most"],
         body,
     )
@@ -259,7 +259,7 @@ def _rows(report: ReportTables, X: Any, max_rows: int) -> str:
             f"<td>{'yes' if row['is_label_issue'] else 'no'}</td>{cells}</tr>\n"
         )
     score = SCORE_HEAD[report.scores_are_probabilities]
-    head = ["row", "given", "suggested", score, "judged wrong"]
+    head = ["row", "given", "suggested", score, "flagged"]
     caption = (
         f"The {len(index):,} of {len(scores):,} rows with the largest {score}.{note}"
     )
@@ -276,9 +276,9 @@ def _unjudged(report: ReportTables) -> str:
         f'<tr><th scope="row">{escape(row)}</th><td>{escape(label)}</td></tr>\n'
         for row, label in zip(shown.index, shown["given_label"], strict=True)
     ]
-    caption = "Rows that were not judged."
+    caption = "Rows that were not scored."
     if len(shown) < len(index):
-        caption = f"The first {len(shown)} of {len(index):,} rows not judged."
+        caption = f"The first {len(shown)} of {len(index):,} rows not scored."
     return (
         "<h2>Labels that occur once</h2>\n<p>No other row has the label of these rows, "
         "so that nothing speaks for or against it. They were not judged.</p>\n"
@@ -344,7 +344,7 @@ def _image_cell(row: int, image: NDArray[Any]) -> str:
 
 
 def _table(label: str, caption: str, head: Sequence[str], body: Iterable[str]) -> str:
-    """Return a table that can be scrolled; all that comes in is markup already."""
+    """Return a table that can be scrolled; its cells are markup already."""
     columns = "".join(f'<th scope="col">{name}</th>' for name in head)
     return (
         f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">\n'

@@ -1,7 +1,7 @@
-"""How many labels are wrong, as several estimators say, and how that is put in words.
+"""Estimates of the share of wrong labels, and their range in words.
 
-No interval: one that accounts for the number of rows leaves out the larger error, that
-the detector judges wrongly, and would hold the truth far less often than it says.
+There is no confidence interval: one based on the number of rows would ignore the
+larger error, that of the detector, and cover the truth far too rarely.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ CAVEAT = (
 
 
 def rate_estimates(judge: Any, codes: NDArray[np.int64]) -> dict[str, float]:
-    """Return the share of wrong labels as each estimator sees it.
+    """Return several estimates of the share of wrong labels.
 
     Parameters
     ----------
     judge : estimator
-        Fitted; one that holds a ``detector_`` is asked through it, since the rows that
-        it drops may be a matter of a budget.
+        Fitted. If it holds a ``detector_``, that one is used, since the rows that it
+        drops may depend on a budget.
     codes : ndarray of shape (n_samples,), dtype int64
         The given labels.
 
     Returns
     -------
     estimates : dict of str to float
-        In [0, 1], by a name that says what was counted.
+        In [0, 1], by a name that says what is counted.
     """
     inner = getattr(judge, "detector_", None)
     if inner is not None:
@@ -94,7 +94,7 @@ def rate_in_words(estimates: Mapping[str, float]) -> str:
 
 
 def _percent(share: float) -> str:
-    # More digits would pass for a precision that no estimate has.
+    # More digits would suggest a precision that no estimate has.
     return f"{share:.0%}" if share >= 0.095 else f"{share:.1%}"
 
 

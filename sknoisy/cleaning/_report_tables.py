@@ -1,4 +1,4 @@
-"""What a detector found, as tables: what the page of a report is made of."""
+"""The findings of a detector as tables, of which the report page is made."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +16,9 @@ SCORE_NAMES = {True: "noise_probability", False: "suspicion"}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReportTables:
-    """The findings of a report and the tables that are made of them.
+    """The findings of a report and the tables derived from them.
 
-    `LabelReport`, which derives from it, describes the fields.
+    The fields are described in `LabelReport`, which derives from it.
     """
 
     frame: Any
@@ -95,7 +95,7 @@ class ReportTables:
 
 
 def load_pandas():
-    """Return the module, or say how to install it."""
+    """Return the module, or raise an error that says how to install it."""
     try:
         import pandas as pd
     except ImportError as error:

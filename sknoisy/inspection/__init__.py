@@ -1,4 +1,4 @@
-"""Plots of what the estimators saw."""
+"""Plots of fitted estimators."""
 
 from sknoisy.inspection._activation_map import ActivationMapDisplay
 from sknoisy.inspection._dynamics import DynamicsDisplay

@@ -1,4 +1,4 @@
-"""Images under the activation maps of a network."""
+"""Images with the activation maps of a network."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -7,16 +7,16 @@ __all__ = ["ActivationMapDisplay"]
 
 
 class ActivationMapDisplay:
-    """Images, and over each how strongly its pixels activate the last feature map.
+    """Images, overlaid with how strongly each pixel activates the last feature map.
 
     Parameters
     ----------
     images : ndarray of shape (n_images, channels, height, width)
-        uint8 or floats; those of an image that leaves [0, 1] are scaled to it.
+        uint8 or floats; an image with values outside [0, 1] is rescaled.
     activation_maps : ndarray of shape (n_images, height, width)
         In [0, 1].
     titles : sequence of str of length n_images, default=None
-        What stands over the images.
+        Titles of the images.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class ActivationMapDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, *, titles="auto", ax=None):
-        """Plot some images and where a fitted network looks.
+        """Plot some images and the activation maps of a fitted network.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class ActivationMapDisplay:
         X : array-like of shape (n_images, channels, height, width)
             A few images, as ``predict`` takes them.
         titles : "auto", sequence of str or None, default="auto"
-            "auto" is what is predicted.
+            "auto" shows the predicted labels.
         ax : array-like of n_images matplotlib Axes, default=None
             None makes a new figure.
 
@@ -117,7 +117,7 @@ class ActivationMapDisplay:
         ax : array-like of n_images matplotlib Axes, default=None
             Axes to draw on, one for each image; None makes a figure.
         alpha : float in [0, 1], default=0.45
-            How far the maps cover the images.
+            Opacity of the maps.
         cmap : str, default="jet"
             Colours of the maps.
 

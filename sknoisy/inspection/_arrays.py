@@ -1,4 +1,4 @@
-"""Arrays that a display is given, checked before anything is drawn."""
+"""Checks of arrays given to displays."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def as_numbers(name, values, n_axes):
     Parameters
     ----------
     name : str
-        What the user calls them.
+        Name for the error message.
     values : array-like
     n_axes : int
 
@@ -24,9 +24,9 @@ def as_numbers(name, values, n_axes):
     Raises
     ------
     TypeError
-        If they are no numbers.
+        If they are not numbers.
     ValueError
-        If they have another number of axes, or none are there.
+        If they have another number of axes, or are empty.
     """
     try:
         array = np.asarray(values, dtype=np.float64)
@@ -45,11 +45,11 @@ def as_mask(name, mask, n_rows, rows="rows"):
     Parameters
     ----------
     name : str
-        What the user calls it.
+        Name for the error message.
     mask : array-like
     n_rows : int
     rows : str, default="rows"
-        What it has an entry for.
+        Name of what it has entries for.
 
     Returns
     -------

@@ -75,7 +75,7 @@ class DynamicsDisplay:
         name = getattr(estimator, "signal", "logit_diff")
         trajectories, mask = estimator.trajectories_, estimator.noise_mask_
         if len(unjudged := unjudged_rows(estimator)):
-            # They took no part in the training.
+            # They were not part of the training.
             trajectories = np.delete(trajectories, unjudged, axis=0)
             mask = np.delete(mask, unjudged)
         display = cls(trajectories, mask, signal_name=name)
@@ -97,8 +97,8 @@ class DynamicsDisplay:
         Raises
         ------
         TypeError, ValueError
-            If ``trajectories`` are no numbers with a row for each sample, or
-            ``noise_mask`` has not one entry for each of them.
+            If ``trajectories`` are not numbers with a row for each sample, or
+            ``noise_mask`` does not have one entry for each of them.
         ImportError
             If matplotlib is not installed.
         """

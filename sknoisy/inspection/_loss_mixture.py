@@ -50,8 +50,8 @@ class LossMixtureDisplay:
     Notes
     -----
     The area of a bar is a share of all losses, and that under a component is its
-    weight. Losses far beyond ``hi_`` are not shown. A splitter that fell back, and a
-    mixture without ``score_samples``, has no components to draw.
+    weight. Losses far beyond ``hi_`` are not shown. A splitter with a fallback, and
+    a mixture without ``score_samples``, have no components to draw.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class LossMixtureDisplay:
         Raises
         ------
         NotFittedError
-            If the estimator has not the attributes that are needed.
+            If the estimator lacks the attributes.
         TypeError, ValueError
             If a splitter is given without losses, there is no such epoch, or as `plot`.
         ImportError
@@ -141,10 +141,10 @@ class LossMixtureDisplay:
         Raises
         ------
         TypeError, NotFittedError
-            If the splitter is none of ours, or not fitted.
+            If the splitter is not a BMMLossSplitter, or not fitted.
         ValueError
-            If the losses do not suit the splitter, or if ``noise_mask`` has not one
-            entry for each of them.
+            If the losses do not suit the splitter, or if ``noise_mask`` does not
+            have one entry for each of them.
         ImportError
             If matplotlib is not installed.
         """
@@ -175,7 +175,8 @@ class LossMixtureDisplay:
         ax.set(xlim=(left, right), ylim=(0, self._top(components)))
         ax.set(xlabel="Loss", ylabel="Density")
         self.posterior_ax_.set(ylim=(0, 1.02), ylabel="Suspicion")
-        # The axes of the posterior lies above the other one: its legend hides nothing.
+        # The axes of the posterior lies above the other one: so its legend is not
+        # hidden.
         handles = [*self.bars_, *self.lines_]
         self.posterior_ax_.legend(handles=handles, loc="best")
         return self
@@ -183,7 +184,7 @@ class LossMixtureDisplay:
     def _check_losses(self):
         if self.losses is None:
             if self.noise_mask is not None:
-                raise ValueError("noise_mask needs the losses it belongs to.")
+                raise ValueError("noise_mask needs losses.")
             return None, None
         losses = self.splitter._check_losses(self.losses, reset=False)
         if self.noise_mask is None:
@@ -268,7 +269,7 @@ class LossMixtureDisplay:
 
 
 def _of_judged_rows(estimator, noise_mask):
-    """Return the losses, and what is known of the rows, without those not judged."""
+    """Return losses, posteriors and mask of the rows that were scored."""
     losses, unjudged = estimator.losses_, unjudged_rows(estimator)
     if len(unjudged):
         if noise_mask is not None and len(noise_mask) == len(losses):

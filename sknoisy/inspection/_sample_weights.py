@@ -1,4 +1,4 @@
-"""Histogram of what weights a training gave to its rows."""
+"""Histogram of the row weights that a training learnt."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -90,8 +90,8 @@ class SampleWeightsDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError, ValueError
-            If ``sample_weights`` are no numbers, one for each row, or ``noise_mask``
-            has not one entry for each of them.
+            If ``sample_weights`` are not numbers, one for each row, or ``noise_mask``
+            does not have one entry for each of them.
         """
         try:
             import matplotlib.pyplot as plt

@@ -157,7 +157,7 @@ def test_the_rows_come_most_suspicious_first(tmp_path):
         "given",
         "suggested",
         "suspicion",
-        "judged wrong",
+        "flagged",
     ]
     assert [int(line[0]) for line in lines[1:]] == ORDER
     assert lines[1] == ["1", "bee", "cat", "0.900", "yes"]
