@@ -269,7 +269,7 @@ class LossMixtureDisplay:
 
 
 def _of_judged_rows(estimator, noise_mask):
-    """Return losses, posteriors and mask of the rows that were scored."""
+    """Return the losses, and the mask, of the rows that were scored."""
     losses, unjudged = estimator.losses_, unjudged_rows(estimator)
     if len(unjudged):
         if noise_mask is not None and len(noise_mask) == len(losses):

@@ -152,7 +152,7 @@ def test_a_lost_class_is_refused():
     ("params", "message"),
     [
         ({"keep": 0.5, "threshold": 0.5}, "keep and threshold exclude each other"),
-        ({"keep": 9}, r"keep=9 is more than the 8 rows"),
+        ({"keep": 9}, r"keep=9 is more than the number of rows, 8"),
     ],
 )
 def test_bad_parameters_are_refused(params, message):

@@ -369,7 +369,7 @@ def test_losses_and_masks_that_do_not_fit():
     for mask in (is_wrong[:-1], np.flatnonzero(is_wrong), is_wrong.astype(int)):
         with pytest.raises(ValueError, match=message):
             LossMixtureDisplay(losses, splitter, noise_mask=mask).plot()
-    with pytest.raises(ValueError, match="noise_mask needs the losses"):
+    with pytest.raises(ValueError, match="noise_mask needs losses"):
         LossMixtureDisplay(None, splitter, noise_mask=is_wrong).plot()
     assert not plt.get_fignums()  # a refusal leaves no empty figure
 
