@@ -258,7 +258,7 @@ class TestWhatHoldsADetector:
         monkeypatch.setattr("sknoisy.cleaning._report_page._MAX_UNJUDGED", 1)
         detector = NeighborVoteDetector(n_rounds=1).fit(X, y)
         page = label_report(detector, X, y).to_html(tmp_path / "page.html")
-        assert "The first 1 of 2 rows not judged." in page.read_text()
+        assert "The first 1 of 2 rows not scored." in page.read_text()
 
     def test_plots_leave_it_out(self, data):
         X, y = data
