@@ -266,6 +266,12 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         self.mixup_alpha = mixup_alpha
         self.detach_targets = detach_targets
 
+    def start_fit(self, dataset):
+        """Settle the phases."""
+        super().start_fit(dataset)
+        self.mixtures_ = []
+        self.n_warmup_ = self._n_warmup()
+
     def training_loss(self, X, y, index):
         """Return the loss of a batch and its logits."""
         if self.phase_ == "plain" and self.mixup is None:
@@ -293,13 +299,6 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
             loss = loss + self.prior_weight * prior_penalty(mixed, weight)
         # The labels: what the targets hold beside them is the network's own belief.
         return Step(loss, logits, [Learnt(self.module_, X, y)])
-
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Settle the phases; at the first epoch, forget the mixtures."""
-        super().on_train_begin(net, X, y, **kwargs)
-        if not len(self.history):
-            self.mixtures_ = []
-            self.n_warmup_ = self._n_warmup()
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Find the phase of the epoch."""

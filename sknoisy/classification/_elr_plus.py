@@ -167,6 +167,16 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         self.lam_ramp_steps = lam_ramp_steps
         self.label_target_product = label_target_product
 
+    def start_fit(self, dataset):
+        """Count the steps to come."""
+        super().start_fit(dataset)
+        self.steps_ = [0, 0]
+        self.ramp_steps_ = self.average_ramp_steps
+        if self.ramp_steps_ == "auto":
+            n_batches = math.ceil(len(dataset) / max(self.batch_size, 1))
+            n_steps = self.max_epochs * (1 if self.batch_size < 0 else n_batches)
+            self.ramp_steps_ = round(_RAMP_SHARE * n_steps)
+
     def initialize_module(self):
         """Build two networks and their averages."""
         refuse_instance(self.module)
@@ -204,31 +214,20 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
     def passes(self, batches):
         """Train each network on all rows, one after the other."""
         for turn in (0, 1):
-            yield turn, batches
+            yield turn, self._averaged(batches, turn)
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Count the steps to come."""
-        super().on_train_begin(net, X, y, **kwargs)
-        if not len(self.history):
-            self.steps_ = [0, 0]
-            self.ramp_steps_ = self.average_ramp_steps
-            if self.ramp_steps_ == "auto":
-                n_batches = math.ceil(len(X) / max(self.batch_size, 1))
-                n_steps = self.max_epochs * (1 if self.batch_size < 0 else n_batches)
-                self.ramp_steps_ = round(_RAMP_SHARE * n_steps)
+    def _averaged(self, batches, turn):
+        """Yield batches; move the weight average of a network after each step."""
+        for batch in batches:
+            yield batch
+            self.steps_[turn] += 1
+            ramp = _ramp(self.steps_[turn] + 1, self.ramp_steps_)
+            self.module_.move_average(turn, self.average_momentum * ramp)
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Seed the shares."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         self.rng_ = epoch_generator(self)
-
-    def on_batch_end(self, net, batch=None, training=False, **kwargs):
-        """Move the weight average of the network that has taken a step."""
-        super().on_batch_end(net, batch, training, **kwargs)
-        if training:
-            self.steps_[self.turn_] += 1
-            ramp = _ramp(self.steps_[self.turn_] + 1, self.ramp_steps_)
-            self.module_.move_average(self.turn_, self.average_momentum * ramp)
 
     def label_evidence(self, proba, codes):
         """Return the mean targets; what is predicted where a row took no part."""

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy._parameters import check_parameters
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.losses import (
@@ -63,7 +62,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         Of the contrastive term; [1]_ gives none, this is the one of [2]_.
     warmup_epochs : int >= 1 or "auto", default="auto"
         Epochs in which both networks learn the given labels. "auto" is 20 % of
-        ``max_epochs``. [1]_ has 10 of 300.
+        ``max_epochs``. [1]_ has 10 of 300. ``fit`` refuses a number that leaves no
+        epoch for a cycle.
     mixup_alpha : float > 0, default=4.0
         Both parameters of the beta distribution of a batch's share. [1]_ gives none,
         this is the one of [3]_.
@@ -133,6 +133,11 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     criterion_, optimizer_, history_, device_, n_features_in_
         As in `NetClassifier`; ``history_[:, "gamma"]`` is γ.
 
+    Warns
+    -----
+    UserWarning
+        If the refurbished labels have collapsed onto a class.
+
     See Also
     --------
     DynamicBootstrapClassifier : One network, which trusts a label by its loss.
@@ -146,6 +151,9 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     The regulariser pushes a label's own logit down where g gives the label less than
     (λ / n_classes − 1) / (λ − 1), and λ must stay below the number of classes to
     leave the label any say.
+
+    Sample weights say how often each row counts: in the losses, and in γ, π and both
+    matrices.
 
     References
     ----------
@@ -241,44 +249,6 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.epsilon = epsilon
         self.resample = resample
 
-    def fit(self, X, y=None, sample_weight=None):
-        """Train both networks, and judge and refurbish the labels.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-        y : array-like of shape (n_samples,)
-            The given labels, of any kind.
-        sample_weight : array-like of shape (n_samples,), default=None
-            How often each row counts, at least 0: in the losses, and in γ, π and both
-            matrices.
-
-        Returns
-        -------
-        self : FlywheelClassifier
-
-        Raises
-        ------
-        ValueError
-            As `NetClassifier.fit`; and if ``warmup_epochs`` leaves no epoch for a
-            cycle, ``lam`` is not less than the number of classes, a view is missing,
-            or ``judge`` is, where ``module`` is an instance.
-
-        Warns
-        -----
-        UserWarning
-            If the refurbished labels have collapsed onto a class.
-        """
-        check_parameters(self)
-        n_warmup = self.warmup_epochs
-        goes_on = self.warm_start and self.initialized_
-        if not goes_on and n_warmup != "auto" and n_warmup >= self.max_epochs:
-            raise ValueError(
-                f"warmup_epochs={n_warmup} leaves no epoch for a cycle: it must be "
-                f"less than max_epochs={self.max_epochs}."
-            )
-        return super().fit(X, y, sample_weight)
-
     def start_fit(self, dataset):
         """Settle λ, the warm-up and the views."""
         super().start_fit(dataset)
@@ -296,23 +266,16 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.n_warmup_ = resolve_epochs(
             self.warmup_epochs, _WARMUP_SHARE, self.max_epochs
         )
+        is_given = self.warmup_epochs != "auto"
+        if is_given and self.n_warmup_ >= self.max_epochs and not self.goes_on_:
+            raise ValueError(
+                f"warmup_epochs={self.n_warmup_} leaves no epoch for a cycle: it must "
+                f"be less than max_epochs={self.max_epochs}."
+            )
         # Of images, a missing network is named before missing views.
         self.component_of("module")
         strong = ["strong_view"] * bool(self.contrastive_weight)
         self.spread_ = check_views(self, dataset, ["weak_view", *strong])
-
-    def component_of(self, name):
-        """Return what fills a slot; the judge is by default built as the module is."""
-        if name == "judge" and self.judge is None:
-            return super().component_of("module")
-        return super().component_of(name)
-
-    def get_params_for(self, prefix):
-        """Collect the parameters of a slot; by default the judge has the module's."""
-        params = super().get_params_for(prefix)
-        if prefix == "judge" and self.judge is None:
-            params = {**super().get_params_for("module"), **params}
-        return params
 
     def initialize_module(self):
         """Build both networks."""
@@ -324,7 +287,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
                 "another instance as judge."
             )
         self.module_ = self.build("module")
-        self.judge_ = self.build("judge")
+        self.judge_ = self.build("judge", like="module")
         row = torch.zeros(1, *self.input_shape_, device=self.device_)
         check_outputs(self.judge_, row, len(self.classes_))
         return self

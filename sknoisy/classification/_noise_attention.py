@@ -5,7 +5,6 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 
-from sknoisy._parameters import check_parameters
 from sknoisy._validation import Interval, StrOptions
 from sknoisy.losses import NoiseAttentionLoss
 from sknoisy.nets import Learnt, NetClassifier, Step
@@ -44,7 +43,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     target_start_epoch : int >= 1 or "auto", default="auto"
         First epoch in which targets are estimated, E_s. "auto" is 40 % of
         ``max_epochs``. [1]_ has 60 of 500 for CIFAR, 40 of 100 for ANIMAL-10N, 60 of
-        250 for Clothing1M and 200 of 500 for WebVision.
+        250 for Clothing1M and 200 of 500 for WebVision. ``fit`` refuses a number after
+        the last epoch.
     target_update_every : int >= 1, default=1
         Epochs from one move of the targets to the next. [1]_ moves them in each 10th,
         the last of its learning-rate cycles.
@@ -196,36 +196,6 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         self.label_floor = label_floor
         self.rce_weight = rce_weight
 
-    def fit(self, X, y=None, sample_weight=None):
-        """Train the network and its branch, and estimate the targets.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-        y : array-like of shape (n_samples,)
-            The given labels, of any kind.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the loss, at least 0.
-
-        Returns
-        -------
-        self : NALClassifier
-
-        Raises
-        ------
-        ValueError
-            As `NetClassifier.fit`; and if ``target_start_epoch`` lies after the last
-            epoch.
-        """
-        check_parameters(self)
-        start = self.target_start_epoch
-        if isinstance(start, Integral) and start > self.max_epochs:
-            raise ValueError(
-                f"target_start_epoch={start} lies after the last epoch, max_epochs="
-                f"{self.max_epochs}: targets would never be used."
-            )
-        return super().fit(X, y, sample_weight)
-
     def initialize_module(self):
         """Build the network, and the branch on its features."""
         row = torch.zeros(1, *self.input_shape_, device=self.device_)
@@ -274,6 +244,12 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     def start_fit(self, dataset):
         """Remember the labels, from which the targets start."""
         super().start_fit(dataset)
+        start = self.target_start_epoch
+        if start != "auto" and start > self.max_epochs and not self.goes_on_:
+            raise ValueError(
+                f"target_start_epoch={start} lies after the last epoch, max_epochs="
+                f"{self.max_epochs}: targets would never be used."
+            )
         self._codes = torch.from_numpy(dataset.codes)
 
     def score_rows(self, dataset):

@@ -163,15 +163,10 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         self.prune_start_epoch = prune_start_epoch
         self.prune_every = prune_every
 
-    def component_of(self, name):
-        """Return what fills a slot; the loss by its name."""
-        if name == "loss" and isinstance(self.loss, str):
-            return _LOSSES[self.loss]
-        return super().component_of(name)
-
     def initialize_criterion(self):
         """Build the loss."""
-        self.criterion_ = self.build("loss")
+        by_name = isinstance(self.loss, str)
+        self.criterion_ = self.build("loss", _LOSSES[self.loss] if by_name else None)
         return self
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):

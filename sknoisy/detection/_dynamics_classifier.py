@@ -180,10 +180,11 @@ class DynamicsClassifier(NetClassifier):
             return X, None
         return Subset(X, train), Subset(X, valid)
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Forget the epochs of an earlier training."""
-        super().on_train_begin(net, X, y, **kwargs)
-        self.validation_scores_ = []
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        if len(self.history) == self.epochs_before_ + 1:
+            self.validation_scores_ = []
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Keep the epoch if its F1 is the highest so far."""
@@ -199,11 +200,11 @@ class DynamicsClassifier(NetClassifier):
             self.best_state_ = copy.deepcopy(self.module_.state_dict())
         self.best_epoch_ = len(self.history)
 
-    def on_train_end(self, net, X=None, y=None, **kwargs):
+    def finish_fit(self, dataset):
         """Go back to the kept epoch."""
-        super().on_train_end(net, X, y, **kwargs)
         if self.validation_scores_:
             self.module_.load_state_dict(self.best_state_)
+        super().finish_fit(dataset)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -219,14 +220,17 @@ class DynamicsClassifier(NetClassifier):
                 "multiclass: say of each row whether its label is wrong."
             )
 
-    def component_of(self, name):
-        """Return what fills a slot; by default the network for trajectories."""
-        if name != "module" or self.module is not None:
-            return super().component_of(name)
-        if len(self.input_shape_) != 1:
-            raise ValueError(
-                f"X has {len(self.input_shape_) + 1} dimensions: DynamicsClassifier "
-                "takes trajectories, one row for each label and one column an epoch, "
-                "such as DynaCorDetector().fit(images, y).trajectories_."
-            )
-        return MeanClassifier if self.summarize else TrajectoryClassifier
+    def initialize_module(self):
+        """Build the network, by default one for trajectories."""
+        kind = self.module
+        if kind is None:
+            kind = MeanClassifier if self.summarize else TrajectoryClassifier
+            if len(self.input_shape_) != 1:
+                raise ValueError(
+                    f"X has {len(self.input_shape_) + 1} dimensions: "
+                    "DynamicsClassifier takes trajectories, one row for each label and "
+                    "one column an epoch, such as DynaCorDetector().fit(images, y)"
+                    ".trajectories_."
+                )
+        self.module_ = self.build("module", kind)
+        return self

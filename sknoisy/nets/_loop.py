@@ -53,13 +53,20 @@ class TrainingLoopMixin:
             seed_torch(self.device_, self.seed_, 0)
             return super().initialize()
 
-    def build(self, name):
+    def build(self, name, component=None, like=None):
         """Make a component from its slot.
 
         Parameters
         ----------
         name : str
             "module", "criterion" or a slot that a method adds.
+        component : class, callable or torch module, default=None
+            What the slot is filled with, where the user's value does not say it by
+            itself: what a text stands for, or a default of the method's. None takes the
+            user's value.
+        like : str, default=None
+            Another slot, which fills this one if the user has left it empty, with
+            parameters of its own where the user gives some.
 
         Returns
         -------
@@ -76,7 +83,7 @@ class TrainingLoopMixin:
             If the component is a function that makes nothing of them, or is or makes
             anything but a torch module or a criterion.
         """
-        return build_part(self, name)
+        return build_part(self, name, component, like)
 
     def component_of(self, name):
         """Return what fills a slot: the user's class or instance, or the default.

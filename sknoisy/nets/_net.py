@@ -169,8 +169,8 @@ class NetClassifier(
     # What a net has while it is fitted only: dropped when a fit ends or fails, and in
     # no pickle, file or checkpoint. A method adds its own.
     fit_only_attributes_ = [
-        *("augmentation_", "autocast_", "hooks_", "label_quality_", "open_step_"),
-        *("sample_weight_", "training_key_", "turn_"),
+        *("augmentation_", "autocast_", "goes_on_", "hooks_", "label_quality_"),
+        *("open_step_", "sample_weight_", "training_key_", "turn_"),
     ]
     augmentation_ = autocast_ = hooks_ = open_step_ = training_key_ = None
     # The weight of each row, by row number.
@@ -180,6 +180,8 @@ class NetClassifier(
     label_quality_ = None
     # Which pass of the epoch is under way, as `passes` names it.
     turn_ = None
+    # Whether partial_fit trains, after which more epochs may follow.
+    goes_on_ = False
     # Slots of a method whose parameters a fitted net takes at the next fit only.
     _stored_slots = ()
 
@@ -492,7 +494,11 @@ class NetClassifier(
         """
         if classes is None:
             classes = getattr(self, "classes", None)
-        return fit_net(self, X, y, sample_weight, not self.initialized_, classes)
+        self.goes_on_ = True
+        try:
+            return fit_net(self, X, y, sample_weight, not self.initialized_, classes)
+        finally:
+            del self.goes_on_
 
     @in_usual_modes
     def transform(self, X):

@@ -35,7 +35,7 @@ _GROUP = re.compile(r"optimizer__param_groups__(\d+)__(\w+)")
 EVAL_BATCH_SIZE = 1024
 
 
-def build_part(net, name):
+def build_part(net, name, component=None, like=None):
     """Make a component of a net from its slot, as `NetClassifier.build` says.
 
     Parameters
@@ -44,13 +44,19 @@ def build_part(net, name):
         Knows its data.
     name : str
         Of the slot.
+    component, like : object, default=None
+        As there.
 
     Returns
     -------
     component : torch module
     """
-    component = net.component_of(name)
     params = net.get_params_for(name)
+    if component is None:
+        component = net.component_of(name)
+    if component is None and like is not None:
+        component = net.component_of(like)
+        params = {**net.get_params_for(like), **params}
     if isinstance(component, nn.Module):
         if not params:
             return placed(net, copy.deepcopy(component))
