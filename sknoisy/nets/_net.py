@@ -498,7 +498,8 @@ class NetClassifier(
         try:
             return fit_net(self, X, y, sample_weight, not self.initialized_, classes)
         finally:
-            del self.goes_on_
+            # A fit that is refused does not come to drop it.
+            vars(self).pop("goes_on_", None)
 
     @in_usual_modes
     def transform(self, X):
