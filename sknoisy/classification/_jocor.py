@@ -132,8 +132,7 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
     The prediction is the mean of both networks' probabilities; [1]_ reports the
     networks one by one. The authors' training begins with the second step of the ramp,
     ours with the first, in which all rows are learnt from; a batch keeps one row at
-    least. They take Adam with a learning rate of 1e-3; with SGD the loss of a large λ
-    has small gradients, which a larger ``lr`` makes up for.
+    least. They take Adam with a learning rate of 1e-3.
 
     With ``sample_weight`` rows are chosen by their number, whatever they weigh; the
     loss is the weighted mean of the chosen ones.
@@ -175,7 +174,7 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
         forget_rate="auto",
         ramp_epochs="auto",
         exponent=1.0,
-        lr=0.05,
+        lr=0.02,
         max_epochs=20,
         batch_size=128,
         random_state=None,

@@ -165,9 +165,20 @@ class Watched(ELRPlusClassifier):
         step.loss = made.loss.item()
         return made
 
-    def on_batch_end(self, net, **kwargs):
-        super().on_batch_end(net, **kwargs)
-        if kwargs["training"]:
+    def passes(self, batches):
+        for turn, pass_ in super().passes(batches):
+            yield turn, self.watched(pass_)
+
+    def watched(self, batches):
+        n_done = len(self.taken_)
+        for batch in batches:
+            # The weight average has moved before the next batch is made.
+            self.note_what_is_left(n_done)
+            yield batch
+        self.note_what_is_left(n_done)
+
+    def note_what_is_left(self, n_done):
+        if len(self.taken_) > n_done:
             self.taken_[-1].after = copy.deepcopy(self.snapshot())
 
 
