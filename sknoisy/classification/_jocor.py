@@ -84,8 +84,10 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
         the learning rate constant.
     exponent : float > 0, default=1.0, the value of [1]_
         c. For c other than 1 the share jumps from τ^c to τ after the ramp.
-    lr : float >= 0, default=0.05
-        Learning rate at the first epoch.
+    lr : float >= 0, default=0.02
+        Learning rate of both networks at the first epoch. Both learn what both find
+        easy: with large steps the easiest classes take the batches over, and the others
+        are forgotten.
     max_epochs : int >= 1, default=20
         Epochs that one call of ``fit`` or ``partial_fit`` runs.
     batch_size : int >= 1 or -1, default=128
