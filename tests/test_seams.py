@@ -1,7 +1,7 @@
 """Methods override the seams of `NetClassifier`, and nothing else."""
 
-import inspect
 import re
+from inspect import getattr_static
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,11 @@ METHODS = [
     for cls in public_estimators()
     if issubclass(cls, NetClassifier) and cls is not NetClassifier
 ]
-# What Python and scikit-learn write into each class by themselves.
+# What Python, scikit-learn and the net write into each class by themselves.
 BY_ITSELF = {
     *("__dict__", "__doc__", "__module__", "__weakref__", "__qualname__"),
     *("__firstlineno__", "__static_attributes__", "__annotations__"),
-    *("_sklearn_auto_wrap_output_keys", "set_score_request"),
+    *("_sklearn_auto_wrap_output_keys", "set_score_request", "__signature__"),
 }
 # A method that is no robust classifier, and what it overrides beyond the seams.
 BEYOND = {
@@ -40,7 +40,13 @@ def overridden(method):
     """Return what a method and its mixins define anew of what `NetClassifier` has."""
     net = [cls for cls in NetClassifier.__mro__ if cls is not object]
     own = [cls for cls in method.__mro__ if cls not in NetClassifier.__mro__]
-    return (members(own) & members(net)) - {"__init__"}
+    anew = (members(own) & members(net)) - {"__init__"}
+    # The link to the documentation is the same for all.
+    return {
+        name
+        for name in anew
+        if getattr_static(method, name) is not getattr_static(NetClassifier, name)
+    }
 
 
 def beyond_the_seams(method):
@@ -87,7 +93,7 @@ def test_what_is_no_seam_is_named():
 @pytest.mark.parametrize("method", METHODS)
 def test_declarations_are_values(method):
     for name in overridden(method) & {*DECLARATIONS}:
-        value = inspect.getattr_static(method, name)
+        value = getattr_static(method, name)
         assert not callable(value) and not isinstance(value, property), name
 
 
