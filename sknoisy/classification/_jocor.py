@@ -67,7 +67,7 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
     module : torch module class, default=None
         As in `NetClassifier`, but no instance: two networks with the same weights would
         always agree.
-    lam : float in [0, 1), default=0.5
+    lam : float in [0, 1), default=0.3
         Weight λ of the disagreement; the cross-entropies have 1 − λ. The larger, the
         more alike the networks, and the less the labels say. [1]_ tunes it on clean
         labels, from 0.05 to 0.95; the authors' code has 0.9 for CIFAR-10 with up to
@@ -172,7 +172,7 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
         self,
         module=None,
         *,
-        lam=0.5,
+        lam=0.3,
         forget_rate="auto",
         ramp_epochs="auto",
         exponent=1.0,
