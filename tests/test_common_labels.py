@@ -67,6 +67,7 @@ class TestKinds:
         same_kind(again, y)
         assert plain(again) == plain(noisy)
 
+    @pytest.mark.fast_cases(20)
     def test_detectors_filters_and_reports(self, y, classes):
         proba = PROBA
         if two_classes(y):
@@ -92,6 +93,7 @@ class TestKinds:
             report.by_class["n_rows"].sum() == report.confusion.to_numpy().sum() == 12
         )
 
+    @pytest.mark.fast_cases(20)
     def test_classifiers_and_tables(self, y, classes):
         cleaned = CleanedClassifier(FirstIsWrong(), GaussianNB(), action="relabel")
         cleaned.fit(X, y)

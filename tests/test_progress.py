@@ -562,6 +562,7 @@ SHOWN = [
 ]
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize(("estimator", "name", "text"), SHOWN, ids=str)
 def test_every_detector_has_one_bar_and_finds_the_same(
     estimator, name, text, blobs, capfd

@@ -222,6 +222,7 @@ class TestStep:
             loss = expected_loss(clf, step, share, lam, np.ones(len(step.y)))
             assert step.loss == pytest.approx(loss, rel=1e-4, abs=1e-5)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("penalty", [False, True])
     @pytest.mark.parametrize("weighted", [False, True])
     def test_warm_up_in_numpy(self, watch, penalty, weighted):

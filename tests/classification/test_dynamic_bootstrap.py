@@ -319,6 +319,7 @@ class TestLimits:
 class TestPosterior:
     """In evaluation mode, under the mixture of the epoch before."""
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.usefixtures("default_output")
     @pytest.mark.parametrize("mixup", [None, "static", "guided"])
     @pytest.mark.parametrize("mixture", ["beta", "gaussian"])

@@ -293,6 +293,7 @@ class TestWhatItSays:
         assert 0 < flagged.sum() < 120
         np.testing.assert_array_equal(clf.suggested_labels_[flagged], others[flagged])
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         "loss", ["gce", "truncated_gce", "sce", "bootstrap", "label_smoothing", "ce"]
     )

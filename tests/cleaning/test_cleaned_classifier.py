@@ -370,6 +370,7 @@ def test_a_failed_fit_leaves_no_classifier(scored):
         cleaned.predict(X)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("action", "classifier", "gain"),
     [

@@ -57,6 +57,7 @@ def csv(tmp_path):
     return path
 
 
+@pytest.mark.fast_cases(8)
 @pytest.mark.parametrize("name", SLICE)
 def test_an_odd_table_ends_in_a_result_or_a_sentence(name):
     cases = [case for case in odd_tables.CASES if case.name == name]

@@ -256,6 +256,7 @@ class TestBoth:
         own = QUICK if estimator is None else {"random_state": 0}
         return LossMixtureDetector(estimator, **{**own, **params})
 
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize(
         "labels", [["c", "a", "b"], [10, -3, 7], [2.0, 0.0, 1.0], [True, False, True]]
     )

@@ -76,6 +76,7 @@ def test_classes_are_numbered_without_names():
     assert names_on(display.ax_.xaxis) == ["0", "1", "2"]
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(("n_classes", "is_written"), [(20, True), (21, False)])
 def test_values_are_written_for_up_to_20_classes(n_classes, is_written):
     display = TransitionMatrixDisplay(np.eye(n_classes)).plot()

@@ -45,7 +45,7 @@ class TestScores:
         assert (expected > 0).any() and (expected < 0).any()
 
     @given(LOGITS)
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=100, deadline=None)
     def test_the_most_probable_label_always_passes(self, z):
         logits = torch.tensor(z)
         scores = sieve_scores(logits, logits.argmax(1))
@@ -53,7 +53,7 @@ class TestScores:
         assert (scores <= sieve_tolerance(4)).all()
 
     @given(LOGITS, st.integers(0, 3))
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=100, deadline=None)
     def test_two_labels_are_ordered_as_their_probabilities(self, z, label):
         logits = torch.tensor(z)
         y = torch.full((5,), label)

@@ -77,6 +77,7 @@ class TestKilled:
         kill(net, *DATA["table"], ("on_train_end", N_EPOCHS))
         assert_same_training(net.fit(*DATA["table"]), reference(name))
 
+    @pytest.mark.fast_cases(2)
     @EVERY_CLASSIFIER
     def test_only_what_is_left_is_trained(self, name, tmp_path):
         net = make(name, checkpoint=tmp_path / "run.pt")
@@ -100,6 +101,7 @@ class TestKilled:
             assert_same_training(again, reference(name))
         assert path.read_bytes() == stored
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("epoch", [1, 3, 4])
     def test_the_best_epoch_of_a_trajectory_classifier(self, epoch, tmp_path):
         rng = np.random.default_rng(0)
@@ -180,6 +182,7 @@ class TestWithOtherParts:
         make_one = partial(make, name, train_split=ValidSplit(6))
         self.check(tmp_path, make_one, ("on_epoch_end", 2))
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("load_best", [False, True])
     @pytest.mark.parametrize("epoch", [2, 4, 6])
     def test_early_stopping_waits_no_longer(self, load_best, epoch, tmp_path):

@@ -125,6 +125,7 @@ class TestOtherTraining:
         with pytest.raises(ValueError, match=message):
             make("ELR", checkpoint=stored).fit(*DATA["table"])
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         ("name", "first", "second", "what"),
         [

@@ -753,6 +753,7 @@ def cosine(lr, lowest, share):
 
 
 class TestSchedulesOfPapers:
+    @pytest.mark.fast_cases(4)
     @pytest.mark.parametrize(
         ("policy", "expected"),
         [

@@ -108,6 +108,7 @@ def test_it_falls_from_at_most_one_to_at_least_zero(both, n_classes, noise_rate)
         assert calibration.noise_rate == noise_rate
 
 
+@pytest.mark.slow
 @given(shift=st.floats(-100, 100), scale=st.floats(0.01, 100))
 @settings(max_examples=15, deadline=None)
 def test_shift_and_scale_of_the_signal_mean_nothing(shift, scale):

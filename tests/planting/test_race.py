@@ -305,6 +305,7 @@ def test_means_take_the_runs_with_the_given_label_only(drawn):
         np.testing.assert_allclose(runs.given_proba[row], proba, rtol=1e-9)
 
 
+@pytest.mark.slow
 @given(recorded_runs())
 def test_planted_trajectories_come_run_after_run(drawn):
     runs, planted, recorded = drawn

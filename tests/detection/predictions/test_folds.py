@@ -237,6 +237,7 @@ class TestHolders:
         with sklearn.config_context(enable_metadata_routing=is_routed):
             yield
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("detector", [MEMORY, PIPELINE])
     @pytest.mark.parametrize("hold", [NoisyLabelFilter, by_lines])
     def test_groups_reach_the_detector(self, patients, is_routed, hold, detector):
