@@ -271,7 +271,7 @@ class TestCalls:
 
     def test_a_fitted_net_keeps_nothing_of_it(self, tmp_path):
         net = make(checkpoint=tmp_path / "run.pt").fit(*DATA["table"])
-        assert net.training_key_ is None and not net.resumes_
+        assert net.training_key_ is None
         again = pickle.loads(pickle.dumps(net))
         assert again.training_key_ is None
         assert clone(net).checkpoint == tmp_path / "run.pt"
