@@ -1,4 +1,4 @@
-"""Co-teaching, CDR, ELR+ and DivideMix, and what adversarial masking adds to them.
+"""Co-teaching, JoCoR, CDR, ELR+, DivideMix, and what adversarial masking adds to them.
 
 The first table has 512 features of CIFAR-10 images, the second the images themselves,
 at half of their size, on a small residual network: each host with and without masking,
@@ -34,6 +34,7 @@ from sknoisy import (
     CoTeachingClassifier,
     DivideMixClassifier,
     ELRPlusClassifier,
+    JoCoRClassifier,
     NetClassifier,
 )
 from sknoisy.nets import AdversarialMasking, PreActResNet
@@ -49,9 +50,15 @@ IMAGE_NOISES = {"symmetric 0.5": symmetric(0.5), "symmetric 0.8": symmetric(0.8)
 HOSTS = {
     "CE": NetClassifier,
     "co-teaching": CoTeachingClassifier,
+    "JoCoR": JoCoRClassifier,
     "CDR": CDRClassifier,
     "ELR+": ELRPlusClassifier,
     "DivideMix": DivideMixClassifier,
+}
+# On features: JoCoR's learning rate, which is better than the default for both.
+TUNED = {
+    "CE, lr=0.02": partial(NetClassifier, lr=0.02),
+    "co-teaching 0.02": partial(CoTeachingClassifier, lr=0.02),
 }
 SMALL = {
     "module": PreActResNet,
@@ -128,7 +135,7 @@ def main():
         args.epochs = 60
     if "features" in args.part:
         print("\nfeatures")
-        table(NOISES, HOSTS, args)
+        table(NOISES, {**HOSTS, **TUNED}, args)
     if "images" not in args.part:
         return
     args.rows, args.test = args.images, 2_000

@@ -61,6 +61,9 @@ class TestParameters:
             message = f"warmup_epochs=3 leaves no epoch.*than max_epochs={n_epochs}"
             with pytest.raises(ValueError, match=message):
                 make(warmup_epochs=3, max_epochs=n_epochs).fit(X, y)
+        # More epochs may follow.
+        clf = make(warmup_epochs=3, max_epochs=2).partial_fit(X, y)
+        assert np.isnan(clf.gamma_).all() and not clf.goes_on_
         clf = make(warmup_epochs=3, max_epochs=4).fit(X, y)
         assert np.isnan(clf.gamma_).tolist() == [True, True, True, False]
         # A warm start needs no more of it.

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax, rel_entr, softmax
+from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy import JoCoRClassifier
+from sknoisy import JoCoRClassifier, TransitionNoiseInjector, pair_flip_matrix
 from sknoisy.classification._jocor import joint_losses
 
 SMALL = {
@@ -152,6 +153,20 @@ class TestStep:
 
 
 class TestNetworks:
+    def test_fewer_wrong_labels_of_digits_are_learnt(self):
+        X, y = load_digits(return_X_y=True)
+        injector = TransitionNoiseInjector(pair_flip_matrix(10, 0.3), random_state=0)
+        X, y_noisy = injector.fit_resample((X / X.std()).astype(np.float32), y)
+        params = {**SMALL, "module__hidden": 64, "max_epochs": 15, "batch_size": 32}
+        params |= {"lr": 0.05, "ramp_epochs": "auto"}
+        scores = []
+        for rate in (0.4, 0.0):
+            clf = JoCoRClassifier(**{**params, "forget_rate": rate})
+            clf.fit(X[:600], y_noisy[:600])
+            scores.append(clf.score(X[600:], y[600:]))
+        # Seeds 0 to 5: 0.82 to 0.91 against 0.71 to 0.77.
+        assert scores[0] > scores[1] + 0.04
+
     @pytest.mark.parametrize("rate", [0.3, "auto"])
     def test_an_instance_is_refused(self, blobs, rate):
         clf = JoCoRClassifier(nn.Linear(4, 3), forget_rate=rate)
@@ -161,10 +176,11 @@ class TestNetworks:
     def test_the_more_the_disagreement_weighs_the_more_alike_they_are(self, blobs):
         X, y, _ = blobs
         apart = []
-        for lam in (0.0, 0.8):
-            clf = JoCoRClassifier(lam=lam, **SMALL).fit(X, y)
+        params = {**SMALL, "forget_rate": 0.0, "max_epochs": 20, "lr": 0.2}
+        for lam in (0.0, 0.5):
+            clf = JoCoRClassifier(lam=lam, **params).fit(X, y)
             with torch.no_grad():
                 first, second = clf.module_.each(torch.from_numpy(X))
             apart.append((first.softmax(1) - second.softmax(1)).abs().mean().item())
-        # Seeds 0 to 4: 0.10 to 0.12 against 0.06 to 0.07.
-        assert apart[1] < apart[0] - 0.02
+        # Seeds 0 to 9: 0.22 to 0.70 of what it is without.
+        assert apart[1] < 0.85 * apart[0]

@@ -322,6 +322,8 @@ class TestRefusals:
         with pytest.raises(ValueError, match=message):
             NALClassifier(target_start_epoch=7, **SMALL).fit(*blobs[:2])
         NALClassifier(target_start_epoch=6, **SMALL).fit(*blobs[:2])
+        # More epochs may follow.
+        NALClassifier(target_start_epoch=7, **SMALL).partial_fit(*blobs[:2])
 
     @pytest.mark.parametrize(
         ("params", "named"),
