@@ -103,6 +103,15 @@ def test_known_cleanness_gives_the_spread_of_wrong_labels():
         assert_allclose(T_c[label], counts / counts.sum(), rtol=1e-12)
 
 
+@pytest.mark.parametrize(("weight", "is_known"), [(0.9, False), (1.1, True)])
+def test_a_class_of_less_than_1e_8_of_the_rows_has_a_uniform_row(weight, is_known):
+    # 200 rows, each with the same share of class 1, of which one label is given.
+    proba = torch.tensor([1 - weight * 1e-8, weight * 1e-8]).double().repeat(200, 1)
+    y = torch.zeros(200, dtype=torch.int64)
+    T_c = corruption_matrix(torch.zeros(200).double(), y, proba)
+    assert T_c[1].tolist() == ([1, 0] if is_known else [0.5, 0.5])
+
+
 def test_a_class_without_corrupt_labels_has_a_uniform_row():
     proba = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     T_c = corruption_matrix(torch.tensor([0.5, 0.2]), torch.tensor([0, 1]), proba)

@@ -92,6 +92,9 @@ class TestPeakAndValley:
         activation = torch.tensor([[[0.0, 0.999, 0.9995], [0.002, 0.5, 0.999]]])
         peak, valley = peak_and_valley(activation)
         assert (peak.tolist(), valley.tolist()) == ([[0, 1]], [[0, 0]])
+        # Only 1 is of the highest level, and 0.002 is of the lowest one, too.
+        peak, valley = peak_and_valley(torch.tensor([[[0.999, 1.0, 0.002, 0.0]]]))
+        assert (peak.tolist(), valley.tolist()) == ([[0, 1]], [[0, 2]])
 
 
 class TestMaskPatches:

@@ -132,6 +132,13 @@ class TestTruncatedGCE:
         assert 0 < expected[index].sum() < 9
         np.testing.assert_array_equal(criterion.kept, expected)
 
+    def test_a_row_whose_probability_is_exactly_k_is_pruned(self):
+        logits = torch.tensor([[0.0, 0.0], [9.0, 0.0]])
+        k = logits.log_softmax(1)[0, 0].exp().item()
+        criterion = TruncatedGCELoss(2, k=k)
+        criterion.prune(logits, torch.tensor([0, 0]), torch.arange(2))
+        assert criterion.kept.tolist() == [False, True]
+
     def test_a_later_choice_replaces_the_first(self, batch):
         logits, y = batch
         criterion, index = self.make(), torch.arange(9)

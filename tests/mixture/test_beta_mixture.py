@@ -112,6 +112,25 @@ def test_the_log_density_is_that_of_scipy(support):
     assert mixture.score(X) == pytest.approx(np.log(joint.sum(axis=1)).mean())
 
 
+def test_features_are_independent_within_a_component():
+    X = np.c_[two_humps(), 5 * two_humps(seed=1) - 2]
+    mixture = BetaMixture().fit(X)
+    low, high = mixture.support_
+    x = np.clip((X - low) / (high - low), 1e-4, 1 - 1e-4)[:, None]
+    density = stats.beta.pdf(x, mixture.alphas_, mixture.betas_) / (high - low)
+    expected = (mixture.weights_ * density.prod(axis=2)).sum(axis=1)
+    assert_allclose(np.exp(mixture.score_samples(X)), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("component", [0, 1])
+def test_the_posterior_in_half_the_passes_is_the_same(component):
+    X = two_humps()
+    mixture = BetaMixture(support=(0, 1)).fit(X)
+    found = mixture._posterior_of(component, X[:, 0].copy())
+    expected = mixture.predict_proba(X)[:, component]
+    assert_allclose(found, expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("support", [(0, 1), (-2, 3)])
 def test_the_density_integrates_to_one(support):
     mixture = BetaMixture(support=support, clip=1e-9).fit(two_humps())
@@ -425,6 +444,7 @@ def test_nothing_given_is_changed_and_a_second_fit_forgets_the_first():
         ({"alphas_init": [[1, 2]], "betas_init": [[1, 2]]}, "one number for each"),
         ({"alphas_init": (), "betas_init": ()}, "one number for each"),
         ({"alphas_init": (0, 1)}, r"positive and finite; got \[0.0, 1.0\]"),
+        ({"betas_init": (-1, 2)}, "positive and finite"),
         ({"betas_init": (1, np.inf)}, "positive and finite"),
         ({"betas_init": (1, np.nan)}, "positive and finite"),
     ],
@@ -454,6 +474,7 @@ def test_bad_data():
         BetaMixture().fit(X).predict(np.c_[X, X])
     with pytest.raises(ValueError, match="n_samples must be at least 1; got 0"):
         BetaMixture().fit(X).sample(0)
+    assert BetaMixture().fit(X).sample(1)[0].shape == (1, 1)
     for method in ("predict_proba", "predict", "score_samples", "score", "aic", "bic"):
         with pytest.raises(NotFittedError):
             getattr(BetaMixture(), method)(X)

@@ -252,3 +252,11 @@ def test_nothing_given_is_changed():
     trim(counts, 1, 1)
     assert_array_equal(values, before)
     assert_array_equal(counts, np.arange(5))
+
+
+def test_the_middle_of_a_bin_is_half_way_between_its_edges():
+    histogram = LogHistogram(bits=2)  # bins of an octave: 1, 1.25, 1.5, 1.75
+    histogram.add(np.array([1.1, 1.3, 1.3, 3.9]))
+    middles, counts = histogram.middles()
+    assert_array_equal(middles, [1.125, 1.375, 3.75])
+    assert_array_equal(counts, [1, 2, 1])

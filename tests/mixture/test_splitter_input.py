@@ -326,3 +326,7 @@ def test_a_gaussian_mixture_under_array_dispatch():
     with config_context(array_api_dispatch=True):
         found = splitter.fit(losses).transform(losses)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_it_says_that_losses_are_not_negative():
+    assert BMMLossSplitter().__sklearn_tags__().input_tags.positive_only

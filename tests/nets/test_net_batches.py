@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.utils.data import Dataset, Subset
 
 from sknoisy.nets import ArrayDataset, Batch, LoaderBatches, TensorBatches
-from sknoisy.nets._batches import _batch_bounds
+from sknoisy.nets._batches import LabelledRows, _batch_bounds
 
 BOTH = pytest.mark.parametrize("iterator", [TensorBatches, LoaderBatches])
 
@@ -198,6 +198,24 @@ class TestIterators:
     def test_uint8_stays_uint8_in_memory(self):
         data = ArrayDataset(np.zeros((3, 1, 2, 2), np.uint8))
         assert TensorBatches(data).X.dtype == torch.uint8
+
+    @BOTH
+    @pytest.mark.parametrize("shape", [(3, 2, 4, 4), (3, 5)])
+    def test_only_images_are_laid_out_channels_last(self, iterator, shape):
+        rows = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+        for form in ("contiguous", "channels_last"):
+            (batch,) = iterator(ArrayDataset(rows), memory_format=form)
+            np.testing.assert_array_equal(batch[0].numpy(), rows)
+            is_last = form == "channels_last" and rows.ndim == 4
+            assert batch[0].is_contiguous() == (not is_last)
+
+    def test_labelled_rows_have_features_codes_and_labels(self, data):
+        classes = np.array(["a", "b", "c", "d", "e"])
+        rows = LabelledRows(data.features, data.codes, classes)
+        assert rows.X is data.features and len(rows) == 23
+        assert rows.y.tolist() == [classes[i % 5] for i in range(23)]
+        (batch,) = TensorBatches(rows)
+        np.testing.assert_array_equal(batch[1].numpy(), data.codes)
 
     @BOTH
     def test_read_only_and_reversed_arrays_are_taken(self, iterator, data):

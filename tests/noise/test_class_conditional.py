@@ -316,3 +316,8 @@ def test_only_training_folds_get_noise_in_an_imblearn_pipeline(injector):
         assert_array_equal(model.y_fit_ != y[train], step.noise_mask_)
         assert step.noise_rate_ > 0.2
         assert_array_equal(model.y_score_, y[test])
+
+
+def test_it_says_that_it_does_not_look_at_X():
+    tags = SymmetricNoiseInjector().__sklearn_tags__()
+    assert tags.no_validation and tags.input_tags.sparse and tags.input_tags.string
