@@ -34,12 +34,11 @@ from sknoisy.nets._optimizing import wants_closure
 from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_proba
 from sknoisy.nets._progress import close_bars
 from sknoisy.nets._slots import check_slots
-from sknoisy.nets._torch_modes import in_usual_modes
+from sknoisy.nets._torch_modes import usual_modes
 
 __all__ = ["fit_net", "settle_device"]
 
 
-@in_usual_modes
 def fit_net(net, X, y, sample_weight, fresh, classes):
     """Train a net on data that nobody has checked yet.
 
@@ -72,14 +71,14 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
     _know_data(net, dataset, classes, fresh)
     if fresh and net.checkpoint is not None:
         net.training_key_ = training_key(net, dataset, weights)
-    if weights is not None:
-        net.sample_weight_ = torch.from_numpy(weights).to(net.device_)
     # Nothing that an interrupted fit would seem to have found out.
     net.interrupted_ = False
     for name in VERDICT:
         vars(net).pop(name, None)
     try:
-        with isolated_rng(net.device_):
+        with usual_modes(), isolated_rng(net.device_):
+            if weights is not None:
+                net.sample_weight_ = torch.from_numpy(weights).to(net.device_)
             resumes = _build_or_resume(net, dataset, fresh)
             if weights is not None and _may_set_reduction(net):
                 net.criterion_.reduction = "none"
