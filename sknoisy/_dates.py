@@ -14,7 +14,7 @@ def refuse_dates(X):
     Parameters
     ----------
     X : array-like
-        A frame or an array of objects is judged by its types and its first row.
+        A frame or an array of objects is checked by its types and its first row.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Rows whose label occurs once: a detector judges the other rows, and says so."""
+"""Rows whose label occurs once: a detector scores the other rows, and says so."""
 
 import functools
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from sknoisy._codes import RareClassError
 from sknoisy._selected_rows import params_of_rows
 from sknoisy._validation import indexable, safe_indexing
 
-__all__ = ["Along", "judges_the_rest"]
+__all__ = ["Along", "scores_the_rest"]
 
 
 class Along(NamedTuple):
@@ -32,8 +32,8 @@ class Along(NamedTuple):
     numbers_of: str | None = None
 
 
-def judges_the_rest(fit):
-    """Let ``fit`` of a detector judge all rows but those of classes that are too small.
+def scores_the_rest(fit):
+    """Let ``fit`` of a detector score all rows but those of classes that are too small.
 
     The estimator is fitted on the other rows. Its results are then brought to the
     length of y: a row that was set aside has the score 0.5 and no flag, keeps its
@@ -55,7 +55,7 @@ def judges_the_rest(fit):
     def fit_on_the_rest(self, X, y, *args, **params):
         vars(self).pop("_unjudged", None)
         rows, labels, own_params = X, y, params
-        judged = None
+        scored = None
         while True:
             try:
                 fit(self, rows, labels, *args, **own_params)
@@ -64,24 +64,24 @@ def judges_the_rest(fit):
                 # Not that of a part, which has seen other rows.
                 if error.estimator is not self:
                     raise
-                if judged is None:
+                if scored is None:
                     classes, codes = error.classes, error.codes
-                    judged = np.arange(len(codes))
-                judged = judged[~error.is_rare]
+                    scored = np.arange(len(codes))
+                scored = scored[~error.is_rare]
             # What is too small may show in turn: first rows are counted, then groups.
-            _check_the_rest(self, codes, judged)
-            rows = safe_indexing(indexable(X)[0], judged)
-            labels = classes[codes[judged]]
-            own_params = params_of_rows(params, X, judged)
-        if judged is not None:
-            _put_back(self, classes, codes, judged)
+            _check_the_rest(self, codes, scored)
+            rows = safe_indexing(indexable(X)[0], scored)
+            labels = classes[codes[scored]]
+            own_params = params_of_rows(params, X, scored)
+        if scored is not None:
+            _put_back(self, classes, codes, scored)
         return self
 
     return fit_on_the_rest
 
 
-def _check_the_rest(estimator, codes, judged):
-    n_left = len(np.unique(codes[judged]))
+def _check_the_rest(estimator, codes, scored):
+    n_left = len(np.unique(codes[scored]))
     if n_left < 2:
         n_rare = len(np.unique(codes)) - n_left
         raise ValueError(
@@ -91,23 +91,23 @@ def _check_the_rest(estimator, codes, judged):
         )
 
 
-def _put_back(estimator, classes, codes, judged):
-    """Bring what was fitted on the judged rows to the length of y."""
+def _put_back(estimator, classes, codes, scored):
+    """Bring what was fitted on the scored rows to the length of y."""
     own = vars(estimator)
-    kept = {"rows": judged, "classes": np.unique(codes[judged])}
+    kept = {"rows": scored, "classes": np.unique(codes[scored])}
     sizes = {"rows": len(codes), "classes": len(classes)}
     for name, along in estimator._fitted_axes.items():
         if name in own:
             own[name] = _widened(own[name], along, kept, sizes)
     suggested = classes[codes]
-    suggested[judged] = estimator.suggested_labels_
+    suggested[scored] = estimator.suggested_labels_
     scores = np.full(len(codes), 0.5)
-    scores[judged] = estimator.noise_scores_
+    scores[scored] = estimator.noise_scores_
     mask = np.zeros(len(codes), dtype=bool)
-    mask[judged] = estimator.noise_mask_
+    mask[scored] = estimator.noise_mask_
     estimator.noise_scores_, estimator.noise_mask_ = scores, mask
     estimator.suggested_labels_, estimator.classes_ = suggested, classes
-    estimator._unjudged = np.setdiff1d(np.arange(len(codes)), judged)
+    estimator._unjudged = np.setdiff1d(np.arange(len(codes)), scored)
 
 
 def _widened(values, along, kept, sizes):

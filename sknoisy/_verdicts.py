@@ -8,14 +8,14 @@ from sklearn.utils import get_tags
 __all__ = [
     "VERDICT",
     "defined_scores",
-    "judge_of",
+    "scorer_of",
     "scores_are_probabilities",
     "suggest_labels",
     "tags_of_part",
     "unjudged_rows",
 ]
 
-# What every estimator sets that judges the labels it was given.
+# What every estimator sets that scores the labels it was given.
 VERDICT = ("noise_scores_", "noise_mask_", "noise_rate_", "suggested_labels_")
 
 
@@ -60,12 +60,12 @@ def suggest_labels(proba, codes, mask):
     codes : ndarray of shape (n_samples,), dtype int64
         The given labels.
     mask : ndarray of shape (n_samples,), dtype bool
-        Judged wrong.
+        Flagged.
 
     Returns
     -------
     suggested : ndarray of shape (n_samples,), dtype int64
-        The most probable other label where the given one is judged wrong, else the
+        The most probable other label where the given one is flagged, else the
         given one.
     """
     suggested = codes.copy()
@@ -75,7 +75,7 @@ def suggest_labels(proba, codes, mask):
     return suggested
 
 
-def judge_of(detector, n_samples):
+def scorer_of(detector, n_samples):
     """Return the part of a fitted detector that holds its verdict on the labels.
 
     Parameters
@@ -87,57 +87,57 @@ def judge_of(detector, n_samples):
 
     Returns
     -------
-    judge : estimator
+    scorer : estimator
         The detector, or the last step of the pipeline.
 
     Raises
     ------
     TypeError
-        If it does not judge labels.
+        If it does not score labels.
     ValueError
-        If it judged another number of rows.
+        If it scored another number of rows.
     FloatingPointError
         If a score is infinite or NaN.
     """
-    judge = detector[-1] if isinstance(detector, Pipeline) else detector
-    absent = [name for name in VERDICT if not hasattr(judge, name)]
+    scorer = detector[-1] if isinstance(detector, Pipeline) else detector
+    absent = [name for name in VERDICT if not hasattr(scorer, name)]
     if absent:
         raise TypeError(
-            f"detector must judge the labels given to fit; {type(judge).__name__} does "
+            f"detector must score the labels given to fit; {type(scorer).__name__} does "
             f"not set {', '.join(absent)}. Pass a detector or a robust classifier."
         )
-    n_judged = len(judge.noise_scores_)
-    if n_judged != n_samples:
+    n_scored = len(scorer.noise_scores_)
+    if n_scored != n_samples:
         raise ValueError(
-            f"the detector judged {n_judged} rows, but {n_samples} were given; a step "
+            f"the detector scored {n_scored} rows, but {n_samples} were given; a step "
             "before it must not add or drop rows."
         )
-    defined_scores(judge, judge.noise_scores_)
-    return judge
+    defined_scores(scorer, scorer.noise_scores_)
+    return scorer
 
 
-def unjudged_rows(judge):
-    """Return the numbers of the rows that a fitted detector could not judge.
+def unjudged_rows(scorer):
+    """Return the numbers of the rows that a fitted detector could not score.
 
     Parameters
     ----------
-    judge : estimator
-        As `judge_of` returns it.
+    scorer : estimator
+        As `scorer_of` returns it.
 
     Returns
     -------
     index : ndarray of shape (n_unjudged,), dtype int64
         Its ``unjudged_``; empty for a detector that has no such attribute.
     """
-    return np.array(getattr(judge, "unjudged_", ()), dtype=np.int64)
+    return np.array(getattr(scorer, "unjudged_", ()), dtype=np.int64)
 
 
-def scores_are_probabilities(judge):
-    """Return whether the scores of what judged labels are probabilities.
+def scores_are_probabilities(scorer):
+    """Return whether the scores of what scored labels are probabilities.
 
     Parameters
     ----------
-    judge : estimator
+    scorer : estimator
         Fitted: a detector, a robust classifier, or a pipeline that ends in one.
 
     Returns
@@ -145,8 +145,8 @@ def scores_are_probabilities(judge):
     flag : bool
         False for an estimator of another origin that does not say.
     """
-    judge = judge[-1] if isinstance(judge, Pipeline) else judge
-    return bool(getattr(judge, "scores_are_probabilities_", False))
+    scorer = scorer[-1] if isinstance(scorer, Pipeline) else scorer
+    return bool(getattr(scorer, "scores_are_probabilities_", False))
 
 
 def tags_of_part(part):

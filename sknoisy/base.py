@@ -11,12 +11,12 @@ from sknoisy._label_kinds import labels_like
 from sknoisy._parameters import check_parameters
 from sknoisy._random_states import random_generator
 from sknoisy._selected_rows import rows_of
-from sknoisy._unjudged import judges_the_rest
+from sknoisy._unjudged import scores_the_rest
 from sknoisy._validation import check_consistent_length
 from sknoisy._verdicts import (
     VERDICT,
     defined_scores,
-    judge_of,
+    scorer_of,
     scores_are_probabilities,
     suggest_labels,
     tags_of_part,
@@ -31,7 +31,7 @@ __all__ = [
     "TrainingInterrupted",
     "TrainingInterruptedWarning",
     "defined_scores",
-    "judge_of",
+    "scorer_of",
     "scores_are_probabilities",
     "suggest_labels",
     "tags_of_part",
@@ -67,7 +67,7 @@ class _OrderOnly:
 
 
 class NoiseScoresMixin:
-    """What every estimator says that judges the labels given to ``fit``.
+    """What every estimator says that scores the labels given to ``fit``.
 
     Attributes
     ----------
@@ -79,13 +79,13 @@ class NoiseScoresMixin:
         ten have a wrong label, if labels are wrong at random. Else they are an order
         only. False for a class that says nothing of it.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
-        True where the label is judged wrong.
+        True where the label is flagged.
     noise_rate_ : float
         Estimated share of wrong labels.
     suggested_labels_ : ndarray of shape (n_samples,)
         What the label should be, in the values of y.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
-        Numbers of the rows that were not judged, since no other row has their label, or
+        Numbers of the rows that were not scored, since no other row has their label, or
         none of another group where groups were given. They have the score 0.5 and no
         flag.
     classes_ : ndarray of shape (n_classes,)
@@ -103,16 +103,16 @@ class NoiseScoresMixin:
     def unjudged_(self):
         """Numbers of the rows whose label occurs once, ndarray of dtype int64.
 
-        Nothing speaks for or against such a label. It is not judged: the score of the
+        Nothing speaks for or against such a label. It is not scored: the score of the
         row is 0.5, it is not flagged, and its label is what is suggested.
         """
         if "noise_scores_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} has no unjudged_ before fit.")
-        # Estimators saved by 0.1.0 have judged every row.
+        # Estimators saved by 0.1.0 have scored every row.
         return vars(self).get("_unjudged", np.empty(0, dtype=np.int64))
 
     def predict_noisy(self):
-        """Return which of the labels given to ``fit`` are judged wrong.
+        """Return which of the labels given to ``fit`` are flagged.
 
         Returns
         -------
@@ -128,7 +128,7 @@ class NoiseScoresMixin:
         return self.noise_mask_.copy()
 
     def fit_predict_noisy(self, X, y, **fit_params):
-        """Fit, then return which labels are judged wrong.
+        """Fit, then return which labels are flagged.
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ class NoiseScoresMixin:
         Returns
         -------
         mask : ndarray of shape (n_samples,), dtype bool
-            True where the label is judged wrong.
+            True where the label is flagged.
         """
         return self.fit(X, y, **fit_params).predict_noisy()
 
@@ -194,7 +194,7 @@ class NoiseDetectorMixin(NoiseScoresMixin):
     """A detector: noise scores, and a sampler that drops the flagged rows.
 
     A subclass whose ``fit`` refuses classes of one row, through ``min_per_class=2`` of
-    the checks in ``_validation``, judges all other rows instead: ``fit`` is wrapped for
+    the checks in ``_validation``, scores all other rows instead: ``fit`` is wrapped for
     that. ``_fitted_axes`` says which arrays it learns with an entry for each row or
     class.
     """
@@ -205,10 +205,10 @@ class NoiseDetectorMixin(NoiseScoresMixin):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "fit" in vars(cls):
-            cls.fit = judges_the_rest(cls.fit)
+            cls.fit = scores_the_rest(cls.fit)
 
     def fit_resample(self, X, y, **fit_params):
-        """Fit, then return the rows whose label is not judged wrong.
+        """Fit, then return the rows whose label is not flagged.
 
         This makes a detector a step of an imbalanced-learn pipeline. Rows in
         ``unjudged_`` are kept: dropping one would drop its class.

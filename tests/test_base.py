@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from sknoisy._validation import check_rows_and_labels
-from sknoisy._verdicts import judge_of
+from sknoisy._verdicts import scorer_of
 from sknoisy.base import NoiseDetectorMixin, NoiseScoresMixin
 
 
@@ -53,7 +53,7 @@ class TestUndefinedScores:
         detector = FirstColumnDetector().fit(X, y)
         detector.noise_scores_[[3, 5]] = np.nan
         with pytest.raises(FloatingPointError, match=self.message):
-            judge_of(detector, 7)
+            scorer_of(detector, 7)
 
 
 class TestScores:

@@ -222,7 +222,7 @@ class TestDetectors:
             (
                 AutoNoiseDetector([("aum", AUMDetector(KEYS))], n_rounds=1),
                 11,
-                "before all candidates had judged",
+                "before all candidates had scored",
             ),
         ],
     )

@@ -1,6 +1,6 @@
 """A competition of detectors: how well each finds planted labels is its weight.
 
-The candidates judge the given labels first, and what they suggest tells which labels
+The candidates score the given labels first, and what they suggest tells which labels
 are planted in the rounds. Only one that fails is dropped: one that lies behind may see
 what others miss, so all are weighed in the end. A race (`_race`) plants all rounds
 before the first, drops those that lie behind after each, and chooses one.
@@ -26,7 +26,7 @@ from sknoisy._planting._rounds import (
     tell_fit,
 )
 from sknoisy._random_states import set_random_states
-from sknoisy._verdicts import judge_of
+from sknoisy._verdicts import scorer_of
 from sknoisy.base import TrainingInterrupted
 
 __all__ = ["Competition", "Verdict", "competes"]
@@ -122,8 +122,8 @@ class Competition:
                 aurocs[i, column] = planted_auroc(planted, scores[i])
         return aurocs
 
-    def judge(self, X, codes, seed, among=None, groups=None):
-        """Let candidates judge the given labels.
+    def score(self, X, codes, seed, among=None, groups=None):
+        """Let candidates score the given labels.
 
         Parameters
         ----------
@@ -146,12 +146,12 @@ class Competition:
         try:
             verdicts = self._fit(among, X, codes, seed, groups, "given labels")
         except BROKEN_OFF as error:
-            message = "fit was interrupted before all candidates had judged the labels."
+            message = "fit was interrupted before all candidates had scored the labels."
             raise TrainingInterrupted(message) from error
         self.given = [verdicts.get(i) for i in range(len(self.names))]
 
     def play(self, X, codes, corruption_rate, n_rounds, rng, groups=None):
-        """Plant labels, again and again, and let all candidates judge those.
+        """Plant labels, again and again, and let all candidates score those.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class Competition:
         n_rounds : int
         rng : numpy.random.Generator
         groups : array-like of shape (n_samples,), default=None
-            As for `judge`.
+            As for `score`.
 
         Raises
         ------
@@ -195,7 +195,7 @@ class Competition:
             tell_broken_off(
                 error,
                 "the first round was complete",
-                ("candidates are", "weighed", "weigh"),
+                "candidates are weighted",
                 self._bar,
                 len(self._rounds),
                 n_rounds,
@@ -280,7 +280,7 @@ def _fit_candidate(detector, X, y, classes, seed, groups):
     try:
         with interruptions("raise"):
             detector.fit(X, y, **group_params(detector, groups))
-        judge = judge_of(detector, len(y))
+        scorer = scorer_of(detector, len(y))
     except TrainingInterrupted:
         raise
     except Exception as error:
@@ -289,10 +289,10 @@ def _fit_candidate(detector, X, y, classes, seed, groups):
     finally:
         _competes.reset(token)
     return Verdict(
-        scores=np.asarray(judge.noise_scores_, dtype=np.float64),
-        mask=np.asarray(judge.noise_mask_, dtype=bool),
-        noise_rate=float(judge.noise_rate_),
-        suggested=encode_labels(judge.suggested_labels_, classes)[1],
+        scores=np.asarray(scorer.noise_scores_, dtype=np.float64),
+        mask=np.asarray(scorer.noise_mask_, dtype=bool),
+        noise_rate=float(scorer.noise_rate_),
+        suggested=encode_labels(scorer.suggested_labels_, classes)[1],
         seconds=time.perf_counter() - start,
         detector=detector,
     )

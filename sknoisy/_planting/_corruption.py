@@ -11,7 +11,7 @@ __all__ = [
     "rank_in_class",
 ]
 
-# Rows of a class that planting leaves at least: less is no class to be judged.
+# Rows of a class that planting leaves at least: less is no class to be scored.
 _MIN_LEFT = 2
 
 

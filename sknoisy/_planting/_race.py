@@ -2,8 +2,9 @@
 
 All rounds are planted before the first, alike for all candidates. After each round the
 candidates that lie behind are dropped, since a fit takes long, and in the end one is
-chosen: the labels are judged by what its fits recorded. A competition (`_competition`)
-plants by what its candidates suggest, drops only those that fail, and weighs all.
+chosen: the labels are scored from what its fits recorded. A competition
+(`_competition`) plants by what its candidates suggest, drops only those that fail, and
+weighs all.
 """
 
 import numpy as np
@@ -34,7 +35,7 @@ class Candidate:
     planted : ndarray of shape (n_rounds, n_rows), dtype bool
         Where a label is planted in each of the planned rounds.
     n_samples : int
-        The first rows, which are judged; any others are copies of them.
+        The first rows, which are scored; any others are copies of them.
 
     Attributes
     ----------
@@ -74,7 +75,7 @@ class Candidate:
         return np.stack([t.mean(1, dtype=np.float64) for t in self.trajectories])
 
     @property
-    def judges_all(self):
+    def scores_all(self):
         """Whether each sample has been seen under its given label."""
         return bool((~self.planted[:, : self.n_samples]).any(0).all())
 
@@ -153,7 +154,7 @@ def race(candidates, train, n_rounds, bar=None):
     Raises
     ------
     TrainingInterrupted
-        If it is interrupted before any candidate has judged all samples.
+        If it is interrupted before any candidate has scored all samples.
     """
     active = list(candidates)
     bar = progress(len(active) * n_rounds, "race", 0) if bar is None else bar
@@ -174,11 +175,11 @@ def race(candidates, train, n_rounds, bar=None):
                 active = [c for c, keep in zip(active, near, strict=True) if keep]
             bar.total -= (n_before - len(active)) * (n_rounds - number - 1)
     except BROKEN_OFF as error:
-        active = [c for c in active if c.trajectories and c.judges_all]
+        active = [c for c in active if c.trajectories and c.scores_all]
         tell_broken_off(
             error,
-            "every row had been judged once",
-            ("labels are", "judged", "judge"),
+            "every row had been scored once",
+            "labels are scored",
             bar,
             sum(len(candidate.trajectories) for candidate in active),
             len(active) * n_rounds,

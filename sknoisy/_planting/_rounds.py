@@ -64,7 +64,7 @@ def tell_fit(bar, place, candidate, auroc=None):
         bar.write(f"{place}: {candidate}{found}")
 
 
-def tell_broken_off(error, lacks, judged, bar, n_done, n_planned, unit):
+def tell_broken_off(error, lacks, result, bar, n_done, n_planned, unit):
     """Tell that rounds were broken off, or raise where too little was complete.
 
     Parameters
@@ -73,8 +73,8 @@ def tell_broken_off(error, lacks, judged, bar, n_done, n_planned, unit):
         What broke them off.
     lacks : str
         What should have happened before, if ``n_done`` is 0.
-    judged : (str, str, str)
-        What is judged, and how: such as ("labels are", "judged", "judge").
+    result : str
+        What the complete rounds give, such as "labels are scored".
     bar : Progress
         Its description names the owner.
     n_done, n_planned : int
@@ -94,8 +94,7 @@ def tell_broken_off(error, lacks, judged, bar, n_done, n_planned, unit):
     """
     if not n_done:
         raise TrainingInterrupted(f"fit was interrupted before {lacks}.") from error
-    what, participle, verb = judged
     tell(
-        f"{bar.description} was interrupted: {what} {participle} by {n_done} of "
-        f"{n_planned} {unit}. Fit again to {verb} them by all."
+        f"{bar.description} was interrupted: {result} from {n_done} of "
+        f"{n_planned} {unit}. Fit again to use all of them."
     )

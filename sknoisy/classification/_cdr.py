@@ -88,7 +88,7 @@ class CDRClassifier(RobustNetMixin, NetClassifier):
         with it.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         1 minus the predicted probability of the given label, as the method has no
-        judgement of its own. Larger = more suspicious.
+        score of its own. Larger = more suspicious.
     scores_are_probabilities_ : bool
         False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
@@ -96,7 +96,7 @@ class CDRClassifier(RobustNetMixin, NetClassifier):
     noise_rate_ : float
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The most probable other label where the given one is judged wrong.
+        The most probable other label where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)

@@ -81,7 +81,7 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
         The one in use, settled when a training starts anew; ``partial_fit`` goes on
         with it.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        1 minus the predicted probability of the given label, as the method judges rows
+        1 minus the predicted probability of the given label, as the method ranks rows
         of a batch among each other only. Larger = more suspicious.
     scores_are_probabilities_ : bool
         False: the scores are an order.
@@ -90,7 +90,7 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
     noise_rate_ : float
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The most probable other label where the given one is judged wrong.
+        The most probable other label where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)

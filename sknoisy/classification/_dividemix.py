@@ -117,7 +117,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
         What both networks find most probable besides the given label, where that is
-        judged wrong.
+        flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
@@ -397,7 +397,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         return Step(loss, logits, [Learnt(own, X, y)])
 
     def _networks(self):
-        """Return the network whose turn it is, training, and its partner, judging."""
+        """Return the network whose turn it is, training, and its partner, scoring."""
         own, partner = (
             self.module_.peers[self.turn_],
             self.module_.peers[1 - self.turn_],
@@ -461,7 +461,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
 
     def _split(self, dataset):
         """Find which labels each network takes for clean, and remember the losses."""
-        clean, losses, rows, _, _ = self._judged(dataset)
+        clean, losses, rows, _, _ = self._scored(dataset)
         if isinstance(self.criterion_, LossMemory):
             self.criterion_.remember(losses, rows)
         self.clean_ = torch.ones(2, self.rows_fitted_[0], device=self.device_)
@@ -469,7 +469,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         is_kept = clean > self.clean_threshold
         self.splits_ = [(np.flatnonzero(k), np.flatnonzero(~k)) for k in is_kept]
 
-    def _judged(self, dataset):
+    def _scored(self, dataset):
         """Return what both networks say of all rows, in evaluation mode.
 
         Returns
@@ -499,8 +499,8 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         return splitter.fit(losses).predict_proba(losses)[:, 0]
 
     def finish_fit(self, dataset):
-        """Judge the given labels by both networks as they are after the last epoch."""
-        clean, _, _, codes, logits = self._judged(dataset)
+        """Score the given labels by both networks as they are after the last epoch."""
+        clean, _, _, codes, logits = self._scored(dataset)
         clean = clean.mean(0)
         self.clean_proba_ = clean.astype(np.float32)
         self.record_scores(

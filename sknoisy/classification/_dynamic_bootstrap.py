@@ -137,7 +137,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
     noise_rate_ : float
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The most probable other label where the given one is judged wrong.
+        The most probable other label where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     losses_ : ndarray of shape (n_samples,), dtype float32
@@ -320,7 +320,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
             self._fit_splitter(self._losses(dataset_train)[0])
 
     def finish_fit(self, dataset):
-        """Judge the given labels by their losses after the last epoch."""
+        """Score the given labels by their losses after the last epoch."""
         self.table_ = None
         self.losses_, logits, codes = self._losses(dataset)
         self._fit_splitter(self.losses_)

@@ -59,7 +59,7 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
     noise_rate_ : float
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The largest other average where the given label is judged wrong.
+        The largest other average where the given label is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)

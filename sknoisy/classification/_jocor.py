@@ -108,7 +108,7 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
         The one in use, settled when a training starts anew; ``partial_fit`` goes on
         with it.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        1 minus the predicted probability of the given label, as the method judges rows
+        1 minus the predicted probability of the given label, as the method ranks rows
         of a batch among each other only. Larger = more suspicious.
     scores_are_probabilities_ : bool
         False: the scores are an order.

@@ -76,7 +76,7 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
     noise_rate_ : float
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The most probable other label where the given one is judged wrong.
+        The most probable other label where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)

@@ -32,7 +32,7 @@ from sknoisy._validation import (
     validate_data,
 )
 from sknoisy._verdicts import (
-    judge_of,
+    scorer_of,
     scores_are_probabilities,
     tags_of_part,
     unjudged_rows,
@@ -381,12 +381,12 @@ class CleanedClassifier(
         # An interrupted detector must be neither cached nor used.
         with interruptions("raise"):
             self.detector_ = fit_detector(clone(self.detector), X, y, fit_params)
-        judge = judge_of(self.detector_, len(y))
-        self.noise_scores_ = np.array(judge.noise_scores_, dtype=np.float64)
-        self.noise_mask_ = np.array(judge.noise_mask_, dtype=bool)
-        self.noise_rate_ = float(judge.noise_rate_)
-        self.suggested_labels_ = np.array(judge.suggested_labels_)
-        self._unjudged = unjudged_rows(judge)
+        scorer = scorer_of(self.detector_, len(y))
+        self.noise_scores_ = np.array(scorer.noise_scores_, dtype=np.float64)
+        self.noise_mask_ = np.array(scorer.noise_mask_, dtype=bool)
+        self.noise_rate_ = float(scorer.noise_rate_)
+        self.suggested_labels_ = np.array(scorer.suggested_labels_)
+        self._unjudged = unjudged_rows(scorer)
 
     def _fit_classifier(self, X, codes, weight_name, fit_params):
         if self.action == "relabel":

@@ -22,7 +22,7 @@ from sknoisy._validation import (
     validate_data,
 )
 from sknoisy._verdicts import (
-    judge_of,
+    scorer_of,
     scores_are_probabilities,
     tags_of_part,
     unjudged_rows,
@@ -165,13 +165,13 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         if X is not None:
             validate_data(self, X, skip_check_array=True)
         self.classes_ = classes
-        judge = judge_of(self.detector_, len(codes))
-        self.noise_scores_ = np.asarray(judge.noise_scores_, dtype=np.float64)
-        self._unjudged = unjudged_rows(judge)
-        self.noise_mask_ = self._flag(judge)
-        self.noise_rate_ = float(judge.noise_rate_)
+        scorer = scorer_of(self.detector_, len(codes))
+        self.noise_scores_ = np.asarray(scorer.noise_scores_, dtype=np.float64)
+        self._unjudged = unjudged_rows(scorer)
+        self.noise_mask_ = self._flag(scorer)
+        self.noise_rate_ = float(scorer.noise_rate_)
         self.suggested_labels_ = self.classes_[codes]
-        self.suggested_labels_[self.noise_mask_] = np.asarray(judge.suggested_labels_)[
+        self.suggested_labels_[self.noise_mask_] = np.asarray(scorer.suggested_labels_)[
             self.noise_mask_
         ]
         return self
@@ -212,13 +212,13 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
                 "Pass a smaller number, or the share of rows to keep as a float."
             )
 
-    def _flag(self, judge):
+    def _flag(self, scorer):
         is_judged = np.ones(len(self.noise_scores_), dtype=bool)
         is_judged[self._unjudged] = False
         if self.threshold is not None:
             return is_judged & (self.noise_scores_ > self.threshold)
         if self.keep is None:
-            return is_judged & np.asarray(judge.noise_mask_, dtype=bool)
+            return is_judged & np.asarray(scorer.noise_mask_, dtype=bool)
         n_samples, n_unjudged = len(is_judged), len(self._unjudged)
         is_count = isinstance(self.keep, Integral)
         n_keep = self.keep if is_count else round(self.keep * n_samples)

@@ -14,7 +14,7 @@ from sknoisy._codes import encode_labels
 from sknoisy._regular_files import written_in_one_step
 from sknoisy._rows import refuse_no_rows
 from sknoisy._validation import check_consistent_length
-from sknoisy._verdicts import judge_of, scores_are_probabilities, unjudged_rows
+from sknoisy._verdicts import scorer_of, scores_are_probabilities, unjudged_rows
 from sknoisy._warning import warn_user
 from sknoisy.cleaning._report_csv import named_index, without_formulas
 from sknoisy.cleaning._report_page import full_page, summary_fragment
@@ -107,18 +107,18 @@ def label_report(detector, X, y, *, confidence="deprecated"):
                 "labels yet. Pass X, or fit the detector first."
             )
         detector = clone(detector).fit(X, y)
-    judge = judge_of(detector, len(given))
-    scores = np.array(judge.noise_scores_, dtype=np.float64)
-    suggested = np.array(judge.suggested_labels_)
+    scorer = scorer_of(detector, len(given))
+    scores = np.array(scorer.noise_scores_, dtype=np.float64)
+    suggested = np.array(scorer.suggested_labels_)
     is_judged = np.ones(len(given), dtype=bool)
-    is_judged[unjudged_rows(judge)] = False
+    is_judged[unjudged_rows(scorer)] = False
     frame = pd.DataFrame(
         {
-            "is_label_issue": np.array(judge.noise_mask_, dtype=bool),
+            "is_label_issue": np.array(scorer.noise_mask_, dtype=bool),
             "label_quality": 1 - scores,
             "given_label": given,
-            "predicted_label": _predicted(judge, suggested, is_judged),
-            SCORE_NAMES[scores_are_probabilities(judge)]: scores,
+            "predicted_label": _predicted(scorer, suggested, is_judged),
+            SCORE_NAMES[scores_are_probabilities(scorer)]: scores,
             "suggested_label": suggested,
             "is_judged": is_judged,
         },
@@ -127,10 +127,10 @@ def label_report(detector, X, y, *, confidence="deprecated"):
     return LabelReport(
         frame=frame,
         classes=classes,
-        noise_rate=float(judge.noise_rate_),
-        noise_rate_estimates=rate_estimates(judge, codes),
-        scores_are_probabilities=scores_are_probabilities(judge),
-        detector_name=type(judge).__name__,
+        noise_rate=float(scorer.noise_rate_),
+        noise_rate_estimates=rate_estimates(scorer, codes),
+        scores_are_probabilities=scores_are_probabilities(scorer),
+        detector_name=type(scorer).__name__,
         X=X,
     )
 
@@ -294,19 +294,19 @@ def _write(path, text, overwrite):
 
 def _is_fitted_on(detector, given):
     """Whether the detector has scored as many rows, with these labels."""
-    judge = detector[-1] if isinstance(detector, Pipeline) else detector
-    if len(getattr(judge, "noise_scores_", ())) != len(given):
+    scorer = detector[-1] if isinstance(detector, Pipeline) else detector
+    if len(getattr(scorer, "noise_scores_", ())) != len(given):
         return False
-    judge = judge_of(detector, len(given))
-    kept = ~np.asarray(judge.noise_mask_, dtype=bool)
-    return np.array_equal(np.asarray(judge.suggested_labels_)[kept], given[kept])
+    scorer = scorer_of(detector, len(given))
+    kept = ~np.asarray(scorer.noise_mask_, dtype=bool)
+    return np.array_equal(np.asarray(scorer.suggested_labels_)[kept], given[kept])
 
 
-def _predicted(judge, suggested, is_judged):
-    proba = getattr(judge, "pred_probs_", None)
+def _predicted(scorer, suggested, is_judged):
+    proba = getattr(scorer, "pred_probs_", None)
     if proba is None:
         return suggested.copy()
-    predicted = np.asarray(judge.classes_)[np.asarray(proba).argmax(axis=1)]
+    predicted = np.asarray(scorer.classes_)[np.asarray(proba).argmax(axis=1)]
     return np.where(is_judged, predicted, suggested)
 
 

@@ -281,7 +281,7 @@ def _unjudged(report: ReportTables) -> str:
         caption = f"The first {len(shown)} of {len(index):,} rows not scored."
     return (
         "<h2>Labels that occur once</h2>\n<p>No other row has the label of these rows, "
-        "so that nothing speaks for or against it. They were not judged.</p>\n"
+        "so that nothing speaks for or against it. They were not scored.</p>\n"
         f"{_table('Labels that occur once', caption, ['row', 'given'], body)}"
     )
 

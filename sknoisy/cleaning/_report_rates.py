@@ -21,7 +21,7 @@ __all__ = [
 
 NO_INTERVAL = (
     "there is no interval of the noise rate: the one of sknoisy 0.1.0 accounted for "
-    "the number of rows, not for a detector that judges wrongly, and did not hold the "
+    "the number of rows, not for the error of the detector, and did not hold the "
     "truth. noise_rate_estimates has what several estimators say; to know the rate, "
     "look at rows that were drawn at random."
 )
@@ -31,12 +31,12 @@ CAVEAT = (
 )
 
 
-def rate_estimates(judge: Any, codes: NDArray[np.int64]) -> dict[str, float]:
+def rate_estimates(scorer: Any, codes: NDArray[np.int64]) -> dict[str, float]:
     """Return several estimates of the share of wrong labels.
 
     Parameters
     ----------
-    judge : estimator
+    scorer : estimator
         Fitted. If it holds a ``detector_``, that one is used, since the rows that it
         drops may depend on a budget.
     codes : ndarray of shape (n_samples,), dtype int64
@@ -47,22 +47,22 @@ def rate_estimates(judge: Any, codes: NDArray[np.int64]) -> dict[str, float]:
     estimates : dict of str to float
         In [0, 1], by a name that says what is counted.
     """
-    inner = getattr(judge, "detector_", None)
+    inner = getattr(scorer, "detector_", None)
     if inner is not None:
         return rate_estimates(_last_step(inner), codes)
-    estimates = _own_estimates(judge, codes)
-    for name, part in getattr(judge, "detectors_", ()):
+    estimates = _own_estimates(scorer, codes)
+    for name, part in getattr(scorer, "detectors_", ()):
         for words, rate in _own_estimates(_last_step(part), codes).items():
             estimates[f"{words}, {name}"] = rate
     return estimates
 
 
-def _own_estimates(judge: Any, codes: NDArray[np.int64]) -> dict[str, float]:
+def _own_estimates(scorer: Any, codes: NDArray[np.int64]) -> dict[str, float]:
     estimates = {
-        "flagged labels": float(np.mean(judge.noise_mask_)),
-        "the detector's estimate": float(judge.noise_rate_),
+        "flagged labels": float(np.mean(scorer.noise_mask_)),
+        "the detector's estimate": float(scorer.noise_rate_),
     }
-    proba = getattr(judge, "pred_probs_", None)
+    proba = getattr(scorer, "pred_probs_", None)
     if proba is not None and len(proba) == len(codes):
         other = np.asarray(proba).argmax(axis=1) != codes
         estimates["labels predicted otherwise"] = float(other.mean())

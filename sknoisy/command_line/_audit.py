@@ -29,7 +29,7 @@ _N_SHOWN = 10
 
 
 def audit(args: argparse.Namespace) -> str:
-    """Judge the labels of a table, write what was asked for, return the summary.
+    """Score the labels of a table, write what was asked for, return the summary.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def _audit(
             notation=notation,
             random_state=args.random_state,
         )
-    with step(f"judging {len(labels):,} labels", quiet=args.quiet):
-        detector = _judge(DETECTORS[args.detector], table, labels, args.random_state)
+    with step(f"scoring {len(labels):,} labels", quiet=args.quiet):
+        detector = _fitted(DETECTORS[args.detector], table, labels, args.random_state)
     report = _report(detector, table, labels)
     shown_columns = frame.drop(columns=[args.label])
     if args.out:
@@ -93,7 +93,7 @@ def _outputs(args: argparse.Namespace) -> dict[str, tuple[Path, tuple[str, ...]]
 
 
 def _features(frame: Any, args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
-    """Return the columns to judge by, and why others are left out."""
+    """Return the columns to score by, and why others are left out."""
     known = [name for name in frame.columns if name != args.label]
     check_columns(args.drop, known, "--drop")
     check_columns(args.text, known, "--text")
@@ -114,11 +114,11 @@ def clean_name(label: str) -> str:
     return f"{label}_clean"
 
 
-def _judge(name: str, table: NumberTable, labels: Any, random_state: int) -> Any:
+def _fitted(name: str, table: NumberTable, labels: Any, random_state: int) -> Any:
     import sknoisy
 
     detector = getattr(sknoisy, name)(random_state=random_state)
-    with refusals(f"{name} cannot judge these labels"), interruptible():
+    with refusals(f"{name} cannot score these labels"), interruptible():
         return detector.fit(table.values, labels)
 
 
@@ -149,14 +149,14 @@ def _summary(
         *lines,
         f"detector: {args.detector}{_shares(detector)}",
         f"flagged: {n_flagged:,} labels ({n_flagged / n_rows:.1%})",
-        *_not_judged(report),
+        *_not_scored(report),
         f"noise rate: {rate_in_words(report.noise_rate_estimates)}; {CAVEAT}",
         "",
         *_most_suspicious(report),
     ]
 
 
-def _not_judged(report: Any) -> list[str]:
+def _not_scored(report: Any) -> list[str]:
     """Return a line about the labels that occur once, if there are any."""
     index = report.unjudged
     if not len(index):
@@ -164,7 +164,7 @@ def _not_judged(report: Any) -> list[str]:
     names = report.frame["given_label"].iloc[index[:_N_SHOWN]]
     shown = ", ".join(_short(name) for name in names)
     more = ", ..." if len(index) > _N_SHOWN else ""
-    return [f"not judged: {len(index):,} labels that occur once ({shown}{more})"]
+    return [f"not scored: {len(index):,} labels that occur once ({shown}{more})"]
 
 
 def _shares(detector: Any) -> str:

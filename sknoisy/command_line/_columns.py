@@ -110,7 +110,7 @@ def to_numbers(
     if len(dropped) == frame.shape[1]:
         reasons = [f"{name!r} {reason}" for name, reason in dropped.items()][:3]
         why = "; ".join(["", *reasons, *filter(None, notes)])
-        raise CommandError(f"no column is left to judge the labels by{why}")
+        raise CommandError(f"no column is left to score the labels by{why}")
     parts = [_scaled_and_encoded(columns, kinds)]
     parts += [_text_features(columns[name], random_state) for name in kinds["text"]]
     values = np.hstack([part for part in parts if part is not None])

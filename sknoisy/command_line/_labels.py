@@ -16,7 +16,7 @@ _NUMBERS = {"b": np.bool_, "i": np.int64, "u": np.uint64, "f": np.float64}
 
 
 def check_labels(path: Source, labels: Any) -> Any:
-    """Return labels that can be judged or corrupted, with their index.
+    """Return labels that can be scored or corrupted, with their index.
 
     Parameters
     ----------

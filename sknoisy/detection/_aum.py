@@ -159,7 +159,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self._store_net_params(net_params)
 
     def fit(self, X, y):
-        """Train with an extra class, and judge every given label.
+        """Train with an extra class, and score every given label.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Raises
         ------
         RuntimeError
-            If it is interrupted before every row has been judged once.
+            If it is interrupted before every row has been scored once.
         ValueError
             If a parameter, X or y is not as described, if fewer than two labels
             occur more than once, or if there are too few
@@ -245,9 +245,9 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 ) from error
             epochs = [run["trajectories"].shape[1] for run in runs]
             tell(
-                f"{done}: labels are judged by {len(runs)} trainings of "
+                f"{done}: labels are scored from {len(runs)} trainings of "
                 f"{', '.join(map(str, epochs))} epochs of {self.net_.max_epochs}. Fit "
-                "again to judge them by all.",
+                "again to use all of them.",
             )
         return runs
 

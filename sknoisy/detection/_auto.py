@@ -49,7 +49,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     """Wrong-label detector that finds out which detectors suit the data.
 
     Labels that are surely or almost surely wrong are planted among the given ones, and
-    each candidate is judged by how well it finds them; no true label is needed. The
+    each candidate is rated by how well it finds them; no true label is needed. The
     scores of the candidates on the given labels are then added up, each with the
     weight that tells planted labels from the others best.
 
@@ -96,7 +96,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     noise_rate_ : float
         Share of flagged rows. With "select", what the best candidate says.
     suggested_labels_ : ndarray of shape (n_samples,)
-        Where the given label is judged wrong, the other label that most of the weight
+        Where the given label is flagged, the other label that most of the weight
         is for.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
@@ -207,7 +207,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         return self.strategy == "combine"
 
     def fit(self, X, y, *, groups=None):
-        """Let the candidates compete, and judge every given label.
+        """Let the candidates compete, and score every given label.
 
         Parameters
         ----------
@@ -252,14 +252,14 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             seed = int(rng.integers(2**31))
             subset = X if all_compete else safe_indexing(X, rows)
             of_rows = None if groups is None else safe_indexing(groups, rows)
-            competition.judge(subset, codes[rows], seed, groups=of_rows)
+            competition.score(subset, codes[rows], seed, groups=of_rows)
             competition.play(
                 subset, codes[rows], self.corruption_rate, n_rounds, rng, of_rows
             )
             self._tabulate(competition)
             if not all_compete:
                 bar.total -= np.count_nonzero(self.candidates_["weight"] == 0)
-                self._judge_all(competition, X, codes, seed, groups)
+                self._score_all(competition, X, codes, seed, groups)
         self._warn_of_failures()
         self._conclude(competition.given, codes)
         return self
@@ -269,8 +269,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         """Whether the scores are a single candidate's probabilities, bool."""
         check_is_fitted(self, "noise_scores_")
         # The scores of one that was selected are taken as they are.
-        judges = [detector for _, detector in self.detectors_]
-        return self.strategy == "select" and scores_are_probabilities(judges[0])
+        detectors = [detector for _, detector in self.detectors_]
+        return self.strategy == "select" and scores_are_probabilities(detectors[0])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -350,11 +350,11 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         best = int(np.nanargmax(self.candidates_["auroc"]))
         self.best_name_ = competition.names[best]
 
-    def _judge_all(self, competition, X, codes, seed, groups):
-        """Let the candidates that count judge all rows."""
+    def _score_all(self, competition, X, codes, seed, groups):
+        """Let the candidates that count score all rows."""
         weights = self.candidates_["weight"]
         among = np.flatnonzero(weights).tolist()
-        competition.judge(X, codes, seed, among, groups)
+        competition.score(X, codes, seed, among, groups)
         failed = [verdict is None for verdict in competition.given]
         weights[failed] = 0
         weights /= weights.sum()
@@ -375,7 +375,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             )
 
     def _conclude(self, verdicts, codes):
-        """Judge the labels by the verdicts that count."""
+        """Score the labels by the verdicts that count."""
         weights = self.candidates_["weight"]
         voters = [(w, v) for w, v in zip(weights, verdicts, strict=True) if w]
         names = self.candidates_["name"][weights > 0].tolist()

@@ -54,7 +54,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         the ``C`` out of 1, 0.1, 0.01 and 0.001 that predicts the given labels of the
         left-out rows best.
     filter_by : str, default="prune_by_noise_rate"
-        Which labels are judged wrong: "prune_by_noise_rate", "prune_by_class", "both",
+        Which labels are flagged: "prune_by_noise_rate", "prune_by_class", "both",
         "confident_learning", "predicted_neq_given", "low_normalized_margin" or
         "low_self_confidence", as `find_label_issues` describes them.
     quality : {"self_confidence", "normalized_margin", \
@@ -92,7 +92,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         other label, moved to [0, 1]. "confidence_weighted_entropy": falls with the
         entropy of the row over the probability of its label.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The most probable other label where the given one is judged wrong.
+        The most probable other label where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag. None if
         ``pred_probs`` are given, which speak for or against such a label, too.
@@ -194,7 +194,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y, *, pred_probs=None, groups=None, **fit_params):
-        """Predict every row without having learnt it, and judge the labels.
+        """Predict every row without having learnt it, and score the labels.
 
         Parameters
         ----------
@@ -210,7 +210,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         groups : array-like of shape (n_samples,), default=None
             What rows have in common beside their label, such as the patient: rows of
             one group are never learnt to predict others of it. With an int as ``cv``,
-            a class whose rows all belong to one group is not judged.
+            a class whose rows all belong to one group is not scored.
         **fit_params : dict
             With metadata routing enabled, what else goes to the splitter or to the
             ``fit`` of the estimator.
@@ -261,7 +261,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         return self
 
     def fit_resample(self, X, y, **fit_params):
-        """Fit, then return the rows whose label is not judged wrong.
+        """Fit, then return the rows whose label is not flagged.
 
         Parameters
         ----------

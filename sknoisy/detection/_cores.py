@@ -183,7 +183,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     noise_rate_ : float
         Share of flagged rows.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The most probable other label where the given one is judged wrong.
+        The most probable other label where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     sieve_scores_ : ndarray of shape (n_samples,), dtype float64
@@ -219,7 +219,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     of the paper is ``warmup_epochs=10, ramp_epochs=30, sieve_delay=21, beta=2,
     max_epochs=100``, but for the first step of the ramp, which is 0 there.
 
-    [1]_ judges the rows in one epoch. Here it is the mean over all epochs, of the
+    [1]_ scores the rows in one epoch. Here it is the mean over all epochs, of the
     passes that train, which orders the rows better: they keep the dropout that makes
     it hard to learn them by heart.
 
@@ -294,7 +294,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self._store_net_params(net_params)
 
     def fit(self, X, y):
-        """Train a network with the sieve, and judge every given label.
+        """Train a network with the sieve, and score every given label.
 
         Parameters
         ----------

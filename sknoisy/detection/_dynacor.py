@@ -39,10 +39,10 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     What planted labels look like then tells which of the given ones are wrong [1]_.
 
     By default a tenth of the rows trains on another label in each of five rounds, in
-    turn, and a row is judged by the rounds that kept its label. How to train is chosen
-    among four settings (two for images) by how well the planted labels are found. The
-    procedure of [1]_
-    is ``DynaCorDetector(settings="paper", corruption="copy", decision="cluster")``.
+    turn, and a row is scored from the rounds that kept its label. How to train is
+    chosen among four settings (two for images) by how well the planted labels are
+    found. The procedure of [1]_ is ``DynaCorDetector(settings="paper",
+    corruption="copy", decision="cluster")``.
 
     Standardise a table first, in a Pipeline. Embeddings can be taken as they are.
 
@@ -276,7 +276,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self._store_net_params(net_params)
 
     def fit(self, X, y):
-        """Plant wrong labels, train, and judge every given label.
+        """Plant wrong labels, train, and score every given label.
 
         Parameters
         ----------
@@ -295,7 +295,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         FloatingPointError
             If the training diverges with every setting.
         RuntimeError
-            If it is interrupted before every label has been judged once. Later
+            If it is interrupted before every label has been scored once. Later
             interruptions keep the trainings that were complete.
         ValueError
             If a parameter, X or y is not as described, if fewer than two labels
@@ -429,9 +429,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             if self.corruption == "relabel":
                 raise TrainingInterrupted("fit was interrupted.")
             tell(
-                "DynaCorDetector was interrupted: labels are judged by "
+                "DynaCorDetector was interrupted: labels are scored from "
                 f"{trajectories.shape[1]} of {net.max_epochs} epochs. Fit again to "
-                "judge them by all.",
+                "use all of them.",
             )
         return self._oriented(trajectories), mean_proba, net
 
@@ -451,7 +451,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return not hasattr(self, "encoder_")
 
     def _calibrate(self, best, codes):
-        """Judge by the mean signal and the distribution of planted labels'."""
+        """Score by the mean signal and the distribution of planted labels'."""
         # An earlier fit may have clustered.
         vars(self).pop("encoder_", None)
         n_classes = len(self.classes_)
@@ -503,14 +503,14 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             ) from error
         if not self.encoder_.metrics_:
             raise TrainingInterrupted(
-                "fit was interrupted before the encoder could judge."
+                "fit was interrupted before the encoder could score."
             )
         if self.encoder_.interrupted_:
-            n_judged = len(self.encoder_.metrics_) - 1
+            n_scored = len(self.encoder_.metrics_) - 1
             tell(
-                f"the encoder was interrupted: labels are judged by the best of "
-                f"{n_judged} epochs of {self.encoder_epochs}. Fit again to judge them "
-                "by all.",
+                f"the encoder was interrupted: labels are scored from the best of "
+                f"{n_scored} epochs of {self.encoder_epochs}. Fit again to use all "
+                "of them.",
             )
         self.noise_scores_ = defined_scores(self, self.encoder_.scores_[: len(given)])
         self.noise_mask_ = self.noise_scores_ > 0.5

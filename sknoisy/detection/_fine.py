@@ -66,7 +66,7 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
 
     The features of rows with right labels point roughly where their class points:
     along the first eigenvector of the class. A mixture of two Gaussians splits the
-    alignments of each class; the rows that are aligned less are judged wrong [1]_. On
+    alignments of each class; the rows that are aligned less are flagged [1]_. On
     embeddings and tables nothing is trained.
 
     Parameters
@@ -98,7 +98,7 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
         The other class that the row is aligned with most, where the given one is
-        judged wrong.
+        flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     estimator_ : transformer
@@ -156,7 +156,7 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y):
-        """Find the direction of each class, and judge every given label.
+        """Find the direction of each class, and score every given label.
 
         Parameters
         ----------
@@ -188,10 +188,10 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
             bar.begin(before, now="making features")
             features = self._features(rows, codes, seed)
             bar.advance(before, now="splitting classes")
-            self._judge(features, codes, seed, bar)
+            self._score(features, codes, seed, bar)
         return self
 
-    def _judge(self, features, codes, seed, bar):
+    def _score(self, features, codes, seed, bar):
         """Split each class by the alignments of its rows."""
         n_classes = len(self.classes_)
         self.alignments_ = class_alignments(features, codes, n_classes)

@@ -82,7 +82,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Mean of ``noise_scores_``; after the warning that there is no second component,
         the share of flagged rows.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The most probable other label where the given one is judged wrong.
+        The most probable other label where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     losses_ : ndarray of shape (n_samples,), dtype float64
@@ -184,7 +184,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         self._store_net_params(net_params)
 
     def fit(self, X, y, *, groups=None, **fit_params):
-        """Compute losses, split them, and judge every given label.
+        """Compute losses, split them, and score every given label.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             What rows have in common beside their label, such as the patient: rows of
             one group are never learnt to predict others of it. Only for a classifier
             that is no network. With an int as ``cv``,
-            a class whose rows all belong to one group is not judged.
+            a class whose rows all belong to one group is not scored.
         **fit_params : dict
             With metadata routing enabled, what else goes to the splitter or to the
             ``fit`` of the estimator.

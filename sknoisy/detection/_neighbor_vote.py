@@ -155,7 +155,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     noise_rate_ : float
         By the transition matrix.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The other label with the most votes, where the given one is judged wrong.
+        The other label with the most votes, where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     transition_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
@@ -248,7 +248,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y):
-        """Let neighbours vote, and judge every given label.
+        """Let neighbours vote, and score every given label.
 
         Parameters
         ----------
@@ -287,10 +287,10 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     def votes_(self):
         """Votes for each class, ndarray of shape (n_samples, n_classes)."""
         labels, weights = self._vote_labels, self._vote_weights
-        # Rows that were not judged have no neighbours.
-        judged = ~np.isnan(weights[:, 0])
+        # Rows that were not scored have no neighbours.
+        scored = ~np.isnan(weights[:, 0])
         votes = np.full((len(labels), len(self.classes_)), np.nan)
-        votes[judged] = _votes(labels[judged], weights[judged], len(self.classes_))
+        votes[scored] = _votes(labels[scored], weights[scored], len(self.classes_))
         return votes
 
     @cached_property
@@ -302,7 +302,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         return transition_from_joint(cells.reshape(n_classes, n_classes))
 
     def _vote(self, features, codes, rng, bar):
-        """Let the neighbours of each row judge its label."""
+        """Let the neighbours of each row score its label."""
         for name in ("votes_", "transition_matrix_", "_counted"):
             vars(self).pop(name, None)
         bar.begin(_SEARCH, now="searching neighbours")

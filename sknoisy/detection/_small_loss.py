@@ -1,4 +1,4 @@
-"""Small-loss selection: the largest losses are judged wrong, as many as there are."""
+"""Small-loss selection: the largest losses are flagged, as many as there are."""
 
 from numbers import Real
 
@@ -125,7 +125,7 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     noise_rate_ : float
         R, given or estimated.
     suggested_labels_ : ndarray of shape (n_samples,)
-        The most probable other label where the given one is judged wrong.
+        The most probable other label where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     losses_ : ndarray of shape (n_samples,), dtype float64
@@ -246,7 +246,7 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             What rows have in common beside their label, such as the patient: rows of
             one group are never learnt to predict others of it. Only for a classifier
             that is no network. With an int as ``cv``,
-            a class whose rows all belong to one group is not judged.
+            a class whose rows all belong to one group is not scored.
         **fit_params : dict
             With metadata routing enabled, what else goes to the splitter or to the
             ``fit`` of the estimator.

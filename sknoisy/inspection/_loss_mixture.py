@@ -122,7 +122,7 @@ class LossMixtureDisplay:
             _check_has(estimator, needed, "or give epoch if it has mixtures_")
             splitter = estimator.splitter_
             if losses is None:
-                losses, noise_mask = _of_judged_rows(estimator, noise_mask)
+                losses, noise_mask = _of_scored_rows(estimator, noise_mask)
         return cls(losses, splitter, noise_mask=noise_mask).plot(ax=ax)
 
     def plot(self, *, ax=None):
@@ -268,7 +268,7 @@ class LossMixtureDisplay:
         return 1.1 * max(heights, default=1.0)
 
 
-def _of_judged_rows(estimator, noise_mask):
+def _of_scored_rows(estimator, noise_mask):
     """Return the losses, and the mask, of the rows that were scored."""
     losses, unjudged = estimator.losses_, unjudged_rows(estimator)
     if len(unjudged):

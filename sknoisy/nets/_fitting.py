@@ -1,4 +1,4 @@
-"""A fit from its arguments to the judged rows: what comes before and after the epochs.
+"""A fit from its arguments to the scored rows: what comes before and after the epochs.
 
 Parameters and data are checked, the training begins, goes on, or is resumed from a
 file, and what it has learnt is looked at. The epochs are skorch's, `_loop`.
@@ -87,7 +87,7 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
             if net.interrupted_ and needs_whole():
                 raise KeyboardInterrupt
             refuse_divergence(net, undefined)
-            # Judgements that draw are those of a run without a break.
+            # Scores that draw are those of a run without a break.
             seed_torch(net.device_, net.seed_, len(net.history), 1)
             net.finish_fit(dataset)
     finally:

@@ -11,7 +11,7 @@ from sknoisy.nets._defaults import default_module, default_optimizer_params
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 from sknoisy.nets._fitting import settle_device
 from sknoisy.nets._input import rows_as_dataset, split_rows
-from sknoisy.nets._masked_training import judge_labels, start_masking
+from sknoisy.nets._masked_training import estimate_label_quality, start_masking
 from sknoisy.nets._modules import embed
 from sknoisy.nets._optimizing import lr_factor
 from sknoisy.nets._outputs import criterion_value, scores_alone, validation_loss
@@ -324,8 +324,8 @@ class TrainingLoopMixin:
         """Call a hook of the net, then of the callbacks; then store the training."""
         super().notify(method_name, **cb_kwargs)
         if method_name == "on_epoch_begin" and self.masking_ is not None:
-            # After the method, which may have judged the labels.
-            judge_labels(self, cb_kwargs["dataset_train"])
+            # After the method, which may have scored the labels.
+            estimate_label_quality(self, cb_kwargs["dataset_train"])
         if method_name == "on_epoch_end" and self.training_key_ is not None:
             save_training(self, self.checkpoint)
 

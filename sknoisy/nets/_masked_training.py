@@ -1,4 +1,4 @@
-"""How a net trains on masked images: decoders, judged labels, and the step itself.
+"""How a net trains on masked images: decoders, scored labels, and the step itself.
 
 Nothing here is known to a method. It says in each `Step` what was learnt, and that is
 masked; what else is needed is read off the net.
@@ -22,7 +22,7 @@ __all__ = [
     "check_masking",
     "check_started",
     "is_masked",
-    "judge_labels",
+    "estimate_label_quality",
     "masked_step",
     "masked_views",
     "start_masking",
@@ -135,14 +135,14 @@ def start_masking(net):
     net._criteria = [*net._criteria, "masking"]
 
 
-def judge_labels(net, dataset):
-    """Settle at the start of an epoch whether images are masked, and judge labels.
+def estimate_label_quality(net, dataset):
+    """Settle at the start of an epoch whether images are masked, and score labels.
 
     Parameters
     ----------
     net : NetClassifier
         With ``masking_``. ``label_quality_`` is what its method knows of the labels,
-        of shape (n_networks, n_samples); None has them judged by their losses, with
+        of shape (n_networks, n_samples); None has them scored from their losses, with
         several networks by those of another one.
     dataset : ArrayDataset or Subset of one
     """

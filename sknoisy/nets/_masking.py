@@ -68,9 +68,9 @@ class AdversarialMasking(nn.Module):
     mixes masked images with the others, as it mixes all; ``masking_weight`` has no
     effect there.
 
-    Labels are judged by a mixture of two Gaussians on their losses at the start of each
-    epoch, with several networks by the losses of another one; a host that judges labels
-    by itself says what it knows.
+    Labels are scored from a mixture of two Gaussians on their losses at the start of
+    each epoch, with several networks by the losses of another one; a host that scores
+    labels by itself says what it knows.
 
     The supplement [1]_ and the authors' code of DivideMix are all there is; what other
     hosts do with masked images is our reading.

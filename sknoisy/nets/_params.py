@@ -138,7 +138,7 @@ class NetParamsMixin:
             )
 
     def _store_net_params(self, net_params):
-        # Names are judged at fit, like all parameters.
+        # Names are scored at fit, like all parameters.
         self._net_param_names = {*vars(self).get("_net_param_names", ()), *net_params}
         vars(self).update(net_params)
 

@@ -1,4 +1,4 @@
-"""What robust classifiers share: a loss of their own, and judged labels."""
+"""What robust classifiers share: a loss of their own, and scored labels."""
 
 import numpy as np
 from torch import nn

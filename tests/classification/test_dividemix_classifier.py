@@ -414,9 +414,9 @@ def with_posteriors(*values):
         def _clean_proba_of(self, losses):
             return np.asarray(values[self.n_asked_ % 2], dtype=float)
 
-        def _judged(self, dataset):
+        def _scored(self, dataset):
             self.n_asked_ = 0
-            return super()._judged(dataset)
+            return super()._scored(dataset)
 
     def _clean_proba_of(self, losses, once=Fixed._clean_proba_of):
         proba = once(self, losses)

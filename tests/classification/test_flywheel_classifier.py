@@ -371,7 +371,7 @@ class TestNetworks:
         assert widths(other) == [6, 6]
         assert [len(other.module_.body), len(other.judge_.body)] == [2, 3]
 
-    def test_a_judge_of_another_kind(self, blobs):
+    def test_a_scorer_of_another_kind(self, blobs):
         X, y, _ = blobs
         clf = make(judge=Plain, judge__width=7).fit(X, y)
         assert type(clf.judge_) is Plain and clf.judge_.layers[0].out_features == 7

@@ -177,7 +177,7 @@ class Halve(BaseEstimator):
 
 
 def test_a_verdict_on_other_rows_is_refused():
-    with pytest.raises(ValueError, match="judged 4 rows, but 8 were given"):
+    with pytest.raises(ValueError, match="scored 4 rows, but 8 were given"):
         NoisyLabelFilter(Halve()).fit(rows(), LABELS)
 
 

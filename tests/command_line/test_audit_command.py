@@ -30,7 +30,7 @@ def no_detector(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("the detector ran")
 
-    monkeypatch.setattr("sknoisy.command_line._audit._judge", refuse)
+    monkeypatch.setattr("sknoisy.command_line._audit._fitted", refuse)
 
 
 def test_labels_that_occur_once_are_named_and_the_rest_is_judged(tmp_path, capsys):
@@ -41,7 +41,7 @@ def test_labels_that_occur_once_are_named_and_the_rest_is_judged(tmp_path, capsy
     table.to_csv(path, index=False)
     argv = ["audit", path, "--label", "kind", *FAST, "--out", page, "--issues", issues]
     out = succeeds(capsys, argv)
-    assert "not judged: 2 labels that occur once (wasp, hornet\\x1b)\n" in out
+    assert "not scored: 2 labels that occur once (wasp, hornet\\x1b)\n" in out
     assert "Labels that occur once" in page.read_text()
     found = pd.read_csv(issues, index_col="row")
     assert sorted(found.index[~found["is_judged"]]) == [3, 8]
@@ -447,7 +447,7 @@ def test_a_warning_is_one_line_once_and_none_if_quiet(csv, capsys, monkeypatch):
     [
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 2, "out of memory"),
-        (ValueError("two\n lines"), 2, "cannot judge these labels: two lines"),
+        (ValueError("two\n lines"), 2, "cannot score these labels: two lines"),
     ],
 )
 def test_what_stops_a_detector_is_one_line(

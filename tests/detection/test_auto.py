@@ -371,7 +371,7 @@ class TestFailures:
     def test_no_detector(self, digits):
         with pytest.raises(TypeError, match="'a' must have a method fit; got 3"):
             AutoNoiseDetector([("a", 3)]).fit(*digits[:2])
-        with pytest.raises(TypeError, match="must judge the labels"):
+        with pytest.raises(TypeError, match="must score the labels"):
             AutoNoiseDetector([("a", LogisticRegression(max_iter=500))]).fit(
                 *digits[:2]
             )
@@ -426,7 +426,7 @@ class TestInterruption:
         assert_array_equal(auto.aurocs_, self.fit(0, digits, n_rounds=1).aurocs_)
 
     @pytest.mark.parametrize(
-        ("at", "message"), [(1, "all candidates had judged"), (2, "the first round")]
+        ("at", "message"), [(1, "all candidates had scored"), (2, "the first round")]
     )
     def test_before_there_is_one(self, digits, at, message):
         with pytest.raises(TrainingInterrupted, match=message):

@@ -357,7 +357,7 @@ class TestInterruption:
     def test_early(self, blobs, monkeypatch, detector, call, error):
         X, y, _ = blobs
         self.interrupt(monkeypatch, call, error)
-        with pytest.raises(RuntimeError, match="before every row had been judged"):
+        with pytest.raises(RuntimeError, match="before every row had been scored"):
             detector.fit(X, y)
 
     @pytest.mark.fast_cases(1)
@@ -386,7 +386,7 @@ class TestInterruption:
         # Four batches in each of three runs; skorch swallows the interruption.
         detector = self.with_keys_pressed_after(n_batches)
         if n_batches < 8:
-            with pytest.raises(RuntimeError, match="before every row had been judged"):
+            with pytest.raises(RuntimeError, match="before every row had been scored"):
                 detector.fit(X, y)
             return
         with pytest.warns(TrainingInterruptedWarning, match="by 2 of 3 trainings"):
@@ -399,7 +399,9 @@ class TestInterruption:
     def test_a_copy_needs_one_epoch(self, blobs):
         X, y, _ = blobs
         detector = self.with_keys_pressed_after(3).set_params(corruption="copy")
-        with pytest.warns(TrainingInterruptedWarning, match="judged by 1 of 2 epochs"):
+        with pytest.warns(
+            TrainingInterruptedWarning, match="scored from 1 of 2 epochs"
+        ):
             detector.fit(X, y)
         assert detector.trajectories_.shape == (180, 1)
 

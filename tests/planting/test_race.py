@@ -291,7 +291,7 @@ def recorded_runs(draw):
 def test_means_take_the_runs_with_the_given_label_only(drawn):
     runs, planted, recorded = drawn
     longest = max(trajectories.shape[1] for trajectories, _ in recorded)
-    assert runs.judges_all
+    assert runs.scores_all
     for row in range(runs.n_samples):
         kept = [r for (r, p) in zip(recorded, planted, strict=True) if not p[row]]
         signal = np.mean([t[row].mean(dtype=np.float64) for t, _ in kept])
@@ -341,7 +341,7 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order(drawn):
 def test_without_planted_labels_there_is_no_auroc():
     runs = Candidate({}, np.zeros((1, 5), dtype=bool), 5)
     runs.add(np.zeros((5, 2)), np.full((5, 2), 0.5), "net")
-    assert runs.aurocs == [] and runs.judges_all and runs.net == "net"
+    assert runs.aurocs == [] and runs.scores_all and runs.net == "net"
     assert race([runs], lambda *args: (np.ones((5, 2)), 0.5, None), 0) == [runs]
 
 

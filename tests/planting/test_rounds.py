@@ -7,7 +7,7 @@ from sknoisy._planting._rounds import planted_auroc, tell_broken_off, tell_fit
 from sknoisy._progress import progress
 from sknoisy.base import TrainingInterrupted, TrainingInterruptedWarning
 
-LABELS = ("labels are", "judged", "judge")
+LABELS = "labels are scored"
 
 
 def test_auroc_is_the_share_of_pairs_in_the_right_order():
@@ -35,8 +35,8 @@ def test_a_row_is_written_for_each_fit_if_it_is_asked_for(capsys, verbose):
 def test_what_is_complete_is_told_and_nothing_is_an_error(error):
     bar = progress(9, "Contest", 0)
     message = (
-        "^Contest was interrupted: labels are judged by 4 of 9 fits. Fit again to "
-        "judge them by all.$"
+        "^Contest was interrupted: labels are scored from 4 of 9 fits. Fit again to "
+        "use all of them.$"
     )
     with pytest.warns(TrainingInterruptedWarning, match=message):
         tell_broken_off(error, "one was", LABELS, bar, 4, 9, "fits")

@@ -1,4 +1,4 @@
-"""`find_label_issues`: labels and probabilities of any kind, checked, then judged."""
+"""`find_label_issues`: labels and probabilities of any kind, checked, then scored."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,7 +45,7 @@ def find_label_issues(
         None returns a mask. A quality score returns the numbers of the flagged rows,
         the worst label first.
     filter_by : str, default="prune_by_noise_rate"
-        Which labels are judged wrong. All but the last two never flag a label that is
+        Which labels are flagged. All but the last two never flag a label that is
         the most probable one, within 1e-6.
 
         "prune_by_noise_rate"
@@ -75,7 +75,7 @@ def find_label_issues(
     Returns
     -------
     label_issues : ndarray of shape (n_samples,), dtype bool
-        True where the label is judged wrong. Or, if ranked, ndarray of shape
+        True where the label is flagged. Or, if ranked, ndarray of shape
         (n_issues,), dtype int64.
 
     Raises

@@ -92,7 +92,7 @@ class LabelIssues:
     def flag(
         self, filter_by: str, frac_noise: float = 1.0, min_examples: int = 1
     ) -> NDArray:
-        """Return which labels are judged wrong, as `find_label_issues` describes.
+        """Return which labels are flagged, as `find_label_issues` describes.
 
         Parameters
         ----------

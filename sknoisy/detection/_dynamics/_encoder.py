@@ -172,16 +172,16 @@ class DynamicsClustering(NetClassifier):
             self.metrics_ = []
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Set the centres before the first epoch, and judge that state too."""
+        """Set the centres before the first epoch, and score that state too."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         if len(self.history) == 1:
             self._set_centers(dataset_train)
-            self._judge(dataset_train)
+            self._score(dataset_train)
 
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Keep the epoch if it separates copies from their originals best."""
         super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
-        self._judge(dataset_train)
+        self._score(dataset_train)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Go back to the selected epoch."""
@@ -217,7 +217,7 @@ class DynamicsClustering(NetClassifier):
         members = [torch.from_numpy(labels == k) for k in (clean, 1 - clean)]
         return torch.stack([z[rows.to(z.device)].mean(0) for rows in members])
 
-    def _judge(self, dataset):
+    def _score(self, dataset):
         _, codes, logits = self.eval_pass(dataset, ["module"])
         q_noisy = logits["module"][:, 1].exp()
         metric = selection_metric(q_noisy, codes == 1, self.copied_rows)

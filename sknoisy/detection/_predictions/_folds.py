@@ -190,7 +190,7 @@ def _row_numbers(rows, n_samples):
     if len(rows) and not 0 <= rows.min() <= rows.max() < n_samples:
         raise ValueError(
             f"cv gives row numbers from {rows.min()} to {rows.max()}, but there are "
-            f"{n_samples} rows to be judged."
+            f"{n_samples} rows to be scored."
         )
     return rows.astype(np.int64, copy=False)
 

@@ -18,7 +18,7 @@ __all__ = ["check_any_rows_and_labels", "predict_out_of_fold"]
 
 
 def check_any_rows_and_labels(estimator, X, y):
-    """Check the X and y of a detector whose classifier judges what X is.
+    """Check the X and y of a detector whose classifier scores what X is.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _refuse_undefined(estimator, proba):
 def _predict_fold(estimator, X, codes, split, n_classes, fit_params):
     train, test = split
     params = params_of_rows(fit_params, X, train)
-    # A fold of a training that was interrupted would be judged by less than others.
+    # A fold of a training that was interrupted would be scored from less than others.
     with interruptions("raise"):
         estimator.fit(rows_for(estimator, X, train), codes[train], **params)
     proba = np.asarray(estimator.predict_proba(rows_for(estimator, X, test, train)))
