@@ -103,8 +103,8 @@ def scorer_of(detector, n_samples):
     absent = [name for name in VERDICT if not hasattr(scorer, name)]
     if absent:
         raise TypeError(
-            f"detector must score the labels given to fit; {type(scorer).__name__} does "
-            f"not set {', '.join(absent)}. Pass a detector or a robust classifier."
+            f"detector must score the labels given to fit; {type(scorer).__name__} "
+            f"does not set {', '.join(absent)}. Pass a detector or a robust classifier."
         )
     n_scored = len(scorer.noise_scores_)
     if n_scored != n_samples:

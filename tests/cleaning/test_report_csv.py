@@ -67,7 +67,7 @@ def test_a_file_that_is_there_is_kept_unless_asked(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("precious")
     report = report_of(["ant", "bee"] * 4)
-    with pytest.raises(FileExistsError, match=r"a\.csv is there already; pass overwr"):
+    with pytest.raises(FileExistsError, match=r"a\.csv exists already; pass overwr"):
         report.to_csv(path)
     assert path.read_text() == "precious"
     assert report.to_csv(path, overwrite=True) == path

@@ -122,16 +122,16 @@ def test_the_last_one_that_diverges_says_so(aurocs):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), TrainingInterrupted("short")])
 @pytest.mark.parametrize("call", range(9))
-def test_an_interruption_keeps_who_has_judged_all_rows(call, error):
+def test_an_interruption_keeps_who_has_scored_all_rows(call, error):
     aurocs = {name: [0.9] * 3 for name in "abc"}
     aurocs["abc"[call % 3]][call // 3] = error
     candidates, train, trained = contest(aurocs, n_runs=3)
-    # Two runs with different planted rows judge all; each call before is complete.
+    # Two runs with different planted rows score all; each call before is complete.
     complete = [sum(c % 3 == i for c in range(call)) for i in range(3)]
     expected = [name for name, n in zip("abc", complete, strict=True) if n >= 2]
     if expected:
         n_done = sum(n for n in complete if n >= 2)
-        message = rf"race was interrupted: .* by {n_done} of \d trainings"
+        message = rf"race was interrupted: .* from {n_done} of \d trainings"
         with pytest.warns(TrainingInterruptedWarning, match=message):
             assert names(race(candidates, train, 3)) == expected
     else:
@@ -141,7 +141,7 @@ def test_an_interruption_keeps_who_has_judged_all_rows(call, error):
     assert len(trained) == call + 1
 
 
-def test_two_runs_that_plant_the_same_rows_do_not_judge_all():
+def test_two_runs_that_plant_the_same_rows_do_not_score_all():
     planted = planted_rows(3)
     planted[1] = planted[0]
 

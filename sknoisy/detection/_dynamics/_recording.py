@@ -74,8 +74,8 @@ def record_dynamics(
         raise TrainingInterrupted(message)
     if net.interrupted_:
         tell(
-            f"the training was interrupted: labels are scored from {recorder.n_recorded_}"
-            f" of {net.max_epochs} epochs. Fit again to use all.",
+            "the training was interrupted: labels are scored from "
+            f"{recorder.n_recorded_} of {net.max_epochs} epochs. Fit again to use all of them.",
         )
     return fill_gaps(recorder.trajectories_), np.nan_to_num(recorder.mean_proba_)
 
