@@ -193,11 +193,11 @@ class TestDetectors:
                 "2 trainings of 3, 2 ep",
             ),
             (AUMDetector(KEYS, n_runs=3), 13, "2 trainings of 3, 3 epochs of 3"),
-            (CORESDetector(KEYS), 5, "by 2 of 3 epochs"),
-            (LossMixtureDetector(KEYS), 5, "by 2 of 3 epochs"),
-            (LossMixtureDetector(PLAIN), 3, "by 1 of 3 epochs"),
-            (SmallLossDetector(KEYS, noise_rate=0.2), 6, "by 2 of 3 epochs"),
-            (DynaCorDetector(KEYS, n_runs=3), 16, "by 2 of 3 trainings"),
+            (CORESDetector(KEYS), 5, "from 2 of 3 epochs"),
+            (LossMixtureDetector(KEYS), 5, "from 2 of 3 epochs"),
+            (LossMixtureDetector(PLAIN), 3, "from 1 of 3 epochs"),
+            (SmallLossDetector(KEYS, noise_rate=0.2), 6, "from 2 of 3 epochs"),
+            (DynaCorDetector(KEYS, n_runs=3), 16, "from 2 of 3 trainings"),
         ],
     )
     def test_they_keep_what_they_have_and_say_how_much(

@@ -419,7 +419,7 @@ def test_progress_is_shown_on_a_terminal_only_and_not_if_quiet(
     assert main(argv) == 0
     again = capsys.readouterr()
     assert again.out == out
-    assert "\rjudging 120 labels:   0%|" in again.err
+    assert "\rscoring 120 labels:   0%|" in again.err
     # Nothing is left on the screen, and the cursor is where it was.
     assert "\n" not in again.err and again.err.endswith(" \r")
     succeeds(capsys, [*argv, "--quiet"])

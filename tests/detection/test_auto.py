@@ -418,7 +418,7 @@ class TestInterruption:
         return auto.fit(*digits[:2])
 
     def test_complete_rounds_are_kept(self, digits):
-        message = r"AutoNoiseDetector was interrupted: .* by 1 of \d rounds"
+        message = r"AutoNoiseDetector was interrupted: .* from 1 of \d rounds"
         with pytest.warns(TrainingInterruptedWarning, match=message):
             auto = self.fit(3, digits)
         assert auto.candidates_["error"].tolist() == ["", ""]

@@ -367,7 +367,7 @@ class TestInterruption:
         full = clone(detector).fit(X, y)
         assert np.isfinite(full.setting_aurocs_).all()
         self.interrupt(monkeypatch, call, KeyboardInterrupt())
-        with pytest.warns(TrainingInterruptedWarning, match=r"by \d of \d trainings"):
+        with pytest.warns(TrainingInterruptedWarning, match=r"from \d of \d trainings"):
             detector.fit(X, y)
         # Trainings go run by run, one setting after the other.
         done = np.arange(6).reshape(3, 2).T < call - 1
@@ -389,7 +389,7 @@ class TestInterruption:
             with pytest.raises(RuntimeError, match="before every row had been scored"):
                 detector.fit(X, y)
             return
-        with pytest.warns(TrainingInterruptedWarning, match="by 2 of 3 trainings"):
+        with pytest.warns(TrainingInterruptedWarning, match="from 2 of 3 trainings"):
             detector.fit(X, y)
         np.testing.assert_array_equal(
             np.isnan(detector.setting_aurocs_), [[False, False, True]]

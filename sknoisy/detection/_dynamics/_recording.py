@@ -75,7 +75,8 @@ def record_dynamics(
     if net.interrupted_:
         tell(
             "the training was interrupted: labels are scored from "
-            f"{recorder.n_recorded_} of {net.max_epochs} epochs. Fit again to use all of them.",
+            f"{recorder.n_recorded_} of {net.max_epochs} epochs. Fit again to "
+            "use all of them.",
         )
     return fill_gaps(recorder.trajectories_), np.nan_to_num(recorder.mean_proba_)
 
