@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "nets")]
+sys.path[:0] = [str(TESTS), str(TESTS / "nets")]
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402

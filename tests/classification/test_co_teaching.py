@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks_in_numpy import mlp, to_numpy
 from scipy.special import log_softmax, softmax
-from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from torch import nn
 from torch.nn import functional as F
@@ -198,22 +197,6 @@ class TestEpochs:
             rates.append(clf.rate_)
         expected = [forget_rate_at(epoch, 0.3, ramp) for epoch in range(1, 61)]
         np.testing.assert_allclose(rates, expected, rtol=1e-12)
-
-    def test_a_run_that_was_stopped_goes_on(self, blobs, tmp_path):
-        X, y, _ = blobs
-
-        class Stop(Callback):
-            def on_batch_end(self, net, **kwargs):
-                if len(net.history) == 3:
-                    raise RuntimeError("power cut")
-
-        params = {**SMALL, "ramp_epochs": 3}
-        whole = CoTeachingClassifier(**params).fit(X, y)
-        params["checkpoint"] = tmp_path / "run.pt"
-        with pytest.raises(RuntimeError, match="power cut"):
-            CoTeachingClassifier(callbacks=[Stop()], **params).fit(X, y)
-        resumed = CoTeachingClassifier(**params).fit(X, y)
-        np.testing.assert_array_equal(whole.predict_proba(X), resumed.predict_proba(X))
 
     def test_a_warm_start_goes_on_with_the_full_rate(self, blobs):
         X, y, _ = blobs

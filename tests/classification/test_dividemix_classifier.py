@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from fitted_state import Stop, assert_same_fit
+from fitted_state import Stop
 from networks_in_numpy import cross_entropy, mlp, to_numpy
 from scipy.special import log_softmax, softmax
 from sklearn import config_context
@@ -23,7 +23,7 @@ from torch import nn
 from sknoisy import DivideMixClassifier, NetClassifier, SymmetricNoiseInjector
 from sknoisy._random_states import random_generator
 from sknoisy.classification._row_groups import on_unit_range
-from sknoisy.nets import DynamicsRecorder, LoaderBatches
+from sknoisy.nets import LoaderBatches
 
 SMALL = {
     "module__hidden": 8,
@@ -497,19 +497,6 @@ FULL = {"module__dropout": 0.3, "loss_memory": 3}
 
 
 class TestState:
-    @pytest.mark.fast_cases(1)
-    @pytest.mark.parametrize("epoch", [2, 3, 5])
-    @pytest.mark.parametrize("weighted", [False, True])
-    def test_a_killed_run_goes_on_from_its_file(self, blobs, tmp_path, epoch, weighted):
-        X, y, _ = blobs
-        w = np.random.default_rng(0).random(180) if weighted else None
-        path = str(tmp_path / "run.ckpt")
-        killed = make(**FULL, checkpoint=path, callbacks=[Stop(epoch, 3, OSError)])
-        with pytest.raises(OSError, match="stopped in epoch"):
-            killed.fit(X, y, sample_weight=w)
-        resumed = make(**FULL, checkpoint=path).fit(X, y, sample_weight=w)
-        assert_same_fit(resumed, make(**FULL).fit(X, y, sample_weight=w))
-
     def test_a_pickle_holds_no_rows(self, blobs, tmp_path):
         _, y, _ = blobs
         X = np.random.default_rng(0).normal(size=(180, 2000)).astype(np.float32)
@@ -542,14 +529,6 @@ class TestState:
             assert roc_auc_score(is_noisy, clf.noise_scores_) > 0.7
         clf.set_params(callbacks=None).partial_fit(X, y)
         assert len(clf.history) == epoch + 5
-
-    def test_observers_change_nothing(self, blobs):
-        X, y, _ = blobs
-        recorder = DynamicsRecorder()
-        watched = make(**FULL, callbacks=[recorder]).fit(X, y)
-        assert_same_fit(watched, make(**FULL).fit(X, y))
-        assert recorder.trajectories_.shape == (180, 5)
-        assert np.isfinite(recorder.trajectories_[:, :2]).all()
 
 
 class TestParameters:

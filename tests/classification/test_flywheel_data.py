@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import Dataset, Subset
 
 from sknoisy import FlywheelClassifier, NetClassifier, SymmetricNoiseInjector
-from sknoisy.nets import DynamicsRecorder, LoaderBatches, _views
+from sknoisy.nets import LoaderBatches, _views
 
 SMALL = {
     "module__hidden": 8,
@@ -383,13 +383,6 @@ class TestWhatGoesIn:
         column = head.split().index("gamma")
         shown = [row.split()[column] for row in rows]
         assert shown[:2] == ["nan", "nan"] and all(0 < float(v) < 1 for v in shown[2:])
-
-    def test_observers_change_nothing(self, blobs):
-        X, y, _ = blobs
-        recorder = DynamicsRecorder(when="epoch_end")
-        clf = make(**FULL, callbacks=[recorder]).fit(X, y)
-        assert_same_fit(clf, make(**FULL, callbacks="disable").fit(X, y))
-        assert np.isfinite(recorder.trajectories_).all()
 
 
 class TestCollapse:

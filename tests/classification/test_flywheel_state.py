@@ -186,19 +186,6 @@ class TestState:
             for key, value in getattr(clf, name).state_dict().items():
                 assert value.equal(getattr(other, name).state_dict()[key])
 
-    @pytest.mark.fast_cases(1)
-    @pytest.mark.parametrize("epoch", [2, 3, 4])
-    @pytest.mark.parametrize("weighted", [False, True])
-    def test_a_killed_run_goes_on_from_its_file(self, blobs, tmp_path, epoch, weighted):
-        X, y, _ = blobs
-        w = np.random.default_rng(0).random(180) if weighted else None
-        path = str(tmp_path / "run.ckpt")
-        killed = make(**FULL, checkpoint=path, callbacks=[Stop(epoch, 1, OSError)])
-        with pytest.raises(OSError, match="stopped in epoch"):
-            killed.fit(X, y, sample_weight=w)
-        resumed = make(**FULL, checkpoint=path).fit(X, y, sample_weight=w)
-        assert_same_fit(resumed, make(**FULL).fit(X, y, sample_weight=w))
-
     @pytest.mark.parametrize(
         ("epoch", "batch", "n_judged"), [(1, 2, 0), (2, 3, 0), (3, 2, 1), (4, 5, 2)]
     )

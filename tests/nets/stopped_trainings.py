@@ -6,10 +6,14 @@ from functools import cache, partial
 import numpy as np
 import pytest
 import torch
+from fitted_state import assert_same_arrays
+from public_estimators import public_estimators, taken
 from skorch.callbacks import Callback
 
 from sknoisy import (
+    DivideMixClassifier,
     DynamicBootstrapClassifier,
+    DynamicsClassifier,
     ELRClassifier,
     ELRPlusClassifier,
     FlywheelClassifier,
@@ -33,7 +37,15 @@ CLASSIFIERS = {
     "flywheel": partial(FlywheelClassifier, warmup_epochs=2, lr=0.05),
     "pruned": partial(RobustLossClassifier, **PRUNED),
     "anchor": partial(TransitionCorrectionClassifier, anchor_percentile=100),
+    "DivideMix": partial(DivideMixClassifier, warmup_epochs=2, loss_memory=3),
 }
+BEGUN = {"warmup_epochs": 2, "ramp_epochs": 3, "forget_rate": 0.3}
+named = {getattr(make, "func", make) for make in CLASSIFIERS.values()}
+# That one's rows are trajectories.
+for cls in {*public_estimators("net", "robust classifier")} - {DynamicsClassifier}:
+    if cls not in named:
+        CLASSIFIERS[cls.__name__] = partial(cls, **taken(cls, BEGUN))
+CLASSIFIERS = dict(sorted(CLASSIFIERS.items()))
 N_EPOCHS = 4
 
 
@@ -149,19 +161,7 @@ def assert_same_training(net, expected):
         if key in expected.history[-1]:
             found, wanted = net.history[:, key], expected.history[:, key]
             np.testing.assert_array_equal(found, wanted, err_msg=key)
-    for attribute in (
-        "noise_scores_",
-        "suggested_labels_",
-        "estimated_targets_",
-        "sample_weights_",
-        "losses_",
-        "clean_proba_",
-        "transition_matrix_",
-        "gamma_",
-    ):
-        if hasattr(expected, attribute):
-            found, wanted = getattr(net, attribute), getattr(expected, attribute)
-            np.testing.assert_array_equal(found, wanted, err_msg=attribute)
+    assert_same_arrays(net, expected)
 
 
 def content_of(path):
