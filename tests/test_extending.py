@@ -39,3 +39,14 @@ def imported(path):
 def test_a_method_needs_nothing_else():
     room = Path(sknoisy.classification.__file__).parent
     assert imported(room / "_jocor.py") == {"sknoisy.extending"}
+
+
+def test_shipped_methods_take_from_it_what_it_has():
+    room = Path(sknoisy.classification.__file__).parent
+    for path in sorted(room.glob("_[a-z]*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or node.module[:8] != "sknoisy.":
+                continue
+            names = {alias.name for alias in node.names}
+            if node.module != "sknoisy.extending":
+                assert not names & {*extending.__all__}, f"{path.name}: {node.module}"

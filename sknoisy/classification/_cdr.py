@@ -5,11 +5,15 @@ from numbers import Real
 import numpy as np
 import torch
 
-from sknoisy._validation import Interval, StrOptions
-from sknoisy.nets import NetClassifier
-from sknoisy.nets._forget_rate import number_kept, resolve_forget_rate
+from sknoisy.extending import (
+    Interval,
+    NetClassifier,
+    RobustNetMixin,
+    StrOptions,
+    number_kept,
+    resolve_forget_rate,
+)
 from sknoisy.nets._many_tensors import multiplied_each, multiply_each_
-from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["CDRClassifier", "keep_critical_gradients"]
 

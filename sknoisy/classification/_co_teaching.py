@@ -4,15 +4,19 @@ from numbers import Integral, Real
 
 import torch
 
-from sknoisy._validation import Interval, StrOptions
-from sknoisy.nets import Learnt, NetClassifier, Step
-from sknoisy.nets._forget_rate import (
+from sknoisy.extending import (
+    Interval,
+    Learnt,
+    NetClassifier,
+    Peers,
+    RobustNetMixin,
+    Step,
+    StrOptions,
     current_forget_rate,
+    refuse_instance,
     resolve_forget_rate,
     select_small_losses,
 )
-from sknoisy.nets._peers import Peers, refuse_instance
-from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["CoTeachingClassifier", "select_by_peer"]
 

@@ -8,8 +8,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Subset
 
-from sknoisy._validation import Interval, StrOptions
-from sknoisy._warning import warn_user
 from sknoisy.classification._loss_memory import LossMemory
 from sknoisy.classification._row_groups import (
     RowGroup,
@@ -17,6 +15,24 @@ from sknoisy.classification._row_groups import (
     joined,
     on_unit_range,
     with_views,
+)
+from sknoisy.extending import (
+    WEAK_VIEW,
+    Interval,
+    Learnt,
+    NetClassifier,
+    Peers,
+    RobustNetMixin,
+    Step,
+    StrOptions,
+    check_views,
+    draw_mixing,
+    epoch_generator,
+    mixup,
+    refuse_instance,
+    resolve_epochs,
+    warn_user,
+    weak_view_of,
 )
 from sknoisy.losses import (
     guessed_targets,
@@ -26,13 +42,7 @@ from sknoisy.losses import (
     semi_supervised_loss,
 )
 from sknoisy.mixture._small_loss import small_loss_splitter
-from sknoisy.nets import Learnt, NetClassifier, Step, mixup
-from sknoisy.nets._epoch_shares import resolve_epochs
 from sknoisy.nets._masked_training import is_masked, masked_views
-from sknoisy.nets._mixing import draw_mixing, epoch_generator
-from sknoisy.nets._peers import Peers, refuse_instance
-from sknoisy.nets._robust_net import RobustNetMixin
-from sknoisy.nets._views import WEAK_VIEW, check_views, weak_view_of
 
 __all__ = ["DivideMixClassifier", "RowGroup"]
 

@@ -7,16 +7,25 @@ import torch
 from sklearn.base import clone
 from torch.nn import functional as F
 
-from sknoisy._random_states import set_random_states
-from sknoisy._validation import Interval, StrOptions
-from sknoisy._warning import warn_user
-from sknoisy.losses import bootstrap_targets, prior_penalty, soft_cross_entropy
+from sknoisy.extending import (
+    Interval,
+    Learnt,
+    NetClassifier,
+    RobustNetMixin,
+    Step,
+    StrOptions,
+    draw_mixing,
+    epoch_generator,
+    mixup,
+    resolve_epochs,
+    set_random_states,
+    share_of_epochs,
+    soft_cross_entropy,
+    warn_user,
+)
+from sknoisy.losses import bootstrap_targets, prior_penalty
 from sknoisy.losses._bootstrap import STATIC_WEIGHTS
 from sknoisy.mixture import BMMLossSplitter
-from sknoisy.nets import Learnt, NetClassifier, Step, mixup
-from sknoisy.nets._epoch_shares import resolve_epochs, share_of_epochs
-from sknoisy.nets._mixing import draw_mixing, epoch_generator
-from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["DynamicBootstrapClassifier", "guided_shares"]
 

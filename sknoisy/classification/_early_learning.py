@@ -4,10 +4,8 @@ from numbers import Real
 
 import numpy as np
 
-from sknoisy._validation import Interval
+from sknoisy.extending import Interval, NetClassifier, RobustNetMixin
 from sknoisy.losses import ELRLoss
-from sknoisy.nets import NetClassifier
-from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["ELRClassifier"]
 

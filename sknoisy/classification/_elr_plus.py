@@ -9,13 +9,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy._validation import Interval, StrOptions
-from sknoisy.losses import ELRLoss, early_learning_penalty, soft_cross_entropy
-from sknoisy.nets import Learnt, NetClassifier, Step, mixup
+from sknoisy.extending import (
+    Interval,
+    Learnt,
+    NetClassifier,
+    Peers,
+    RobustNetMixin,
+    Step,
+    StrOptions,
+    draw_mixing,
+    epoch_generator,
+    mixup,
+    refuse_instance,
+    soft_cross_entropy,
+)
+from sknoisy.losses import ELRLoss, early_learning_penalty
 from sknoisy.nets._many_tensors import lerp_each_
-from sknoisy.nets._mixing import draw_mixing, epoch_generator
-from sknoisy.nets._peers import Peers, refuse_instance
-from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["ELRPlusClassifier"]
 

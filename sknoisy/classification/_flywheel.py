@@ -7,27 +7,32 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy._validation import Interval, StrOptions
-from sknoisy._warning import warn_user
+from sknoisy.extending import (
+    STRONG_VIEW,
+    WEAK_VIEW,
+    Interval,
+    Learnt,
+    NetClassifier,
+    RobustNetMixin,
+    Step,
+    StrOptions,
+    check_views,
+    draw_mixing,
+    epoch_generator,
+    mixup,
+    resolve_epochs,
+    strong_view_of,
+    warn_user,
+    weak_view_of,
+)
 from sknoisy.losses import (
     ContrastiveLoss,
     FlywheelLoss,
     prior_penalty,
 )
-from sknoisy.nets import Learnt, NetClassifier, Step, mixup
 from sknoisy.nets._divergence import refuse_undefined_outputs
-from sknoisy.nets._epoch_shares import resolve_epochs
-from sknoisy.nets._mixing import draw_mixing, epoch_generator
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._outputs import check_outputs
-from sknoisy.nets._robust_net import RobustNetMixin
-from sknoisy.nets._views import (
-    STRONG_VIEW,
-    WEAK_VIEW,
-    check_views,
-    strong_view_of,
-    weak_view_of,
-)
 
 __all__ = ["FlywheelClassifier"]
 

@@ -5,12 +5,17 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 
-from sknoisy._validation import Interval, StrOptions
+from sknoisy.extending import (
+    Interval,
+    Learnt,
+    NetClassifier,
+    RobustNetMixin,
+    Step,
+    StrOptions,
+    resolve_epochs,
+)
 from sknoisy.losses import NoiseAttentionLoss
-from sknoisy.nets import Learnt, NetClassifier, Step
 from sknoisy.nets._attention import AttentiveNetwork
-from sknoisy.nets._epoch_shares import resolve_epochs
-from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["NALClassifier"]
 

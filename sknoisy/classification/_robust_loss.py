@@ -5,11 +5,14 @@ from numbers import Integral
 
 from torch import nn
 
-from sknoisy._validation import Interval, StrOptions
+from sknoisy.extending import (
+    Interval,
+    NetClassifier,
+    RobustNetMixin,
+    StrOptions,
+    resolve_epochs,
+)
 from sknoisy.losses import BootstrapLoss, GCELoss, SCELoss, TruncatedGCELoss
-from sknoisy.nets import NetClassifier
-from sknoisy.nets._epoch_shares import resolve_epochs
-from sknoisy.nets._robust_net import RobustNetMixin
 
 __all__ = ["RobustLossClassifier"]
 

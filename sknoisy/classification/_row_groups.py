@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from sknoisy.nets import Batch
+from sknoisy.extending import Batch
 
 __all__ = ["RowGroup", "endless", "joined", "on_unit_range", "with_views"]
 

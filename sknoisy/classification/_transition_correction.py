@@ -6,12 +6,17 @@ import numpy as np
 from sklearn.base import clone
 
 from sknoisy._arguments import check_reals
-from sknoisy._interruption import interruptions
-from sknoisy._random_states import set_random_states
-from sknoisy._validation import HasMethods, Interval, StrOptions
+from sknoisy.extending import (
+    DynamicsRecorder,
+    HasMethods,
+    Interval,
+    NetClassifier,
+    RobustNetMixin,
+    StrOptions,
+    interruptions,
+    set_random_states,
+)
 from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss
-from sknoisy.nets import DynamicsRecorder, NetClassifier
-from sknoisy.nets._robust_net import RobustNetMixin
 from sknoisy.noise._transition import check_transition_matrix
 
 __all__ = ["TransitionCorrectionClassifier", "anchor_transition_matrix"]
