@@ -46,7 +46,7 @@ def test_every_parameter_has_a_constraint_that_names_it_first(estimator):
 # What lies just outside: scikit-learn's check takes the bounds from the constraints.
 OUTSIDE = [
     (NetClassifier, "lr", [-1e-9, "0.1", None]),
-    (NetClassifier, "max_epochs", [0, 2.0]),
+    (NetClassifier, "max_epochs", [-1, 2.0]),
     (NetClassifier, "batch_size", [0, -2]),
     (NetClassifier, "lr_schedule", [0, 1.1, "linear"]),
     (NetClassifier, "module", [5, dict, "MLP"]),

@@ -21,8 +21,8 @@ class Batch(tuple):
         Rows of the batch.
     y : Tensor of shape (batch,) or None
         Label codes of the rows; None for prediction.
-    index : Tensor of shape (batch,), dtype int64
-        Row numbers in the X given to ``fit``.
+    index : Tensor of shape (batch,), dtype int64, or None
+        Row numbers in the X given to ``fit``; None if the iterator does not say them.
 
     Examples
     --------
@@ -139,6 +139,11 @@ class LabelledRows(ArrayDataset, SkorchDataset):
     def X(self):
         """The rows, an ndarray."""
         return self.features
+
+    @property
+    def shape(self):
+        """Shape of the rows, which skorch's InputShapeSetter reads."""
+        return self.features.shape
 
     @property
     def y(self):
@@ -281,6 +286,53 @@ class LoaderBatches:
             y = None if y is None else y.to(self.device, non_blocking=True)
             X = _laid_out(to_float(X), self.memory_format)
             yield Batch(X, y, index.to(self.device, non_blocking=True))
+
+
+class PairBatches:
+    """The batches of a loader that yields plain pairs (X, y), as torch's own does.
+
+    They do not say which rows they hold.
+
+    Parameters
+    ----------
+    loader : iterable
+        Yields pairs of tensors; a `Batch` passes through.
+    device : torch.device
+        Where the tensors are put.
+
+    Raises
+    ------
+    TypeError
+        While it is iterated over, if the loader yields anything else.
+    """
+
+    def __init__(self, loader, device):
+        self.loader = loader
+        self.device = device
+
+    def __len__(self):
+        return len(self.loader)
+
+    def __getattr__(self, name):
+        if name == "loader":
+            # Not there yet while it is unpickled.
+            raise AttributeError(name)
+        return getattr(self.loader, name)
+
+    def __iter__(self):
+        for pair in self.loader:
+            yield pair if isinstance(pair, Batch) else self._as_batch(pair)
+
+    def _as_batch(self, pair):
+        is_pair = isinstance(pair, tuple | list) and len(pair) == 2
+        if not is_pair or not all(isinstance(part, torch.Tensor) for part in pair):
+            raise TypeError(
+                f"{type(self.loader).__name__} yields {type(pair).__name__}, and no "
+                "pairs (X, y) of tensors; take sknoisy.nets.TensorBatches or "
+                "LoaderBatches."
+            )
+        X, y = (part.to(self.device) for part in pair)
+        return Batch(to_float(X), y, None)
 
 
 class _Fetcher(Dataset):

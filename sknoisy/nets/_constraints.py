@@ -28,7 +28,7 @@ NET_CONSTRAINTS = {
     "classes": ["array-like", None],
     "device": [str, torch.device, None],
     "lr": [Interval(Real, 0, None, closed="left")],
-    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [Interval(Integral, 0, None, closed="left")],
     "batch_size": [
         Interval(Integral, 1, None, closed="left"),
         Options(Integral, {-1}),

@@ -81,7 +81,9 @@ def begin_momentum(optimizer):
     optimizer : torch optimizer
         Others than a fused SGD with momentum begin it for each weight by themselves.
     """
-    for group in getattr(optimizer, "param_groups", ()):
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        return
+    for group in optimizer.param_groups:
         if not (group.get("fused") and group.get("momentum")):
             continue
         state = optimizer.state

@@ -6,12 +6,15 @@ file, and what it has learnt is looked at. The epochs are skorch's, `_loop`.
 
 import inspect
 import zlib
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
+from skorch import NeuralNet
 from skorch.callbacks import LRScheduler
 from torch import nn
 
+from sknoisy._arguments import check_counts
+from sknoisy._codes import sorted_classes
 from sknoisy._interruption import is_stop, needs_whole, tell
 from sknoisy._parameters import check_parameters
 from sknoisy._random_states import random_generator
@@ -33,10 +36,11 @@ from sknoisy.nets._masked_training import check_masking, check_started
 from sknoisy.nets._optimizing import wants_closure
 from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_proba
 from sknoisy.nets._progress import close_bars
-from sknoisy.nets._slots import check_slots
+from sknoisy.nets._refusals import learns_from_rows, refuse_unaccelerated
+from sknoisy.nets._slots import check_slots, placed
 from sknoisy.nets._torch_modes import usual_modes
 
-__all__ = ["fit_net", "settle_device"]
+__all__ = ["begin_without_data", "epochs_of_call", "fit_net"]
 
 
 def fit_net(net, X, y, sample_weight, fresh, classes):
@@ -64,11 +68,17 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
     FloatingPointError
         If the training diverges.
     """
+    # skorch's own: a net that was trimmed has not all of its parameters.
+    NeuralNet.check_training_readiness(net)
     check_parameters(net)
     check_slots(net)
-    dataset, classes = check_input(net, X, y, fresh, classes)
+    _refuse_no_epochs(net)
+    is_first = fresh or not hasattr(net, "input_shape_")
+    dataset, classes = check_input(net, X, y, is_first, classes)
     weights = check_weights(sample_weight, dataset.codes)
-    _know_data(net, dataset, classes, fresh)
+    if fresh:
+        _settle_device(net)
+    _know_data(net, dataset, classes, is_first)
     if fresh and net.checkpoint is not None:
         net.training_key_ = training_key(net, dataset, weights)
     # Nothing that an interrupted fit would seem to have found out.
@@ -79,11 +89,11 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
         with usual_modes(), isolated_rng(net.device_):
             if weights is not None:
                 net.sample_weight_ = torch.from_numpy(weights).to(net.device_)
-            resumes = _build_or_resume(net, dataset, fresh)
+            resumes = _build_or_resume(net, dataset, fresh, is_first)
             if weights is not None and _may_set_reduction(net):
                 net.criterion_.reduction = "none"
             undefined = undefined_states(net)
-            _train(net, dataset, resumes)
+            _train(net, dataset, resumes, is_first)
             if net.interrupted_ and needs_whole():
                 raise KeyboardInterrupt
             refuse_divergence(net, undefined)
@@ -99,27 +109,87 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
     return net
 
 
-def settle_device(net):
-    """Settle where a net computes, and what its randomness is derived from.
-
-    Parameters
-    ----------
-    net : NetClassifier
-        ``device_`` and ``seed_`` are set.
-    """
+def _settle_device(net):
+    """Settle where a net computes, and what its randomness is derived from."""
     net.device_ = resolve_device(net.device)
     net.seed_ = int(random_generator(net.random_state).integers(2**63))
 
 
-def _know_data(net, dataset, classes, fresh):
+def begin_without_data(net):
+    """Settle what a net that is built before its first data needs.
+
+    Parameters
+    ----------
+    net : NetClassifier
+        ``device_`` and ``seed_`` are set, and the classes if ``classes`` is given.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as it must be, or the method builds its parts from what
+        it learns of the rows.
+    """
+    if hasattr(net, "device_"):
+        return
+    check_parameters(net)
+    if net.masking is not None or learns_from_rows(net):
+        raise ValueError(
+            f"{type(net).__name__} looks at the rows before it builds its parts: call "
+            "fit or partial_fit instead of initialize."
+        )
+    _settle_device(net)
+    if net.classes is not None:
+        net.classes_inferred_ = sorted_classes(net.classes)
+
+
+@contextmanager
+def epochs_of_call(net, epochs):
+    """Let ``epochs`` stand for ``max_epochs`` in one call.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    epochs : int >= 0 or None
+        None leaves ``max_epochs``.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``epochs`` is no such number.
+    """
+    if epochs is None:
+        yield
+        return
+    check_counts(least=0, epochs=epochs)
+    before = net.max_epochs
+    # Methods, schedules and the bar all read it there.
+    net.max_epochs = epochs
+    try:
+        yield
+    finally:
+        net.max_epochs = before
+
+
+def _refuse_no_epochs(net):
+    if net.max_epochs == 0 and learns_from_rows(net):
+        raise ValueError(
+            f"max_epochs must be 1 or more; got 0. {type(net).__name__} says of the "
+            "rows what its training shows."
+        )
+
+
+def _know_data(net, dataset, classes, is_first):
     """Note what the net is to know of its rows, which must not change for some."""
-    if fresh:
+    if is_first:
         net.classes_inferred_ = classes
         net.input_shape_ = tuple(dataset.fetch([0])[0].shape[1:])
         net.n_features_in_ = net.input_shape_[0]
-        settle_device(net)
     fingerprint = len(dataset), zlib.crc32(dataset.codes.tobytes())
-    row_state = None if fresh else keeps_rows(net.criterion_)
+    row_state = None if is_first else keeps_rows(net.criterion_)
     if row_state and fingerprint != net.rows_fitted_:
         raise ValueError(
             f"{row_state} keeps a state for each row: go on "
@@ -129,21 +199,29 @@ def _know_data(net, dataset, classes, fresh):
     net.rows_fitted_ = fingerprint
 
 
-def _build_or_resume(net, dataset, fresh):
+def _build_or_resume(net, dataset, fresh, is_first):
     """Build the parts or take them from the checkpoint; say whether it was these."""
     resumes = net.training_key_ is not None and load_training(net, net.checkpoint)
     if fresh and not resumes:
         check_masking(net)
         net.start_fit(dataset)
+        # initialize does so too, but AccelerateMixin has one of its own.
+        seed_torch(net.device_, net.seed_, 0)
         net.initialize()
         check_started(net)
-    if not resumes and (fresh or takes_proba(net.criterion_)):
-        row = dataset.fetch([0])[0].to(net.device_)
-        check_outputs(net.module_, row, len(net.classes_), net.criterion_)
+    elif is_first and not resumes:
+        # Built before its first data, when nobody knew whether they are images.
+        for name in net._modules:
+            placed(net, getattr(net, name + "_"))
     return resumes
 
 
-def _train(net, dataset, resumes):
+def _try_outputs(net, dataset):
+    row = dataset.fetch([0])[0].to(net.device_)
+    check_outputs(net.module_, row, len(net.classes_), net.criterion_)
+
+
+def _train(net, dataset, resumes, is_first):
     """Run the epochs that are left."""
     groups = net._param_groups()
     if not resumes:
@@ -158,11 +236,15 @@ def _train(net, dataset, resumes):
     net.autocast_ = net._autocast()
     net.augmentation_ = _augmentation(net, dataset)
     optimizers = [getattr(net, name + "_") for name in net._optimizers]
-    net.step_needs_closure_ = any(map(wants_closure, optimizers))
+    # AccelerateMixin calls the closure by itself, and hands the optimizer none.
+    is_own = type(net)._step_optimizer is not NeuralNet._step_optimizer
+    net.step_needs_closure_ = is_own or any(map(wants_closure, optimizers))
     forward = getattr(net.criterion_, "forward", net.criterion_)
     net.criterion_takes_index_ = "index" in inspect.signature(forward).parameters
+    refuse_unaccelerated(net)
     try:
-        _run_epochs(net, dataset, max(net.max_epochs - done, 0), resumes)
+        _begin_epochs(net, dataset, resumes, is_first)
+        _run_epochs(net, dataset, max(net.max_epochs - done, 0))
     except torch.OutOfMemoryError as error:
         raise torch.OutOfMemoryError(
             f"the device has no memory left. Lower batch_size (now "
@@ -173,25 +255,33 @@ def _train(net, dataset, resumes):
         # No epoch is under way: rows are checked, and predictions labels, again.
         net.autocast_ = None
         if net.base_lrs_ is not None:
-            for group, lr in zip(groups, net.base_lrs_, strict=True):
+            # A callback may have built another optimizer.
+            for group, lr in zip(net._param_groups(), net.base_lrs_, strict=True):
                 group["lr"] = lr
 
 
-def _run_epochs(net, dataset, n_epochs, resumes):
-    """Do as skorch's ``partial_fit``; note whether the keyboard ends the epochs."""
+def _begin_epochs(net, dataset, resumes, is_first):
+    """Tell the callbacks that the training begins; then try the network."""
     # skorch's scores without a cache take rows and labels from here.
     labels = getattr(dataset, "y", None)
     with as_before(net) if resumes else nullcontext():
         net.notify("on_train_begin", X=dataset, y=labels)
+    if not resumes and (is_first or takes_proba(net.criterion_)):
+        # After the callbacks, of which skorch's InputShapeSetter fits a module to X.
+        _try_outputs(net, dataset)
     if net.training_key_ is not None and not resumes:
         # Better it fails now than after an hour.
         save_training(net, net.checkpoint)
+
+
+def _run_epochs(net, dataset, n_epochs):
+    """Do as skorch's ``partial_fit``; note whether the keyboard ends the epochs."""
     try:
         net.fit_loop(dataset, epochs=n_epochs)
     except KeyboardInterrupt as error:
         # A callback stops a training in the same way.
         net.interrupted_ = not is_stop(error)
-    net.notify("on_train_end", X=dataset, y=labels)
+    net.notify("on_train_end", X=dataset, y=getattr(dataset, "y", None))
 
 
 def _augmentation(net, dataset):

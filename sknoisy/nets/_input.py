@@ -1,15 +1,17 @@
 """What enters a net: arrays, frames, images or a torch Dataset, and labels."""
 
 import numpy as np
+import torch
+from skorch.dataset import Dataset as SkorchDataset
 from skorch.utils import is_dataset
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset, Subset, TensorDataset
 
 from sknoisy._codes import encode_labels, sorted_classes
 from sknoisy._image_rows import check_pixels
 from sknoisy._validation import check_rows, check_rows_and_labels
 from sknoisy.nets._batches import ArrayDataset, LabelledRows
 
-__all__ = ["check_input", "rows_as_dataset", "split_rows"]
+__all__ = ["check_input", "rows_as_dataset", "split_rows", "with_codes"]
 
 
 def check_input(net, X, y, fresh, classes):
@@ -38,6 +40,8 @@ def check_input(net, X, y, fresh, classes):
     ValueError
         If rows or labels are not as they must be.
     """
+    if y is None:
+        X, y = _taken_apart(X)
     if is_dataset(X):
         return _check_dataset(net, X, y, fresh, classes)
     if fresh:
@@ -103,6 +107,52 @@ def split_rows(net, dataset, **fit_params):
     return parts
 
 
+def with_codes(net, dataset):
+    """Return a dataset with label codes, also of one that the user made.
+
+    Parameters
+    ----------
+    net : NetClassifier
+        Knows its classes.
+    dataset : Dataset
+        Of ``predefined_split``, for example.
+
+    Returns
+    -------
+    dataset : ArrayDataset or Subset of one
+        The same if it is one already.
+    """
+    base = dataset
+    while isinstance(base, Subset):
+        base = base.dataset
+    if isinstance(base, ArrayDataset):
+        return dataset
+    return check_input(net, dataset, None, False, None)[0]
+
+
+def _taken_apart(X):
+    """Return rows and labels of a dataset that holds both as arrays."""
+    if type(X) is SkorchDataset and not isinstance(X.X, dict | list | tuple):
+        return X.X, X.y
+    if type(X) is TensorDataset and len(X.tensors) == 2:
+        return X.tensors
+    return X, None
+
+
+def _labels_within(dataset):
+    """Return the labels of a Dataset that yields pairs; a look at each of its items."""
+    first = dataset[0] if len(dataset) else None
+    if not isinstance(first, tuple | list) or len(first) != 2:
+        raise ValueError(
+            "y is missing: give the labels of the Dataset as y, or let it yield pairs "
+            "of a row and its label."
+        )
+    labels = [dataset[row][1] for row in range(len(dataset))]
+    if isinstance(labels[0], torch.Tensor):
+        labels = [label.numpy() for label in labels]
+    return np.asarray(labels)
+
+
 def _check_dataset(net, X, y, fresh, classes):
     if not hasattr(X, "__len__"):
         raise TypeError(
@@ -115,7 +165,7 @@ def _check_dataset(net, X, y, fresh, classes):
         codes = getattr(X, "targets", None)
         codes = None if codes is None else np.asarray(codes)
     if codes is None:
-        raise ValueError("y is missing: give the labels of the Dataset as y.")
+        y = codes = _labels_within(X)
     if not fresh:
         classes = net.classes_
     elif y is None and classes is None:

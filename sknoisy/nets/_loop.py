@@ -3,14 +3,15 @@
 from contextlib import nullcontext
 
 import torch
-from skorch.utils import is_dataset, to_device
+from skorch.utils import is_dataset, to_device, to_tensor
 
 from sknoisy._codes import label_accuracy
+from sknoisy.nets._batches import LoaderBatches, PairBatches, TensorBatches
 from sknoisy.nets._checkpoint import save_training
 from sknoisy.nets._defaults import default_module, default_optimizer_params
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
-from sknoisy.nets._fitting import settle_device
-from sknoisy.nets._input import rows_as_dataset, split_rows
+from sknoisy.nets._fitting import begin_without_data
+from sknoisy.nets._input import check_input, rows_as_dataset, split_rows, with_codes
 from sknoisy.nets._masked_training import estimate_label_quality, start_masking
 from sknoisy.nets._modules import embed
 from sknoisy.nets._optimizing import lr_factor
@@ -22,9 +23,9 @@ from sknoisy.nets._running import run_pass
 from sknoisy.nets._slots import (
     build_part,
     check_part_names,
-    facts_of,
     iterator_params,
     refuse_unknown,
+    shape_of,
     store_params,
 )
 from sknoisy.nets._torch_modes import in_usual_modes
@@ -40,15 +41,24 @@ class TrainingLoopMixin:
     and the passes of an epoch are the net's.
     """
 
+    @in_usual_modes
     def initialize(self):
         """Build callbacks, module, criterion and optimizer, seeded.
+
+        Before the first data a part can be built if it asks for no facts of them, or
+        if the user gives these: ``classes`` and ``module__input_shape``.
+        ``load_params`` may follow, or ``partial_fit``; ``fit`` starts anew.
 
         Returns
         -------
         self : NetClassifier
+
+        Raises
+        ------
+        ValueError
+            If only data can say what a part needs.
         """
-        if not hasattr(self, "device_"):
-            settle_device(self)
+        self.check_training_readiness()
         with isolated_rng(self.device_):
             seed_torch(self.device_, self.seed_, 0)
             return super().initialize()
@@ -83,6 +93,8 @@ class TrainingLoopMixin:
             If the component is a function that makes nothing of them, or is or makes
             anything but a torch module or a criterion.
         """
+        if not hasattr(self, "device_"):
+            begin_without_data(self)
         return build_part(self, name, component, like)
 
     def component_of(self, name):
@@ -100,7 +112,14 @@ class TrainingLoopMixin:
         """
         component = getattr(self, name)
         if name == "module" and component is None:
-            return default_module(facts_of(self)["input_shape"])
+            shape = shape_of(self)
+            if shape is None:
+                raise ValueError(
+                    f"{type(self).__name__} chooses its network by the data: set "
+                    "module__input_shape and classes, or call fit or partial_fit "
+                    "instead of initialize."
+                )
+            return default_module(shape)
         return component
 
     def initialize_module(self):
@@ -183,8 +202,10 @@ class TrainingLoopMixin:
         return module
 
     def get_dataset(self, X, y=None):
-        """Wrap checked rows; a Dataset passes through."""
-        return rows_as_dataset(self, X)
+        """Wrap checked rows, and labels if they are given; a Dataset passes through."""
+        if y is None or is_dataset(X):
+            return rows_as_dataset(self, X)
+        return check_input(self, X, y, False, None)[0]
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Split off a validation set if ``train_split`` says so."""
@@ -193,13 +214,23 @@ class TrainingLoopMixin:
     def check_data(self, X, y=None):
         """Leave the checks to ``fit``, which has done them."""
 
+    def check_training_readiness(self):
+        """Refuse a trimmed net; before the first data settle what needs none."""
+        super().check_training_readiness()
+        if not hasattr(self, "input_shape_"):
+            begin_without_data(self)
+
     def get_iterator(self, dataset, training=False):
         """Make the iterator over batches of a dataset."""
         slot = "iterator_train" if training else "iterator_valid"
+        dataset = with_codes(self, dataset)
         params = iterator_params(self, slot)
         if params["batch_size"] == -1:
             params["batch_size"] = len(dataset)
-        return getattr(self, slot)(dataset, **params)
+        iterator = getattr(self, slot)(dataset, **params)
+        if isinstance(iterator, TensorBatches | LoaderBatches):
+            return iterator
+        return PairBatches(iterator, self.device_)
 
     def forward_iter(self, X, training=False, device="cpu"):
         """Yield what the module returns for each batch, in the order of the rows."""
@@ -265,14 +296,18 @@ class TrainingLoopMixin:
         X, _ = batch
         self._set_training(training)
         with torch.set_grad_enabled(training), self._autocast():
-            return self.infer(X).float()
+            outputs = self.infer(X)
+        # A module may return more than logits outside of a training.
+        if isinstance(outputs, tuple):
+            return tuple(part.float() for part in outputs)
+        return outputs.float()
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Return the criterion's value for the outputs of a batch.
 
         A criterion that needs more than outputs and labels is for training only:
-        validation batches are then scored by plain cross-entropy. A loss of each of
-        their rows is averaged.
+        validation batches are then scored by plain cross-entropy. A loss of each row
+        is averaged by who asks for it.
 
         Parameters
         ----------
@@ -288,13 +323,15 @@ class TrainingLoopMixin:
         Returns
         -------
         loss : Tensor of shape () or (batch,)
-            One for each row of a training batch if the criterion does not average.
+            One for each row if the criterion does not average.
 
         Raises
         ------
         ValueError
             If a criterion of torch takes no outputs or labels of this shape.
         """
+        if not isinstance(y_true, torch.Tensor):
+            y_true = to_tensor(y_true, device=self.device_)
         if training:
             return criterion_value(self.criterion_, y_pred, y_true)
         return validation_loss(self.criterion_, y_pred, y_true)
@@ -340,7 +377,8 @@ class TrainingLoopMixin:
         return [
             group
             for name in self._optimizers
-            for group in getattr(self, name + "_").param_groups
+            if isinstance(optimizer := getattr(self, name + "_"), torch.optim.Optimizer)
+            for group in optimizer.param_groups
         ]
 
     def _autocast(self):
@@ -364,11 +402,14 @@ class TrainingLoopMixin:
         -------
         labels : ndarray of shape (n_samples,)
             Label codes if X is a torch Dataset, and if a callback hands in the tensor
-            of a batch: skorch's scoring callbacks compare them with codes.
+            of a batch: skorch's scoring callbacks compare them with codes. So too, as
+            in skorch, of a net that was initialized without data and ``classes``.
         """
         codes = self.predict_proba(X).argmax(axis=1)
         is_training = self.autocast_ is not None
-        if is_dataset(X) or (is_training and isinstance(X, torch.Tensor)):
+        if not hasattr(self, "classes_inferred_") or is_dataset(X):
+            return codes
+        if is_training and isinstance(X, torch.Tensor):
             return codes
         return self.classes_[codes]
 

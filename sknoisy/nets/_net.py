@@ -16,11 +16,12 @@ from sknoisy.nets._batches import Batch, TensorBatches
 from sknoisy.nets._constraints import NET_CONSTRAINTS
 from sknoisy.nets._defaults import begin_momentum
 from sknoisy.nets._divergence import try_on_rows
-from sknoisy.nets._fitting import fit_net
+from sknoisy.nets._fitting import epochs_of_call, fit_net
 from sknoisy.nets._loop import TrainingLoopMixin
 from sknoisy.nets._masked_training import masked_step
 from sknoisy.nets._outputs import scored
 from sknoisy.nets._predicting import features_of
+from sknoisy.nets._refusals import refuse_without_rows
 from sknoisy.nets._running import hooks_of
 from sknoisy.nets._signature import name_what_is_handed_on
 from sknoisy.nets._step import Learnt, Step, as_step
@@ -60,8 +61,9 @@ class NetClassifier(
         ``optimizer__momentum`` and ``optimizer__weight_decay`` say otherwise.
     lr : float >= 0, default=0.05
         Learning rate at the first epoch.
-    max_epochs : int >= 1, default=20
-        Epochs that one call of ``fit`` or ``partial_fit`` runs.
+    max_epochs : int >= 0, default=20
+        Epochs that one call of ``fit`` or ``partial_fit`` runs. 0 builds the network
+        and trains nothing; methods that judge labels need 1 or more.
     batch_size : int >= 1 or -1, default=128
         -1 takes all rows at once.
     lr_schedule : "cosine", float in (0, 1], callable or None, default="cosine"
@@ -82,7 +84,8 @@ class NetClassifier(
         Initial weights, order of rows, dropout. The same int gives the same bits on
         the CPU, and 2 + 2 epochs at a constant learning rate equal 4.
     iterator_train, iterator_valid : class, default=TensorBatches
-        `nets.LoaderBatches` is for data that do not fit in memory.
+        `nets.LoaderBatches` is for data that do not fit in memory. One that yields
+        plain pairs (X, y), as torch's DataLoader, serves where no row numbers are read.
     train_split : callable or None, default=None
         As in skorch; None trains on every row.
     callbacks : list of skorch callbacks, "disable" or None, default=None
@@ -313,6 +316,8 @@ class NetClassifier(
                 f"iterator_train yields {type(batch).__name__}, not Batch; take "
                 "sknoisy.nets.TensorBatches or LoaderBatches."
             )
+        if batch.index is None:
+            refuse_without_rows(self)
         if not self.module_.training:
             self._set_training(True)
         X, y = batch
@@ -477,8 +482,8 @@ class NetClassifier(
         classes = getattr(self, "classes", None)
         return fit_net(self, X, y, sample_weight, fresh, classes)
 
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None):
-        """Train for ``max_epochs`` more epochs.
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, epochs=None):
+        """Train for more epochs, ``max_epochs`` of them if nothing is said.
 
         Parameters
         ----------
@@ -487,6 +492,8 @@ class NetClassifier(
             keeps a state for each row.
         classes : array-like of shape (n_classes,), default=None
             All labels there will be; read at the first call only.
+        epochs : int >= 0, default=None
+            Takes the place of ``max_epochs`` in this call, in schedules too.
 
         Returns
         -------
@@ -496,7 +503,9 @@ class NetClassifier(
             classes = getattr(self, "classes", None)
         self.goes_on_ = True
         try:
-            return fit_net(self, X, y, sample_weight, not self.initialized_, classes)
+            with epochs_of_call(self, epochs):
+                first = not self.initialized_
+                return fit_net(self, X, y, sample_weight, first, classes)
         finally:
             # A fit that is refused does not come to drop it.
             vars(self).pop("goes_on_", None)

@@ -128,10 +128,10 @@ def validation_loss(criterion, outputs, codes):
 
     Returns
     -------
-    loss : Tensor of shape ()
+    loss : Tensor of shape () or (batch,)
     """
     if scores_alone(criterion):
-        return criterion_value(criterion, outputs, codes).mean()
+        return criterion_value(criterion, outputs, codes)
     return F.cross_entropy(scored(criterion, outputs), codes)
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from sknoisy.nets._divergence import refuse_undefined_outputs
 from sknoisy.nets._modules import embed
 from sknoisy.nets._outputs import logits_of, takes_proba
+from sknoisy.nets._refusals import refuse_without_rows
 
 __all__ = ["features_of", "outputs_of", "proba_of"]
 
@@ -93,6 +94,8 @@ def outputs_of(net, dataset, modules):
     with torch.no_grad(), net._autocast():
         for batch in net.get_iterator(dataset, training=False):
             X, y = batch
+            if batch.index is None:
+                refuse_without_rows(net, "iterator_valid")
             rows.append(batch.index)
             codes.append(y)
             here = slice(n_done, n_done := n_done + len(y))

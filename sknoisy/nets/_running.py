@@ -48,6 +48,8 @@ def run_pass(net, batches, training, prefix, step_fn, **fit_params):
                 hook(net, batch=batch, training=training)
             row = rows[-1]
             step = step_fn(batch, **fit_params)
+            if step["loss"].ndim:
+                step = {**step, "loss": step["loss"].mean()}
             row[size_key] = len(batch[0])
             if is_watched:
                 row[loss_key] = step["loss"].item()

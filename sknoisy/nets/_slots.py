@@ -26,10 +26,18 @@ __all__ = [
     "iterator_params",
     "placed",
     "refuse_unknown",
+    "shape_of",
     "store_params",
 ]
 
 _GROUP = re.compile(r"optimizer__param_groups__(\d+)__(\w+)")
+
+# What parts may ask for, and how a user says it before there are data.
+_FACTS = {
+    "input_shape": "{slot}__input_shape",
+    "n_classes": "classes",
+    "n_samples": "",
+}
 
 # Scoring needs no gradient memory, and large batches spare calls.
 EVAL_BATCH_SIZE = 1024
@@ -63,6 +71,8 @@ def build_part(net, name, component=None, like=None):
         component = type(component)
     known, takes_any = signature_of(component)
     facts = {key: value for key, value in facts_of(net).items() if key in known}
+    if not hasattr(net, "input_shape_"):
+        _refuse_unknown_facts(net, name, component, known, {**facts, **params})
     if not takes_any:
         refuse_unknown(name, component, params, known, facts)
     _refuse_unmade(name, component, {**facts, **params})
@@ -109,8 +119,24 @@ def is_channels_last(net):
     is_channels_last : bool
     """
     if net.memory_format == "auto":
-        return len(net.input_shape_) == 3
+        return len(shape_of(net) or ()) == 3
     return net.memory_format == "channels_last"
+
+
+def shape_of(net):
+    """Return the shape of a row, from the data or as the user gave it.
+
+    Parameters
+    ----------
+    net : NetClassifier
+
+    Returns
+    -------
+    shape : tuple of int or None
+        None if neither says it.
+    """
+    shape = getattr(net, "input_shape_", None)
+    return net.get_params_for("module").get("input_shape") if shape is None else shape
 
 
 def facts_of(net):
@@ -123,18 +149,12 @@ def facts_of(net):
     Returns
     -------
     facts : dict
-        ``input_shape``, ``n_classes`` and ``n_samples``.
-
-    Raises
-    ------
-    ValueError
-        If the net has seen no data.
+        ``input_shape``, ``n_classes`` and ``n_samples``; before the first data only
+        ``n_classes``, and that if ``classes`` is given.
     """
     if not hasattr(net, "input_shape_"):
-        raise ValueError(
-            f"{type(net).__name__} builds its network from the data: call fit or "
-            "partial_fit instead of initialize."
-        )
+        classes = vars(net).get("classes_inferred_")
+        return {} if classes is None else {"n_classes": len(classes)}
     return {
         "input_shape": net.input_shape_,
         "n_classes": len(net.classes_),
@@ -259,7 +279,8 @@ def check_part_names(net):
     ValueError
         If a parameter has no meaning.
     """
-    _refuse_unexpected(net, net._params_to_validate)
+    # Of names in one piece skorch says the same, and `check_slots` says it in a fit.
+    _refuse_unexpected(net, [key for key in net._params_to_validate if "__" in key])
     for slot in ("iterator_train", "iterator_valid"):
         iterator_params(net, slot)
     unread = [f"dataset__{name}" for name in net.get_params_for("dataset")]
@@ -332,6 +353,21 @@ def _refuse_unexpected(net, given):
     raise ValueError(
         f"{type(net).__name__} got unexpected argument(s) {', '.join(unexpected)}."
         f"{did_you_mean(unexpected[0], known)}"
+    )
+
+
+def _refuse_unknown_facts(net, slot, component, known, given):
+    """Refuse to build a part without data if it asks for what only data say."""
+    lacks = [fact for fact in _FACTS if fact in known and fact not in given]
+    if not lacks:
+        return
+    ways = [_FACTS[fact].format(slot=slot) for fact in lacks]
+    ways = [way for way in ways if way]
+    before = f"set {' and '.join(ways)}, or " if len(ways) == len(lacks) else ""
+    raise ValueError(
+        f"{_name_of(component)} needs {' and '.join(lacks)}, which "
+        f"{type(net).__name__} reads from the data: {before}call fit or partial_fit "
+        "instead of initialize."
     )
 
 

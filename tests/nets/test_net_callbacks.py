@@ -308,11 +308,6 @@ class TestOwnIterators:
         with pytest.raises(ValueError, match="Backwards takes no iterator_train__ste;"):
             make_net(iterator_train=Backwards, iterator_train__ste=2).fit(*table)
 
-    def test_batches_without_row_numbers_are_refused(self, make_net, table):
-        net = make_net(iterator_train=DataLoader)
-        with pytest.raises(TypeError, match=r"yields list, not Batch; take .*Tensor"):
-            net.fit(*table)
-
     def test_validation_by_a_plain_loader(self, make_net, table):
         X, y = table
         plain = make_net(train_split=SPLIT).fit(X, y)

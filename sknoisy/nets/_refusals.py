@@ -1,0 +1,106 @@
+"""What of skorch a net refuses since something of its own would be left out."""
+
+__all__ = ["learns_from_rows", "refuse_unaccelerated", "refuse_without_rows"]
+
+
+def refuse_without_rows(net, slot="iterator_train"):
+    """Refuse batches without row numbers where something reads these.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    slot : {"iterator_train", "iterator_valid"}
+        Which iterator the batches are from.
+
+    Raises
+    ------
+    TypeError
+        If the method, its criterion, weights or masking go by row numbers.
+    """
+    reasons = {
+        f"the training of {type(net).__name__}": _overrides(net, "training_loss"),
+        "its criterion": net.criterion_takes_index_,
+        "sample_weight": net.sample_weight_ is not None,
+        "masking": net.masking_ is not None,
+    }
+    readers = [name for name, reads in reasons.items() if reads]
+    if readers or slot == "iterator_valid":
+        who = readers[0] if readers else type(net).__name__
+        raise TypeError(
+            f"{who} reads which rows a batch holds, and {slot}="
+            f"{_name_of(getattr(net, slot))} does not say it: set "
+            f"{slot}=sknoisy.nets.LoaderBatches, which drives a torch DataLoader and "
+            "takes its parameters."
+        )
+
+
+def refuse_unaccelerated(net):
+    """Refuse what the step of skorch's AccelerateMixin would leave out.
+
+    Parameters
+    ----------
+    net : NetClassifier
+        About to run its epochs.
+
+    Raises
+    ------
+    ValueError
+        If its step does more than skorch's, or there are several processes, or
+        gradients are accumulated.
+    """
+    if type(net).train_step_single.__module__ != "skorch.hf":
+        return
+    left_out = {
+        f"the training_loss of {type(net).__name__}": _overrides(net, "training_loss"),
+        "augment": net.augmentation_ is not None,
+        "masking": net.masking_ is not None,
+        "sample_weight": net.sample_weight_ is not None,
+        "a criterion that takes an index": net.criterion_takes_index_,
+    }
+    left_out = [name for name, is_set in left_out.items() if is_set]
+    if left_out:
+        raise ValueError(
+            f"AccelerateMixin takes skorch's own step, which leaves out "
+            f"{', '.join(left_out)}. Take {_bases_without_mixin(net)} without it: "
+            "amp=True trains in mixed precision, device= on any one device."
+        )
+    if getattr(net.accelerator, "num_processes", 1) > 1:
+        raise ValueError(
+            f"the accelerator has {net.accelerator.num_processes} processes, of which "
+            "each would train on all rows. Launch one."
+        )
+    n_steps = getattr(net.accelerator, "gradient_accumulation_steps", 1)
+    if n_steps > 1:
+        # Only loaders of accelerate's own tell it where an epoch ends.
+        raise ValueError(
+            f"the accelerator accumulates gradients over {n_steps} batches, and would "
+            "carry some from one epoch to the next. Override train_step instead."
+        )
+
+
+def _bases_without_mixin(net):
+    ours = (base for base in type(net).__mro__ if base.__module__[:8] == "sknoisy.")
+    return next(ours).__name__
+
+
+def _name_of(maker):
+    return getattr(maker, "__name__", type(maker).__name__)
+
+
+def learns_from_rows(net):
+    """Whether a method looks at the rows before it builds its parts.
+
+    Parameters
+    ----------
+    net : NetClassifier
+
+    Returns
+    -------
+    learns : bool
+        Whether it overrides ``start_fit``.
+    """
+    return _overrides(net, "start_fit")
+
+
+def _overrides(net, seam):
+    return getattr(type(net), seam).__module__ != "sknoisy.nets._net"
