@@ -27,8 +27,8 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     The margin of a row is the logit of its given label minus the largest other logit;
     its mean over the epochs is low where the rest of the data contradicts the label.
-    What is low is learnt: some rows are moved to an extra class that means nothing,
-    and their margins are a sample of what wrong labels look like [1]_.
+    The threshold is learnt: some rows are moved to an extra class, so that their label
+    is wrong, and their margins are a sample of those of wrong labels [1]_.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     See Also
     --------
-    DynaCorDetector : Clusters whole trajectories instead of their means.
+    DynaCorDetector : Compares with planted labels, and can cluster whole trajectories.
 
     Notes
     -----
@@ -205,7 +205,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return self
 
     def _extra_rows(self, n_samples, n_classes, rng):
-        """Draw the rows of the extra class of each run, disjoint while they last."""
+        """Draw the rows of the extra class of each run, disjoint as far as possible."""
         n_extra = n_samples // (n_classes + 1)
         if n_extra < 2:
             raise ValueError(
@@ -219,7 +219,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         ]
 
     def _run_all(self, X, codes, extra, n_classes, rng):
-        """Train once for each set of extra rows; keep what there is at Ctrl-C."""
+        """Train once for each set of extra rows, or until Ctrl-C."""
         runs, n_whole = [], 0
         try:
             with (
@@ -284,7 +284,7 @@ def _ordinary_runs(extra, n_samples):
 
 
 def _of_one_length(trajectories):
-    """Give those of fewer epochs the mean of each row for the epochs they lack."""
+    """Fill missing epochs of shorter runs with the mean of each row."""
     n_epochs = max(t.shape[1] for t in trajectories)
     missing = [((0, 0), (0, n_epochs - t.shape[1])) for t in trajectories]
     return [

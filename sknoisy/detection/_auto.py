@@ -1,4 +1,4 @@
-"""Let detectors compete at finding planted labels, and combine the good ones."""
+"""Compare detectors on planted labels, and combine the good ones."""
 
 from numbers import Integral, Real
 from textwrap import shorten
@@ -33,25 +33,25 @@ from sknoisy.detection._predictions._out_of_fold import check_any_rows_and_label
 
 __all__ = ["AutoNoiseDetector"]
 
-# Rows of a class that a subset keeps at least, if there are as many.
+# A subset keeps at least so many rows of each class, if there are as many.
 _MIN_PER_CLASS = 4
-# Labels that are planted in all if data are few, and bounds of the rounds it takes.
+# Number of labels to plant on small data, and bounds on the number of rounds.
 _PLANTED, _ROUNDS = 400, (2, 6)
-# Kinds of X that this takes if a candidate does: the others take no part then.
+# Kinds of X that are accepted if a candidate accepts them; the others are left out.
 _ONE_TAKES = ("one_d_array", "sparse", "categorical", "string", "dict", "allow_nan")
-# What is usual counts less than any vote.
+# Weight of the class frequencies, smaller than that of any vote.
 _LITTLE = 1e-6
-# Characters of an error message that the table shows.
+# Number of characters of an error message shown in the table.
 _LINE = 160
 
 
 class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
-    """Wrong-label detector that finds out which detectors suit the data.
+    """Wrong-label detector that compares other detectors and combines the good ones.
 
-    Labels that are surely or almost surely wrong are planted among the given ones, and
-    each candidate is rated by how well it finds them; no true label is needed. The
-    scores of the candidates on the given labels are then added up, each with the
-    weight that tells planted labels from the others best.
+    Labels that are almost certainly wrong are planted among the given ones, and each
+    candidate is rated by how well it finds them; no true label is needed. The final
+    score is a weighted sum of the candidates' scores, with the weights that separate
+    planted from other labels best.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         X: networks, classifiers and neighbours for a table or embeddings, classifiers
         alone for sparse X, networks alone for images.
     strategy : {"combine", "select"}, default="combine"
-        "select" takes the verdict of the single best candidate as it is.
+        "select" uses the scores and flags of the best candidate alone.
     corruption_rate : float in (0, 0.5], default=0.1
         Share of rows that get a planted label in a round. A class keeps half of its
         rows and at least two.
     n_rounds : int >= 1 or "auto", default="auto"
         How often labels are planted, in other places each time. More rounds make the
-        weights less a matter of chance, and each takes as long as fitting all
-        candidates. "auto" plants 400 labels or more, in 2 to 6 rounds.
+        weights more precise; each takes as long as fitting all candidates. "auto"
+        plants 400 labels or more, in 2 to 6 rounds.
     max_rows : int >= 100 or None, default=10_000
         Larger data compete on a random subset of as many rows, with the classes in
         proportion; only candidates that count are then fitted on all rows. None
@@ -77,7 +77,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     n_jobs : int or None, default=None
         Candidates that are fitted at a time, each in a process of its own.
     verbose : int, default=0
-        1 shows how far it is, and how long it will take; 2 also a row for each fit.
+        1 shows a progress bar with the time left; 2 also a row for each fit.
     random_state : int, RandomState instance or None, default=None
         The planted labels, the subset, and the candidates where they have no
         ``random_state`` yet.
@@ -87,26 +87,26 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         1 / (1 + exp(t − s)), with s the weighted sum of the candidates' scores, each as
         the normal quantile of its rank, and t the threshold. Larger = more suspicious;
-        no probability. With "select", the scores of the best candidate.
+        not a probability. With "select", the scores of the best candidate.
     scores_are_probabilities_ : bool
-        False, as they are an order. With "select", what the best candidate says.
+        False, as they are an order. With "select", that of the best candidate.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``: as many rows as the candidates flag, in their weighted
-        geometric mean. With "select", what the best candidate flags.
+        geometric mean. With "select", the flags of the best candidate.
     noise_rate_ : float
-        Share of flagged rows. With "select", what the best candidate says.
+        Share of flagged rows. With "select", that of the best candidate.
     suggested_labels_ : ndarray of shape (n_samples,)
-        Where the given label is flagged, the other label that most of the weight
-        is for.
+        Where the given label is flagged, the other label with the largest weighted
+        vote.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     candidates_ : dict of str to ndarray of shape (n_candidates,)
         The table of candidates, ready for ``pandas.DataFrame``: "name"; "auroc", how
         well it finds planted labels, mean over the rounds, and "auroc_std"; "weight";
         "noise_rate" and "flagged", its estimate and the share of rows that it flags;
-        "seconds" of a fit; "error", why it takes no part, or "".
+        "seconds" of a fit; "error", why it was left out, or "".
     aurocs_ : ndarray of shape (n_candidates, n_rounds), dtype float64
-        NaN for candidates that take no part.
+        NaN for candidates that were left out.
     best_name_ : str
         The candidate with the best mean AUROC.
     detectors_ : list of (str, detector) pairs
@@ -118,20 +118,22 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
 
     See Also
     --------
-    DynaCorDetector : The best single one on most data; it chooses its own settings.
+    DynaCorDetector : The best single detector on most data; it chooses its own
+    settings.
     NoisyLabelFilter : Another number of rows to drop.
 
     Notes
     -----
-    That planted labels tell which detector and which settings to take is the idea of
-    [1]_, there for the epoch at which to stop. Here they follow the suggestions of the
-    candidates: where many a 4 seems to be labelled 9, many a 4 gets a 9. Planting
-    evenly favours detectors that find what few mistakes of people look like.
+    Choosing by planted labels is the idea of [1]_, used there for the epoch at which to
+    stop. Here they follow the suggestions of the candidates: if many 4s seem to be
+    labelled 9, many 4s get a 9. Labels planted evenly would favour detectors of
+    mistakes that people rarely make.
 
     The weights are those of a logistic regression without negative ones, that of
-    stacking [2]_: candidates that say the same share their weight, and those that add
-    something get some even if they are not good alone. Wrong labels among the given
-    ones count as not planted, which makes all candidates look worse, and alike.
+    stacking [2]_: similar candidates share their weight, and a candidate with
+    additional information gets some weight even if it is not good alone. Wrong labels
+    among the given ones count as not planted, which lowers the AUROC of all candidates
+    equally.
 
     References
     ----------
@@ -166,7 +168,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     """
 
     _named_parts = "detectors"
-    # Whoever passes groups on may pass them to it.
+    # Other estimators may pass groups to it.
     __metadata_request__fit = {"groups": True}
 
     _parameter_constraints = {
@@ -207,18 +209,18 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         return self.strategy == "combine"
 
     def fit(self, X, y, *, groups=None):
-        """Let the candidates compete, and score every given label.
+        """Compare the candidates, and score every given label.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-            With ``detectors``, what these take; who does not take it takes no part.
+            With ``detectors``, what these accept; the others are left out.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
         groups : array-like of shape (n_samples,), default=None
-            What rows have in common beside their label, such as the patient.
-            Candidates whose classifier predicts left-out rows get them, and then never
-            learn rows of a group to predict others of it; others do without.
+            Groups of rows that belong together, such as a patient. Candidates that
+            predict held-out rows never fit rows of a group to predict others of it; the
+            other candidates ignore the groups.
 
         Returns
         -------
@@ -268,7 +270,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     def scores_are_probabilities_(self):
         """Whether the scores are a single candidate's probabilities, bool."""
         check_is_fitted(self, "noise_scores_")
-        # The scores of one that was selected are taken as they are.
+        # The scores of a selected candidate are used unchanged.
         detectors = [detector for _, detector in self.detectors_]
         return self.strategy == "select" and scores_are_probabilities(detectors[0])
 
@@ -276,7 +278,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         if isinstance(self.detectors, list | tuple):
-            # Whatever else stands there is refused by fit.
+            # Anything else is refused by fit.
             inputs = [
                 tags_of_part(pair[1]).input_tags
                 for pair in self.detectors
@@ -301,7 +303,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         return X if hasattr(X, "__getitem__") else np.asarray(X), codes
 
     def _check_detectors(self):
-        """Refuse what is no list of named detectors."""
+        """Refuse anything but a list of named detectors."""
         if self.detectors is None:
             return
         pairs = self.detectors
@@ -334,7 +336,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         return int(np.clip(wanted, *_ROUNDS))
 
     def _tabulate(self, competition):
-        """Set what the competition told of the candidates."""
+        """Set the attributes that describe the candidates."""
         verdicts = competition.given
         self.aurocs_ = competition.aurocs
         self.candidates_ = {
@@ -363,19 +365,19 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         )
 
     def _warn_of_failures(self):
-        """Name those of the user's candidates that took no part."""
+        """Warn of the user's candidates that were left out."""
         if self.detectors is None:
             return
         table = zip(self.candidates_["name"], self.candidates_["error"], strict=True)
         failed = [f"{name} ({error})" for name, error in table if error]
         if failed:
             warn_user(
-                f"candidates that failed take no part: {'; '.join(failed)}.",
+                f"candidates that failed are left out: {'; '.join(failed)}.",
                 UserWarning,
             )
 
     def _conclude(self, verdicts, codes):
-        """Score the labels by the verdicts that count."""
+        """Combine the results of the weighted candidates."""
         weights = self.candidates_["weight"]
         voters = [(w, v) for w, v in zip(weights, verdicts, strict=True) if w]
         names = self.candidates_["name"][weights > 0].tolist()
@@ -390,7 +392,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             return
         everyone = np.ones(len(codes), dtype=bool)
         total = sum(w * normal_scores(v.scores, everyone) for w, v in voters)
-        # The geometric mean: who flags a lot of clean data counts little.
+        # The geometric mean limits the effect of a candidate that flags many clean
+        # rows.
         logs = [w * np.log(max(v.mask.sum(), 0.5)) for w, v in voters]
         n_flagged = round(np.exp(sum(logs)))
         scores = expit(total - _threshold(total, n_flagged))
@@ -409,12 +412,12 @@ def _threshold(values, n_above):
 
 
 def _votes(voters, codes, n_classes):
-    """Return how much weight is for each class, shape (n_samples, n_classes)."""
+    """Return the weighted votes for each class, shape (n_samples, n_classes)."""
     votes = np.zeros((len(codes), n_classes))
     for weight, verdict in voters:
         rows = np.flatnonzero(verdict.suggested != codes)
         votes[rows, verdict.suggested[rows]] += weight
-    # Where no one suggests another label, what is suggested to others of the class.
+    # Where no candidate suggests another label, the suggestions for the class are used.
     usual = np.zeros((n_classes, n_classes))
     np.add.at(usual, codes, votes)
     usual += np.bincount(codes, minlength=n_classes) / len(codes)

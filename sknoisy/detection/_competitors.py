@@ -1,4 +1,4 @@
-"""Detectors that compete when nobody says which."""
+"""The default candidates of AutoNoiseDetector."""
 
 import numpy as np
 from scipy.sparse import issparse
@@ -11,9 +11,9 @@ from sknoisy.detection._neighbor_vote import NeighborVoteDetector
 
 __all__ = ["default_detectors"]
 
-# Columns of a table may have units, in which one or two drown the others; networks and
-# neighbours need them standardised. Embeddings, whose first columns often are the
-# widest, and indicators, which are narrow if they are rare, suffer from it.
+# Columns of a table may have different units, so that one or two dominate the others;
+# networks and neighbours then need standardised columns. Embeddings, whose first
+# columns often have the largest variance, and rare indicators get worse by it.
 _MAX_SHARE, _N_WIDEST, _MIN_COLUMNS = 0.9, 2, 5
 
 
@@ -55,7 +55,7 @@ def _has_units(X):
 
 
 def _of_rows():
-    # Imported here so that those who compete with other candidates need no torch.
+    # Imported here so that other candidates need no torch.
     from sknoisy._planting._settings import AUTO
     from sknoisy.detection._dynacor import DynaCorDetector
     from sknoisy.detection._loss_mixture import LossMixtureDetector
@@ -71,7 +71,7 @@ def _of_rows():
 
 
 def _of_sparse_rows():
-    # Counts and frequencies of words are not for standardising: rows of length 1.
+    # Word counts and frequencies are not standardised but scaled to rows of length 1.
     unit_rows = [
         (f"unit rows, C={C}", _pipeline(Normalizer(), _regression(C))) for C in (1, 10)
     ]
@@ -81,7 +81,7 @@ def _of_sparse_rows():
 
 
 def _pipeline(scaler, last):
-    """Return a pipeline that does not follow what output the user has set."""
+    """Return a pipeline whose output does not follow ``set_config``."""
     return make_pipeline(scaler.set_output(transform="default"), last)
 
 

@@ -1,4 +1,4 @@
-"""Wrong labels by confident learning, with any classifier or none."""
+"""Confident learning, with any classifier or with given probabilities."""
 
 import numpy as np
 from scipy.sparse import issparse
@@ -34,22 +34,22 @@ from sknoisy.detection._predictions._out_of_fold import predict_out_of_fold
 
 __all__ = ["ConfidentLearningDetector"]
 
-# On noisy labels a model that is held back may predict far better.
+# On noisy labels a strongly regularised model may predict far better.
 _REGULARISATIONS = (1.0, 0.1, 0.01, 0.001)
 
 
 class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
     """Wrong-label detector by confident learning, with any classifier.
 
-    The classifier predicts rows that it was not fitted on. Rows that confidently belong
-    to another class than their label says are counted, pair by pair, and as many of
-    them are flagged as the counts say [1]_. No torch is needed.
+    The classifier predicts rows that it was not fitted on. Rows that are confidently
+    predicted to be of another class than their label are counted for each pair of
+    classes, and that many are flagged [1]_. No torch is needed.
 
     Parameters
     ----------
     estimator : classifier with ``predict_proba``, default=None
         It is cloned, and fitted once for each fold. It may be a pipeline or a search,
-        and takes what X is: texts, sparse matrices, frames. None takes a
+        and X is anything that it accepts: texts, sparse matrices, frames. None takes a
         `StandardScaler` and a `LogisticRegression`, for numbers, dense or sparse, with
         the ``C`` out of 1, 0.1, 0.01 and 0.001 that predicts the given labels of the
         left-out rows best.
@@ -64,7 +64,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         How the rows are split into those that are learnt and those that are predicted.
         An int is a number of stratified and shuffled folds, at most as many as the
         smallest class has rows (or groups); None takes 5. Any other splitter must
-        predict every row; of repeated ones the mean counts. More folds
+        predict every row; repeated predictions are averaged. More folds
         leave more rows to learn from, and take longer.
     n_jobs : int or None, default=None
         Folds at a time.
@@ -123,7 +123,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
 
     The counts take the mean probability of a class for what is confident. That makes up
     for a classifier that is unsure of one class and sure of another, not for one that
-    has learnt wrong labels by heart: regularise it. Mistakes that have a pattern are
+    has memorised wrong labels: regularise it. Systematic mistakes are
     learnt, too.
 
     References
@@ -208,12 +208,12 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
             which it predicts. Columns in the order of the sorted labels. They are kept
             as they are, not copied.
         groups : array-like of shape (n_samples,), default=None
-            What rows have in common beside their label, such as the patient: rows of
-            one group are never learnt to predict others of it. With an int as ``cv``,
-            a class whose rows all belong to one group is not scored.
+            Groups of rows that belong together, such as a patient: no row is predicted
+            by a classifier fitted on rows of its group. With an int as ``cv``, a class
+            whose rows all belong to one group is not scored.
         **fit_params : dict
-            With metadata routing enabled, what else goes to the splitter or to the
-            ``fit`` of the estimator.
+            With metadata routing enabled, further arguments of the splitter and of the
+            estimator's ``fit``.
 
         Returns
         -------

@@ -144,7 +144,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         the sooner the network is sure of something wrong. [1]_ takes 2.
     warmup_epochs : int >= 0 or "auto", default="auto"
         Epochs of plain cross-entropy to begin with, 10 in [1]_. Too few, and the
-        network is rewarded for a guess; too many, and it knows wrong labels by heart.
+        network is rewarded for random guesses; too many, and it memorises wrong labels.
         "auto" ends them when the network has learnt something; see Notes.
     ramp_epochs : int >= 0, default=3
         Epochs after the warm-up in which the weight rises to β in equal steps. [1]_
@@ -213,15 +213,15 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     classifier and detects nothing.
 
     The schedule of [1]_ is for 50,000 images. On tables of a few thousand rows a
-    network knows all labels by heart before it begins. ``warmup_epochs="auto"`` goes
+    network has memorised all labels before it begins. ``warmup_epochs="auto"`` goes
     by what has been learnt: the warm-up ends when the loss is a fifth below the entropy
     of the given labels, and after a quarter of the epochs at the latest. The schedule
     of the paper is ``warmup_epochs=10, ramp_epochs=30, sieve_delay=21, beta=2,
     max_epochs=100``, but for the first step of the ramp, which is 0 there.
 
     [1]_ scores the rows in one epoch. Here it is the mean over all epochs, of the
-    passes that train, which orders the rows better: they keep the dropout that makes
-    it hard to learn them by heart.
+    passes that train, which ranks the rows better, because in training dropout makes
+    memorising harder.
 
     References
     ----------
@@ -317,7 +317,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         ValueError
             If a parameter, X or y is not as described, if fewer than two labels
             occur more than once, or if the network has a
-            criterion or masking of its own, which would not be used.
+            criterion or masking, which would not be used.
         """
         check_parameters(self)
         X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
@@ -339,12 +339,12 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return self
 
     def _make_sieve(self):
-        """Return an unfitted net with the sieve: parameters of a net, but its loss."""
+        """Return an unfitted net with the sieve as its loss."""
         net = self._make_net()
         if type(net) is not NetClassifier:
             raise TypeError(
                 f"estimator must be a NetClassifier; got {type(net).__name__}, which "
-                "trains in another way than the sieve does."
+                "cannot be trained with the sieve."
             )
         params = net.get_params(deep=False)
         replaced = [name for name in params if name.startswith("criterion__")]
@@ -363,7 +363,7 @@ def _squashed(scores, n_classes):
     """Return scores in [0, 1] that are above 0.5 where a label is sieved out."""
     is_out = scores > sieve_tolerance(n_classes)
     squashed = expit(scores)
-    # What is within the tolerance, or rounded to 0.5, must fall on the right side.
+    # Scores within the tolerance, or rounded to 0.5, must fall on the right side.
     squashed[~is_out] = np.minimum(squashed[~is_out], 0.5)
     squashed[is_out] = np.maximum(squashed[is_out], np.nextafter(0.5, 1))
     return squashed

@@ -1,4 +1,4 @@
-"""DynaCor: tell wrong labels by how much their training looks like planted ones."""
+"""DynaCor: compare the training dynamics of given labels and planted wrong ones."""
 
 from numbers import Integral, Real
 
@@ -34,12 +34,12 @@ __all__ = ["DynaCorDetector"]
 class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     """Wrong-label detector by planted wrong labels and training dynamics.
 
-    Labels that are surely or almost surely wrong are planted among the given ones, a
-    network trains on all of them, and a signal of each row is recorded in each epoch.
-    What planted labels look like then tells which of the given ones are wrong [1]_.
+    Labels that are almost certainly wrong are planted among the given ones, a network
+    is trained on all of them, and a signal of each row is recorded in each epoch. Given
+    labels with a signal like that of planted ones are suspicious [1]_.
 
-    By default a tenth of the rows trains on another label in each of five rounds, in
-    turn, and a row is scored from the rounds that kept its label. How to train is
+    By default a tenth of the rows is trained on another label in each of five rounds,
+    and a row is scored from the rounds in which it kept its label. The training is
     chosen among four settings (two for images) by how well the planted labels are
     found. The procedure of [1]_ is ``DynaCorDetector(settings="paper",
     corruption="copy", decision="cluster")``.
@@ -57,11 +57,11 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         ``[{"lr": 0.1}, {"lr": 0.01, "max_epochs": 50}]``. "paper" is the network of
         [1]_ alone; "auto" tries it beside a linear one and two with one hidden layer.
         Images are learnt by an `nets.PreActResNet18`: by "paper" for 300 epochs, as in
-        [1]_, by "auto" for 10, held back by weight decay, and for 20. With an
-        ``estimator`` or a ``module``, "auto" takes that as it is.
+        [1]_, by "auto" for 10, with strong weight decay, and for 20. With an
+        ``estimator`` or a ``module``, "auto" uses that unchanged.
     corruption : {"relabel", "copy"}, default="relabel"
-        Where labels are planted: in the place of given ones, or on copies of the rows,
-        as in [1]_. A network that can memorise learns neither a row nor its copy.
+        Where labels are planted: in place of given ones, or on copies of the rows, as
+        in [1]_. A network with enough capacity memorises all rows except these pairs.
     corruption_rate : float in [0, 1], default=0.1
         Share γ of rows with a planted label in each round. At most 0.5 for "relabel".
         0 needs ``corruption="copy"``, ``decision="cluster"`` and a single setting: it
@@ -70,20 +70,20 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Rounds in which each setting is trained, with other planted labels in each;
         "copy" has one.
     decision : {"calibrated", "cluster"}, default="calibrated"
-        "calibrated" takes the mean signal and turns it into the probability of a wrong
-        label, by the distribution of the planted ones. "cluster" trains the 1-D
+        "calibrated" converts the mean signal into the probability of a wrong label by the
+        distribution of the signal of planted ones. "cluster" trains the 1-D
         convolutional encoder of [1]_, which clusters the trajectories.
     copy_view : callable, default=None
-        Maps the copied rows, an ndarray, to what the network sees of the copies, for
-        example flipped images. None copies the rows as they are.
+        Function applied to the copied rows, an ndarray, before training; for example,
+        to flip images. None copies the rows as they are.
     signal : {"logit_diff", "loss", "probability", "prob_diff", "alignment"}, \
             default="logit_diff"
         What is recorded, Table 6 of [1]_.
     when : {"online", "epoch_end"}, default="online"
         When it is recorded; see `nets.DynamicsRecorder`.
     normalize : {"l2_time", "sign", "zscore"} or None, default="l2_time"
-        Scaling of the trajectories for the encoder. "sign" is what the authors' code
-        does in effect.
+        Scaling of the trajectories for the encoder. "sign" is equivalent to the
+        authors' code.
     alignment_weight : float >= 0, default=0.5
         Weight α of the alignment loss; [1]_ takes 0.05 when whole ResNets are trained.
     encoder_epochs : int >= 1, default=10
@@ -116,24 +116,24 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     **net_params : dict
         Parameters of the classifier's parts: ``module__hidden=64``,
         ``optimizer__weight_decay=0``, ``iterator_train__drop_last=True``. Like
-        ``max_epochs`` and ``lr``, they hold for all settings.
+        ``max_epochs`` and ``lr``, they apply to all settings.
 
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         In [0, 1], larger = more suspicious. "calibrated": the probability that the
-        label is wrong, if wrong labels are as easy to see as planted ones; where
-        people or rules err in a systematic way it is too low. "cluster": assignment
-        to the noisy cluster, which is an order and no probability.
+        label is wrong, if wrong labels are as easy to find as planted ones; it
+        is too low for systematic mistakes. "cluster": assignment to the noisy cluster,
+        which is only an order.
     scores_are_probabilities_ : bool
         True with "calibrated", False with "cluster".
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
-        "calibrated": as many rows as the network, on average over its training, would
-        give another label, those with the highest scores. "cluster":
+        "calibrated": as many rows as the network disagrees with, on average over its
+        training, those with the highest scores. "cluster":
         ``noise_scores_ > 0.5``.
     noise_rate_ : float
-        Estimated share of wrong labels. "calibrated": the larger one of what the
-        planted labels and the confident joint say; too low for systematic mistakes.
+        Estimated share of wrong labels. "calibrated": the larger of two estimates, by
+        the planted labels and by the confident joint; too low for systematic mistakes.
         "cluster": the share of flagged rows.
     suggested_labels_ : ndarray of shape (n_samples,)
         The most probable other label of flagged rows, averaged over training, and the
@@ -148,14 +148,15 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     settings_ : list of dict
         The settings that were tried.
     setting_aurocs_ : ndarray of shape (n_settings, n_runs)
-        How well each training told planted labels from given ones; NaN where a
-        setting had fallen behind, or diverged.
+        How well each training separated planted from given labels; NaN where a setting
+        was dropped or diverged.
     best_setting_ : dict
         The chosen one of those that were trained in all rounds: that with the best
         AUROC when the rows that any of them suspects do not count, or the simplest if
         that is as good within one standard error.
     net_ : skorch net
-        The last classifier of the chosen setting. It has learnt the wrong labels too.
+        The last classifier of the chosen setting. It was trained on the wrong labels
+        too.
     encoder_ : skorch net
         "cluster": the fitted encoder; ``encoder_.best_epoch_`` is the epoch that was
         selected by the distance between planted labels and the same rows' given
@@ -171,10 +172,10 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     Notes
     -----
     The network, optimiser and lengths of ``settings="paper"`` follow the supplement of
-    [1]_; the authors' code has weight decay 1e-4, 15 encoder epochs, learning rate
-    0.02 and 20 epochs instead. Batch sizes below 1024 and keeping the last batch of
-    small data are ours, and so are the rounds, the settings and the calibration: the
-    user guide says why, with figures.
+    [1]_; the authors' code has weight decay 1e-4, 15 encoder epochs, learning rate 0.02
+    and 20 epochs instead. Batch sizes below 1024 and keeping the last batch of small
+    data are our choices, and so are the rounds, the settings and the calibration: the
+    user guide explains them, with measurements.
 
     References
     ----------
@@ -333,7 +334,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return self
 
     def _store(self, candidates, n_rounds, best, origin):
-        """Keep what the race found out."""
+        """Store the result of the race."""
         self.best_setting_, self.net_ = best.setting, best.net
         self.setting_aurocs_ = np.full((len(candidates), n_rounds), np.nan)
         for row, candidate in zip(self.setting_aurocs_, candidates, strict=True):
@@ -425,7 +426,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 seed=seed,
             )
         if net.interrupted_:
-            # Of several trainings the whole ones count, but there may be one only.
+            # With several trainings the complete ones are used; here there is only one.
             if self.corruption == "relabel":
                 raise TrainingInterrupted("fit was interrupted.")
             tell(
@@ -437,11 +438,11 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     @property
     def _mask_is_threshold(self):
-        # The calibrated decision counts rows; it has no threshold of scores.
+        # The calibrated decision flags a number of rows; it has no threshold on scores.
         return self.decision == "cluster"
 
     def _oriented(self, trajectories):
-        """Turn the one signal round that is larger for wrong labels, and back."""
+        """Negate the signal that is larger for wrong labels; its own inverse."""
         return -trajectories if self.signal == "loss" else trajectories
 
     @property
@@ -451,7 +452,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return not hasattr(self, "encoder_")
 
     def _calibrate(self, best, codes):
-        """Score by the mean signal and the distribution of planted labels'."""
+        """Score by the mean signal, calibrated on that of planted labels."""
         # An earlier fit may have clustered.
         vars(self).pop("encoder_", None)
         n_classes = len(self.classes_)
@@ -464,7 +465,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         order = np.argsort(signal, kind="stable")
         self.noise_mask_ = np.zeros(len(codes), dtype=bool)
         self.noise_mask_[order[: (proba.argmax(1) != codes).sum()]] = True
-        # What the calibration cannot tell apart stays in the order of the signal.
+        # Ties of the calibration are broken by the signal.
         rank = np.empty(len(codes))
         rank[order] = np.linspace(1, 0, len(codes))
         scores = 0.999 * calibration(signal) + 0.001 * rank

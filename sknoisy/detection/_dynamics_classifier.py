@@ -63,10 +63,9 @@ class MeanClassifier(nn.Module):
 class DynamicsClassifier(NetClassifier):
     """Supervised classifier of training dynamics into clean and noisy.
 
-    Measures how much a training signal tells of wrong labels when the truth is known
-    for some rows, as Appendix B of [1]_ does, or flags the rest of a data set of which
-    a part was checked by hand. X holds trajectories, one column an epoch; y says which
-    labels are wrong.
+    It learns from rows whose labels were checked, and flags wrong labels among the
+    others; Appendix B of [1]_ uses it to measure the information in a training signal.
+    X holds trajectories, one column per epoch; y says which labels are wrong.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ class DynamicsClassifier(NetClassifier):
         ``module__dropout=0.5``).
     summarize : bool, default=False
         True takes a perceptron on the mean over the epochs instead
-        (``module__hidden=128``): what their order tells is the difference.
+        (``module__hidden=128``): the difference shows what the order of epochs adds.
     optimizer : torch optimizer class, default=torch.optim.Adadelta
         Optimizer of the training.
     lr : float >= 0, default=1.0
@@ -85,7 +84,7 @@ class DynamicsClassifier(NetClassifier):
     batch_size : int >= 1, default=128
         Rows in a batch. Larger batches train faster and take fewer steps.
     lr_schedule : "cosine", float, callable or None, default=0.99
-        One per cent less at each epoch.
+        Default: one per cent less at each epoch.
     validation_fraction : float in [0, 1), default=0.25
         Share of the rows on which the F1 of each epoch is measured; the epoch with the
         highest is kept. 0 trains on every row and keeps the last. Rows are split by

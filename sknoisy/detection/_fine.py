@@ -1,4 +1,4 @@
-"""FINE: rows of a class whose features do not point where the others' do."""
+"""FINE: rows whose features are not aligned with the main direction of their class."""
 
 from numbers import Real
 
@@ -20,13 +20,13 @@ from sknoisy.mixture._gaussian import fit_mixture
 __all__ = ["FINEDetector", "class_alignments"]
 
 _MIXTURE = {"max_iter": 100, "tol": 1e-6}
-# With fewer rows of a class, a mixture of two would describe single rows.
+# With fewer rows of a class, two components would fit single rows.
 _MIN_ROWS = 10
 _TIE_BREAK = 1e-6
 
 
 def class_alignments(features, codes, n_classes):
-    """Return how far each row points in the main direction of each class.
+    """Return the alignment of each row with the main direction of each class.
 
     Parameters
     ----------
@@ -64,15 +64,15 @@ def class_alignments(features, codes, n_classes):
 class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     """Wrong-label detector by the main direction of each class's features.
 
-    The features of rows with right labels point roughly where their class points:
-    along the first eigenvector of the class. A mixture of two Gaussians splits the
+    The features of rows with right labels are roughly aligned with the first
+    eigenvector of their class. A mixture of two Gaussians splits the
     alignments of each class; the rows that are aligned less are flagged [1]_. On
     embeddings and tables nothing is trained.
 
     Parameters
     ----------
     estimator : transformer, default=None
-        Makes features from X: it is cloned, fitted with the given labels, and its
+        Computes features from X: it is cloned, fitted with the given labels, and its
         ``transform`` is used. A `NetClassifier`, or any robust classifier, gives its
         penultimate features. None takes X as the features.
     threshold : float in (0, 1), default=0.5
@@ -88,7 +88,7 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     alignments_ : ndarray of shape (n_samples, n_classes), dtype float64
         Of each row with the main direction of each class, from 0 to 1.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        How likely the alignment with the given class belongs to the smaller component.
+        Posterior of the component with the smaller alignments.
         Larger = more suspicious.
     scores_are_probabilities_ : bool
         False: the scores are an order.
@@ -114,11 +114,12 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     Notes
     -----
     Directions are those of the features from the origin, which are not centred: after
-    a ReLU they are close to the class means. Standardised tables have directions that
-    say little; give embeddings, or an ``estimator``.
+    a ReLU they are close to the class means. In standardised tables
+    directions mean little; use embeddings, or an ``estimator``.
 
-    Beyond the means of both components the odds go on as straight lines: those of two
-    Gaussians of different width would turn back, and call the worst aligned rows clean.
+    Beyond the means of both components the log odds are continued linearly: those of
+    two Gaussians of different width would reverse, and call the worst aligned rows
+    clean.
     With fewer than 10 rows of a class nothing is split, and its labels are kept.
 
     References
@@ -209,9 +210,9 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
 
 
 def _noisy_proba(alignments, seed):
-    """Return how likely each alignment belongs to the component of the smaller ones."""
+    """Return the posterior of the component with the smaller alignments."""
     proba = expit(_log_odds(alignments, seed))
-    # Rows that are surely wrong keep their order.
+    # Keeps the order of rows with a probability close to 1.
     return (1 - _TIE_BREAK) * proba + _TIE_BREAK * (1 - alignments)
 
 
@@ -222,7 +223,7 @@ def _log_odds(alignments, seed):
         return np.full(len(alignments), -np.inf)
     values = alignments[:, None]
     mixture = GaussianMixture(2, random_state=seed, **_MIXTURE)
-    # A thousandth more or less moves no label.
+    # A change by a thousandth moves no label.
     fit_mixture(mixture, values)
     low, high = np.argsort(mixture.means_[:, 0])
     means, variances = mixture.means_[:, 0], mixture.covariances_[:, 0, 0]

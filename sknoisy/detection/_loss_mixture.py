@@ -15,16 +15,16 @@ from sknoisy.mixture import BMMLossSplitter
 
 __all__ = ["LossMixtureDetector"]
 
-# Share of the flagged labels that the classifier doubts, too: from the first on the
-# component stands for wrong labels; below the second it does not.
+# Share of the flagged labels that the classifier contradicts: from the first value on,
+# the component represents wrong labels; below the second it does not.
 _SURE, _UNSURE = 0.9, 0.5
-# Between them it does not either where the classifier doubts more labels in all than
-# the percentiles cut off, and few enough for the wrong ones to be among those.
+# Between them it does not either if the classifier contradicts more labels in total
+# than the percentiles cut off, and few enough for the wrong ones to be among them.
 _CUT_OFF, _FEW = 0.1, 0.2
-# A network has learnt labels by heart if it doubted half of the flagged ones in some
-# epoch after the first, and fewer than this share in the last.
+# A network has memorised labels if it contradicted half of the flagged ones in some
+# epoch after the first, and less than this share in the last.
 _BY_HEART = 0.3
-# Probabilities below a thousandth all say that a label is wrong.
+# Probabilities below a thousandth all mean a wrong label.
 _LARGEST = -np.log(1e-3)
 
 
@@ -42,18 +42,18 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     splitter : BMMLossSplitter or similar, default=None
         Turns losses into probabilities; cloned. None takes ``BMMLossSplitter()``.
     cv : int >= 2, scikit-learn splitter, iterable of splits or None, default=5
-        For a classifier that is no network: how the rows are split into those that are
-        learnt and those that are predicted.
+        For a classifier that is not a network: how the rows are split for fitting and
+        predicting.
         An int is a number of stratified and shuffled folds, at most as many as the
         smallest class has rows (or groups); None takes 5. Any other splitter must
-        predict every row; of repeated ones the mean counts.
+        predict every row; repeated predictions are averaged.
     n_jobs : int or None, default=None
-        Folds at a time, for a classifier that is no network.
+        Folds fitted at a time, for a classifier that is not a network.
     module : torch module class, default=None
         Network to train; None takes an `nets.MLP` with one hidden layer of 512.
     max_epochs : int >= 1, default=20
-        Epochs whose losses are averaged. More epochs let the network learn wrong
-        labels by heart, after which they have small losses, too.
+        Epochs whose losses are averaged. More epochs let the network
+        memorise wrong labels, which then have small losses too.
     batch_size : int >= 1, default=128
         Rows in a batch. Larger batches train faster and take fewer steps.
     lr : float >= 0, default=0.05
@@ -99,30 +99,30 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
 
     See Also
     --------
-    BMMLossSplitter : The mixture, for losses of your own.
+    BMMLossSplitter : The mixture, for your own losses.
     LossMixtureDisplay : Plot of losses and mixture.
-    DynamicBootstrapClassifier : Uses the mixture while it trains.
-    DynaCorDetector : Finds more of the wrong labels, in more time.
+    DynamicBootstrapClassifier : Uses the mixture during training.
+    DynaCorDetector : Finds more wrong labels, but takes longer.
 
     Notes
     -----
     The losses of a network are those of the training batches: they cost no pass, and
-    rows keep the dropout that makes it hard to learn them by heart. Their mean over
-    the epochs orders rows better than the losses of any single epoch.
+    dropout makes it harder to memorise rows. Their mean over the epochs ranks rows
+    better than the losses of any single epoch.
 
     Classes that are hard to learn have larger losses, whatever their labels. Look at
     the flagged rows by class.
 
     A mixture always has two components, and the percentiles between which it is fitted
     leave out a twentieth of the largest losses: if fewer labels are wrong, the second
-    component holds the harder half of the right ones. So the flagged labels are held
-    against what the classifier predicts (out of fold, or on average over a network's
-    training). If it agrees with most of them, or with more than a tenth while it doubts
-    between 10 and 20 % of all labels, there is a warning, and a mixture of all losses,
-    none above 6.9, takes the place of the first. Labels that the classifier agrees with
-    are then not flagged, nor are they where it agrees with more than a tenth. This is
-    left out with a ``splitter`` that is no `BMMLossSplitter`, and for a network that
-    has learnt the labels by heart, which agrees with all of them.
+    component holds the harder half of the right ones. So the flagged labels are
+    compared with the predictions of the classifier (out of fold, or on average over a
+    network's training). If it agrees with most of them, or with more than a tenth while
+    it contradicts between 10 and 20 % of all labels, a warning is given, and the
+    mixture is refitted to all losses, clipped at 6.9. Labels that the classifier agrees
+    with are then not flagged, nor are they if it agrees with more than a tenth. This
+    check is skipped with a ``splitter`` that is not a `BMMLossSplitter`, and for a
+    network that has memorised the labels, which agrees with all of them.
 
     References
     ----------
@@ -189,17 +189,17 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-            With a classifier that is no network, whatever that takes.
+            With a classifier that is not a network, any X that it accepts.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
         groups : array-like of shape (n_samples,), default=None
-            What rows have in common beside their label, such as the patient: rows of
-            one group are never learnt to predict others of it. Only for a classifier
-            that is no network. With an int as ``cv``,
-            a class whose rows all belong to one group is not scored.
+            Groups of rows that belong together, such as a patient: no row is predicted
+            by a classifier fitted on rows of its group. Only for a classifier that is
+            not a network. With an int as ``cv``, a class whose rows all belong to one
+            group is not scored.
         **fit_params : dict
-            With metadata routing enabled, what else goes to the splitter or to the
-            ``fit`` of the estimator.
+            With metadata routing enabled, further arguments of the splitter and of the
+            estimator's ``fit``.
 
         Returns
         -------
@@ -231,7 +231,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         scores = keep_order(p_noisy, self._suspicion(proba, codes))
         self.record_scores(scores, proba, codes)
         if self.splitter_ is not first:
-            # Of labels that the classifier agrees with the posteriors say little.
+            # The posteriors of labels that the classifier agrees with mean little.
             self.noise_rate_ = float(self.noise_mask_.mean())
         return self
 

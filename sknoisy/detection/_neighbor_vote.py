@@ -1,4 +1,4 @@
-"""SimiFeat: the labels of a row's neighbours vote on its own."""
+"""SimiFeat: the labels of a row's neighbours vote on its label."""
 
 from functools import cached_property
 from numbers import Integral
@@ -24,31 +24,31 @@ from sknoisy.detection._embeddings._features import FeaturesMixin
 
 __all__ = ["NeighborVoteDetector", "neighbor_votes"]
 
-# The consensus of neighbours takes memory of the third power of the classes, and more
-# time than that. Beyond so many classes, votes are counted.
+# The consensus of neighbours takes memory proportional to the cube of the number of
+# classes, and more time. With more classes than this, votes are counted.
 _MOST_CLASSES = 100
-# Distances that are held at a time.
+# Distances in memory at a time.
 _BLOCK_SIZE = 2**22
-# In each round a tenth of the rows sits out: spare neighbours take their places.
+# In each round a tenth of the rows is left out: spare neighbours replace them.
 _SUBSAMPLE = 0.9
 _SPARE = 8
-# How long the parts of a fit take, in rounds: of many rows the search takes it all.
+# Duration of the parts of a fit, in rounds: with many rows the search dominates.
 _FEATURES, _SEARCH, _MATRIX = 500, 500, 20
-# The authors' code: what the estimate is moved by in each round, and its bounds.
+# The authors' code: step of the estimate in each round, and its bounds.
 _JITTER = 0.05
 _LEAST, _MOST = 0.05, 0.95
 _LOG_FLOOR = 1e-8
 
 
 def neighbor_votes(codes, distances, neighbors, n_classes):
-    """Return how strongly a row and its neighbours speak for each class.
+    """Return the votes of a row and its neighbours for each class.
 
     Parameters
     ----------
     codes : ndarray of shape (n_all,), dtype int64
         The given labels.
     distances : ndarray of shape (n_samples, k)
-        Cosine distances, rising; the first one stands for the row itself.
+        Cosine distances, ascending; the first is that of the row itself.
     neighbors : ndarray of shape (n_samples, k), dtype int64
         Row numbers; the first is the row itself.
     n_classes : int
@@ -115,25 +115,25 @@ def _nearest_of_block(rows, part, n_neighbors):
 class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     """Wrong-label detector by the labels of the nearest rows (SimiFeat).
 
-    Rows with like features mostly have the same true label, so that neighbours with
-    other labels speak against a label. Nothing is trained: give embeddings, or an
-    ``estimator`` that makes them [1]_. How often neighbours agree also shows the
-    transition matrix [2]_.
+    Rows with similar features mostly have the same true label, so neighbours with other
+    labels are evidence against a label. Nothing is trained: give embeddings, or an
+    ``estimator`` that computes them [1]_. The transition matrix is estimated from how
+    often neighbours agree [2]_.
 
     Parameters
     ----------
     estimator : transformer, default=None
-        Makes features from X: it is cloned, fitted with the given labels, and its
+        Computes features from X: it is cloned, fitted with the given labels, and its
         ``transform`` is used. None takes X as the features.
     n_neighbors : int >= 3, default=10, the value of [1]_
         Rows that vote, the row itself included.
     method : {"vote", "rank"}, default="vote"
         "vote" flags rows whose label is not the one with the most votes. "rank" flags,
-        of the rows with a label, as many as the transition matrix says, those with the
-        least votes for it.
+        of the rows with a label, as many as the transition matrix implies, those with
+        the fewest votes for it.
     n_rounds : int >= 1, default=21, the value of [1]_
-        In each round a tenth of the rows sits out; a label is flagged that is flagged
-        in more than half of its rounds.
+        In each round a tenth of the rows is left out; a label is flagged if it is
+        flagged in more than half of its rounds.
     n_jobs : int or None, default=None
         Blocks of rows whose neighbours are searched at a time, each in a thread.
     verbose : int, default=0
@@ -144,7 +144,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     Attributes
     ----------
     votes_ : ndarray of shape (n_samples, n_classes), dtype float64
-        Of all neighbours; each row has length 1. Made when it is first looked at.
+        Of all neighbours; each row has length 1. Computed on first access.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         From the share of rounds in which the label was flagged, then its lack of votes.
         Larger = more suspicious.
@@ -176,18 +176,18 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     Notes
     -----
     Similarity is the cosine. Neighbours are searched once, block by block, in memory
-    that grows with the number of rows; in a round the votes of those that sit out are
-    taken over by the next ones. [1]_ searches anew in every round, with augmented
+    that grows with the number of rows; in a round the next ones
+    replace those that are left out. [1]_ searches again in every round, with augmented
     images. A row's own vote counts as much as that of a neighbour which is a step
     nearer than the nearest two are apart, as in the authors' code.
 
-    The estimate of [2]_ takes memory of the third power of the number of classes, and
-    more time than that: seconds for 50, minutes for 100. With more than 100 classes,
+    The estimate of [2]_ takes memory proportional to the cube of the number of classes,
+    and more time: seconds for 50, minutes for 100. With more than 100 classes,
     the label with the most votes is taken for the true one, and the given labels are
-    counted against it. For labels that go wrong in all directions both agree; where
-    40 % of a class went to one other, counting said 32 %. Memory then grows with
+    counted against it. For symmetric noise both agree; with 40 % of a class
+    moved to one other, counting estimated 32 %. Memory then grows with
     ``n_samples * n_neighbors``, but for ``votes_`` and ``transition_matrix_``, which
-    are made when they are first looked at.
+    are computed on first access.
 
     References
     ----------
@@ -248,7 +248,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y):
-        """Let neighbours vote, and score every given label.
+        """Count the votes of neighbours, and score every given label.
 
         Parameters
         ----------
@@ -302,7 +302,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         return transition_from_joint(cells.reshape(n_classes, n_classes))
 
     def _vote(self, features, codes, rng, bar):
-        """Let the neighbours of each row score its label."""
+        """Count the votes of the neighbours of each row."""
         for name in ("votes_", "transition_matrix_", "_counted"):
             vars(self).pop(name, None)
         bar.begin(_SEARCH, now="searching neighbours")
@@ -332,7 +332,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         self._conclude(codes, wrong, lack, n_seen)
 
     def _estimate(self, codes, neighbors):
-        """Set what the neighbours show of the noise.
+        """Estimate noise rate, transition matrix and priors from the neighbours.
 
         Returns the shares of the labels that are right, and of those that are given,
         both of shape (n_classes,).
@@ -357,7 +357,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         n_found = min(self.n_neighbors + _SPARE, len(features))
         distances, neighbors = nearest_rows(features, n_found, self.n_jobs)
         own = np.arange(len(features))
-        # Of equal rows another may come first, or crowd the row out.
+        # With duplicate rows, another one may come first, or displace the row.
         place = np.where(neighbors == own[:, None], 0, 1)
         order = np.argsort(place, axis=1, kind="stable")
         distances = np.take_along_axis(distances, order, 1)
@@ -368,7 +368,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         return distances, neighbors
 
     def _round(self, codes, distances, neighbors, taken, k):
-        """Return the label with the most votes of the rows that take part, by those.
+        """Return the label with the most votes of each row that is not left out.
 
         And the votes for the given label; both of shape (n_taken,).
         """
@@ -377,7 +377,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         best, own = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
         for part in blocks(len(rows), max(n_classes, neighbors.shape[1])):
             near = neighbors[rows[part]]
-            # Those that sit out go to the end of the line.
+            # Rows that are left out are moved to the end.
             absent = ~taken[near]
             order = np.argsort(absent, axis=1, kind="stable")[:, :k]
             far = np.where(absent, 1.0, distances[rows[part]])
@@ -390,7 +390,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
 
     def _conclude(self, codes, wrong, lack, n_seen):
         self.noise_mask_ = wrong > n_seen / 2
-        # Rows that sat out in every round have no neighbour against them.
+        # Rows that were left out in every round are not flagged.
         n_seen = np.maximum(n_seen, 1)
         order = (wrong + lack / n_seen) / (n_seen + 1)
         scores = np.clip(order, 0, 1) / 2 + np.where(self.noise_mask_, 0.5, 0.0)
@@ -417,7 +417,7 @@ def _flag_by_rank(own, codes, right, rng):
         Shares of the rows with each label for which it is right.
     rng : numpy.random.Generator
     """
-    # Of rows in opposite directions the vote is negative.
+    # The vote of rows in opposite directions is negative.
     lack = -np.log(np.maximum(own, 0) + _LOG_FLOOR)
     flagged = np.zeros(len(codes), dtype=bool)
     by_class = np.argsort(codes, kind="stable")
@@ -427,5 +427,5 @@ def _flag_by_rank(own, codes, right, rng):
         share = share if 0 < share < 1 else np.clip(share, _LEAST, _MOST)
         threshold = np.quantile(lack[of_class], share)
         flagged[of_class] = lack[of_class] >= threshold
-    # A label that no neighbour contradicts is not among the suspicious ones.
+    # A label that no neighbour contradicts is not suspicious.
     return flagged & (own < 1 - 1e-9)

@@ -1,15 +1,15 @@
-"""Scores that keep an order which rounding or clipping would lose."""
+"""Break ties of scores caused by rounding or clipping."""
 
 import numpy as np
 
 __all__ = ["keep_order"]
 
-# No subnormal numbers: some processors are told to take them for zero.
+# No subnormal numbers: some processors flush them to zero.
 _LEAST = np.finfo(np.float64).tiny
 
 
 def keep_order(scores, suspicion):
-    """Tell rows with equal scores apart by what the scores were computed from.
+    """Break ties of scores by the values from which the scores were computed.
 
     Of rows with equal scores, those with a larger suspicion get the next larger
     floating-point numbers. A score changes in its last digits, stays in [0, 1] and on
@@ -49,7 +49,7 @@ def keep_order(scores, suspicion):
 
 
 def _rising(values, most):
-    """Make sorted values rise by a last digit at least, and not beyond a bound."""
+    """Make sorted values strictly increasing by at least one ulp, up to a bound."""
     if not len(values):
         return values
     values[1:] = np.maximum(values[1:], _LEAST)

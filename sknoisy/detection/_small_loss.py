@@ -1,4 +1,4 @@
-"""Small-loss selection: the largest losses are flagged, as many as there are."""
+"""Small-loss selection: the largest losses are flagged, as many as labels are wrong."""
 
 from numbers import Real
 
@@ -58,10 +58,10 @@ def largest_losses(losses, rate):
         threshold = (threshold + losses[mask].min()) / 2
     total = losses + threshold
     scores = np.divide(losses, total, out=np.full(len(losses), 0.5), where=total > 0)
-    # The quotient may fall by a last digit where the loss rises.
+    # Rounding may make the quotient decrease by an ulp where the loss increases.
     order = np.argsort(losses, kind="stable")
     scores[order] = np.maximum.accumulate(scores[order])
-    # Equal losses on both sides of the border, and what is rounded to 0.5.
+    # Equal losses on both sides of the threshold, and values rounded to 0.5.
     scores[mask] = np.maximum(scores[mask], np.nextafter(0.5, 1))
     scores[~mask] = np.minimum(scores[~mask], 0.5)
     return mask, scores
@@ -86,18 +86,18 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Whether the share is flagged within each given label, so that a class that is
         hard to learn does not lose more rows than others.
     cv : int >= 2, scikit-learn splitter, iterable of splits or None, default=5
-        For a classifier that is no network: how the rows are split into those that are
-        learnt and those that are predicted.
+        For a classifier that is not a network: how the rows are split for fitting and
+        predicting.
         An int is a number of stratified and shuffled folds, at most as many as the
         smallest class has rows (or groups); None takes 5. Any other splitter must
-        predict every row; of repeated ones the mean counts.
+        predict every row; repeated predictions are averaged.
     n_jobs : int or None, default=None
-        Folds at a time, for a classifier that is no network.
+        Folds fitted at a time, for a classifier that is not a network.
     module : torch module class, default=None
         Network to train; None takes an `nets.MLP` with one hidden layer of 512.
     max_epochs : int >= 1, default=20
-        Epochs whose losses are averaged. More epochs let the network learn wrong
-        labels by heart, after which they have small losses, too.
+        Epochs whose losses are averaged. More epochs let the network
+        memorise wrong labels, which then have small losses too.
     batch_size : int >= 1, default=128
         Rows in a batch. Larger batches train faster and take fewer steps.
     lr : float >= 0, default=0.05
@@ -239,17 +239,17 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-            With a classifier that is no network, whatever that takes.
+            With a classifier that is not a network, any X that it accepts.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
         groups : array-like of shape (n_samples,), default=None
-            What rows have in common beside their label, such as the patient: rows of
-            one group are never learnt to predict others of it. Only for a classifier
-            that is no network. With an int as ``cv``,
-            a class whose rows all belong to one group is not scored.
+            Groups of rows that belong together, such as a patient: no row is predicted
+            by a classifier fitted on rows of its group. Only for a classifier that is
+            not a network. With an int as ``cv``, a class whose rows all belong to one
+            group is not scored.
         **fit_params : dict
-            With metadata routing enabled, what else goes to the splitter or to the
-            ``fit`` of the estimator.
+            With metadata routing enabled, further arguments of the splitter and of the
+            estimator's ``fit``.
 
         Returns
         -------

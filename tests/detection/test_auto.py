@@ -312,7 +312,7 @@ class TestFailures:
     def test_a_candidate_that_fails_takes_no_part(self, digits):
         X, y, _ = digits
         detectors = [("bad", Broken()), *QUICK]
-        with pytest.warns(UserWarning, match=r"take no part: bad \(ValueError: no use"):
+        with pytest.warns(UserWarning, match=r"are left out: bad \(ValueError: no use"):
             auto = AutoNoiseDetector(detectors, n_rounds=2, random_state=0).fit(X, y)
         assert np.isnan(auto.aurocs_[0]).all() and auto.candidates_["weight"][0] == 0
         alone = AutoNoiseDetector(QUICK, n_rounds=2, random_state=0).fit(X, y)
@@ -329,7 +329,7 @@ class TestFailures:
         detectors = [("few", FewRows(n_rounds=1)), ("nearest", NEAREST)]
         auto = AutoNoiseDetector(detectors, max_rows=200, n_rounds=1, random_state=0)
         with pytest.warns(
-            UserWarning, match="take no part: few .MemoryError: too many"
+            UserWarning, match="are left out: few .MemoryError: too many"
         ):
             auto.fit(X, y)
         assert auto.candidates_["auroc"][0] > 0.7
