@@ -70,8 +70,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Rounds in which each setting is trained, with other planted labels in each;
         "copy" has one.
     decision : {"calibrated", "cluster"}, default="calibrated"
-        "calibrated" converts the mean signal into the probability of a wrong label by the
-        distribution of the signal of planted ones. "cluster" trains the 1-D
+        "calibrated" converts the mean signal into the probability of a wrong label,
+        using the signal of planted ones. "cluster" trains the 1-D
         convolutional encoder of [1]_, which clusters the trajectories.
     copy_view : callable, default=None
         Function applied to the copied rows, an ndarray, before training; for example,
