@@ -12,8 +12,8 @@ from sklearn.base import BaseEstimator
 
 __all__ = ["find_names", "is_allowed", "is_allowed_layer", "name_of"]
 
-# Enumerated: their prediction is numpy, or code that checks its input, so that no
-# array of a file makes it read or write beside its memory.
+# Listed one by one: they predict with numpy, or with code that checks its input, so
+# that no array in a file can cause an access outside its memory.
 _ENUMERATED = {
     "builtins": "bool float int object print str",
     "imblearn.pipeline": "Pipeline",
@@ -61,13 +61,13 @@ _ENUMERATED = {
         "DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier "
         "ExtraTreeRegressor"
     ),
-    # Not those that read pickles when a fit begins, nor those that write elsewhere.
+    # Without those that read pickles when a fit begins, or write to files or services.
     "skorch.callbacks": (
         "BatchScoring EarlyStopping EpochScoring EpochTimer Freezer "
         "GradientNormClipping LRScheduler PassthroughScoring PrintLog ProgressBar "
         "Unfreezer"
     ),
-    # Each is compared with what its constructor makes: see _layers.
+    # Each is compared with a layer built by its constructor: see _layers.
     "torch.nn": (
         "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d "
         "AdaptiveMaxPool2d AlphaDropout AvgPool1d AvgPool2d AvgPool3d BCELoss "
@@ -117,11 +117,11 @@ _ENUMERATED = {
         "_indexing_other noop to_numpy to_tensor"
     ),
 }
-# Rooms of ours that hold functions which only compute.
+# Subpackages whose functions have no side effects.
 _PURE = {"sknoisy.losses", "sknoisy.nets", "sknoisy.noise"}
-# Files of earlier versions name parts by the modules that held them.
+# Files of earlier versions use the module names of that time.
 _MOVED = {"sknoisy.detection._encoder": "sknoisy.detection._dynamics._encoder"}
-# A message names so many unknown names, of so many letters.
+# Limits of the unknown names in a message: their number, and their length.
 _N_SHOWN, _LONGEST = 8, 80
 
 
@@ -135,19 +135,19 @@ def name_of(value: Any) -> str:
     Returns
     -------
     name : str
-        With the room that is public, as "torch.nn.Linear", if there is one.
+        With the public module, as in "torch.nn.Linear", if there is one.
 
     Raises
     ------
     ValueError
-        If it has no name of its own.
+        If it cannot be found by a name.
     """
     own = getattr(value, "__qualname__", None) or getattr(value, "__name__", "")
     if not own or "<lambda>" in own:
         raise ValueError("a lambda has no name to find it by")
     owner = getattr(value, "__self__", None)
     if not isinstance(owner, types.ModuleType | type | None):
-        raise ValueError("it belongs to an object")
+        raise ValueError("it is bound to an object")
     module = getattr(value, "__module__", None) or "builtins"
     room = _room_of(module)
     if room and vars(sys.modules.get(room, types)).get(own) is value:
@@ -156,13 +156,13 @@ def name_of(value: Any) -> str:
 
 
 def find_names(names: Iterable[str], known: Iterable[Any]) -> dict[str, Any]:
-    """Find the classes and functions that a file names, without asking the file how.
+    """Find the classes and functions that a file names; imports nothing by these names.
 
     Parameters
     ----------
     names : iterable of str
     known : iterable of classes and functions
-        What the caller vouches for.
+        Passed by the caller, and trusted.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def find_names(names: Iterable[str], known: Iterable[Any]) -> dict[str, Any]:
     missing = sorted(name for name, value in found.items() if value is None)
     if missing:
         raise ValueError(
-            f"it names {_shown(missing)}, which no file may bring along. If you "
+            f"it names {_shown(missing)}; that is not allowed by default. If you "
             "trust the file, pass these classes and functions: "
             f"load(path, known=[{_shown(n.rpartition('.')[2] for n in missing)}])."
         )
@@ -189,7 +189,7 @@ def find_names(names: Iterable[str], known: Iterable[Any]) -> dict[str, Any]:
 
 
 def is_allowed(name: str) -> bool:
-    """Whether a file may name a class or function by itself.
+    """Return whether a file may name a class or function without ``known``.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def is_allowed(name: str) -> bool:
 
 
 def is_allowed_layer(kind: type) -> bool:
-    """Whether a class is one of torch's layers that a file may name by itself.
+    """Return whether a class is one of the torch layers that a file may name.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def is_allowed_layer(kind: type) -> bool:
 
 
 def _shown(names: Iterable[str]) -> str:
-    """Return the first names; a file chooses how long they are and what is in them."""
+    """Return the first names, shortened and escaped, since the file is untrusted."""
     names = list(names)
     shown = [
         name[:_LONGEST] + "…" * (len(name) > _LONGEST)
@@ -246,7 +246,7 @@ def _by_name(known: Iterable[Any]) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=512)
 def _find(name: str) -> Any:
-    """Return an allowed class or function, or None. Imports rooms, never the name."""
+    """Return an allowed class or function, or None. Imports allowed modules only."""
     module, _, own = name.rpartition(".")
     module = _MOVED.get(module, module)
     room = _room_of(module)
@@ -258,7 +258,7 @@ def _find(name: str) -> Any:
         return None
     holder = sys.modules.get(module, types)
     if own in vars(holder).get("__all__", ()) and room not in _ENUMERATED:
-        # Our rooms import a public name when it is asked for.
+        # These modules import their public names lazily.
         value = getattr(holder, own)
     else:
         value = vars(holder).get(own)
@@ -268,7 +268,7 @@ def _find(name: str) -> Any:
 
 
 def _is_ours(value: Any, room: str, own: str) -> bool:
-    """Whether a part of sknoisy is an estimator, a part of a net, or only computes."""
+    """Return whether it is an estimator, a part of a net, or a pure function."""
     if not getattr(value, "__module__", "").startswith(room):
         return False
     is_public = own in getattr(sys.modules[room], "__all__", ())
@@ -285,7 +285,7 @@ def _is_ours(value: Any, room: str, own: str) -> bool:
 
 @functools.cache
 def _rooms() -> list[str]:
-    """Return the rooms whose parts a file may name, the longest names first."""
+    """Return the modules that a file may refer to, the longest names first."""
     from sknoisy import _HOME
 
     ours = {*_HOME.values(), *_PURE} - {"sknoisy", "sknoisy.persistence"}

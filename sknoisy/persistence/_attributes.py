@@ -1,4 +1,4 @@
-"""Which parameters and attributes of an object a file may set, by their names."""
+"""Names of the parameters and attributes that a file may set."""
 
 import inspect
 import os
@@ -6,11 +6,11 @@ from typing import Any
 
 __all__ = ["check_names", "is_path", "looks_learnt", "of_a_fit"]
 
-# A fit would unpickle what it finds there, so that a file must not say where.
+# A fit would unpickle files found there, so the path must not come from a file.
 _PATHS = ("checkpoint", "memory")
-# The compiler's options name programs that it runs.
+# Other options of torch.compile can make it run programs.
 _OF_COMPILE = ("backend", "dynamic", "fullgraph", "mode")
-# What estimators of other packages learn under names without a trailing underscore.
+# Private names under which estimators of other packages store learnt attributes.
 _PRIVATE = set(
     """
     _columns _drop_idx_after_grouping _fill_dtype _fit_dtype _fit_svd_solver
@@ -21,7 +21,7 @@ _PRIVATE = set(
     _tfidf _transformer_to_input_indices
     """.split()
 )
-# What skorch notes about a net in lists of names.
+# skorch's lists of names of a net's parts.
 _LISTS = {
     *("_modules", "_criteria", "_optimizers", "_params_to_validate"),
     *("prefixes_", "cuda_dependent_attributes_"),
@@ -29,12 +29,12 @@ _LISTS = {
 
 
 def is_path(name: str, value: Any) -> bool:
-    """Whether a value says where the next fit finds a pickle or a program.
+    """Return whether a value tells the next fit where to find a pickle or a program.
 
     Parameters
     ----------
     name : str
-        Of a parameter, attribute, keyword or key; nested ones as ``net__checkpoint``.
+        Name of a parameter, attribute, keyword or key, such as ``net__checkpoint``.
     value : object
 
     Returns
@@ -54,7 +54,7 @@ def is_path(name: str, value: Any) -> bool:
 def check_names(
     kind: type, params: dict[str, Any], learnt: dict[str, Any], *, is_known: bool
 ) -> None:
-    """Check that parameters are some, and that what is learnt is none.
+    """Check the names of the parameters and of the learnt attributes.
 
     Parameters
     ----------
@@ -62,32 +62,34 @@ def check_names(
         Class of the estimator.
     params, learnt : dict of str to object
     is_known : bool
-        Whether the caller vouches for the class.
+        Whether the caller trusts the class.
 
     Raises
     ------
     ValueError
-        With the first name that is neither.
+        If a name is not allowed; with the first such name.
     """
     names, takes_any = _parameters(kind)
     for name in params:
-        # skorch counts what it notes in a list among the parameters.
+        # skorch's get_params includes these lists.
         is_any = takes_any and (not looks_learnt(name) or name in _LISTS)
         if name not in names and not is_any:
             raise ValueError(f"{kind.__name__} has no parameter {name!r:.60}")
     for name in learnt:
         is_free = name not in names and (not takes_any or looks_learnt(name))
         if not is_free or not _can_be_learnt(kind, params, name, is_known):
-            raise ValueError(f"{kind.__name__} cannot have learnt {name!r:.60}")
+            raise ValueError(
+                f"{kind.__name__} cannot have the learnt attribute {name!r:.60}"
+            )
     for name in _LISTS.intersection([*params, *learnt]):
         if not _is_list_of_names({**params, **learnt}[name]):
-            raise ValueError(f"{name} is no list of names")
+            raise ValueError(f"{name} must be a list of names")
 
 
 def of_a_fit(kind: type) -> frozenset[str]:
-    """Return the names of what an object has while it is fitted only.
+    """Return the names of attributes that exist only during a fit.
 
-    They are in no file, but for some that 0.1.0 wrote: what is read of them is dropped.
+    They are not saved. Files of 0.1.0 hold some of them, which are dropped on loading.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def of_a_fit(kind: type) -> frozenset[str]:
 
 
 def looks_learnt(name: str) -> bool:
-    """Whether a name is none of a parameter, by its underscores."""
+    """Return whether a name begins or ends with an underscore."""
     return name.startswith("_") or name.endswith("_")
 
 
@@ -113,17 +115,17 @@ def _can_be_learnt(
     if name in _LISTS or name in _PRIVATE:
         return True
     if name.startswith("_"):
-        # Nothing that the class itself has: constraints, lists of parts.
+        # Not an attribute of the class, such as constraints or lists of parts.
         is_ours = kind.__module__.startswith("sknoisy.") or is_known
         return is_ours and inspect.getattr_static(kind, name, None) is None
     if name.endswith("_") or is_known:
         return True
-    # Some constructors set more than their parameters.
+    # Some constructors also set other attributes.
     return name in vars(kind(**params))
 
 
 def _parameters(kind: type) -> tuple[set[str], bool]:
-    """Return the constructor's parameters, and whether it takes any others."""
+    """Return the constructor's parameters, and whether it accepts ``**kwargs``."""
     found = inspect.signature(kind).parameters.values()
     names = {each.name for each in found if each.kind is not each.VAR_KEYWORD}
     return names, len(names) < len(found)

@@ -1,4 +1,4 @@
-"""What must hold in a state, so that compiled code stays within its memory."""
+"""Checks of fitted state that compiled code uses without bounds checks of its own."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ _LEAF = -1
 
 
 def check_estimator_state(estimator: Any) -> None:
-    """Check attributes that scikit-learn hands to compiled code as they are.
+    """Check attributes that scikit-learn passes to compiled code unchecked.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def check_estimator_state(estimator: Any) -> None:
     Raises
     ------
     ValueError
-        If they do not fit together, or not in a way that is known here.
+        If they contradict each other, or cannot be checked.
     """
     own = vars(estimator)
     if isinstance(estimator, _TEXTS) and own.get("input") == "filename":
@@ -73,12 +73,15 @@ def check_estimator_state(estimator: Any) -> None:
         has_all = own.get("drop_idx_") is None and own.get("drop") is None
         has_all &= own.get("_infrequent_enabled") is False
         if not has_all:
-            raise ValueError("OneHotEncoder has drop, min_frequency or max_categories")
+            raise ValueError(
+                "OneHotEncoder with drop, min_frequency or max_categories is not "
+                "supported"
+            )
         _require(own.get("_n_features_outs") == sizes, "categories_")
 
 
 def check_bools(array: np.ndarray) -> None:
-    """Check that each byte of an array of bools is 0 or 1: numpy takes it so.
+    """Check that each byte of an array of bools is 0 or 1, as numpy assumes.
 
     Parameters
     ----------
@@ -87,11 +90,11 @@ def check_bools(array: np.ndarray) -> None:
     Raises
     ------
     ValueError
-        If one is not.
+        If a byte has another value.
     """
     valid = not array.size or array.view(np.uint8).max() <= 1
     if not valid:
-        raise ValueError("a bool is neither true nor false")
+        raise ValueError("a byte of a bool array is neither 0 nor 1")
 
 
 def make_tree(
@@ -102,20 +105,20 @@ def make_tree(
     fields: dict[str, np.ndarray],
     values: np.ndarray,
 ) -> Tree:
-    """Return scikit-learn's tree; none of its nodes points outside.
+    """Return scikit-learn's tree, after a check of all indices in its nodes.
 
     Parameters
     ----------
     n_features, n_outputs, max_depth : int
     n_classes : ndarray of shape (n_outputs,)
     fields : dict of str to ndarray of shape (n_nodes,)
-        The parts of a node by name.
+        The fields of the nodes by name.
     values : ndarray of shape (n_nodes, n_outputs, max(n_classes))
 
     Raises
     ------
     ValueError
-        If it is no tree.
+        If the arrays do not form a valid tree.
     """
     sizes = [n_features, n_outputs, max_depth]
     _require(all(type(size) is int for size in sizes), "tree's sizes")
@@ -145,7 +148,7 @@ def make_tree(
 
 
 def _depth(nodes: np.ndarray, n_features: int) -> int:
-    """Return the depth; children must stand behind their parents, as they are grown."""
+    """Return the depth; each child must come after its parent."""
     left, right, feature = (
         nodes[name].tolist() for name in ("left_child", "right_child", "feature")
     )
@@ -163,4 +166,4 @@ def _depth(nodes: np.ndarray, n_features: int) -> int:
 
 def _require(holds: Any, name: str) -> None:
     if not holds:
-        raise ValueError(f"{name} does not fit the rest")
+        raise ValueError(f"{name} is inconsistent with the other attributes")

@@ -1,4 +1,4 @@
-"""From plain values and arrays back to an estimator."""
+"""Build an estimator from JSON values and arrays."""
 
 import functools
 import inspect
@@ -28,26 +28,26 @@ _TORCH = {
     *("tensor", "module", "optimizer", "part of a net", "History"),
     *("torch.Size", "torch.dtype", "torch.device"),
 }
-# Places in a generator's buffer: numpy takes them as they are.
+# Largest position in a generator's buffer; numpy does not check it.
 _BUFFERS = {"MT19937": 624, "Philox": 4}
 _PLAIN_GENERATORS = ("PCG64", "PCG64DXSM", "SFC64")
 
 
 class Decoder:
-    """Make objects from a manifest.
+    """Build objects from a manifest.
 
-    Constructors are called of estimators only, which store their arguments. Nothing
-    is allocated that the file does not hold: each array is used once, and what refers
-    to an object shares it.
+    Only the constructors of estimators are called, which just store their arguments.
+    Nothing larger than the file is allocated: each array is used once, and references
+    to an object share it.
 
     Parameters
     ----------
     arrays : dict of str to ndarray
-        Taken out one by one.
+        Each is removed when it is used.
     found : dict of str to class or function
-        All that may be named.
+        All classes and functions that may be named, by name.
     vouched : collection of classes
-        Those from the caller, of which plain instances are made.
+        Passed by the caller; plain objects may be instances of these only.
     """
 
     def __init__(self, arrays, found, vouched=()):
@@ -57,13 +57,13 @@ class Decoder:
         self.objects = []
 
     def run(self, objects, root):
-        """Make all objects; return the estimator among them.
+        """Build all objects and return the estimator.
 
         Parameters
         ----------
         objects : list of dict
         root : dict
-            Refers to the estimator.
+            Reference to the estimator.
 
         Returns
         -------
@@ -72,9 +72,9 @@ class Decoder:
         Raises
         ------
         ValueError
-            If they cannot be made.
+            If they cannot be built.
         """
-        self.require(isinstance(objects, list), "its objects are no list")
+        self.require(isinstance(objects, list), "its objects must be a list")
         for entry in objects:
             self.objects.append(self._typed(entry, _OBJECTS))
         self.require(not self.arrays, "an array belongs to no object")
@@ -83,7 +83,7 @@ class Decoder:
         return estimator
 
     def decode(self, value):
-        """Return the value that stands in JSON."""
+        """Return the value that a JSON value encodes."""
         if isinstance(value, dict):
             return self._typed(value, _VALUES)
         if isinstance(value, list):
@@ -91,32 +91,32 @@ class Decoder:
         return value
 
     def fields(self, entry, *names):
-        """Return the fields of an entry, which has these and no others."""
+        """Return the fields of an entry, which must have exactly these."""
         if set(entry) != {"type", *names}:
-            raise ValueError(f"{entry.get('type')!r:.40} has not the fields {names}")
+            raise ValueError(f"{entry.get('type')!r:.40} must have the fields {names}")
         return [entry[name] for name in names]
 
     def require(self, holds, message):
-        """Raise an error unless something holds."""
+        """Raise a ValueError if a condition is false."""
         if not holds:
             raise ValueError(message)
 
     def kind(self, name, base):
-        """Return a named class, which derives from a base."""
+        """Return the class of that name, which must derive from a base."""
         kind = self._named(name)
         if not (inspect.isclass(kind) and issubclass(kind, base)):
             raise ValueError(f"{name:.80} is of another kind")
         return kind
 
     def values(self, entries):
-        """Return decoded pairs of name and value; none is a path."""
-        self.require(isinstance(entries, dict), "attributes are no object")
+        """Return decoded pairs of name and value; paths are refused."""
+        self.require(isinstance(entries, dict), "attributes must be a JSON object")
         found = [(name, self.decode(value)) for name, value in entries.items()]
         self._refuse_paths(found)
         return found
 
     def attributes(self, kind, entries):
-        """Return decoded attributes; none stands in front of a method."""
+        """Return decoded attributes; names that would hide a method are refused."""
         found = dict(self.values(entries))
         for name in found:
             own = inspect.getattr_static(kind, name, None)
@@ -124,18 +124,23 @@ class Decoder:
                 own, functools.cached_property
             )
             is_name = name.isidentifier() and not name.startswith("__")
-            self.require(is_free and is_name, f"no attribute can be {name!r:.40}")
+            self.require(
+                is_free and is_name, f"an attribute cannot be named {name!r:.40}"
+            )
         return found
 
     def stored(self, name):
-        """Take an array of the file; each belongs to one object."""
-        self.require(isinstance(name, str) and name in self.arrays, "an array is gone")
+        """Remove an array from those of the file and return it."""
+        self.require(
+            isinstance(name, str) and name in self.arrays,
+            "an array is missing or used twice",
+        )
         return self.arrays.pop(name)
 
     def _typed(self, entry, known):
-        self.require(isinstance(entry, dict), "an object is no object of JSON")
+        self.require(isinstance(entry, dict), "expected a JSON object")
         kind = entry.get("type")
-        self.require(isinstance(kind, str), "a type is no string")
+        self.require(isinstance(kind, str), "a type must be a string")
         if kind in known:
             return known[kind](self, entry)
         if kind in _TORCH:
@@ -145,19 +150,22 @@ class Decoder:
         raise ValueError(f"{kind!r:.40} is an unknown type")
 
     def _named(self, name):
-        self.require(isinstance(name, str) and name in self.found, "an unlisted name")
+        self.require(
+            isinstance(name, str) and name in self.found,
+            "a name is not in the list of names",
+        )
         return self.found[name]
 
     def _items(self, entry):
         (items,) = self.fields(entry, "items")
-        self.require(isinstance(items, list), "items are no list")
+        self.require(isinstance(items, list), "items must be a list")
         return self.decode(items)
 
     def _pairs(self, entry):
         pairs = self._items(entry)
         self.require(
             all(isinstance(pair, list) and len(pair) == 2 for pair in pairs),
-            "an entry is no pair",
+            "an entry must be a pair",
         )
         found = dict(pairs)
         self.require(len(found) == len(pairs), "a key occurs twice")
@@ -172,40 +180,43 @@ class Decoder:
     def _ref(self, entry):
         (number,) = self.fields(entry, "id")
         is_there = type(number) is int and 0 <= number < len(self.objects)
-        self.require(is_there, "it refers to an object that is not there")
+        self.require(is_there, "it refers to an object that does not exist")
         return self.objects[number]
 
     def _float(self, entry):
         (text,) = self.fields(entry, "value")
-        self.require(text in ("nan", "inf", "-inf"), "no such float")
+        self.require(text in ("nan", "inf", "-inf"), "a float must be nan, inf or -inf")
         return float(text)
 
     def _scalar(self, entry):
         name, value = self.fields(entry, "dtype", "value")
-        self.require(name in _SCALARS, "no such scalar")
+        self.require(name in _SCALARS, "an unknown type of scalar")
         value = self.decode(value)
         is_text = isinstance(value, str)
         fits = is_text == (name == "str_") and isinstance(value, str | int | float)
-        self.require(fits, "a scalar of another type")
+        self.require(fits, "the value of a scalar has the wrong type")
         return getattr(np, name)(value)
 
     def _slice(self, entry):
         parts = self._items(entry)
-        self.require(len(parts) == 3, "a slice has three parts")
+        self.require(len(parts) == 3, "a slice must have three parts")
         return slice(*parts)
 
     def _partial(self, entry):
         parts = self._items(entry)
-        self.require(len(parts) == 3 and callable(parts[0]), "no partial")
+        self.require(
+            len(parts) == 3 and callable(parts[0]),
+            "a partial must have a function, arguments and keywords",
+        )
         function, args, keywords = parts
-        # It would print what the file says, to a terminal for example.
+        # It could print text of the file to a terminal.
         is_print = function is print and print not in self.vouched
-        self.require(not is_print, "a partial of print")
+        self.require(not is_print, "a partial of print is not allowed")
         return functools.partial(function, *args, **keywords)
 
     def _array(self, entry):
         name, dtype, order = self.fields(entry, "array", "dtype", "order")
-        self.require(order in ("C", "F"), "an array has another order")
+        self.require(order in ("C", "F"), "the order of an array must be C or F")
         stored, dtype = self.stored(name), _dtype(dtype)
         if dtype.kind in STORED_AS or dtype.kind == "c":
             part = STORED_AS.get(dtype.kind, f"<f{dtype.itemsize // 2}")
@@ -214,7 +225,7 @@ class Decoder:
             self.require(fits and stored.dtype == part, "an array has another dtype")
             if dtype.kind == "U":
                 valid = not stored.size or stored.max() < 0x110000
-                self.require(valid, "a text has no such letter")
+                self.require(valid, "a string holds an invalid code point")
             array = np.ascontiguousarray(stored).view(dtype).reshape(stored.shape[:-1])
         else:
             self.require(stored.dtype == dtype, "an array has another dtype")
@@ -228,7 +239,7 @@ class Decoder:
         self.require(
             all(type(size) is int and size >= 0 for size in shape)
             and math.prod(shape) == len(items),
-            "an array has another size",
+            "the shape of an array does not match its items",
         )
         array = np.empty(len(items), dtype=object)
         for place, item in enumerate(items):
@@ -260,7 +271,7 @@ class Decoder:
         arrays = [n_classes, values, *nodes.values()]
         self.require(
             all(isinstance(array, np.ndarray) for array in arrays) and values.ndim,
-            "tree's arrays are none",
+            "tree's arrays must be arrays",
         )
         return make_tree(n_features, n_classes, n_outputs, max_depth, nodes, values)
 
@@ -273,7 +284,7 @@ class Decoder:
         check_names(kind, params, learnt, is_known=is_known)
         estimator = kind(**params)
         if not is_known:
-            # What the class sets beside its parameters is not for the file to say.
+            # Other attributes set by the constructor must not come from the file.
             own = vars(estimator)
             learnt = {
                 key: value
@@ -293,7 +304,9 @@ class Decoder:
     def _instance(self, entry):
         name, attributes = self.fields(entry, "class", "attributes")
         kind = self.kind(name, object)
-        self.require(kind in self.vouched, "an object of a class that is not known")
+        self.require(
+            kind in self.vouched, "an object is of a class that is not in known"
+        )
         value = object.__new__(kind)
         vars(value).update(self.attributes(kind, attributes))
         return value
@@ -303,7 +316,7 @@ def _is_equal(value, other):
     if type(value) is not type(other):
         return False
     if isinstance(value, BaseEstimator):
-        # Unfitted, and with the same parameters: it may be shared with another.
+        # Unfitted and with the same parameters: it may be an object shared in the file.
         return vars(value) == vars(other)
     return value == other
 
@@ -311,19 +324,19 @@ def _is_equal(value, other):
 def _dtype(text):
     dtype = np.dtype(text) if isinstance(text, str) else np.dtype(object)
     if dtype.kind not in "biufcUSMm" or dtype.str != text:
-        raise ValueError("an array has no such dtype")
+        raise ValueError("an array has an unsupported dtype")
     return dtype
 
 
 def _bit_generator(name, state):
-    """Return a generator of random bits, after a look at what numpy does not check."""
+    """Return a bit generator, after a check of what numpy does not check."""
     if name in _PLAIN_GENERATORS:
         return getattr(np.random, name)(0)
     if name not in _BUFFERS:
-        raise ValueError("no such generator")
+        raise ValueError("an unknown bit generator")
     place = state["state"]["pos"] if name == "MT19937" else state["buffer_pos"]
     if type(place) is not int or not 0 <= place <= _BUFFERS[name]:
-        raise ValueError("a generator reads beside its buffer")
+        raise ValueError("a generator's position is outside its buffer")
     return getattr(np.random, name)(0)
 
 

@@ -1,4 +1,4 @@
-"""From an estimator to plain values and arrays."""
+"""Turn an estimator into JSON values and arrays."""
 
 import functools
 import math
@@ -20,15 +20,15 @@ __all__ = ["STORED_AS", "Encoder"]
 
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, np.ufunc)
 _GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
-# What an array of numpy is stored as, if safetensors has no word for its dtype.
+# How numpy arrays are stored whose dtype safetensors does not have.
 STORED_AS = {"U": "<u4", "S": "|u1", "M": "<i8", "m": "<i8"}
 
 
 class Encoder:
-    """Turn an estimator into values that JSON holds, and arrays.
+    """Turn an estimator into JSON values and arrays.
 
-    What has an identity (arrays, tensors, estimators, parts of nets) stands once in a
-    flat list, in front of all that refer to it by number: what was shared stays so.
+    Objects with an identity (arrays, tensors, estimators, parts of nets) are listed
+    once, before all references to them by number: shared objects stay shared.
 
     Attributes
     ----------
@@ -42,18 +42,18 @@ class Encoder:
         self.objects = []
         self.arrays = {}
         self.names = set()
-        # Keeps what is encoded alive: the numbers of id() would be given again.
+        # Keeps encoded objects alive, because id() may be reused after their deletion.
         self._done = {}
         self._open = set()
         self._path = []
 
     def encode(self, value):
-        """Return what stands for a value in JSON.
+        """Return the JSON value that encodes a value.
 
         Raises
         ------
         ValueError
-            If nothing does, with the place of the value.
+            If it cannot be encoded, with the path to the value.
         """
         kind = type(value)
         if value is None or kind in (bool, str):
@@ -85,7 +85,7 @@ class Encoder:
         return self._refer(value, self._kind_of(value))
 
     def at(self, label, value):
-        """Encode a part of what is being encoded; errors name it by the label."""
+        """Encode a part of the current value; errors name it by the label."""
         self._path.append(label)
         found = self.encode(value)
         self._path.pop()
@@ -99,33 +99,36 @@ class Encoder:
         }
 
     def name(self, value):
-        """Return the name of a class or function, and note that it is needed."""
+        """Return the name of a class or function, and add it to the list of names."""
         try:
             name = name_of(value)
         except ValueError as error:
-            self.refuse(f"cannot be found again: {error}. Define it with a name")
+            self.refuse(
+                f"cannot be found again: {error}. Define it with a name at the top "
+                "level of a module"
+            )
         self.names.add(name)
         return name
 
     def store(self, array):
-        """Keep an array of numbers; return its name in the file."""
+        """Add an array of numbers to the file; return its name there."""
         name = str(len(self.arrays))
-        # Not ascontiguousarray, which makes a row of a number.
+        # Not ascontiguousarray, which turns 0 dimensions into 1.
         array = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
         self.arrays[name] = array
         return name
 
     def refuse(self, why):
-        """Raise the error that a value cannot be saved."""
+        """Raise the error that the current value cannot be saved."""
         place = "".join(self._path).lstrip(".")
         raise ValueError(
-            f"{place} {why}. Such a value cannot be saved; pickle may store it, for "
-            "those who trust the file."
+            f"{place} {why}. Such a value cannot be saved. pickle may be able to store "
+            "it; load pickles only from sources that you trust."
         )
 
     @contextmanager
     def below(self, label):
-        """Let errors begin with a name."""
+        """Prefix errors with a name."""
         self._path.append(label)
         yield
         self._path.pop()
@@ -190,7 +193,7 @@ class Encoder:
         if array.dtype.itemsize == 0:
             self.refuse(f"has dtype {array.dtype}")
         dtype = self._dtype(array.dtype)
-        # Products of matrices add in the order of memory: it is part of the result.
+        # Rounding in matrix products depends on the memory order.
         is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
         order = "F" if is_fortran else "C"
         array = np.asarray(array.T if is_fortran else array, dtype, order="C")
@@ -233,7 +236,7 @@ class Encoder:
             check_estimator_state(estimator)
             check_names(kind, params, learnt, is_known=not is_allowed(name_of(kind)))
         except ValueError as error:
-            self.refuse(f"cannot be checked when it is read: {error}")
+            self.refuse(f"could not be checked on loading:  {error}")
         return _typed(
             "estimator",
             **{"class": self.name(kind)},
@@ -256,7 +259,7 @@ def _without_path(key, value):
 
 
 def _is_plain(value):
-    """Whether the attributes of an object are all there is to it."""
+    """Return whether an object's state is its attributes and nothing else."""
     kind = type(value)
     is_usual = (
         kind.__reduce_ex__ is object.__reduce_ex__
@@ -264,7 +267,7 @@ def _is_plain(value):
         and kind.__getstate__ is object.__getstate__
         and not hasattr(kind, "__setstate__")
     )
-    # Of built-in bases only object: a list or a file holds more than attributes.
+    # No built-in base but object: a list or a file has state beyond its attributes.
     is_python = all(base is object or base.__flags__ & 512 for base in kind.__mro__)
     has_slots = any(vars(base).get("__slots__") for base in kind.__mro__)
     return is_usual and is_python and not has_slots and hasattr(value, "__dict__")
@@ -273,7 +276,7 @@ def _is_plain(value):
 _FLOATS = ("float16", "float32", "float64")
 _CONTAINERS = {
     tuple: lambda own, value: _typed("tuple", items=own._items(value)),
-    # Sets have no order: files of the same estimator should be the same.
+    # Sorted, so that the same estimator gives the same file.
     set: lambda own, value: _typed("set", items=own._items(sorted(value, key=repr))),
     frozenset: lambda own, value: _typed(
         "frozenset", items=own._items(sorted(value, key=repr))

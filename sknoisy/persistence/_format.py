@@ -1,4 +1,4 @@
-"""The file: named arrays and a manifest in JSON, in the safetensors format."""
+"""The file format: safetensors with named arrays and a JSON manifest."""
 
 import hashlib
 import json
@@ -19,11 +19,11 @@ __all__ = ["FORMAT_VERSION", "read_file", "write_file"]
 
 FORMAT_VERSION = 1
 _STAMP = "sknoisy"
-# An array like the others: the header of safetensors is limited to 100 MB.
+# Stored as an array, since the header of safetensors is limited to 100 MB.
 _MANIFEST = "manifest"
-# safetensors' own bound on the header.
+# safetensors' limit of the header.
 _MAX_HEADER = 100_000_000
-# As objects of Python the manifest takes some 20 times as much memory.
+# Parsed, the manifest takes about 20 times as much memory.
 _MAX_MANIFEST = 1 << 27
 _MAX_DEPTH = 200
 _CHUNK = 1 << 18
@@ -32,21 +32,21 @@ _CHUNK = 1 << 18
 def write_file(
     path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> None:
-    """Write a manifest and arrays; the file is replaced in one step.
+    """Write a manifest and arrays; the file is replaced atomically.
 
     Parameters
     ----------
     path : Path
     manifest : dict
-        What JSON can hold.
+        Must be serialisable as JSON.
     arrays : dict of str to ndarray
-        C-contiguous, of numbers or bools.
+        C-contiguous arrays of numbers or bools.
 
     Raises
     ------
     ValueError
-        If the path cannot be a file, the arrays are too many, or the manifest is too
-        large or too deep to be read again.
+        If the path cannot be a file, there are too many arrays, or the manifest is too
+        large or too deeply nested to be read again.
     """
     check_replaceable(path)
     text = json.dumps(manifest, allow_nan=False, separators=(",", ":"))
@@ -56,7 +56,7 @@ def write_file(
     except ValueError as error:
         raise ValueError(f"path {str(path)!r} cannot be written: {error}") from error
     arrays = {**arrays, _MANIFEST: np.frombuffer(encoded, np.uint8)}
-    # One entry: safetensors puts several in any order.
+    # A single entry, since safetensors does not keep the order of several.
     metadata = {_STAMP: f"{FORMAT_VERSION} {_checksum(arrays)}"}
     try:
         content = safetensors.numpy.save(arrays, metadata)
@@ -67,7 +67,7 @@ def write_file(
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read a manifest and arrays, and check that nothing has changed.
+    """Read a manifest and arrays, and verify the checksum.
 
     Parameters
     ----------
@@ -77,32 +77,33 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     -------
     manifest : dict
     arrays : dict of str to ndarray
-        Read-only.
+        Read-only arrays by name.
 
     Raises
     ------
     OSError
-        If there is no such file.
+        If the file does not exist or cannot be read.
     ValueError
-        If it is no file, not of this format, of a newer version of it, or damaged.
+        If it is not a regular file, has another format or a newer version of this one,
+        or is damaged.
     """
     content = _read_bytes(path)
     checksum = _checksum_of_header(content)
     try:
         arrays = safetensors.numpy.load(content)
-    # A dtype that numpy lacks is a KeyError or a TypeError there.
+    # safetensors raises KeyError or TypeError for dtypes that numpy lacks.
     except (safetensors.SafetensorError, KeyError, TypeError) as error:
         raise ValueError(f"it is damaged ({error}).") from error
     if checksum != _checksum(arrays):
         raise ValueError("it is damaged: its content does not match its checksum.")
     manifest = arrays.pop(_MANIFEST, None)
     if manifest is None or manifest.dtype != np.uint8:
-        raise ValueError("it holds no manifest.")
+        raise ValueError("it has no manifest.")
     return _parse(manifest.tobytes()), arrays
 
 
 def _read_bytes(path: Path) -> bytes:
-    """Return the content of a file that is as long as its header says."""
+    """Return the content of a file whose length must match its header."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(8)
@@ -111,19 +112,21 @@ def _read_bytes(path: Path) -> bytes:
             raise ValueError("it is truncated, or was not written by sknoisy.save.")
         header = file.read(n_header)
         _checksum_of_header(start + header)
-        # Nothing else is read of a file that is not ours, or has grown without end.
+        # The rest is read only if the format and the length are right.
         ends = [
             entry["data_offsets"][1]
             for name, entry in _parse(header).items()
             if name != "__metadata__"
         ]
         if 8 + n_header + max(ends, default=0) != size:
-            raise ValueError("it is damaged: it has another length than it says.")
+            raise ValueError(
+                "it is damaged: its length differs from the one in its header."
+            )
         return start + header + file.read(size - 8 - n_header)
 
 
 def _checksum_of_header(content: bytes) -> str:
-    """Return the checksum that the header names, if the format is ours to read."""
+    """Return the checksum in the header; check the format and its version."""
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or not 2 <= size <= min(len(content) - 8, _MAX_HEADER):
         raise ValueError("it is truncated, or was not written by sknoisy.save.")
@@ -134,14 +137,14 @@ def _checksum_of_header(content: bytes) -> str:
     version, _, checksum = stamp.partition(" ")
     if version != str(FORMAT_VERSION):
         raise ValueError(
-            f"it has version {version:.40} of the format, and this version of sknoisy "
-            f"reads version {FORMAT_VERSION}: upgrade sknoisy."
+            f"it has version {version:.40} of the format, but this version of sknoisy "
+            f"reads version {FORMAT_VERSION}; upgrade sknoisy."
         )
     return checksum
 
 
 def _parse(text: bytes) -> dict[str, Any]:
-    """Return a JSON object; names that occur twice and NaN are refused."""
+    """Return a JSON object; duplicate names, NaN and infinity are refused."""
     _check_size_and_depth(text)
     try:
         value = json.loads(
@@ -152,14 +155,16 @@ def _parse(text: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"its JSON cannot be read ({error}).") from error
     if not isinstance(value, dict):
-        raise ValueError("its JSON is no object.")
+        raise ValueError("its JSON must be an object.")
     return value
 
 
 def _check_size_and_depth(text: bytes) -> None:
     """Refuse JSON that would take much memory, or exhaust the stack of the parser."""
     if len(text) > _MAX_MANIFEST:
-        raise ValueError(f"its JSON has {len(text)} bytes, {_MAX_MANIFEST} at most.")
+        raise ValueError(
+            f"its JSON has {len(text)} bytes; at most {_MAX_MANIFEST} are allowed."
+        )
     depth, in_string, n_backslashes = 0, False, 0
     for start in range(0, len(text), _CHUNK):
         letters = np.frombuffer(text[start : start + _CHUNK], np.uint8)
@@ -177,12 +182,13 @@ def _check_size_and_depth(text: bytes) -> None:
 def _inside_strings(
     letters: np.ndarray, in_string: bool, n_backslashes: int
 ) -> tuple[np.ndarray, int]:
-    """Return which letters are in strings, and how many backslashes come last.
+    """Return which bytes are in strings, and the number of backslashes at the end.
 
-    A quote after an odd number of backslashes ends no string. How it begins is given.
+    The other arguments are the state at the start. A quote after an odd number of
+    backslashes is escaped.
     """
     place = np.arange(len(letters), dtype=np.int32)
-    # The last letter up to each that is no backslash; those before count along.
+    # Place of the last byte that is not a backslash, up to and including each byte.
     other = np.where(letters == ord("\\"), np.int32(-1 - n_backslashes), place)
     other = np.maximum.accumulate(other)
     before = np.append(np.int32(-1 - n_backslashes), other[:-1])
@@ -209,7 +215,7 @@ def _checksum(arrays: dict[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         array = arrays[name]
         line = f"{name} {array.dtype} {list(array.shape)}\n"
-        # A name from a file may hold halves of a character.
+        # A name from a file may hold lone surrogates.
         digest.update(line.encode(errors="surrogatepass"))
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

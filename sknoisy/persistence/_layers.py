@@ -1,4 +1,4 @@
-"""Layers of torch in a file: what they say of their sizes fits their weights."""
+"""Check of torch layers in a file: their sizes must match their weights."""
 
 import inspect
 from typing import Any
@@ -10,16 +10,16 @@ from sknoisy.persistence._allowed import is_allowed_layer
 
 __all__ = ["check_layer"]
 
-# What torch keeps about each module, and what it calls if it was compiled.
+# Attributes that torch sets on every module, and on compiled ones.
 _INTERNAL = {*vars(nn.Module()), "_compiled_call_impl"}
 
 
 def check_layer(module: nn.Module) -> dict[str, Any]:
-    """Check that a layer of torch is what its constructor would have made.
+    """Check that a layer of torch equals one built by its constructor.
 
-    It is made anew from its own attributes, on a device without memory, and compared:
-    names, shapes of weights, and all that follows from the arguments. Layers of others
-    are made of these, or computed in Python.
+    A second layer is built from its attributes on the meta device, and compared: names
+    and shapes of weights, and all attributes derived from the arguments. Layers from
+    elsewhere are not checked: they consist of these, or compute in Python.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def check_layer(module: nn.Module) -> dict[str, Any]:
     Returns
     -------
     missing : dict of str to object
-        Attributes that it lacks: those of a later version of torch.
+        Attributes that it lacks because a later version of torch introduced them.
 
     Raises
     ------
     ValueError
-        If it is another.
+        If they differ.
     """
     kind = type(module)
     if not is_allowed_layer(kind):
@@ -41,24 +41,29 @@ def check_layer(module: nn.Module) -> dict[str, Any]:
     name = kind.__name__
     try:
         made = kind(**_arguments(module))
-    # What torch says of sizes that cannot be has no end.
+    # torch raises many types of errors for impossible sizes.
     except Exception as error:
-        raise ValueError(f"no {name} can be made so ({error!s:.120})") from error
+        raise ValueError(
+            f"{name} cannot be built from its attributes ({error!s:.120})"
+        ) from error
     for own, other in (
         (module._parameters, made._parameters),
         (module._buffers, made._buffers),
     ):
-        _require(set(own) == set(other), f"{name} has other weights")
+        _require(
+            set(own) == set(other),
+            f"the weights of {name} have other names than expected",
+        )
         for key, tensor in own.items():
             fits = _shape(tensor) == _shape(other[key])
-            _require(fits, f"the sizes of {name} do not fit its {key}")
+            _require(fits, f"the sizes of {name} do not match its {key}")
     is_holder = isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)
-    _require(is_holder or not module._modules, f"{name} has parts")
+    _require(is_holder or not module._modules, f"{name} must not have submodules")
     return _missing_attributes(name, vars(module), vars(made))
 
 
 def _arguments(module: nn.Module) -> dict[str, Any]:
-    """Return what the constructor was given, by what the layer has kept of it."""
+    """Return the constructor's arguments, as found in the layer's attributes."""
     own = vars(module)
     found: dict[str, Any] = {}
     for name, parameter in inspect.signature(type(module)).parameters.items():
@@ -69,10 +74,11 @@ def _arguments(module: nn.Module) -> dict[str, Any]:
         elif name == "bias":
             found[name] = module._parameters.get(name) is not None
         elif name == "_weight":
-            # Else an embedding would draw one, with much of torch to be imported.
+            # Otherwise an embedding would draw its weights, which imports much of
+            # torch.
             found[name] = module._parameters.get("weight")
         elif name in module._buffers and parameter.default is None:
-            # Weights of the classes in a loss.
+            # Class weights of a loss.
             found[name] = module._buffers[name]
     return found
 
@@ -84,7 +90,10 @@ def _missing_attributes(
         value = own[name]
         _require(name in other, f"{kind} has no attribute {name!r:.60}")
         fits = _is_plain(value) and type(value) is type(other[name])
-        _require(fits and value == other[name], f"{kind}'s {name} does not fit")
+        _require(
+            fits and value == other[name],
+            f"{kind}'s {name} differs from what its constructor sets",
+        )
     return {name: other[name] for name in set(other) - set(own) - _INTERNAL}
 
 

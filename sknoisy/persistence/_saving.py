@@ -1,4 +1,4 @@
-"""What users call: save an estimator, load it again."""
+"""The public functions `save` and `load`."""
 
 import os
 from pathlib import Path
@@ -18,35 +18,35 @@ __all__ = ["load", "save"]
 def save(estimator, path):
     """Store an estimator, fitted or not, in a file that cannot run code.
 
-    Everything is looked at before the file is touched, and the file is replaced in one
-    step: either the new content is there, or the old one.
+    All values are checked before the file is touched, and the file is replaced
+    atomically: it always has the old or the new content.
 
     Parameters
     ----------
     estimator : estimator
-        One of this package, a skorch net, or one of scikit-learn, a pipeline for
-        example.
+        From this package, skorch or scikit-learn, for example a pipeline.
     path : str or path-like
-        File to write. Its folder must exist.
+        File to write. The folder must exist.
 
     Raises
     ------
     TypeError
-        If it is no estimator, or ``path`` no path.
+        If ``estimator`` is not an estimator, or ``path`` is not a path.
     ValueError
-        If a part of it cannot be stored, or checked when it is read, with its name; or
-        if there is no such folder, or something else than a file in it.
+        If a part of it cannot be stored, or could not be checked on loading; the error
+        names the part. Also if the folder does not exist, or ``path`` exists and is not
+        a regular file.
 
     See Also
     --------
-    load : The way back.
+    load : Load the estimator again.
 
     Notes
     -----
     ``checkpoint``, ``memory``, ``torch_load_kwargs`` and the compiler's options are
-    stored as None, wherever they stand: with them, the next fit would unpickle a file
-    or run a program. A compiled network is stored as it was before. The file keeps its
-    permissions; a device or a FIFO is not replaced.
+    stored as None wherever they occur: with them, the next fit would unpickle a file
+    or run a program. A compiled network is stored as it was before compilation. An
+    existing file keeps its permissions; a device or a FIFO is not replaced.
 
     Examples
     --------
@@ -87,34 +87,35 @@ def save(estimator, path):
 def load(path, *, known=()):
     """Return the estimator that `save` has stored.
 
-    Only classes of this package and chosen ones of scikit-learn, torch and skorch are
-    made. Names in the file are looked up among these, and never imported.
+    Only classes of this package and selected ones of scikit-learn, torch and skorch are
+    instantiated. Names in the file are looked up among these, and never imported.
 
     Parameters
     ----------
     path : str or path-like
         File that `save` has written.
     known : list of classes and functions, default=()
-        What else the file may name: networks, views and callables of your own, and
-        classes of other packages. They are trusted, with the attributes that the file
-        gives to their objects.
+        What else the file may name: your own networks, views and callables, and classes
+        of other packages. They are trusted, with the attributes that the file sets on
+        their objects.
 
     Returns
     -------
     estimator : estimator
-        Predicts, transforms and trains on as the one that was saved. Tensors that
-        were on CUDA are put there, if there is a device.
+        Predicts, transforms and continues training like the saved one. Tensors that
+        were on a CUDA device are placed on one if available, else on the CPU.
 
     Raises
     ------
     OSError
-        If the file is not there.
+        If the file does not exist or cannot be read.
     TypeError
-        If ``known`` holds something else than classes and functions, or ``path`` is
-        no path.
+        If ``known`` holds anything other than classes and functions, or ``path`` is
+        not a path.
     ValueError
-        If the file is damaged, of another kind, no regular file or of a newer format;
-        or if it names what is neither allowed nor known, or sets what no fit learns.
+        If the file is damaged, was not written by `save`, is not a regular file or has
+        a newer format; or if it names a class or function that is neither allowed nor
+        in ``known``, or sets attributes that no fit sets.
 
     Warns
     -----
@@ -124,12 +125,13 @@ def load(path, *, known=()):
 
     See Also
     --------
-    save : The way there.
+    save : Store an estimator.
 
     Notes
     -----
-    The file has a checksum, which finds accidents. It is no signature: who can write
-    the file can write the checksum, and choose what the estimator predicts.
+    The checksum in the file detects accidental damage. It is not a signature: anyone
+    able to write the file can also write a valid checksum, and choose what the
+    estimator predicts.
 
     Examples
     --------
@@ -152,12 +154,12 @@ def load(path, *, known=()):
         raise
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)!r} cannot be loaded: {error}") from error
-    # Only `known` is checked before anything that a file could bring about.
+    # Errors in `known` come from the caller; any other TypeError comes from the file.
     except TypeError as error:
         if str(error).startswith("known "):
             raise
         raise _damaged(path, error) from error
-    # What a changed file leads to has no end: wrong keys, overflows, deep nesting.
+    # A modified file can raise any error: wrong keys, overflows, deep nesting.
     except Exception as error:
         raise _damaged(path, error) from error
     _warn_of_versions(path, versions)
@@ -176,7 +178,7 @@ def _listed(manifest, name):
     if not isinstance(values, list):
         raise ValueError(f"its manifest has no {name}.")
     if name == "names" and not all(isinstance(value, str) for value in values):
-        raise ValueError("its names are no strings.")
+        raise ValueError("its names must be strings.")
     return values
 
 
@@ -192,7 +194,7 @@ def _warn_of_versions(path, saved):
     if differ:
         warn_user(
             f"{os.fspath(path)!r} was saved with {differ}; it may predict "
-            "differently. Where it matters, fit again.",
+            "differently. If that matters, fit it again.",
             UserWarning,
         )
 

@@ -1,4 +1,4 @@
-"""Tensors, modules, optimizers and callbacks, taken apart and put together."""
+"""Encode and decode tensors, modules, optimizers and callbacks."""
 
 import inspect
 from collections import defaultdict
@@ -20,25 +20,25 @@ __all__ = [
     "torch_encoder_of",
 ]
 
-# What torch keeps about each module; its parameters and parts are stored by name.
+# Attributes that torch sets on every module; parameters and parts are stored apart.
 _INTERNAL = {*vars(nn.Module()), "_compiled_call_impl"} - {"training"}
-# What each module has, or may have, for torch: hooks, and what is called for it.
+# Names that every module has, which a file must not set.
 _OF_MODULES = {*dir(nn.Module()), "training"}
 _HOOKS = sorted(name for name in _INTERNAL if "hooks" in name)
-# A scheduler holds the optimizer, and each training makes a new one; a bar is open.
+# Not saved: each training creates a new scheduler and a new progress bar.
 _OF_CALLBACKS = {"lr_scheduler_", "pbar_"}
-# torch has dtypes that numpy lacks: stored as integers of that size.
+# Dtypes that numpy lacks are stored as integers of the same size.
 _BITS = {torch.bfloat16: torch.int16}
 _DTYPES = {
     *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
 }
-# Their fused steps are given states as they are.
+# Their fused steps do not check the state.
 _FUSED = (SGD, Adagrad, Adam, AdamW)
 
 
 def encode_torch_value(encoder, value):
-    """Return what stands for a value of torch or skorch without identity, or None."""
+    """Return the JSON value of a torch or skorch value without identity, or None."""
     if isinstance(value, torch.dtype):
         return {"type": "torch.dtype", "value": str(value).removeprefix("torch.")}
     if isinstance(value, torch.device):
@@ -47,15 +47,15 @@ def encode_torch_value(encoder, value):
         return {"type": "torch.Size", "items": list(value)}
     if type(value) is History:
         return {"type": "History", "items": encoder.encode(list(value))}
-    # Its class would be imported with all of torch's compiler.
+    # By name: importing the class would import torch's compiler.
     if isinstance(value, nn.Module) and type(value).__name__ == "OptimizedModule":
-        # Compiled again at the next fit; the network is the same.
+        # The next fit compiles it again.
         return encoder.encode(value._orig_mod)
     return None
 
 
 def torch_encoder_of(value):
-    """Return the function that takes an object of torch or skorch apart, or None."""
+    """Return the function that encodes an object of torch or skorch, or None."""
     if type(value) in (torch.Tensor, nn.Parameter):
         return _tensor
     if isinstance(value, nn.Module):
@@ -68,7 +68,7 @@ def torch_encoder_of(value):
 
 
 def settle_net(net):
-    """Let a net compute where its tensors are."""
+    """Set ``device`` of a net to "cpu" if it names CUDA and there is none."""
     if torch.cuda.is_available() or net.device is None:
         return
     if torch.device(net.device).type == "cuda":
@@ -81,8 +81,8 @@ def _tensor(encoder, tensor):
         encoder.refuse(f"is a tensor of {tensor.layout} and {tensor.dtype}")
     values = tensor.detach().cpu()
     form = "contiguous"
-    # By the strides: where an axis has length 1, torch calls both forms contiguous,
-    # and yet takes another convolution, which rounds otherwise.
+    # By the strides: with an axis of length 1, torch calls both formats contiguous, but
+    # uses different convolutions, which round differently.
     if values.ndim == 4 and values.stride() != _strides(values.shape):
         if values.stride() == _strides(values.shape, torch.channels_last):
             form = "channels_last"
@@ -109,7 +109,7 @@ def _module(encoder, module):
     try:
         check_layer(module)
     except ValueError as error:
-        encoder.refuse(f"cannot be checked when it is read: {error}")
+        encoder.refuse(f"could not be checked on loading: {error}")
     own = {name: value for name, value in vars(module).items() if name not in _INTERNAL}
     return {
         "type": "module",
@@ -125,7 +125,7 @@ def _module(encoder, module):
 def _optimizer(encoder, optimizer):
     state = optimizer.__getstate__()
     if set(state) != {"defaults", "state", "param_groups"}:
-        encoder.refuse(f"has a state of its own, {sorted(state)}")
+        encoder.refuse(f"has state that cannot be saved, {sorted(state)}")
     return {
         "type": "optimizer",
         "class": encoder.name(type(optimizer)),
@@ -165,7 +165,7 @@ def _make_tensor(decoder, entry):
         made = torch.empty(tensor.shape, dtype=dtype, memory_format=torch.channels_last)
         tensor = made.copy_(tensor)
     tensor = tensor.to(_device(device))
-    decoder.require(isinstance(requires_grad, bool), "requires_grad is no bool")
+    decoder.require(isinstance(requires_grad, bool), "requires_grad must be a bool")
     if is_parameter is True:
         return nn.Parameter(tensor, requires_grad)
     return tensor.requires_grad_(requires_grad)
@@ -179,29 +179,42 @@ def _make_module(decoder, entry):
     )
     kind = decoder.kind(name, nn.Module)
     module = kind.__new__(kind)
-    # The state of any module; its class would allocate what the file says.
+    # Without the constructor of the class, which could allocate any size.
     nn.Module.__init__(module)
     for name, part in decoder.values(parameters):
-        decoder.require(part is None or type(part) is nn.Parameter, "no parameter")
+        decoder.require(
+            part is None or type(part) is nn.Parameter,
+            "a parameter must be a Parameter or None",
+        )
         module._parameters[name] = part
     for name, part in decoder.values(buffers):
-        decoder.require(part is None or type(part) is torch.Tensor, "no buffer")
+        decoder.require(
+            part is None or type(part) is torch.Tensor,
+            "a buffer must be a tensor or None",
+        )
         module._buffers[name] = part
     for name, part in decoder.values(modules):
-        decoder.require(part is None or isinstance(part, nn.Module), "no module")
+        decoder.require(
+            part is None or isinstance(part, nn.Module),
+            "a submodule must be a module or None",
+        )
         module._modules[name] = part
     for names in (module._parameters, module._buffers, module._modules):
         for name in names:
-            # A part must not stand in front of a method.
+            # A part must not hide a method.
             found = inspect.getattr_static(kind, name, None)
             is_free = not callable(found) and name not in _OF_MODULES
-            decoder.require(is_free and name and "." not in name, "a part's name")
-    decoder.require(set(unsaved) <= set(module._buffers), "a buffer is not there")
+            decoder.require(
+                is_free and name and "." not in name, "a part has an invalid name"
+            )
+    decoder.require(
+        set(unsaved) <= set(module._buffers), "an unsaved buffer does not exist"
+    )
     module._non_persistent_buffers_set = set(unsaved)
     values = decoder.attributes(kind, attributes)
     is_training = values.pop("training", True)
-    decoder.require(isinstance(is_training, bool), "training is no bool")
-    decoder.require(not _OF_MODULES & set(values), "an attribute of torch's own")
+    decoder.require(isinstance(is_training, bool), "training must be a bool")
+    decoder.require(not _OF_MODULES & set(values), "an attribute is reserved by torch")
     vars(module).update(values, training=is_training)
     vars(module).update(check_layer(module))
     return module
@@ -216,14 +229,17 @@ def _make_optimizer(decoder, entry):
     learnt = defaultdict(dict)
     for pair in state:
         parameter, values = (decoder.decode(part) for part in pair)
-        decoder.require(isinstance(parameter, torch.Tensor), "no parameter")
+        decoder.require(
+            isinstance(parameter, torch.Tensor),
+            "the state of an optimizer must belong to tensors",
+        )
         learnt[parameter] = values
     ours = [parameter for group in groups for parameter in group["params"]]
     decoder.require(
         all(isinstance(parameter, torch.Tensor) for parameter in ours)
         and len(set(ours)) == len(ours)
         and set(learnt) <= set(ours),
-        "the optimizer's parameters",
+        "the optimizer's parameters are inconsistent",
     )
     if issubclass(kind, _FUSED):
         for parameter, values in learnt.items():
@@ -234,7 +250,9 @@ def _make_optimizer(decoder, entry):
                 shape = torch.Size() if is_count else parameter.shape
                 dtype = torch.float32 if is_count else parameter.dtype
                 fits = value.shape == shape and value.dtype == dtype
-                decoder.require(fits, "the optimizer's state has another shape")
+                decoder.require(
+                    fits, "the optimizer's state has a wrong shape or dtype"
+                )
     optimizer = kind.__new__(kind)
     optimizer.__setstate__(
         {
@@ -258,26 +276,31 @@ def _make_history(decoder, entry):
     (items,) = decoder.fields(entry, "items")
     items = decoder.decode(items)
     decoder.require(
-        isinstance(items, list) and all(type(row) is dict for row in items), "History"
+        isinstance(items, list) and all(type(row) is dict for row in items),
+        "each row of a History must be a dict",
     )
     return History(items)
 
 
 def _make_size(decoder, entry):
     (items,) = decoder.fields(entry, "items")
-    decoder.require(all(type(size) is int for size in items), "torch.Size")
+    decoder.require(
+        all(type(size) is int for size in items),
+        "the sizes of a torch.Size must be integers",
+    )
+
     return torch.Size(items)
 
 
 def _dtype(name):
     found = next((dtype for dtype in _DTYPES if str(dtype) == f"torch.{name}"), None)
     if found is None:
-        raise ValueError(f"no torch dtype {name!r:.40}")
+        raise ValueError(f"{name!r:.40} is not a supported torch dtype")
     return found
 
 
 def _device(name):
-    """Return the device of that kind; the CPU if there is none."""
+    """Return the CUDA device if the name is of one and there is one, else the CPU."""
     device = torch.device(name)
     if device.type == "cuda" and torch.cuda.is_available():
         return torch.device("cuda")

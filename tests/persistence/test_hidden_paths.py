@@ -101,7 +101,9 @@ def test_the_exploit_works_where_nothing_looks(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="checkpoint may not come from a file"):
         load(path)
     monkeypatch.setattr(_decode, "is_path", lambda name, value: False)
-    with pytest.raises(ValueError, match="cannot have learnt 'checkpoint'"):
+    with pytest.raises(
+        ValueError, match="cannot have the learnt attribute 'checkpoint'"
+    ):
         load(path)
     monkeypatch.setattr(_decode, "check_names", lambda *args, **kwargs: None)
     monkeypatch.setattr(_decode, "looks_learnt", lambda name: True)
@@ -192,30 +194,46 @@ def test_they_are_saved_as_none_wherever_they_stand(tmp_path):
 @pytest.mark.parametrize(
     ("estimator", "edit", "message"),
     [
-        (NET, under_attributes("NetClassifier", "lr", 1), "cannot have learnt 'lr'"),
+        (
+            NET,
+            under_attributes("NetClassifier", "lr", 1),
+            "cannot have the learnt attribute 'lr'",
+        ),
         (
             NET,
             under_attributes("NetClassifier", "more", 1),
-            "cannot have learnt 'more'",
+            "cannot have the learnt attribute 'more'",
         ),
-        (PIPE, under_attributes("Pipeline", "steps", []), "cannot have learnt 'steps'"),
+        (
+            PIPE,
+            under_attributes("Pipeline", "steps", []),
+            "cannot have the learnt attribute 'steps'",
+        ),
         (
             NET,
             under_attributes("NetClassifier", "_parameter_constraints", pairs()),
-            "cannot have learnt '_parameter_constraints'",
+            "cannot have the learnt attribute '_parameter_constraints'",
         ),
         (
             PIPE,
             under_attributes("StandardScaler", "_own", 1),
-            "StandardScaler cannot have learnt '_own'",
+            "StandardScaler cannot have the learnt attribute '_own'",
         ),
         (
             PIPE,
             under_attributes("StandardScaler", "own", 1),
-            "StandardScaler cannot have learnt 'own'",
+            "StandardScaler cannot have the learnt attribute 'own'",
         ),
-        (NET, under_attributes("NetClassifier", "_modules", 1), "no list of names"),
-        (NET, under_attributes("NetClassifier", "prefixes_", [1]), "no list of names"),
+        (
+            NET,
+            under_attributes("NetClassifier", "_modules", 1),
+            "must be a list of names",
+        ),
+        (
+            NET,
+            under_attributes("NetClassifier", "prefixes_", [1]),
+            "must be a list of names",
+        ),
         (NET, net_params(initialized_=True), "has no parameter 'initialized_'"),
         (PIPE, under_params("StandardScaler", own=1), "has no parameter 'own'"),
     ],
@@ -242,7 +260,7 @@ def test_what_a_class_sets_beside_its_parameters_stays_its_own(tmp_path):
 def test_names_that_could_not_be_loaded_are_refused_by_save(tmp_path):
     scaler = StandardScaler().fit(X)
     scaler.remark = "mine"
-    with pytest.raises(ValueError, match="cannot have learnt 'remark'"):
+    with pytest.raises(ValueError, match="cannot have the learnt attribute 'remark'"):
         save(scaler, tmp_path / "file")
     # Of a class of one's own all is taken that is no parameter.
     holder = Holder().set_params(value=3)

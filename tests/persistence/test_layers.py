@@ -115,7 +115,9 @@ def test_each_layer_comes_back_and_others_do_not(name, tmp_path):
     for attribute in set(vars(layer)) - set(vars(nn.Module())):
         lie = copy.deepcopy(layer)
         vars(lie)[attribute] = torch.ones(2)
-        with pytest.raises(ValueError, match=f"no {name} can be|does not fit|do not"):
+        with pytest.raises(
+            ValueError, match=f"{name} cannot be built|differs from what|do not match"
+        ):
             check_layer(lie)
     for weight, tensor in [*layer.named_parameters(), *layer.named_buffers()]:
         if "." in weight or tensor.ndim == 0 or name.endswith("Loss"):
@@ -156,7 +158,9 @@ def test_each_layer_comes_back_and_others_do_not(name, tmp_path):
 def test_sizes_are_compared_with_the_weights(name, values):
     layer = make(name)
     vars(layer).update(values)
-    with pytest.raises(ValueError, match=f"no {name} can be made|{name}.* not fit|has"):
+    with pytest.raises(
+        ValueError, match=f"{name} cannot be built|{name}.* not match|differs|names"
+    ):
         check_layer(layer)
 
 
@@ -167,11 +171,11 @@ def test_parts_and_attributes_that_a_layer_has_not():
         check_layer(layer)
     layer = nn.Linear(2, 2)
     layer.part = nn.ReLU()
-    with pytest.raises(ValueError, match="Linear has parts"):
+    with pytest.raises(ValueError, match="Linear must not have submodules"):
         check_layer(layer)
     layer = nn.Linear(2, 2)
     layer.register_buffer("more", torch.ones(1))
-    with pytest.raises(ValueError, match="Linear has other weights"):
+    with pytest.raises(ValueError, match="weights of Linear have other names"):
         check_layer(layer)
 
 
@@ -184,7 +188,9 @@ def test_an_attribute_of_a_later_torch_is_added():
 def test_what_save_cannot_check_it_refuses(tmp_path):
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.ones(2, 5))
-    with pytest.raises(ValueError, match=r"cannot be checked.*sizes of Linear do not"):
+    with pytest.raises(
+        ValueError, match=r"could not be checked on loading.*sizes of Linear do not"
+    ):
         save(Holder(layer), tmp_path / "file")
 
 
@@ -192,7 +198,7 @@ def test_other_layers_are_for_the_caller_to_name(tmp_path):
     layer = nn.Bilinear(2, 3, 4)
     save(Holder(layer), tmp_path / "file")
     with pytest.raises(
-        ValueError, match=r"names torch.nn.Bilinear, .*known=\[Bilinear"
+        ValueError, match=r"names torch.nn.Bilinear; .*known=\[Bilinear"
     ):
         load(tmp_path / "file", known=[Holder])
     assert same(load(tmp_path / "file", known=[Holder, nn.Bilinear]).value, layer)
@@ -226,7 +232,7 @@ def test_what_torch_calls_or_keeps_cannot_be_set(name, tmp_path):
         lie = copy.deepcopy(manifest)
         lie["objects"][0][place][name] = value
         (tmp_path / "file").write_bytes(seal(lie, arrays))
-        with pytest.raises(ValueError, match=r"of torch's own|a part's name"):
+        with pytest.raises(ValueError, match=r"reserved by torch|an invalid name"):
             load(tmp_path / "file", known=[Holder])
 
 
@@ -235,11 +241,11 @@ def test_training_is_a_bool_and_so_are_bools(tmp_path):
     manifest, arrays = unpack((tmp_path / "file").read_bytes())
     lie = {name: np.array([7], np.uint8).view(bool) for name in arrays}
     (tmp_path / "file").write_bytes(seal(manifest, lie))
-    with pytest.raises(ValueError, match="a bool is neither true nor false"):
+    with pytest.raises(ValueError, match="a byte of a bool array is neither 0 nor 1"):
         load(tmp_path / "file", known=[Holder])
     manifest["objects"][0]["attributes"]["training"] = 3
     (tmp_path / "file").write_bytes(seal(manifest, arrays))
-    with pytest.raises(ValueError, match="training is no bool"):
+    with pytest.raises(ValueError, match="training must be a bool"):
         load(tmp_path / "file", known=[Holder])
 
 
