@@ -94,6 +94,7 @@ from sknoisy.nets._views import (
 
 __all__ = [
     "DECLARATIONS",
+    "SCORE_SEAMS",
     "SEAMS",
     "STRONG_VIEW",
     "WEAK_VIEW",
@@ -160,6 +161,12 @@ SEAMS = {
     "on_epoch_end": "does what happens after an epoch",
     "eval_pass": "scores rows with networks in evaluation mode",
     "finish_fit": "reads off the trained network what is said of the rows",
+}
+
+# What it may override of `RobustNetMixin` beside these.
+SCORE_SEAMS = {
+    "score_rows": "returns codes and logits of all rows, once after training",
+    "label_evidence": "returns how probable each label is for each row",
 }
 
 # The class attributes that a method may set, and what each says.

@@ -14,14 +14,23 @@ def test_each_name_is_documented_and_described():
     for name in extending.__all__:
         value = getattr(extending, name)
         assert not callable(value) or inspect.getdoc(value), name
-        assert name in ("SEAMS", "DECLARATIONS") or f"`{name}`" in extending.__doc__
+        is_table = isinstance(value, dict)
+        assert is_table or f"`{name}`" in extending.__doc__, name
         assert not name.startswith("_")
 
 
-@pytest.mark.parametrize("table", [extending.SEAMS, extending.DECLARATIONS])
-def test_seams_and_declarations_are_there_to_override(table):
+@pytest.mark.parametrize(
+    ("table", "owner"),
+    [
+        (extending.SEAMS, extending.NetClassifier),
+        (extending.DECLARATIONS, extending.NetClassifier),
+        (extending.SCORE_SEAMS, extending.RobustNetMixin),
+    ],
+    ids=["seams", "declarations", "seams of scores"],
+)
+def test_seams_and_declarations_are_there_to_override(table, owner):
     for name, purpose in table.items():
-        assert any(name in vars(base) for base in extending.NetClassifier.__mro__)
+        assert any(name in vars(base) for base in owner.__mro__)
         assert purpose[-1] != "." and len(purpose) > 10
 
 

@@ -8,7 +8,13 @@ import pytest
 from public_estimators import public_estimators
 
 from sknoisy import NetClassifier
-from sknoisy.extending import DECLARATIONS, SEAMS, RobustNetMixin, Step
+from sknoisy.extending import (
+    DECLARATIONS,
+    SCORE_SEAMS,
+    SEAMS,
+    RobustNetMixin,
+    Step,
+)
 
 ROOT = Path(__file__).parents[1]
 METHODS = [
@@ -60,6 +66,14 @@ def test_a_method_overrides_seams_only(method):
     assert beyond_the_seams(method) == [], (
         f"{method.__name__} overrides what sknoisy.extending.SEAMS does not name"
     )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_overrides_seams_of_scores_only(method):
+    mixin = [cls for cls in RobustNetMixin.__mro__ if cls is not object]
+    own = [cls for cls in method.__mro__ if cls not in NetClassifier.__mro__]
+    anew = members(set(own) - set(mixin)) & members(mixin)
+    assert anew <= {*SEAMS, *SCORE_SEAMS}
 
 
 class Outsider(RobustNetMixin, NetClassifier):
