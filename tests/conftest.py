@@ -16,6 +16,7 @@ torch.set_num_threads(1)
 # On a machine that does something else, too, a deadline tells nothing of the code.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
+hypothesis.settings.register_profile("fast part", deadline=None, max_examples=25)
 
 
 def pytest_addoption(parser):
@@ -29,6 +30,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if config.option.markexpr == "not slow":
+        hypothesis.settings.load_profile("fast part")
     for setting in config.getoption("--sklearn-config"):
         name, _, value = setting.partition("=")
         is_name = value.isidentifier() and value not in ("True", "False", "None")

@@ -147,6 +147,7 @@ def test_a_classifier_of_trajectories_says_what_they_are(summarize):
 
 @pytest.mark.parametrize(("settings", "epochs"), [("auto", [10, 20]), ("paper", [300])])
 class TestDynaCorSettings:
+    @pytest.mark.fast_cases(1)
     @pytest.mark.usefixtures("narrow")
     def test_they_follow_the_shape(self, settings, epochs):
         X, y = images("uint8")
@@ -156,6 +157,7 @@ class TestDynaCorSettings:
         pixels = clone(detector).fit(X.reshape(24, -1), y)
         assert all("module__hidden" in s for s in pixels.settings_)
 
+    @pytest.mark.fast_cases(1)
     def test_the_default_network_takes_them(self, settings, epochs):
         X, y = images("uint8")
         detector = brief(DynaCorDetector(settings=settings, random_state=0))

@@ -272,6 +272,7 @@ class TestTraining:
             matrices = [grad for grad in grads if grad.ndim == 2]
             assert sum(int((grad != 0).sum()) for grad in matrices) == 21
 
+    @pytest.mark.slow
     def test_fewer_wrong_labels_are_learnt(self, blobs):
         X, y, is_noisy = blobs
         params = {**SMALL, "max_epochs": 60, "module__hidden": 128, "lr": 0.3}

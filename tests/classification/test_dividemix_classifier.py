@@ -723,6 +723,7 @@ class TestWhatItSays:
         assert clf.score(X[1000:], y[1000:]) > 0.86
 
 
+@pytest.mark.slow
 def test_it_is_more_accurate_than_plain_training_on_digits():
     X, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))

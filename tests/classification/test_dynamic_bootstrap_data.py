@@ -145,6 +145,7 @@ class Flat(nn.Module):
 
 
 class TestWhatGoesIn:
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("mixup", ["static", "guided"])
     @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
     def test_images_and_a_module_of_ones_own(self, mixup, dtype):
@@ -184,6 +185,7 @@ class TestWhatGoesIn:
         again.set_params(lr_schedule=None).partial_fit(X, y)
         assert_same_weights(again, clf.set_params(lr_schedule=None).partial_fit(X, y))
 
+    @pytest.mark.slow
     def test_grid_search_in_a_pipeline_on_a_frame_with_named_classes(self, blobs):
         X, y, _ = blobs
         table = pd.DataFrame(X.astype(np.float64), columns=list("abcd"))
@@ -209,6 +211,7 @@ class TestWhatGoesIn:
         assert clf.noise_scores_.shape == (180,)
 
 
+@pytest.mark.slow
 def test_it_is_more_accurate_than_cross_entropy_on_digits():
     X, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))

@@ -50,6 +50,7 @@ class CountingSplitter(BMMLossSplitter):
 
 
 class TestPhases:
+    @pytest.mark.fast_cases(4)
     @pytest.mark.parametrize(
         ("params", "expected"),
         [

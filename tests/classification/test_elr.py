@@ -59,6 +59,7 @@ class TestELR:
         expected = plain.criterion_.targets.numpy()
         np.testing.assert_array_equal(own.estimated_targets_, expected)
 
+    @pytest.mark.slow
     def test_the_regulariser_holds_rows_back(self, blobs):
         X, y, is_noisy = blobs
         params = {**SMALL, "max_epochs": 60, "module__hidden": 128, "lr": 0.3}
@@ -83,6 +84,7 @@ class TestELR:
 
 @pytest.mark.parametrize("estimator", BOTH)
 class TestBoth:
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("beta", [0.7, 0.99])
     def test_a_slow_average_does_not_make_labels_suspicious(
         self, blobs, estimator, beta

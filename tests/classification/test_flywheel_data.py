@@ -323,6 +323,7 @@ class TestWhatGoesIn:
         assert roc_auc_score(is_noisy[held_out], clf.noise_scores_[held_out]) > 0.95
         assert np.isfinite(clf.history[:, "valid_loss"]).all()
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("n_rows", [121, 61, 2 * 60 + 59])
     @pytest.mark.parametrize("params", [{}, {"iterator_train__drop_last": True}])
     def test_batches_that_are_not_full(self, blobs, n_rows, params):
@@ -432,6 +433,7 @@ def test_wrong_labels_of_digits():
     assert clf.score(X[1200:], y[1200:]) > 0.89
 
 
+@pytest.mark.slow
 def test_it_is_more_accurate_than_plain_training_on_digits():
     X, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))

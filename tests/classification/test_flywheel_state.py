@@ -70,6 +70,7 @@ class TestParameters:
         clf.set_params(warm_start=True, max_epochs=1).fit(X, y)
         assert np.isfinite(clf.gamma_[3:]).all() and len(clf.gamma_) == 5
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("max_epochs", [2, 3, 10, 25])
     def test_an_automatic_warm_up_leaves_some_too(self, blobs, max_epochs):
         X, y, _ = blobs
@@ -91,6 +92,7 @@ STILL = {"batch_size": -1, "weak_view": 0.0, "mixup_alpha": 1e-9, "max_epochs": 
 
 
 class TestWeights:
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("params", [{}, {"prior_weight": 1.0}, {"resample": False}])
     def test_integer_weights_equal_repeated_rows(self, blobs, params):
         X, y, _ = blobs

@@ -338,6 +338,7 @@ class TestRefusals:
             NALClassifier(**params, **SMALL).fit(*blobs[:2])
 
 
+@pytest.mark.slow
 def test_it_fits_far_fewer_wrong_labels_of_digits_than_cross_entropy():
     X, y = load_digits(return_X_y=True)
     rows = np.random.default_rng(0).choice(len(y), 600, replace=False)

@@ -226,6 +226,7 @@ class Watched(RobustLossClassifier):
 
 
 class TestPruning:
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         ("start", "every", "max_epochs", "pruned_before"),
         [

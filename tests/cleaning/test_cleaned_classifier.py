@@ -165,6 +165,7 @@ class TestSearches:
         GridSearchCV(cleaned, self.grid, cv=2, refit=False).fit(X, y)
         assert len(FITS) == 12
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("kind", [str, joblib.Memory])
     def test_with_a_memory_each_fold_detects_once(self, scored, tmp_path, kind):
         X, y = scored

@@ -155,6 +155,7 @@ def test_parquet_labels_of_any_type_are_taken(capsys, tmp_path, kind):
     assert "2 classes" in out
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("names", [("01", "None"), ("01", "02"), ("True", "1.0")])
 def test_labels_of_a_csv_are_taken_as_they_are_written(capsys, tmp_path, names):
     table, _ = easy_table()

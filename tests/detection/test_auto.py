@@ -502,6 +502,7 @@ class TestWhatItTakes:
             "DynaCor",
         ]
 
+    @pytest.mark.slow
     def test_parameters_of_candidates_by_name(self, digits):
         auto = AutoNoiseDetector(clone(AutoNoiseDetector(THREE)).detectors, n_rounds=1)
         auto.set_params(votes__n_neighbors=5, nearest__estimator__n_neighbors=3)
@@ -535,6 +536,7 @@ class TestWhatItTakes:
         subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_on_labels_of_weak_annotators_it_is_close_to_its_best_candidate(
     weakly_labelled_digits,
 ):

@@ -216,6 +216,7 @@ class TestOutOfFold:
         assert set(detector.ranking()[:24]) == set(swapped)
         assert not hasattr(detector, "n_features_in_")
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("estimator", [None, LogisticRegression()], ids=str)
     def test_sparse_rows(self, blobs, estimator):
         X, y, _ = blobs
@@ -254,6 +255,7 @@ class TestOutOfFold:
         detector = ConfidentLearningDetector(search, random_state=0).fit(X, y)
         assert roc_auc_score(is_noisy, detector.noise_scores_) > 0.9
 
+    @pytest.mark.slow
     def test_an_unseeded_estimator_follows_the_detectors_seed(self, blobs):
         X, y, _ = blobs
         before = np.append(*np.random.get_state()[1:3])

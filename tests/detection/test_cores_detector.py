@@ -290,6 +290,7 @@ def test_digits_with_40_per_cent_noise():
     assert f1_score(injector.noise_mask_, detector.noise_mask_) > 0.9
 
 
+@pytest.mark.slow
 def test_labels_that_weak_annotators_gave_to_digits(weakly_labelled_digits):
     # 43 % are wrong. Three draws of rows: AUROC 0.908 to 0.935.
     X, y, labels = weakly_labelled_digits

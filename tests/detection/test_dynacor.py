@@ -104,6 +104,7 @@ def test_two_classes():
     assert abs(detector.noise_rate_ - 0.2) < 0.08
 
 
+@pytest.mark.slow
 def test_labels_that_weak_annotators_gave_to_digits(weakly_labelled_digits):
     # 40 to 44 % are wrong. Five draws of rows: AUROC 0.914 to 0.938.
     X, y, labels = weakly_labelled_digits
@@ -178,6 +179,7 @@ def test_every_way_finds_the_wrong_labels_of_blobs(blobs, params, floor):
         assert wrong < right
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("signal", ["logit_diff", "loss"])
 @pytest.mark.parametrize("corruption", ["relabel", "copy"])
 def test_the_outcome_is_put_together_from_the_trainings(

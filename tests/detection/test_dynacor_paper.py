@@ -134,6 +134,7 @@ def test_a_stock_skorch_net_is_watched_and_left_alone(blobs):
     np.testing.assert_array_equal(again.noise_scores_, detector.noise_scores_)
 
 
+@pytest.mark.slow
 def test_probabilities_under_nll_loss_give_the_margins_of_their_logs(blobs):
     X, y, _ = blobs
 

@@ -198,6 +198,7 @@ class TestSettings:
         refitted = clone(again).fit(X, y)
         np.testing.assert_array_equal(refitted.noise_scores_, fitted.noise_scores_)
 
+    @pytest.mark.slow
     def test_verbose_says_how_each_training_went(self, blobs, capsys):
         X, y, _ = blobs
         detector = DynaCorDetector(settings=TWO, n_runs=2, random_state=0).fit(X, y)

@@ -47,6 +47,7 @@ def test_the_epoch_with_the_best_validation_f1_is_kept():
         np.testing.assert_array_equal(value, clf.best_state_[name])
 
 
+@pytest.mark.slow
 def test_the_validation_score_is_the_f1_of_the_held_out_rows():
     X, y = simulate(200, 0)
     seen = {}

@@ -115,6 +115,7 @@ class TestDetector:
         order = np.lexsort((-own[given == 1], -detector.noise_scores_[given == 1]))
         assert (np.diff(own[given == 1][order]) >= 0).all()
 
+    @pytest.mark.slow
     def test_the_threshold_keeps_what_is_probably_clean(self):
         X, y = load_digits(return_X_y=True)
         masks = {

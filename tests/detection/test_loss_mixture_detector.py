@@ -435,6 +435,7 @@ def test_digits_with_40_per_cent_noise(estimator, auroc, f1):
     assert (detector.suggested_labels_ == y).mean() > 0.86
 
 
+@pytest.mark.slow
 def test_labels_that_weak_annotators_gave_to_digits(weakly_labelled_digits):
     # 41 to 43 % are wrong. Four draws of rows: AUROC 0.928 to 0.952, F1 0.69 to 0.77;
     # flagging all gives F1 0.60. The rate found is 0.34 to 0.37.

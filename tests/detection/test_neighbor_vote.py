@@ -248,6 +248,7 @@ class TestManyClasses:
 
 
 class TestDetector:
+    @pytest.mark.slow
     @pytest.mark.parametrize(("method", "f1"), [("rank", 0.88), ("vote", 0.93)])
     def test_digits(self, method, f1):
         X, y = load_digits(return_X_y=True)

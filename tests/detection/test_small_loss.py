@@ -256,6 +256,7 @@ def test_digits_with_40_per_cent_noise():
     assert f1_score(injector.noise_mask_, detector.noise_mask_) > 0.94
 
 
+@pytest.mark.slow
 def test_labels_that_weak_annotators_gave_to_digits(weakly_labelled_digits):
     # 43 % are wrong. Five draws of rows: AUROC 0.898 to 0.940, F1 0.755 to 0.856;
     # flagging all gives F1 0.60.

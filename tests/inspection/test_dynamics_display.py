@@ -37,6 +37,7 @@ def test_a_group_without_rows_is_left_out():
     assert len(display.lines_) == 1
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("detector", "name"),
     [

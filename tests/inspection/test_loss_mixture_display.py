@@ -276,6 +276,7 @@ def test_a_mixture_without_densities_is_drawn_without_components():
     assert len(display.lines_) == 1 and len(display.bars_) == 1
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("convert", [list, pd.Series, np.float32])
 def test_losses_of_other_kinds(convert):
     losses, is_wrong = two_kinds()

@@ -177,6 +177,7 @@ class TestWithOtherParts:
         moment = "on_epoch_begin", 3
         self.check(tmp_path, partial(make, name), moment, sample_weight=weights)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("name", ["NetClassifier", "bootstrap", "flywheel"])
     def test_validation_split(self, name, tmp_path):
         make_one = partial(make, name, train_split=ValidSplit(6))

@@ -316,6 +316,7 @@ class TestTraining:
         X = torch.rand(3, 3, 32, 32)
         torch.testing.assert_close(net(X)[1:2], net(X[1:2]), rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.slow
     def test_a_net_learns_where_a_bright_spot_lies(self):
         rng = np.random.default_rng(0)
         y = np.arange(64) % 2

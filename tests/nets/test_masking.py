@@ -592,6 +592,7 @@ class TestUse:
         assert clf.masking_ is not masking and clf.masking_.aspect == "fixed"
         assert not hasattr(masking, "decoders") and clf.masking is masking
 
+    @pytest.mark.slow
     def test_new_parameters_wait_for_the_next_fit(self, images):
         X, y, _ = images
         clf = NetClassifier(

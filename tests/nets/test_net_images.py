@@ -135,6 +135,7 @@ class TestAugment:
         auto = make(**params).fit(X, y)
         assert_same_weights(auto, make(augment=None, **params).fit(X, y))
 
+    @pytest.mark.fast_cases(2)
     @CLASSIFIERS
     def test_each_training_batch_once_and_nothing_else(self, classifier, images):
         X, y = images
@@ -398,6 +399,7 @@ class TestLayout:
             assert is_channels_last(net.module_.conv.weight)
             assert not net.module_.conv.weight.is_contiguous()
 
+    @pytest.mark.fast_cases(2)
     @CLASSIFIERS
     def test_every_convolution_of_every_network(self, classifier, images):
         net = make(classifier).fit(*images)
@@ -502,6 +504,7 @@ class TestPictures:
         a.partial_fit(Folder(X, y.tolist()))
         assert_same_weights(a, b.partial_fit(X, y))
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("classifier", [ELRClassifier, FlywheelClassifier])
     def test_robust_classifiers_judge_their_targets(self, classifier, images):
         X, y = images
@@ -808,6 +811,7 @@ class TestSchedulesOfPapers:
         np.testing.assert_allclose(rates, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_images_train_the_network_of_18_layers_by_default(images):
     X, y = images
     net = NetClassifier(max_epochs=1, random_state=0).fit(X[:16], y[:16])

@@ -192,6 +192,7 @@ def test_realised_rate_is_the_set_one_on_digits(
     )
 
 
+@pytest.mark.slow
 def test_digits_that_change_look_like_the_digit_they_become():
     X, y = load_digits(return_X_y=True)
     injector = MarginNoiseInjector(0.2, noise_type="II", random_state=0)
@@ -336,6 +337,7 @@ def test_unset_seeds_of_the_estimator_come_from_random_state():
     assert fixed.fit(P, y).estimator_.random_state == 7
 
 
+@pytest.mark.slow
 def test_default_estimator_ranks_all_classes_of_every_row():
     X, y = load_digits(return_X_y=True)
     injector = MarginNoiseInjector(factor=1.4, random_state=0).fit(X, y)
@@ -383,6 +385,7 @@ def test_corrupt_uses_the_fitted_estimator_and_factor_on_new_rows():
     assert abs(np.mean(new != y[300:]) - expected) < 5 * spread
 
 
+@pytest.mark.slow
 def test_new_rows_of_the_default_estimator_are_noisier():
     X, y = load_digits(return_X_y=True)
     injector = MarginNoiseInjector(0.35, random_state=0).fit(X[::2], y[::2])

@@ -329,6 +329,7 @@ def test_tensors_and_instances_as_parameters(criterion, tmp_path):
     assert same(clone(loaded).fit(X, y).predict_proba(X), net.predict_proba(X))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("kind", [RobustLossClassifier, CoTeachingClassifier])
 def test_images_with_masking(kind, tmp_path):
     rng = np.random.default_rng(0)

@@ -119,6 +119,7 @@ def mutate(content, rng):
     return bytes(content)
 
 
+@pytest.mark.fast_cases(1)
 def test_damaged_files(original, tmp_path):
     estimator, content = original
     rng = np.random.default_rng(0)

@@ -229,6 +229,7 @@ def test_one_run_has_no_standard_error_and_the_best_is_chosen():
     assert choose([first, second], origin, 2) is second
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("n_classes", [3, 10])
 def test_rows_that_anyone_suspects_do_not_count(copies, n_classes):
