@@ -320,9 +320,15 @@ def import_once():
     for name in HEAVY:
         importlib.import_module(name)
     phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-    # No time is spent on making a counterexample smaller.
+    # No time is spent on making a counterexample smaller, and a busy machine, on which
+    # examples are drawn slowly, kills no mutant.
     hypothesis.settings.register_profile(
-        "mutation", phases=phases, database=None, deadline=None, derandomize=True
+        "mutation",
+        phases=phases,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(hypothesis.HealthCheck),
     )
     hypothesis.settings.load_profile("mutation")
 
