@@ -24,6 +24,8 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "py:obj"
 
+# Docstrings describe the types in words, with shapes and ranges.
+autodoc_typehints = "none"
 autosummary_generate = True
 autosummary_ignore_module_all = False
 # The templates list the members, those of the mixins included.

@@ -4,6 +4,70 @@ The public names load on first use, so ``import sknoisy`` imports no torch.
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # For type checkers and editors, which do not run `__getattr__`.
+    from sknoisy.classification import (
+        CDRClassifier,
+        CoTeachingClassifier,
+        DivideMixClassifier,
+        DynamicBootstrapClassifier,
+        ELRClassifier,
+        ELRPlusClassifier,
+        FlywheelClassifier,
+        JoCoRClassifier,
+        NALClassifier,
+        RobustLossClassifier,
+        TransitionCorrectionClassifier,
+    )
+    from sknoisy.cleaning import (
+        CleanedClassifier,
+        LabelReport,
+        NoisyLabelFilter,
+        label_report,
+    )
+    from sknoisy.detection import (
+        AUMDetector,
+        AutoNoiseDetector,
+        ConfidentLearningDetector,
+        CORESDetector,
+        DynaCorDetector,
+        DynamicsClassifier,
+        FINEDetector,
+        LossMixtureDetector,
+        NeighborVoteDetector,
+        SmallLossDetector,
+        find_label_issues,
+    )
+    from sknoisy.inspection import (
+        ActivationMapDisplay,
+        DynamicsDisplay,
+        LossMixtureDisplay,
+        SampleWeightsDisplay,
+        TransitionMatrixDisplay,
+    )
+    from sknoisy.mixture import (
+        BetaMixture,
+        BMMLossSplitter,
+    )
+    from sknoisy.nets import (
+        NetClassifier,
+    )
+    from sknoisy.noise import (
+        AsymmetricNoiseInjector,
+        InstanceNoiseInjector,
+        MarginNoiseInjector,
+        SymmetricNoiseInjector,
+        TransitionNoiseInjector,
+        estimate_transition_matrix,
+        noise_report,
+        pair_flip_matrix,
+    )
+    from sknoisy.persistence import (
+        load,
+        save,
+    )
 
 __version__ = "0.2.0.dev0"
 
@@ -54,16 +118,64 @@ _HOME = {
     "save": "sknoisy.persistence",
 }
 
-__all__ = sorted(_HOME)
+# Written out, so that type checkers can read it.
+__all__ = [
+    "AUMDetector",
+    "ActivationMapDisplay",
+    "AsymmetricNoiseInjector",
+    "AutoNoiseDetector",
+    "BMMLossSplitter",
+    "BetaMixture",
+    "CDRClassifier",
+    "CORESDetector",
+    "CleanedClassifier",
+    "CoTeachingClassifier",
+    "ConfidentLearningDetector",
+    "DivideMixClassifier",
+    "DynaCorDetector",
+    "DynamicBootstrapClassifier",
+    "DynamicsClassifier",
+    "DynamicsDisplay",
+    "ELRClassifier",
+    "ELRPlusClassifier",
+    "FINEDetector",
+    "FlywheelClassifier",
+    "InstanceNoiseInjector",
+    "JoCoRClassifier",
+    "LabelReport",
+    "LossMixtureDetector",
+    "LossMixtureDisplay",
+    "MarginNoiseInjector",
+    "NALClassifier",
+    "NeighborVoteDetector",
+    "NetClassifier",
+    "NoisyLabelFilter",
+    "RobustLossClassifier",
+    "SampleWeightsDisplay",
+    "SmallLossDetector",
+    "SymmetricNoiseInjector",
+    "TransitionCorrectionClassifier",
+    "TransitionMatrixDisplay",
+    "TransitionNoiseInjector",
+    "estimate_transition_matrix",
+    "find_label_issues",
+    "label_report",
+    "load",
+    "noise_report",
+    "pair_flip_matrix",
+    "save",
+]
 
 
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module 'sknoisy' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    # With it, type checkers would take any name for one that there is.
+    def __getattr__(name):
+        if name not in _HOME:
+            raise AttributeError(f"module 'sknoisy' has no attribute {name!r}")
+        value = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

@@ -1,5 +1,9 @@
 """Labels as codes: positions among the sorted classes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn import config_context
 from sklearn.metrics import accuracy_score
@@ -7,6 +11,9 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 
 from sknoisy._labels import label_array, label_list
+
+if TYPE_CHECKING:
+    from sknoisy._types import Array, IntArray, Labels
 
 __all__ = [
     "RareClassError",
@@ -73,7 +80,7 @@ def check_classes(estimator, classes, codes, min_per_class=1):
         )
 
 
-def encode_labels(y, classes=None):
+def encode_labels(y: Labels, classes: Array | None = None) -> tuple[Array, IntArray]:
     """Turn labels into codes.
 
     Parameters

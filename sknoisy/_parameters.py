@@ -1,8 +1,14 @@
 """Parameters of estimators: what they may be, checked at the start of ``fit``."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 from sknoisy._validation import HasMethods, Interval, validate_parameter_constraints
+
+if TYPE_CHECKING:
+    from sknoisy._types import Estimator
 
 __all__ = ["InstanceOf", "MakerOf", "N_JOBS", "check_parameters", "check_values"]
 
@@ -27,13 +33,13 @@ class MakerOf(HasMethods):
         Whether an instance will do.
     """
 
-    def __init__(self, base, name, *, instances=True):
+    def __init__(self, base: type, name: str, *, instances: bool = True) -> None:
         super().__init__(["__call__"])
         self.base = base
         self.name = name
         self.instances = instances
 
-    def is_satisfied_by(self, val):
+    def is_satisfied_by(self, val: Any) -> bool:
         """Return whether a value will do."""
         if isinstance(val, type):
             return issubclass(val, self.base)
@@ -57,12 +63,12 @@ class InstanceOf(HasMethods):
         What the part must be, for messages.
     """
 
-    def __init__(self, base, words):
+    def __init__(self, base: type, words: str) -> None:
         super().__init__(["__call__"])
         self.base = base
         self.words = words
 
-    def is_satisfied_by(self, val):
+    def is_satisfied_by(self, val: Any) -> bool:
         """Return whether a value will do."""
         return isinstance(val, self.base)
 
@@ -70,7 +76,7 @@ class InstanceOf(HasMethods):
         return self.words
 
 
-def check_parameters(estimator):
+def check_parameters(estimator: Estimator) -> None:
     """Check an estimator's own parameters against ``_parameter_constraints``.
 
     Parameters

@@ -1,12 +1,19 @@
 """Random states: a generator from what the user gave, and seeds for parts."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.utils import check_random_state
+
+if TYPE_CHECKING:
+    from sknoisy._types import Estimator, RandomState
 
 __all__ = ["random_generator", "set_random_states"]
 
 
-def random_generator(random_state):
+def random_generator(random_state: RandomState) -> np.random.Generator:
     """Return a numpy Generator that leaves every global generator alone.
 
     Parameters
@@ -26,7 +33,7 @@ def random_generator(random_state):
     return np.random.default_rng(seed)
 
 
-def set_random_states(estimator, seed):
+def set_random_states(estimator: Estimator, seed: int) -> None:
     """Seed an estimator and its parts where they have no ``random_state`` yet.
 
     Else they would draw from numpy's global generator.

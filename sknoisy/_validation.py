@@ -3,7 +3,10 @@
 What it re-exports under a public name is what the rest of the package takes of it.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -25,6 +28,9 @@ from sknoisy._codes import check_classes, encode_labels, sorted_classes
 from sknoisy._dates import refuse_dates
 from sknoisy._image_rows import refuse_channels_last
 from sknoisy._rows import explained, plain_rows
+
+if TYPE_CHECKING:
+    from sknoisy._types import Array, ArrayLike, Estimator, IntArray, Labels, Rows
 
 __all__ = [
     "HasMethods",
@@ -87,7 +93,7 @@ class NamedParts(_BaseComposition):
     ``_named_parts`` is the name of the parameter that holds the list.
     """
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, those of the parts included.
 
         Parameters
@@ -102,7 +108,7 @@ class NamedParts(_BaseComposition):
         """
         return self._get_params(self._named_parts, deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, those of the parts included.
 
         Parameters
@@ -118,7 +124,7 @@ class NamedParts(_BaseComposition):
         """
         return self._set_params(self._named_parts, **params)
 
-    def check_part_names(self, names):
+    def check_part_names(self, names: list[str]) -> None:
         """Refuse names that occur twice, hold ``__`` or are those of parameters.
 
         Parameters
@@ -134,7 +140,9 @@ class NamedParts(_BaseComposition):
         self._validate_names(names)
 
 
-def check_rows(estimator, X, *, reset=False, min_samples=1):
+def check_rows(
+    estimator: Estimator, X: Rows, *, reset: bool = False, min_samples: int = 1
+) -> Array:
     """Check X and return it as float32, or as uint8 if it holds uint8 images.
 
     Parameters
@@ -213,8 +221,14 @@ def check_numbers(estimator, X, **how):
 
 
 def check_rows_and_labels(
-    estimator, X, y, *, classes=None, min_samples=2, min_per_class=1
-):
+    estimator: Estimator,
+    X: Rows,
+    y: Labels,
+    *,
+    classes: ArrayLike | None = None,
+    min_samples: int = 2,
+    min_per_class: int = 1,
+) -> tuple[Array, Array, IntArray]:
     """Check the X and y given to ``fit``.
 
     Parameters

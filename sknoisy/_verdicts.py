@@ -1,9 +1,23 @@
 """Verdicts on labels: made from scores, and read off an estimator of any origin."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
+
+if TYPE_CHECKING:
+    from sknoisy._types import (
+        Array,
+        ArrayLike,
+        BoolArray,
+        Estimator,
+        FloatArray,
+        IntArray,
+    )
 
 __all__ = [
     "VERDICT",
@@ -19,7 +33,7 @@ __all__ = [
 VERDICT = ("noise_scores_", "noise_mask_", "noise_rate_", "suggested_labels_")
 
 
-def defined_scores(estimator, scores):
+def defined_scores(estimator: Estimator, scores: ArrayLike) -> FloatArray:
     """Return noise scores as an array, if they are all numbers.
 
     Parameters
@@ -50,7 +64,7 @@ def defined_scores(estimator, scores):
     return scores
 
 
-def suggest_labels(proba, codes, mask):
+def suggest_labels(proba: Array, codes: IntArray, mask: BoolArray) -> IntArray:
     """Return the label code that each row should have.
 
     Parameters
@@ -75,7 +89,7 @@ def suggest_labels(proba, codes, mask):
     return suggested
 
 
-def scorer_of(detector, n_samples):
+def scorer_of(detector: Estimator, n_samples: int) -> Estimator:
     """Return the part of a fitted detector that holds its verdict on the labels.
 
     Parameters
@@ -116,7 +130,7 @@ def scorer_of(detector, n_samples):
     return scorer
 
 
-def unjudged_rows(scorer):
+def unjudged_rows(scorer: Estimator) -> IntArray:
     """Return the numbers of the rows that a fitted detector could not score.
 
     Parameters
@@ -132,7 +146,7 @@ def unjudged_rows(scorer):
     return np.array(getattr(scorer, "unjudged_", ()), dtype=np.int64)
 
 
-def scores_are_probabilities(scorer):
+def scores_are_probabilities(scorer: Estimator) -> bool:
     """Return whether the scores of what scored labels are probabilities.
 
     Parameters
@@ -149,7 +163,7 @@ def scores_are_probabilities(scorer):
     return bool(getattr(scorer, "scores_are_probabilities_", False))
 
 
-def tags_of_part(part):
+def tags_of_part(part: Any) -> Any:
     """Return the tags of an estimator that another one holds.
 
     Parameters

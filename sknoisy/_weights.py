@@ -1,16 +1,24 @@
 """Sample weights, one for each row."""
 
+from __future__ import annotations
+
 from numbers import Number
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sknoisy._rows import plain_rows
 from sknoisy._validation import check_sample_weight
 
+if TYPE_CHECKING:
+    from sknoisy._types import Array, ArrayLike
+
 __all__ = ["check_weights"]
 
 
-def check_weights(sample_weight, X, *, dtype=np.float32):
+def check_weights(
+    sample_weight: ArrayLike | None, X: ArrayLike, *, dtype: Any = np.float32
+) -> Array | None:
     """Return sample weights as an array, or None if there are none.
 
     Parameters

@@ -1,6 +1,9 @@
 """The contracts that detectors, robust classifiers and injectors share."""
 
+from __future__ import annotations
+
 import hashlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -22,6 +25,18 @@ from sknoisy._verdicts import (
     tags_of_part,
     unjudged_rows,
 )
+
+if TYPE_CHECKING:
+    from sknoisy._types import (
+        Array,
+        ArrayLike,
+        BoolArray,
+        Fitted,
+        FloatArray,
+        IntArray,
+        Labels,
+        Rows,
+    )
 
 __all__ = [
     "VERDICT",
@@ -92,6 +107,12 @@ class NoiseScoresMixin:
     """
 
     scores_are_probabilities_ = _OrderOnly()
+    # Set by fit; for type checkers.
+    noise_scores_: FloatArray
+    noise_mask_: BoolArray
+    noise_rate_: float
+    suggested_labels_: Array
+    classes_: Array
     _doc_link_module = DOC_LINK_MODULE
     _doc_link_template = DOC_LINK_TEMPLATE
 
@@ -100,7 +121,7 @@ class NoiseScoresMixin:
     _mask_is_threshold = True
 
     @property
-    def unjudged_(self):
+    def unjudged_(self) -> IntArray:
         """Numbers of the rows whose label occurs once, ndarray of dtype int64.
 
         Nothing speaks for or against such a label. It is not scored: the score of the
@@ -111,7 +132,7 @@ class NoiseScoresMixin:
         # Estimators saved by 0.1.0 have scored every row.
         return vars(self).get("_unjudged", np.empty(0, dtype=np.int64))
 
-    def predict_noisy(self):
+    def predict_noisy(self) -> BoolArray:
         """Return which of the labels given to ``fit`` are flagged.
 
         Returns
@@ -127,7 +148,7 @@ class NoiseScoresMixin:
         check_is_fitted(self, "noise_mask_")
         return self.noise_mask_.copy()
 
-    def fit_predict_noisy(self, X, y, **fit_params):
+    def fit_predict_noisy(self, X: Rows, y: Labels, **fit_params: Any) -> BoolArray:
         """Fit, then return which labels are flagged.
 
         Parameters
@@ -146,7 +167,7 @@ class NoiseScoresMixin:
         """
         return self.fit(X, y, **fit_params).predict_noisy()
 
-    def ranking(self):
+    def ranking(self) -> IntArray:
         """Return the row numbers, the most suspicious label first.
 
         Returns
@@ -162,7 +183,13 @@ class NoiseScoresMixin:
         check_is_fitted(self, "noise_scores_")
         return np.argsort(-self.noise_scores_, kind="stable")
 
-    def record_scores(self, scores, proba, codes, mask=None):
+    def record_scores(
+        self,
+        scores: ArrayLike,
+        proba: Array,
+        codes: IntArray,
+        mask: BoolArray | None = None,
+    ) -> None:
         """Set scores, mask, noise rate and suggested labels.
 
         ``fit`` calls it once ``classes_`` is known.
@@ -202,12 +229,13 @@ class NoiseDetectorMixin(NoiseScoresMixin):
     # Name of a fitted array: what its axes are.
     _fitted_axes = {}
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "fit" in vars(cls):
-            cls.fit = scores_the_rest(cls.fit)
+            # Editors that read an assignment take it for the only definition of fit.
+            setattr(cls, "fit", scores_the_rest(cls.fit))  # noqa: B010
 
-    def fit_resample(self, X, y, **fit_params):
+    def fit_resample(self, X: Rows, y: Labels, **fit_params: Any) -> tuple[Any, Any]:
         """Fit, then return the rows whose label is not flagged.
 
         This makes a detector a step of an imbalanced-learn pipeline. Rows in
@@ -246,7 +274,7 @@ class NoiseDetectorMixin(NoiseScoresMixin):
         return rows_of(X, kept), rows_of(y, kept)
 
     @property
-    def sample_indices_(self):
+    def sample_indices_(self) -> IntArray:
         """Numbers of the rows that are not flagged, ndarray of dtype int64."""
         return np.flatnonzero(~self.noise_mask_)
 
@@ -278,7 +306,7 @@ class NoiseInjectorMixin:
     _doc_link_module = DOC_LINK_MODULE
     _doc_link_template = DOC_LINK_TEMPLATE
 
-    def fit(self, X, y):
+    def fit(self: Fitted, X: Rows, y: Labels) -> Fitted:
         """Draw the noise model.
 
         Parameters
@@ -301,7 +329,7 @@ class NoiseInjectorMixin:
         self._fit(X, y)
         return self
 
-    def corrupt(self, X, y):
+    def corrupt(self, X: Rows, y: Labels) -> Any:
         """Draw noisy labels from the fitted noise model, for any rows.
 
         Nothing is stored. The numbers behind the draw depend on the fitted model and
@@ -337,7 +365,7 @@ class NoiseInjectorMixin:
         check_consistent_length(rows, codes)
         return labels_like(y, self.classes_, codes, self._draw(rows, codes))
 
-    def fit_resample(self, X, y):
+    def fit_resample(self, X: Rows, y: Labels) -> tuple[Any, Any]:
         """Fit, then return X and the noisy labels.
 
         This makes an injector a step of an imbalanced-learn pipeline: training folds

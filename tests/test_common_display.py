@@ -26,6 +26,7 @@ OWN_DEFAULTS = {
     "DivideMixClassifier": {"lr": 0.02},
     "DynamicsClassifier": {"lr": 1.0},
     "FlywheelClassifier": {"lr": 0.02},
+    "JoCoRClassifier": {"lr": 0.02},
 }
 ROWS = np.linspace(-1, 1, 24, dtype=np.float32).reshape(12, 2)
 LABELS = np.arange(12) % 2

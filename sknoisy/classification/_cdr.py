@@ -1,6 +1,9 @@
 """CDR: only the weights that matter follow the gradient."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +17,9 @@ from sknoisy.extending import (
     resolve_forget_rate,
 )
 from sknoisy.nets._many_tensors import multiplied_each, multiply_each_
+
+if TYPE_CHECKING:
+    from sknoisy._types import Device, MakerOfModules, RandomState
 
 __all__ = ["CDRClassifier", "keep_critical_gradients"]
 
@@ -152,17 +158,17 @@ class CDRClassifier(RobustNetMixin, NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        forget_rate="auto",
-        lr=0.05,
-        max_epochs=20,
-        batch_size=128,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **net_params,
-    ):
+        forget_rate: Literal["auto"] | float = "auto",
+        lr: float = 0.05,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **net_params: Any,
+    ) -> None:
         super().__init__(
             module,
             lr=lr,
@@ -175,14 +181,19 @@ class CDRClassifier(RobustNetMixin, NetClassifier):
         )
         self.forget_rate = forget_rate
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Settle the forget rate, before the network is built."""
         super().start_fit(dataset)
         self.forget_rate_ = resolve_forget_rate(self, dataset)
 
     def on_grad_computed(
-        self, net, named_parameters, batch=None, training=False, **kwargs
-    ):
+        self,
+        net: Any,
+        named_parameters: Any,
+        batch: Any = None,
+        training: bool = False,
+        **kwargs: Any,
+    ) -> None:
         """Keep the gradients of critical weights only, before a step."""
         super().on_grad_computed(
             net, named_parameters, batch=batch, training=training, **kwargs

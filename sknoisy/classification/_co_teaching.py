@@ -1,6 +1,9 @@
 """Co-teaching: two networks choose for each other what to learn from."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 
@@ -17,6 +20,9 @@ from sknoisy.extending import (
     resolve_forget_rate,
     select_small_losses,
 )
+
+if TYPE_CHECKING:
+    from sknoisy._types import Device, MakerOfModules, RandomState
 
 __all__ = ["CoTeachingClassifier", "select_by_peer"]
 
@@ -178,19 +184,19 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        forget_rate="auto",
-        ramp_epochs="auto",
-        exponent=1.0,
-        lr=0.05,
-        max_epochs=20,
-        batch_size=128,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **net_params,
-    ):
+        forget_rate: Literal["auto"] | float = "auto",
+        ramp_epochs: Literal["auto"] | int = "auto",
+        exponent: float = 1.0,
+        lr: float = 0.05,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **net_params: Any,
+    ) -> None:
         super().__init__(
             module,
             lr=lr,
@@ -205,24 +211,32 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
         self.ramp_epochs = ramp_epochs
         self.exponent = exponent
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Settle the forget rate, before the networks are built."""
         super().start_fit(dataset)
         refuse_instance(self.module)
         self.forget_rate_ = resolve_forget_rate(self, dataset)
 
-    def initialize_module(self):
+    def initialize_module(self) -> Self:
         """Build two networks."""
         refuse_instance(self.module)
         self.module_ = Peers(lambda: self.build("module"), mean_of="proba")
         return self
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Settle how many rows are forgotten."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         self.rate_ = current_forget_rate(self)
 
-    def training_loss(self, X, y, index):
+    def training_loss(
+        self, X: torch.Tensor, y: torch.Tensor, index: torch.Tensor
+    ) -> Step:
         """Return the sum of both networks' losses, and the logits of their mean."""
         log_p = torch.stack(self.module_.each(X)).float().log_softmax(-1)
         # (2, batch, n_classes) -> (2, batch)

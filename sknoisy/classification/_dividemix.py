@@ -1,6 +1,10 @@
 """DivideMix: two networks that sort each other's labels, and guess those they drop."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -43,6 +47,9 @@ from sknoisy.losses import (
 )
 from sknoisy.mixture._small_loss import small_loss_splitter
 from sknoisy.nets._masked_training import is_masked, masked_views
+
+if TYPE_CHECKING:
+    from sknoisy._types import Device, MakerOfModules, RandomState, View
 
 __all__ = ["DivideMixClassifier", "RowGroup"]
 
@@ -215,26 +222,26 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        warmup_epochs="auto",
-        unlabeled_weight=5.0,
-        ramp_epochs="auto",
-        temperature=0.5,
-        clean_threshold=0.5,
-        mixup_alpha=4.0,
-        prior_weight=1.0,
-        confidence_penalty=False,
-        loss_memory=1,
-        weak_view="auto",
-        lr=0.02,
-        max_epochs=20,
-        batch_size=128,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **net_params,
-    ):
+        warmup_epochs: Literal["auto"] | int = "auto",
+        unlabeled_weight: float = 5.0,
+        ramp_epochs: Literal["auto"] | float = "auto",
+        temperature: float = 0.5,
+        clean_threshold: float = 0.5,
+        mixup_alpha: float = 4.0,
+        prior_weight: float = 1.0,
+        confidence_penalty: bool = False,
+        loss_memory: int = 1,
+        weak_view: View = "auto",
+        lr: float = 0.02,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **net_params: Any,
+    ) -> None:
         super().__init__(
             module,
             lr=lr,
@@ -256,7 +263,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         self.loss_memory = loss_memory
         self.weak_view = weak_view
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Settle the phases and the views."""
         super().start_fit(dataset)
         self.n_warmup_ = resolve_epochs(
@@ -269,13 +276,13 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         self.component_of("module")
         self.spread_ = check_views(self, dataset, ["weak_view"])
 
-    def initialize_module(self):
+    def initialize_module(self) -> Self:
         """Build two networks."""
         refuse_instance(self.module)
         self.module_ = Peers(lambda: self.build("module"), mean_of="logits")
         return self
 
-    def initialize_criterion(self):
+    def initialize_criterion(self) -> Self:
         """Make room for the losses of earlier epochs, if they are to be averaged."""
         self.criterion_ = nn.Identity()
         if self.loss_memory > 1:
@@ -283,11 +290,13 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
             self.criterion_ = memory.to(self.device_)
         return self
 
-    def augmented(self, X):
+    def augmented(self, X: torch.Tensor) -> torch.Tensor:
         """Return the rows of a batch: groups take views of their own."""
         return super().augmented(X) if self.n_labelled_ is None else X
 
-    def training_loss(self, X, y, index):
+    def training_loss(
+        self, X: torch.Tensor, y: torch.Tensor, index: torch.Tensor
+    ) -> Step:
         """Return the loss of a batch for the network whose turn it is, and logits."""
         if self.n_labelled_ is None:
             return self._given_label_loss(X, y, index)
@@ -299,7 +308,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         loss = self.mixed_loss(labelled, unlabelled, index) + more
         return Step(loss, logits, [Learnt(own, X, targets)])
 
-    def row_groups(self, X, y, index):
+    def row_groups(self, X: torch.Tensor, y: torch.Tensor, index: torch.Tensor) -> Any:
         """Return the rows whose labels are kept and the others, before they are mixed.
 
         Parameters
@@ -334,7 +343,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         unlabelled = RowGroup([view[n:] for view in views], [guessed] * 2)
         return labelled, unlabelled, (logits[0] + logits[1]) / 2
 
-    def before_mixing(self, labelled, unlabelled, index):
+    def before_mixing(self, labelled: Any, unlabelled: Any, index: torch.Tensor) -> Any:
         """Return both groups as they are mixed: in a masked step with masked views.
 
         Parameters
@@ -366,7 +375,9 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         ]
         return *groups, loss
 
-    def mixed_loss(self, labelled, unlabelled, index):
+    def mixed_loss(
+        self, labelled: Any, unlabelled: Any, index: torch.Tensor
+    ) -> torch.Tensor:
         """Mix all views of both groups, and return L_x + λ_u L_u + R.
 
         Parameters
@@ -431,7 +442,13 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         n_done = len(self.history) - 1 - self.n_warmup_ + self.progress_
         return min(n_done / self.n_ramp_, 1.0) if self.n_ramp_ else 1.0
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Let both networks sort the labels, once the warm-up is over."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         epoch = len(self.history)
@@ -446,7 +463,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         share = np.mean(kept) / len(dataset_train) if kept else np.nan
         self.history.record("kept", float(share))
 
-    def passes(self, batches):
+    def passes(self, batches: Iterable[Any]) -> Iterable[tuple[Any, Iterable[Any]]]:
         """Train each network on its rows, one after the other."""
         for turn in (0, 1):
             self.n_labelled_ = None
@@ -508,7 +525,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         splitter = small_loss_splitter(self.seed_ % 2**31)
         return splitter.fit(losses).predict_proba(losses)[:, 0]
 
-    def finish_fit(self, dataset):
+    def finish_fit(self, dataset: Any) -> None:
         """Score the given labels by both networks as they are after the last epoch."""
         clean, _, _, codes, logits = self._scored(dataset)
         clean = clean.mean(0)

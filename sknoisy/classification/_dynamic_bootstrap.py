@@ -1,6 +1,9 @@
 """Dynamic bootstrapping: labels give way to predictions as far as losses doubt them."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -26,6 +29,9 @@ from sknoisy.extending import (
 from sknoisy.losses import bootstrap_targets, prior_penalty
 from sknoisy.losses._bootstrap import STATIC_WEIGHTS
 from sknoisy.mixture import BMMLossSplitter
+
+if TYPE_CHECKING:
+    from sknoisy._types import Device, MakerOfModules, RandomState
 
 __all__ = ["DynamicBootstrapClassifier", "guided_shares"]
 
@@ -234,26 +240,26 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        targets="hard",
-        weights="dynamic",
-        mixup="static",
-        guidance="deterministic",
-        mixture="beta",
-        prior_weight=1.0,
-        warmup_epochs="auto",
-        static_weight=None,
-        mixup_alpha=32.0,
-        detach_targets=False,
-        lr=0.05,
-        max_epochs=20,
-        batch_size=128,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **net_params,
-    ):
+        targets: Literal["hard", "soft", "soft_to_hard"] = "hard",
+        weights: Literal["dynamic", "static"] | None = "dynamic",
+        mixup: Literal["static", "guided"] | None = "static",
+        guidance: Literal["deterministic", "beta", "binomial"] = "deterministic",
+        mixture: Any = "beta",
+        prior_weight: float = 1.0,
+        warmup_epochs: Literal["auto"] | int = "auto",
+        static_weight: float | None = None,
+        mixup_alpha: float = 32.0,
+        detach_targets: bool = False,
+        lr: float = 0.05,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **net_params: Any,
+    ) -> None:
         super().__init__(
             module,
             lr=lr,
@@ -275,13 +281,15 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         self.mixup_alpha = mixup_alpha
         self.detach_targets = detach_targets
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Settle the phases."""
         super().start_fit(dataset)
         self.mixtures_ = []
         self.n_warmup_ = self._n_warmup()
 
-    def training_loss(self, X, y, index):
+    def training_loss(
+        self, X: torch.Tensor, y: torch.Tensor, index: torch.Tensor
+    ) -> Step:
         """Return the loss of a batch and its logits."""
         if self.phase_ == "plain" and self.mixup is None:
             return super().training_loss(X, y, index)
@@ -309,7 +317,13 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         # The labels: what the targets hold beside them is the network's own belief.
         return Step(loss, logits, [Learnt(self.module_, X, y)])
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Find the phase of the epoch."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         epoch = len(self.history)
@@ -321,14 +335,20 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         doubts = self.phase_ != "plain" and self._follows_losses()
         self.table_ = _PosteriorTable(self.splitter_, self.device_) if doubts else None
 
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_end(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Fit the mixture that the next epoch uses."""
         super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
         is_last = len(self.history) == self.epochs_before_ + self.max_epochs
         if self._follows_losses() and not is_last:
             self._fit_splitter(self._losses(dataset_train)[0])
 
-    def finish_fit(self, dataset):
+    def finish_fit(self, dataset: Any) -> None:
         """Score the given labels by their losses after the last epoch."""
         self.table_ = None
         self.losses_, logits, codes = self._losses(dataset)

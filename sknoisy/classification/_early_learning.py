@@ -1,11 +1,17 @@
 """Early-learning regularisation."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from sknoisy.extending import Interval, NetClassifier, RobustNetMixin
 from sknoisy.losses import ELRLoss
+
+if TYPE_CHECKING:
+    from sknoisy._types import Array, Device, IntArray, MakerOfModules, RandomState
 
 __all__ = ["ELRClassifier"]
 
@@ -95,18 +101,18 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        lam=3.0,
-        beta=0.7,
-        lr=0.05,
-        max_epochs=20,
-        batch_size=128,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **net_params,
-    ):
+        lam: float = 3.0,
+        beta: float = 0.7,
+        lr: float = 0.05,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **net_params: Any,
+    ) -> None:
         super().__init__(
             module,
             lr=lr,
@@ -120,12 +126,12 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
         self.lam = lam
         self.beta = beta
 
-    def initialize_criterion(self):
+    def initialize_criterion(self) -> Self:
         """Make room for the averages."""
         self.criterion_ = self.own_criterion(ELRLoss, lam=self.lam, beta=self.beta)
         return self
 
-    def label_evidence(self, proba, codes):
+    def label_evidence(self, proba: Array, codes: IntArray) -> Array:
         """Return the averages; what is predicted where a row took no part."""
         # A copy: the next call of partial_fit moves the averages on.
         targets = self.criterion_.targets.cpu().numpy().copy()

@@ -1,8 +1,12 @@
 """ELR+: two networks that teach each other what they learnt early."""
 
+from __future__ import annotations
+
 import copy
 import math
+from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -25,6 +29,9 @@ from sknoisy.extending import (
 )
 from sknoisy.losses import ELRLoss, early_learning_penalty
 from sknoisy.nets._many_tensors import lerp_each_
+
+if TYPE_CHECKING:
+    from sknoisy._types import Array, Device, IntArray, MakerOfModules, RandomState
 
 __all__ = ["ELRPlusClassifier"]
 
@@ -141,23 +148,23 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        lam=3.0,
-        beta=0.7,
-        mixup_alpha=1.0,
-        average_momentum=0.997,
-        average_ramp_steps="auto",
-        lam_ramp_steps=0,
-        label_target_product=False,
-        lr=0.05,
-        max_epochs=20,
-        batch_size=128,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **net_params,
-    ):
+        lam: float = 3.0,
+        beta: float = 0.7,
+        mixup_alpha: float = 1.0,
+        average_momentum: float = 0.997,
+        average_ramp_steps: Literal["auto"] | int = "auto",
+        lam_ramp_steps: int = 0,
+        label_target_product: bool = False,
+        lr: float = 0.05,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **net_params: Any,
+    ) -> None:
         super().__init__(
             module,
             lr=lr,
@@ -176,7 +183,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         self.lam_ramp_steps = lam_ramp_steps
         self.label_target_product = label_target_product
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Count the steps to come."""
         super().start_fit(dataset)
         self.steps_ = [0, 0]
@@ -186,20 +193,22 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
             n_steps = self.max_epochs * (1 if self.batch_size < 0 else n_batches)
             self.ramp_steps_ = round(_RAMP_SHARE * n_steps)
 
-    def initialize_module(self):
+    def initialize_module(self) -> Self:
         """Build two networks and their averages."""
         refuse_instance(self.module)
         self.module_ = _AveragedPeers(lambda: self.build("module"))
         return self
 
-    def initialize_criterion(self):
+    def initialize_criterion(self) -> Self:
         """Make room for the targets of both networks."""
         self.criterion_ = nn.ModuleList(
             [self.own_criterion(ELRLoss, lam=self.lam, beta=self.beta) for _ in "AB"]
         )
         return self
 
-    def training_loss(self, X, y, index):
+    def training_loss(
+        self, X: torch.Tensor, y: torch.Tensor, index: torch.Tensor
+    ) -> Step:
         """Return the loss of a batch for the network whose turn it is, and logits."""
         own, table = self.module_.peers[self.turn_], self.criterion_[self.turn_]
         teacher = self.module_.averages[1 - self.turn_]
@@ -220,7 +229,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         loss = mixup(weight, partner, share) * loss
         return Step(loss.sum() / weight.sum().clamp_min(1e-12), logits, learnt)
 
-    def passes(self, batches):
+    def passes(self, batches: Iterable[Any]) -> Iterable[tuple[Any, Iterable[Any]]]:
         """Train each network on all rows, one after the other."""
         for turn in (0, 1):
             yield turn, self._averaged(batches, turn)
@@ -233,12 +242,18 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
             ramp = _ramp(self.steps_[turn] + 1, self.ramp_steps_)
             self.module_.move_average(turn, self.average_momentum * ramp)
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Seed the shares."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         self.rng_ = epoch_generator(self)
 
-    def label_evidence(self, proba, codes):
+    def label_evidence(self, proba: Array, codes: IntArray) -> Array:
         """Return the mean targets; what is predicted where a row took no part."""
         targets = torch.stack([table.targets for table in self.criterion_]).mean(0)
         self.estimated_targets_ = targets.cpu().numpy()

@@ -1,6 +1,10 @@
 """LNL-flywheel: one network judges the labels, another one refurbishes them."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -33,6 +37,9 @@ from sknoisy.losses import (
 from sknoisy.nets._divergence import refuse_undefined_outputs
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._outputs import check_outputs
+
+if TYPE_CHECKING:
+    from sknoisy._types import Device, Estimator, MakerOfModules, RandomState, View
 
 __all__ = ["FlywheelClassifier"]
 
@@ -211,27 +218,27 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        judge=None,
-        lam="auto",
-        contrastive_weight=0.025,
-        temperature=0.05,
-        warmup_epochs="auto",
-        mixup_alpha=4.0,
-        prior_weight=1.0,
-        weak_view="auto",
-        strong_view="auto",
-        epsilon="estimated",
-        resample=True,
-        lr=0.02,
-        max_epochs=20,
-        batch_size=128,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **net_params,
-    ):
+        judge: Estimator = None,
+        lam: Literal["auto"] | float = "auto",
+        contrastive_weight: float = 0.025,
+        temperature: float = 0.05,
+        warmup_epochs: Literal["auto"] | int = "auto",
+        mixup_alpha: float = 4.0,
+        prior_weight: float = 1.0,
+        weak_view: View = "auto",
+        strong_view: View = "auto",
+        epsilon: Literal["estimated", "uniform"] = "estimated",
+        resample: bool = True,
+        lr: float = 0.02,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **net_params: Any,
+    ) -> None:
         super().__init__(
             module,
             lr=lr,
@@ -254,7 +261,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.epsilon = epsilon
         self.resample = resample
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Settle λ, the warm-up and the views."""
         super().start_fit(dataset)
         n_classes = len(self.classes_)
@@ -282,7 +289,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         strong = ["strong_view"] * bool(self.contrastive_weight)
         self.spread_ = check_views(self, dataset, ["weak_view", *strong])
 
-    def initialize_module(self):
+    def initialize_module(self) -> Self:
         """Build both networks."""
         same = self.judge is None or self.judge is self.module
         if same and isinstance(self.module, nn.Module):
@@ -297,7 +304,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         check_outputs(self.judge_, row, len(self.classes_))
         return self
 
-    def initialize_criterion(self):
+    def initialize_criterion(self) -> Self:
         """Make room for what the cycles know of the rows, and the contrastive head."""
         cycles = FlywheelLoss(
             self.rows_fitted_[0],
@@ -317,11 +324,13 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.criterion_ = nn.ModuleDict(parts).to(self.device_)
         return self
 
-    def augmented(self, X):
+    def augmented(self, X: torch.Tensor) -> torch.Tensor:
         """Return the rows of a batch: the passes take views of their own."""
         return super().augmented(X) if self.turn_ == "warm-up" else X
 
-    def training_loss(self, X, y, index):
+    def training_loss(
+        self, X: torch.Tensor, y: torch.Tensor, index: torch.Tensor
+    ) -> Step:
         """Return the loss of a batch for the network whose turn it is, and logits."""
         if self.turn_ == "warm-up":
             return self._warm_up_loss(X, y, index)
@@ -370,7 +379,13 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
             loss = loss + self.contrastive_weight * contrast
         return Step(loss, logits, [Learnt(self.module_, weak, own)])
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Judge the labels, once the warm-up is over."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         epoch = len(self.history)
@@ -385,7 +400,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
             self.label_quality_ = self._cycles.q[None]
         self.history.record("gamma", float(self._cycles.gamma))
 
-    def passes(self, batches):
+    def passes(self, batches: Iterable[Any]) -> Iterable[tuple[Any, Iterable[Any]]]:
         """Train the auxiliary network, refurbish the labels, train the main network."""
         if len(self.history) <= self.n_warmup_:
             yield "warm-up", batches
@@ -394,7 +409,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self._take_in(self._cycles.refurbish, *self._predict_rows(self.rows_))
         yield "main", batches
 
-    def finish_fit(self, dataset):
+    def finish_fit(self, dataset: Any) -> None:
         """Judge all labels by both networks as they are after the last epoch."""
         proba, codes, rows = self._predict_rows(dataset)
         _, _, logits = self.eval_pass(dataset, ["judge"])

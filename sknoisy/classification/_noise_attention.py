@@ -1,6 +1,9 @@
 """Noise attention learning: each row's gradient is scaled by a learnt weight."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -16,6 +19,9 @@ from sknoisy.extending import (
 )
 from sknoisy.losses import NoiseAttentionLoss
 from sknoisy.nets._attention import AttentiveNetwork
+
+if TYPE_CHECKING:
+    from sknoisy._types import Array, Device, IntArray, MakerOfModules, RandomState
 
 __all__ = ["NALClassifier"]
 
@@ -164,24 +170,24 @@ class NALClassifier(RobustNetMixin, NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        lam="auto",
-        alpha=0.7,
-        target_start_epoch="auto",
-        target_update_every=1,
-        attention="linear",
-        attention_threshold=0.0,
-        label_floor=0.0,
-        rce_weight=0.0,
-        lr=0.05,
-        max_epochs=20,
-        batch_size=128,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **net_params,
-    ):
+        lam: Literal["auto"] | float = "auto",
+        alpha: float = 0.7,
+        target_start_epoch: Literal["auto"] | int = "auto",
+        target_update_every: int = 1,
+        attention: Literal["linear", "mlp"] = "linear",
+        attention_threshold: float = 0.0,
+        label_floor: float = 0.0,
+        rce_weight: float = 0.0,
+        lr: float = 0.05,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **net_params: Any,
+    ) -> None:
         super().__init__(
             module,
             lr=lr,
@@ -201,14 +207,14 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         self.label_floor = label_floor
         self.rce_weight = rce_weight
 
-    def initialize_module(self):
+    def initialize_module(self) -> Self:
         """Build the network, and the branch on its features."""
         row = torch.zeros(1, *self.input_shape_, device=self.device_)
         network = AttentiveNetwork(self.build("module"), row, self.attention)
         self.module_ = network.to(self.device_)
         return self
 
-    def initialize_criterion(self):
+    def initialize_criterion(self) -> Self:
         """Make room for the targets."""
         is_auto = self.lam == "auto"
         chance = _GRADIENT_AT_CHANCE * (len(self.classes_) - 1)
@@ -224,7 +230,13 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         self.criterion_.start(self._codes.to(self.device_))
         return self
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Settle whether targets stand in for labels, and whether they move."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         epoch, given = len(self.history), self.target_start_epoch
@@ -232,7 +244,9 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         self.estimates_ = epoch >= start
         self.moves_targets_ = self.estimates_ and epoch % self.target_update_every == 0
 
-    def training_loss(self, X, y, index):
+    def training_loss(
+        self, X: torch.Tensor, y: torch.Tensor, index: torch.Tensor
+    ) -> Step:
         """Return the noise attention loss of a batch, and logits."""
         logits, attention = self.module_.attend(X)
         loss = self.criterion_(
@@ -246,7 +260,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         learnt = Learnt(self.module_.network, X, self.criterion_.targets[index])
         return Step(self.weighted_mean(loss, index), logits, [learnt])
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Remember the labels, from which the targets start."""
         super().start_fit(dataset)
         start = self.target_start_epoch
@@ -257,7 +271,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
             )
         self._codes = torch.from_numpy(dataset.codes)
 
-    def score_rows(self, dataset):
+    def score_rows(self, dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Return codes and logits of all rows; keep their attention."""
         self._set_training(False)
         parts = []
@@ -271,7 +285,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         self.sample_weights_ = attention.cpu().numpy()
         return codes, logits
 
-    def label_evidence(self, proba, codes):
+    def label_evidence(self, proba: Array, codes: IntArray) -> Array:
         """Return the targets; what is predicted where none was estimated."""
         # A copy: the next call of partial_fit moves the targets on.
         targets = self.criterion_.targets.cpu().numpy().copy()

@@ -1,7 +1,10 @@
 """Training with a robust loss."""
 
+from __future__ import annotations
+
 from functools import partial
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from torch import nn
 
@@ -13,6 +16,9 @@ from sknoisy.extending import (
     resolve_epochs,
 )
 from sknoisy.losses import BootstrapLoss, GCELoss, SCELoss, TruncatedGCELoss
+
+if TYPE_CHECKING:
+    from sknoisy._types import Device, MakerOfModules, RandomState
 
 __all__ = ["RobustLossClassifier"]
 
@@ -139,19 +145,19 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        loss="gce",
-        prune_start_epoch="auto",
-        prune_every="auto",
-        lr=0.05,
-        max_epochs=20,
-        batch_size=128,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **net_params,
-    ):
+        loss: str | MakerOfModules = "gce",
+        prune_start_epoch: Literal["auto"] | int = "auto",
+        prune_every: Literal["auto"] | int = "auto",
+        lr: float = 0.05,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **net_params: Any,
+    ) -> None:
         super().__init__(
             module,
             lr=lr,
@@ -166,13 +172,19 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         self.prune_start_epoch = prune_start_epoch
         self.prune_every = prune_every
 
-    def initialize_criterion(self):
+    def initialize_criterion(self) -> Self:
         """Build the loss."""
         by_name = isinstance(self.loss, str)
         self.criterion_ = self.build("loss", _LOSSES[self.loss] if by_name else None)
         return self
 
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_end(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Leave out rows with an improbable label, if it is time and the loss does."""
         super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
         if not isinstance(self.criterion_, TruncatedGCELoss):

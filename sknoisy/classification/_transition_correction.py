@@ -1,6 +1,9 @@
 """Loss correction by a transition matrix, given or estimated."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -19,10 +22,19 @@ from sknoisy.extending import (
 from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss
 from sknoisy.noise._transition import check_transition_matrix
 
+if TYPE_CHECKING:
+    from sknoisy._types import (
+        ArrayLike,
+        Device,
+        FloatArray,
+        MakerOfModules,
+        RandomState,
+    )
+
 __all__ = ["TransitionCorrectionClassifier", "anchor_transition_matrix"]
 
 
-def anchor_transition_matrix(proba, percentile=97):
+def anchor_transition_matrix(proba: ArrayLike, percentile: float = 97) -> FloatArray:
     """Return the transition matrix that the surest row of each class shows.
 
     A row that certainly belongs to class i is given label j with probability
@@ -189,19 +201,19 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        transition_matrix="anchor",
-        correction="forward",
-        anchor_percentile=97,
-        lr=0.05,
-        max_epochs=20,
-        batch_size=128,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **net_params,
-    ):
+        transition_matrix: Any = "anchor",
+        correction: Literal["forward", "backward"] = "forward",
+        anchor_percentile: float = 97,
+        lr: float = 0.05,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **net_params: Any,
+    ) -> None:
         super().__init__(
             module,
             lr=lr,
@@ -216,7 +228,7 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
         self.correction = correction
         self.anchor_percentile = anchor_percentile
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Find the transition matrix, before the network is built."""
         super().start_fit(dataset)
         T, n_classes = self.transition_matrix, len(self.classes_)
@@ -259,7 +271,7 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
             return f"the transition matrix that {type(T).__name__} estimated"
         return "transition_matrix"
 
-    def initialize_criterion(self):
+    def initialize_criterion(self) -> Self:
         """Build the corrected loss."""
         is_forward = self.correction == "forward"
         loss = ForwardCorrectionLoss if is_forward else BackwardCorrectionLoss

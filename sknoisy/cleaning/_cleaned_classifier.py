@@ -1,5 +1,9 @@
 """Find wrong labels, then fit any classifier without them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn import config_context
@@ -38,6 +42,9 @@ from sknoisy._verdicts import (
     unjudged_rows,
 )
 from sknoisy.base import NoiseScoresMixin
+
+if TYPE_CHECKING:
+    from sknoisy._types import Array, ArrayLike, Estimator, Labels, Routing
 
 __all__ = ["CleanedClassifier"]
 
@@ -161,14 +168,29 @@ class CleanedClassifier(
         "verbose": ["verbose"],
     }
 
-    def __init__(self, detector, classifier, *, action="drop", memory=None, verbose=0):
+    def __init__(
+        self,
+        detector: Estimator,
+        classifier: Estimator,
+        *,
+        action: Literal["drop", "relabel", "reweight"] = "drop",
+        memory: Any = None,
+        verbose: int = 0,
+    ) -> None:
         self.detector = detector
         self.classifier = classifier
         self.action = action
         self.memory = memory
         self.verbose = verbose
 
-    def fit(self, X, y, *, groups=None, **fit_params):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Labels,
+        *,
+        groups: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the detector on the given labels, then the classifier on cleaned ones.
 
         Parameters
@@ -220,7 +242,7 @@ class CleanedClassifier(
             bar.advance(_FIT)
         return self
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """Predict the class of each row.
 
         Parameters
@@ -235,7 +257,7 @@ class CleanedClassifier(
         """
         return self._ask_classifier("predict", X)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of rows whose label is predicted.
 
         Parameters
@@ -252,7 +274,7 @@ class CleanedClassifier(
         return label_accuracy(y, self.predict(X), sample_weight)
 
     @available_if(_classifier_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> Array:
         """Predict the probability of each class.
 
         Parameters
@@ -268,7 +290,7 @@ class CleanedClassifier(
         return self._ask_classifier("predict_proba", X)
 
     @available_if(_classifier_has("predict_log_proba"))
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> Array:
         """Predict the log of the probability of each class.
 
         Parameters
@@ -284,7 +306,7 @@ class CleanedClassifier(
         return self._ask_classifier("predict_log_proba", X)
 
     @available_if(_classifier_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> Array:
         """Return the classifier's decision function.
 
         Parameters
@@ -300,7 +322,7 @@ class CleanedClassifier(
         return self._ask_classifier("decision_function", X)
 
     @available_if(_classifier_has("transform"))
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Array:
         """Return the classifier's features of each row.
 
         Parameters
@@ -316,12 +338,12 @@ class CleanedClassifier(
         return self._ask_classifier("transform", X)
 
     @property
-    def scores_are_probabilities_(self):
+    def scores_are_probabilities_(self) -> bool:
         """Whether the detector's scores are probabilities of a wrong label, bool."""
         check_is_fitted(self, "noise_scores_")
         return scores_are_probabilities(self.detector_)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Routing:
         """Return what ``fit`` passes on to the detector and to the classifier.
 
         Returns

@@ -1,6 +1,9 @@
 """Drop the most suspicious rows, by a budget or a threshold."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
@@ -28,6 +31,9 @@ from sknoisy._verdicts import (
     unjudged_rows,
 )
 from sknoisy.base import NoiseDetectorMixin
+
+if TYPE_CHECKING:
+    from sknoisy._types import ArrayLike, Estimator, Labels, Routing
 
 __all__ = ["NoisyLabelFilter"]
 
@@ -116,12 +122,18 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         "threshold": [Interval(Real, 0, 1, closed="both"), None],
     }
 
-    def __init__(self, detector, *, keep=None, threshold=None):
+    def __init__(
+        self,
+        detector: Estimator,
+        *,
+        keep: float | None = None,
+        threshold: float | None = None,
+    ) -> None:
         self.detector = detector
         self.keep = keep
         self.threshold = threshold
 
-    def fit(self, X, y, **fit_params):
+    def fit(self, X: ArrayLike, y: Labels, **fit_params: Any) -> Self:
         """Fit the detector and decide which rows to drop.
 
         Parameters
@@ -177,12 +189,12 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         return self
 
     @property
-    def scores_are_probabilities_(self):
+    def scores_are_probabilities_(self) -> bool:
         """Whether the detector's scores are probabilities of a wrong label, bool."""
         check_is_fitted(self, "noise_scores_")
         return scores_are_probabilities(self.detector_)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Routing:
         """Return what ``fit`` passes on to the detector.
 
         Returns

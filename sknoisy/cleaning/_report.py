@@ -1,9 +1,12 @@
 """The findings of a detector, as a table and as an HTML page."""
 
+from __future__ import annotations
+
 import csv
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from sklearn.base import clone
@@ -21,10 +24,17 @@ from sknoisy.cleaning._report_page import full_page, summary_fragment
 from sknoisy.cleaning._report_rates import NO_INTERVAL, rate_estimates
 from sknoisy.cleaning._report_tables import SCORE_NAMES, ReportTables, load_pandas
 
+if TYPE_CHECKING:
+    import pathlib
+
+    from sknoisy._types import ArrayLike, Estimator, Labels
+
 __all__ = ["LabelReport", "label_report"]
 
 
-def label_report(detector, X, y, *, confidence="deprecated"):
+def label_report(
+    detector: Estimator, X: ArrayLike, y: Labels, *, confidence: Any = "deprecated"
+) -> LabelReport:
     """Return a report of the labels that a detector finds suspicious.
 
     Parameters
@@ -181,11 +191,18 @@ class LabelReport(ReportTables):
     """
 
     @property
-    def noise_rate_interval(self):
+    def noise_rate_interval(self) -> NoReturn:
         """Removed: raises an AttributeError that says why."""
         raise AttributeError(NO_INTERVAL)
 
-    def to_html(self, path, *, X=None, max_rows=50, overwrite=False):
+    def to_html(
+        self,
+        path: Path,
+        *,
+        X: ArrayLike | None = None,
+        max_rows: int = 50,
+        overwrite: bool = False,
+    ) -> pathlib.Path:
         """Write one self-contained HTML page.
 
         It has a summary, the counts of given and suggested labels, a table of the
@@ -225,7 +242,9 @@ class LabelReport(ReportTables):
             check_consistent_length(X, self.frame)
         return _write(path, full_page(self, self._counts(), X, max_rows), overwrite)
 
-    def to_csv(self, path, *, escape_formulas=True, overwrite=False):
+    def to_csv(
+        self, path: Path, *, escape_formulas: bool = True, overwrite: bool = False
+    ) -> pathlib.Path:
         """Write all rows as CSV in UTF-8, the most suspicious first.
 
         The index of ``frame`` comes first, as "row" if it has no name.

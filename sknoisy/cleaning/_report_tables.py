@@ -1,5 +1,7 @@
 """The findings of a detector as tables, of which the report page is made."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +32,12 @@ class ReportTables:
     X: Any = None
 
     @property
-    def score_name(self):
+    def score_name(self) -> str:
         """Name of the column of scores: "noise_probability" or "suspicion"."""
         return SCORE_NAMES[self.scores_are_probabilities]
 
     @property
-    def confusion(self):
+    def confusion(self) -> Any:
         """Counts of given (rows) and suggested labels (columns), a DataFrame."""
         pd = load_pandas()
         return pd.DataFrame(
@@ -45,12 +47,12 @@ class ReportTables:
         )
 
     @property
-    def unjudged(self):
+    def unjudged(self) -> Any:
         """Numbers of the rows whose label occurs once, ndarray of dtype int64."""
         return np.flatnonzero(~self.frame["is_judged"].to_numpy())
 
     @property
-    def by_class(self):
+    def by_class(self) -> Any:
         """Rows and flagged rows of each given label, a DataFrame.
 
         Columns: n_rows, n_flagged, share_flagged, mean_noise_probability or

@@ -1,6 +1,9 @@
 """Area under the margin, with a threshold learnt from an extra class."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy.special import expit
@@ -18,6 +21,17 @@ from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
 from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.detection._order import keep_order
 from sknoisy.nets import NetParamsMixin
+
+if TYPE_CHECKING:
+    from sknoisy._types import (
+        Callbacks,
+        Device,
+        Estimator,
+        Labels,
+        MakerOfModules,
+        RandomState,
+        Rows,
+    )
 
 __all__ = ["AUMDetector"]
 
@@ -131,20 +145,20 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Estimator = None,
         *,
-        percentile=99,
-        n_runs=2,
-        module=None,
-        max_epochs=30,
-        batch_size=64,
-        lr=0.05,
-        device=None,
-        verbose=0,
-        callbacks=None,
-        random_state=None,
-        **net_params,
-    ):
+        percentile: float = 99,
+        n_runs: int = 2,
+        module: MakerOfModules | None = None,
+        max_epochs: int = 30,
+        batch_size: int = 64,
+        lr: float = 0.05,
+        device: Device = None,
+        verbose: int = 0,
+        callbacks: Callbacks = None,
+        random_state: RandomState = None,
+        **net_params: Any,
+    ) -> None:
         self.estimator = estimator
         self.percentile = percentile
         self.n_runs = n_runs
@@ -158,7 +172,7 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
         self._store_net_params(net_params)
 
-    def fit(self, X, y):
+    def fit(self, X: Rows, y: Labels) -> Self:
         """Train with an extra class, and score every given label.
 
         Parameters

@@ -1,7 +1,10 @@
 """Compare detectors on planted labels, and combine the good ones."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 from textwrap import shorten
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -30,6 +33,9 @@ from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._competitors import default_detectors
 from sknoisy.detection._predictions._out_of_fold import check_any_rows_and_labels
+
+if TYPE_CHECKING:
+    from sknoisy._types import ArrayLike, Labels, RandomState, Rows
 
 __all__ = ["AutoNoiseDetector"]
 
@@ -184,16 +190,16 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
 
     def __init__(
         self,
-        detectors=None,
+        detectors: list[tuple[str, Any]] | None = None,
         *,
-        strategy="combine",
-        corruption_rate=0.1,
-        n_rounds="auto",
-        max_rows=10_000,
-        n_jobs=None,
-        verbose=0,
-        random_state=None,
-    ):
+        strategy: Literal["combine", "select"] = "combine",
+        corruption_rate: float = 0.1,
+        n_rounds: Literal["auto"] | int = "auto",
+        max_rows: int | None = 10_000,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.detectors = detectors
         self.strategy = strategy
         self.corruption_rate = corruption_rate
@@ -208,7 +214,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         # The best candidate may have a rule of its own.
         return self.strategy == "combine"
 
-    def fit(self, X, y, *, groups=None):
+    def fit(self, X: Rows, y: Labels, *, groups: ArrayLike | None = None) -> Self:
         """Compare the candidates, and score every given label.
 
         Parameters
@@ -267,7 +273,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         return self
 
     @property
-    def scores_are_probabilities_(self):
+    def scores_are_probabilities_(self) -> bool:
         """Whether the scores are a single candidate's probabilities, bool."""
         check_is_fitted(self, "noise_scores_")
         # The scores of a selected candidate are used unchanged.

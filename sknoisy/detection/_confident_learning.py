@@ -1,5 +1,9 @@
 """Confident learning, with any classifier or with given probabilities."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
@@ -31,6 +35,9 @@ from sknoisy.detection._confident._quality import QUALITIES, label_quality
 from sknoisy.detection._order import keep_order
 from sknoisy.detection._predictions._folds import FoldsMixin, folds_of
 from sknoisy.detection._predictions._out_of_fold import predict_out_of_fold
+
+if TYPE_CHECKING:
+    from sknoisy._types import ArrayLike, Estimator, Labels, RandomState
 
 __all__ = ["ConfidentLearningDetector"]
 
@@ -176,15 +183,17 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Estimator = None,
         *,
-        filter_by="prune_by_noise_rate",
-        quality="self_confidence",
-        cv=5,
-        n_jobs=None,
-        verbose=0,
-        random_state=None,
-    ):
+        filter_by: str = "prune_by_noise_rate",
+        quality: Literal[
+            "self_confidence", "normalized_margin", "confidence_weighted_entropy"
+        ] = "self_confidence",
+        cv: Any = 5,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.filter_by = filter_by
         self.quality = quality
@@ -193,7 +202,15 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y, *, pred_probs=None, groups=None, **fit_params):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Labels,
+        *,
+        pred_probs: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Predict every row without having learnt it, and score the labels.
 
         Parameters
@@ -260,7 +277,9 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         self._find(codes)
         return self
 
-    def fit_resample(self, X, y, **fit_params):
+    def fit_resample(
+        self, X: ArrayLike, y: Labels, **fit_params: Any
+    ) -> tuple[Any, Any]:
         """Fit, then return the rows whose label is not flagged.
 
         Parameters

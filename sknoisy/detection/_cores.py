@@ -1,6 +1,9 @@
 """Sample sieve: a network that grows sure, and leaves out what does not fit."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -19,6 +22,17 @@ from sknoisy.detection._order import keep_order
 from sknoisy.losses import CORESLoss
 from sknoisy.losses._cores import sieve_tolerance
 from sknoisy.nets import NetClassifier, NetParamsMixin
+
+if TYPE_CHECKING:
+    from sknoisy._types import (
+        Callbacks,
+        Device,
+        Estimator,
+        Labels,
+        MakerOfModules,
+        RandomState,
+        Rows,
+    )
 
 __all__ = ["CORESDetector"]
 
@@ -262,22 +276,22 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Estimator = None,
         *,
-        beta=1.0,
-        warmup_epochs="auto",
-        ramp_epochs=3,
-        sieve_delay=1,
-        module=None,
-        max_epochs=30,
-        batch_size=128,
-        lr=0.05,
-        device=None,
-        verbose=0,
-        callbacks=None,
-        random_state=None,
-        **net_params,
-    ):
+        beta: float = 1.0,
+        warmup_epochs: Literal["auto"] | int = "auto",
+        ramp_epochs: int = 3,
+        sieve_delay: int = 1,
+        module: MakerOfModules | None = None,
+        max_epochs: int = 30,
+        batch_size: int = 128,
+        lr: float = 0.05,
+        device: Device = None,
+        verbose: int = 0,
+        callbacks: Callbacks = None,
+        random_state: RandomState = None,
+        **net_params: Any,
+    ) -> None:
         self.estimator = estimator
         self.beta = beta
         self.warmup_epochs = warmup_epochs
@@ -293,7 +307,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
         self._store_net_params(net_params)
 
-    def fit(self, X, y):
+    def fit(self, X: Rows, y: Labels) -> Self:
         """Train a network with the sieve, and score every given label.
 
         Parameters

@@ -1,6 +1,10 @@
 """DynaCor: compare the training dynamics of given labels and planted wrong ones."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -27,6 +31,17 @@ from sknoisy.detection._dynamics._encoder import (
 from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.nets import ArrayDataset, NetParamsMixin
 from sknoisy.nets._signals import SIGNALS
+
+if TYPE_CHECKING:
+    from sknoisy._types import (
+        Callbacks,
+        Device,
+        Estimator,
+        Labels,
+        MakerOfModules,
+        RandomState,
+        Rows,
+    )
 
 __all__ = ["DynaCorDetector"]
 
@@ -223,33 +238,35 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Estimator = None,
         *,
-        settings="auto",
-        corruption="relabel",
-        corruption_rate=0.1,
-        n_runs=5,
-        decision="calibrated",
-        copy_view=None,
-        signal="logit_diff",
-        when="online",
-        normalize="l2_time",
-        alignment_weight=0.5,
-        encoder_epochs=10,
-        encoder_lr=1e-5,
-        encoder_batch_size=None,
-        encoder_dim=512,
-        eval_distance="euclidean",
-        module=None,
-        max_epochs=None,
-        batch_size=128,
-        lr=None,
-        device=None,
-        verbose=0,
-        callbacks=None,
-        random_state=None,
-        **net_params,
-    ):
+        settings: Literal["auto", "paper"] | list[dict[str, Any]] = "auto",
+        corruption: Literal["relabel", "copy"] = "relabel",
+        corruption_rate: float = 0.1,
+        n_runs: int = 5,
+        decision: Literal["calibrated", "cluster"] = "calibrated",
+        copy_view: Callable[..., Any] | None = None,
+        signal: Literal[
+            "logit_diff", "loss", "probability", "prob_diff", "alignment"
+        ] = "logit_diff",
+        when: Literal["online", "epoch_end"] = "online",
+        normalize: Literal["l2_time", "sign", "zscore"] | None = "l2_time",
+        alignment_weight: float = 0.5,
+        encoder_epochs: int = 10,
+        encoder_lr: float = 1e-5,
+        encoder_batch_size: int | None = None,
+        encoder_dim: int = 512,
+        eval_distance: Literal["euclidean", "cosine"] = "euclidean",
+        module: MakerOfModules | None = None,
+        max_epochs: int | None = None,
+        batch_size: int = 128,
+        lr: float | None = None,
+        device: Device = None,
+        verbose: int = 0,
+        callbacks: Callbacks = None,
+        random_state: RandomState = None,
+        **net_params: Any,
+    ) -> None:
         self.estimator = estimator
         self.settings = settings
         self.corruption = corruption
@@ -276,7 +293,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
         self._store_net_params(net_params)
 
-    def fit(self, X, y):
+    def fit(self, X: Rows, y: Labels) -> Self:
         """Plant wrong labels, train, and score every given label.
 
         Parameters
@@ -446,7 +463,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return -trajectories if self.signal == "loss" else trajectories
 
     @property
-    def scores_are_probabilities_(self):
+    def scores_are_probabilities_(self) -> bool:
         """Whether the scores were calibrated, bool."""
         check_is_fitted(self, "noise_scores_")
         return not hasattr(self, "encoder_")

@@ -1,7 +1,10 @@
 """A supervised classifier of trajectories into clean and noisy."""
 
+from __future__ import annotations
+
 import copy
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from sklearn.metrics import f1_score
@@ -14,6 +17,9 @@ from sknoisy._arguments import check_counts, check_reals
 from sknoisy._validation import Interval
 from sknoisy.detection._dynamics._encoder import TrajectoryCNN
 from sknoisy.nets import NetClassifier
+
+if TYPE_CHECKING:
+    from sknoisy._types import ClassOf, Device, LrSchedule, MakerOfModules, RandomState
 
 __all__ = ["DynamicsClassifier"]
 
@@ -137,20 +143,20 @@ class DynamicsClassifier(NetClassifier):
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        summarize=False,
-        optimizer=torch.optim.Adadelta,
-        lr=1.0,
-        max_epochs=20,
-        batch_size=128,
-        lr_schedule=0.99,
-        validation_fraction=0.25,
-        random_state=None,
-        verbose=0,
-        device=None,
-        **kwargs,
-    ):
+        summarize: bool = False,
+        optimizer: ClassOf = torch.optim.Adadelta,
+        lr: float = 1.0,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        lr_schedule: LrSchedule = 0.99,
+        validation_fraction: float = 0.25,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        device: Device = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             module,
             optimizer=optimizer,
@@ -166,7 +172,9 @@ class DynamicsClassifier(NetClassifier):
         self.summarize = summarize
         self.validation_fraction = validation_fraction
 
-    def get_split_datasets(self, X, y=None, **fit_params):
+    def get_split_datasets(
+        self, X: Any, y: Any = None, **fit_params: Any
+    ) -> tuple[Any, Any]:
         """Split off the rows on which each epoch's F1 is measured."""
         if self.train_split or not self.validation_fraction:
             return super().get_split_datasets(X, y, **fit_params)
@@ -179,13 +187,25 @@ class DynamicsClassifier(NetClassifier):
             return X, None
         return Subset(X, train), Subset(X, valid)
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Forget the epochs of an earlier training."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         if len(self.history) == self.epochs_before_ + 1:
             self.validation_scores_ = []
 
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_end(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Keep the epoch if its F1 is the highest so far."""
         super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
         if dataset_valid is not None:
@@ -199,7 +219,7 @@ class DynamicsClassifier(NetClassifier):
             self.best_state_ = copy.deepcopy(self.module_.state_dict())
         self.best_epoch_ = len(self.history)
 
-    def finish_fit(self, dataset):
+    def finish_fit(self, dataset: Any) -> None:
         """Go back to the kept epoch."""
         if self.validation_scores_:
             self.module_.load_state_dict(self.best_state_)
@@ -210,7 +230,7 @@ class DynamicsClassifier(NetClassifier):
         tags.classifier_tags.multi_class = False
         return tags
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Refuse more than two classes, before the network is built."""
         super().start_fit(dataset)
         if len(self.classes_) > 2:
@@ -219,7 +239,7 @@ class DynamicsClassifier(NetClassifier):
                 "multiclass: say of each row whether its label is wrong."
             )
 
-    def initialize_module(self):
+    def initialize_module(self) -> Self:
         """Build the network, by default one for trajectories."""
         kind = self.module
         if kind is None:

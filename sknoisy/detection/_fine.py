@@ -1,6 +1,9 @@
 """FINE: rows whose features are not aligned with the main direction of their class."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.special import expit
@@ -16,6 +19,9 @@ from sknoisy._verdicts import defined_scores, suggest_labels
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._embeddings._features import FeaturesMixin
 from sknoisy.mixture._gaussian import fit_mixture
+
+if TYPE_CHECKING:
+    from sknoisy._types import ArrayLike, Estimator, Labels, RandomState
 
 __all__ = ["FINEDetector", "class_alignments"]
 
@@ -150,13 +156,20 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         "alignments_": Along(("rows", "classes")),
     }
 
-    def __init__(self, estimator=None, *, threshold=0.5, verbose=0, random_state=None):
+    def __init__(
+        self,
+        estimator: Estimator = None,
+        *,
+        threshold: float = 0.5,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.threshold = threshold
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: Labels) -> Self:
         """Find the direction of each class, and score every given label.
 
         Parameters

@@ -1,5 +1,9 @@
 """Wrong labels by a mixture of the losses of any classifier."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
@@ -12,6 +16,18 @@ from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._order import keep_order
 from sknoisy.detection._predictions._losses import LossesMixin
 from sknoisy.mixture import BMMLossSplitter
+
+if TYPE_CHECKING:
+    from sknoisy._types import (
+        ArrayLike,
+        Callbacks,
+        Device,
+        Estimator,
+        Labels,
+        MakerOfModules,
+        RandomState,
+        Rows,
+    )
 
 __all__ = ["LossMixtureDetector"]
 
@@ -154,21 +170,21 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Estimator = None,
         *,
-        splitter=None,
-        cv=5,
-        n_jobs=None,
-        module=None,
-        max_epochs=20,
-        batch_size=128,
-        lr=0.05,
-        device=None,
-        verbose=0,
-        callbacks=None,
-        random_state=None,
-        **net_params,
-    ):
+        splitter: Estimator = None,
+        cv: Any = 5,
+        n_jobs: int | None = None,
+        module: MakerOfModules | None = None,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        lr: float = 0.05,
+        device: Device = None,
+        verbose: int = 0,
+        callbacks: Callbacks = None,
+        random_state: RandomState = None,
+        **net_params: Any,
+    ) -> None:
         self.estimator = estimator
         self.splitter = splitter
         self.cv = cv
@@ -183,7 +199,9 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
         self._store_net_params(net_params)
 
-    def fit(self, X, y, *, groups=None, **fit_params):
+    def fit(
+        self, X: Rows, y: Labels, *, groups: ArrayLike | None = None, **fit_params: Any
+    ) -> Self:
         """Compute losses, split them, and score every given label.
 
         Parameters

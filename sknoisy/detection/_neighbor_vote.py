@@ -1,7 +1,10 @@
 """SimiFeat: the labels of a row's neighbours vote on its label."""
 
+from __future__ import annotations
+
 from functools import cached_property
 from numbers import Integral
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -21,6 +24,9 @@ from sknoisy.detection._embeddings._consensus import (
     estimate_by_consensus,
 )
 from sknoisy.detection._embeddings._features import FeaturesMixin
+
+if TYPE_CHECKING:
+    from sknoisy._types import ArrayLike, Estimator, Labels, RandomState
 
 __all__ = ["NeighborVoteDetector", "neighbor_votes"]
 
@@ -230,15 +236,15 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Estimator = None,
         *,
-        n_neighbors=10,
-        method="vote",
-        n_rounds=21,
-        n_jobs=None,
-        verbose=0,
-        random_state=None,
-    ):
+        n_neighbors: int = 10,
+        method: Literal["vote", "rank"] = "vote",
+        n_rounds: int = 21,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.n_neighbors = n_neighbors
         self.method = method
@@ -247,7 +253,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: Labels) -> Self:
         """Count the votes of neighbours, and score every given label.
 
         Parameters

@@ -1,6 +1,9 @@
 """Small-loss selection: the largest losses are flagged, as many as labels are wrong."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,6 +23,18 @@ from sknoisy.nets._forget_rate import (
     stratified_halves,
 )
 from sknoisy.nets._torch_modes import usual_modes
+
+if TYPE_CHECKING:
+    from sknoisy._types import (
+        ArrayLike,
+        Callbacks,
+        Device,
+        Estimator,
+        Labels,
+        MakerOfModules,
+        RandomState,
+        Rows,
+    )
 
 __all__ = ["SmallLossDetector", "largest_losses"]
 
@@ -202,22 +217,22 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Estimator = None,
         *,
-        noise_rate="auto",
-        per_class=False,
-        cv=5,
-        n_jobs=None,
-        module=None,
-        max_epochs=20,
-        batch_size=128,
-        lr=0.05,
-        device=None,
-        verbose=0,
-        callbacks=None,
-        random_state=None,
-        **net_params,
-    ):
+        noise_rate: Literal["auto"] | float = "auto",
+        per_class: bool = False,
+        cv: Any = 5,
+        n_jobs: int | None = None,
+        module: MakerOfModules | None = None,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        lr: float = 0.05,
+        device: Device = None,
+        verbose: int = 0,
+        callbacks: Callbacks = None,
+        random_state: RandomState = None,
+        **net_params: Any,
+    ) -> None:
         self.estimator = estimator
         self.noise_rate = noise_rate
         self.per_class = per_class
@@ -233,7 +248,9 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
         self._store_net_params(net_params)
 
-    def fit(self, X, y, *, groups=None, **fit_params):
+    def fit(
+        self, X: Rows, y: Labels, *, groups: ArrayLike | None = None, **fit_params: Any
+    ) -> Self:
         """Compute losses, and flag the largest.
 
         Parameters

@@ -1,7 +1,15 @@
 """Images with the activation maps of a network."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
+
+if TYPE_CHECKING:
+    from sknoisy._types import Array, ArrayLike, Axes, Estimator
 
 __all__ = ["ActivationMapDisplay"]
 
@@ -40,13 +48,26 @@ class ActivationMapDisplay:
     ['cat', 'dog']
     """
 
-    def __init__(self, images, activation_maps, *, titles=None):
+    def __init__(
+        self,
+        images: Array,
+        activation_maps: Array,
+        *,
+        titles: Sequence[str] | Literal["auto"] | None = None,
+    ) -> None:
         self.images = images
         self.activation_maps = activation_maps
         self.titles = titles
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, titles="auto", ax=None):
+    def from_estimator(
+        cls,
+        estimator: Estimator,
+        X: ArrayLike,
+        *,
+        titles: Sequence[str] | Literal["auto"] | None = "auto",
+        ax: Axes | None = None,
+    ) -> Self:
         """Plot some images and the activation maps of a fitted network.
 
         Parameters
@@ -109,7 +130,9 @@ class ActivationMapDisplay:
             titles = [str(label) for label in predicted]
         return cls(images, maps, titles=titles).plot(ax=ax)
 
-    def plot(self, *, ax=None, alpha=0.45, cmap="jet"):
+    def plot(
+        self, *, ax: Axes | None = None, alpha: float = 0.45, cmap: Any = "jet"
+    ) -> Self:
         """Draw into axes.
 
         Parameters

@@ -1,10 +1,17 @@
 """Plot of training dynamics."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._verdicts import unjudged_rows
 from sknoisy.inspection._arrays import as_mask, as_numbers
+
+if TYPE_CHECKING:
+    from sknoisy._types import Array, ArrayLike, Axes, Estimator
 
 __all__ = ["DynamicsDisplay"]
 
@@ -44,13 +51,19 @@ class DynamicsDisplay:
     2
     """
 
-    def __init__(self, trajectories, noise_mask, *, signal_name="logit_diff"):
+    def __init__(
+        self,
+        trajectories: Array,
+        noise_mask: ArrayLike,
+        *,
+        signal_name: str = "logit_diff",
+    ) -> None:
         self.trajectories = trajectories
         self.noise_mask = noise_mask
         self.signal_name = signal_name
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Estimator, *, ax: Axes | None = None) -> Self:
         """Plot the trajectories of a fitted detector.
 
         Parameters
@@ -81,7 +94,7 @@ class DynamicsDisplay:
         display = cls(trajectories, mask, signal_name=name)
         return display.plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> Self:
         """Draw into an axes.
 
         Parameters

@@ -1,12 +1,18 @@
 """Plot of losses and of the mixture that splits them."""
 
+from __future__ import annotations
+
 import operator
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._verdicts import unjudged_rows
 from sknoisy.mixture import BetaMixture, BMMLossSplitter
+
+if TYPE_CHECKING:
+    from sknoisy._types import ArrayLike, Axes, Estimator
 
 __all__ = ["LossMixtureDisplay"]
 
@@ -67,15 +73,27 @@ class LossMixtureDisplay:
     ['right: 72 %', 'wrong: 28 %', 'suspicion']
     """
 
-    def __init__(self, losses, splitter, *, noise_mask=None):
+    def __init__(
+        self,
+        losses: ArrayLike | None,
+        splitter: Estimator,
+        *,
+        noise_mask: ArrayLike | None = None,
+    ) -> None:
         self.losses = losses
         self.splitter = splitter
         self.noise_mask = noise_mask
 
     @classmethod
     def from_estimator(
-        cls, estimator, losses=None, *, noise_mask=None, epoch=None, ax=None
-    ):
+        cls,
+        estimator: Estimator,
+        losses: ArrayLike | None = None,
+        *,
+        noise_mask: ArrayLike | None = None,
+        epoch: int | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Plot what a splitter, or an estimator that has one, was fitted to.
 
         Parameters
@@ -125,7 +143,7 @@ class LossMixtureDisplay:
                 losses, noise_mask = _of_scored_rows(estimator, noise_mask)
         return cls(losses, splitter, noise_mask=noise_mask).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> Self:
         """Draw into an axes.
 
         Parameters

@@ -1,9 +1,16 @@
 """Histogram of the row weights that a training learnt."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy.inspection._arrays import as_mask, as_numbers
+
+if TYPE_CHECKING:
+    from sknoisy._types import ArrayLike, Axes, Estimator
 
 __all__ = ["SampleWeightsDisplay"]
 
@@ -41,12 +48,20 @@ class SampleWeightsDisplay:
     ['right (2 rows)', 'wrong (1 rows)']
     """
 
-    def __init__(self, sample_weights, *, noise_mask=None):
+    def __init__(
+        self, sample_weights: ArrayLike, *, noise_mask: ArrayLike | None = None
+    ) -> None:
         self.sample_weights = sample_weights
         self.noise_mask = noise_mask
 
     @classmethod
-    def from_estimator(cls, estimator, *, noise_mask=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Estimator,
+        *,
+        noise_mask: ArrayLike | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Plot the weights that a fitted estimator gave to its training rows.
 
         Parameters
@@ -72,7 +87,7 @@ class SampleWeightsDisplay:
         check_is_fitted(estimator, "sample_weights_")
         return cls(estimator.sample_weights_, noise_mask=noise_mask).plot(ax=ax)
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Axes | None = None) -> Self:
         """Draw into an axes.
 
         Parameters

@@ -1,11 +1,18 @@
 """Plot of a transition matrix."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy.inspection._arrays import as_numbers
 from sknoisy.noise._report import encode_both
 from sknoisy.noise._transition import empirical_transition_matrix
+
+if TYPE_CHECKING:
+    from sknoisy._types import Array, ArrayLike, Axes, Estimator
 
 __all__ = ["TransitionMatrixDisplay"]
 
@@ -50,22 +57,24 @@ class TransitionMatrixDisplay:
     '0.25'
     """
 
-    def __init__(self, transition_matrix, *, display_labels=None):
+    def __init__(
+        self, transition_matrix: Array, *, display_labels: ArrayLike | None = None
+    ) -> None:
         self.transition_matrix = transition_matrix
         self.display_labels = display_labels
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: Estimator,
         *,
-        include_values=None,
-        values_format=".2f",
-        xticks_rotation="horizontal",
-        cmap="Blues",
-        ax=None,
-        colorbar=True,
-    ):
+        include_values: bool | None = None,
+        values_format: str = ".2f",
+        xticks_rotation: str | float = "horizontal",
+        cmap: Any = "Blues",
+        ax: Axes | None = None,
+        colorbar: bool = True,
+    ) -> Self:
         """Plot the matrix of an injector, or of any estimator that has one.
 
         Parameters
@@ -110,18 +119,18 @@ class TransitionMatrixDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_noisy,
+        y_true: Any,
+        y_noisy: ArrayLike,
         *,
-        labels=None,
-        display_labels=None,
-        include_values=None,
-        values_format=".2f",
-        xticks_rotation="horizontal",
-        cmap="Blues",
-        ax=None,
-        colorbar=True,
-    ):
+        labels: ArrayLike | None = None,
+        display_labels: ArrayLike | None = None,
+        include_values: bool | None = None,
+        values_format: str = ".2f",
+        xticks_rotation: str | float = "horizontal",
+        cmap: Any = "Blues",
+        ax: Axes | None = None,
+        colorbar: bool = True,
+    ) -> Self:
         """Plot the matrix of true and given labels.
 
         Parameters
@@ -164,13 +173,13 @@ class TransitionMatrixDisplay:
     def plot(
         self,
         *,
-        include_values=None,
-        values_format=".2f",
-        xticks_rotation="horizontal",
-        cmap="Blues",
-        ax=None,
-        colorbar=True,
-    ):
+        include_values: bool | None = None,
+        values_format: str = ".2f",
+        xticks_rotation: str | float = "horizontal",
+        cmap: Any = "Blues",
+        ax: Axes | None = None,
+        colorbar: bool = True,
+    ) -> Self:
         """Draw into an axes.
 
         Parameters

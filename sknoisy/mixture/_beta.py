@@ -1,6 +1,9 @@
 """A mixture of beta distributions."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from scipy.special import betaln, logsumexp
@@ -13,6 +16,16 @@ from sknoisy._random_states import random_generator
 from sknoisy._validation import Interval, check_numbers, validate_data
 from sknoisy._weights import check_weights
 from sknoisy.mixture._binning import bin_linear, chunks, merge_inner
+
+if TYPE_CHECKING:
+    from sknoisy._types import (
+        Array,
+        ArrayLike,
+        FloatArray,
+        IntArray,
+        Labels,
+        RandomState,
+    )
 
 __all__ = ["BetaMixture"]
 
@@ -126,14 +139,14 @@ class BetaMixture(DensityMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        support=None,
-        alphas_init=(1.0, 2.0),
-        betas_init=(2.0, 1.0),
-        max_iter=10,
-        tol=None,
-        clip=1e-4,
-        random_state=None,
-    ):
+        support: tuple[float, float] | None = None,
+        alphas_init: tuple[float, float] = (1.0, 2.0),
+        betas_init: tuple[float, float] = (2.0, 1.0),
+        max_iter: int = 10,
+        tol: float | None = None,
+        clip: float = 1e-4,
+        random_state: RandomState = None,
+    ) -> None:
         self.support = support
         self.alphas_init = alphas_init
         self.betas_init = betas_init
@@ -142,7 +155,12 @@ class BetaMixture(DensityMixin, BaseEstimator):
         self.clip = clip
         self.random_state = random_state
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Labels | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Estimate the parameters.
 
         Parameters
@@ -184,7 +202,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         self.means_ = low + (high - low) * self.alphas_ / (self.alphas_ + self.betas_)
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> Array:
         """Return the posterior probability of each component.
 
         Parameters
@@ -206,7 +224,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
             np.divide(joint, joint.sum(axis=0), out=proba[part].T)
         return proba
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """Return the most probable component of each row.
 
         Parameters
@@ -221,7 +239,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         """
         return self.predict_proba(X).argmax(axis=1)
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> FloatArray:
         """Return the log-density of each row.
 
         Parameters
@@ -242,7 +260,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         low, high = self.support_
         return density - np.log(high - low).sum()
 
-    def score(self, X, y=None):
+    def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-density of the rows.
 
         Parameters
@@ -256,7 +274,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         """
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples=1):
+    def sample(self, n_samples: int = 1) -> tuple[FloatArray, IntArray]:
         """Draw rows from the mixture.
 
         Parameters
@@ -287,7 +305,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         unit = rng.beta(self.alphas_[labels], self.betas_[labels])
         return low + (high - low) * unit, labels
 
-    def aic(self, X):
+    def aic(self, X: ArrayLike) -> float:
         """Return Akaike's information criterion on X: lower = better.
 
         Parameters
@@ -302,7 +320,7 @@ class BetaMixture(DensityMixin, BaseEstimator):
         """
         return -2 * float(self.score_samples(X).sum()) + 2 * self._n_parameters()
 
-    def bic(self, X):
+    def bic(self, X: ArrayLike) -> float:
         """Return the Bayesian information criterion on X: lower = better.
 
         Parameters

@@ -1,6 +1,9 @@
 """From losses to the probability that a label is wrong."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import (
@@ -30,6 +33,9 @@ from sknoisy.mixture._binning import (
 )
 from sknoisy.mixture._dask import blocks, is_dask, map_blocks
 from sknoisy.mixture._gaussian import fit_mixture
+
+if TYPE_CHECKING:
+    from sknoisy._types import Array, ArrayLike, Labels, RandomState
 
 __all__ = ["BMMLossSplitter"]
 
@@ -161,16 +167,16 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def __init__(
         self,
-        mixture="beta",
+        mixture: Any = "beta",
         *,
-        trim=(5, 95),
-        clip=1e-3,
-        identify="means",
-        posterior="exact",
-        monotone_right=True,
-        monotone_left=True,
-        random_state=None,
-    ):
+        trim: tuple[float, float] | None = (5, 95),
+        clip: float = 1e-3,
+        identify: Literal["means", "fixed"] = "means",
+        posterior: Literal["exact", "lookup"] = "exact",
+        monotone_right: bool = True,
+        monotone_left: bool = True,
+        random_state: RandomState = None,
+    ) -> None:
         self.mixture = mixture
         self.trim = trim
         self.clip = clip
@@ -180,7 +186,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.monotone_left = monotone_left
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Labels | None = None) -> Self:
         """Fit the mixture to losses.
 
         Parameters
@@ -213,7 +219,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self._fit_losses(losses, None, quantiles(losses, self._levels()))
 
     @available_if(lambda self: self._takes_weights())
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: ArrayLike, y: Labels | None = None) -> Self:
         """Add more losses, and fit the mixture to all of them.
 
         Up to a million losses are kept, and the result is that of ``fit``; beyond
@@ -244,7 +250,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self._take_in(X)
         return self._fit_losses(*self._sample.summary(self._levels()))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> Array:
         """Return the posterior probabilities of a right and of a wrong label.
 
         Parameters
@@ -267,7 +273,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             np.subtract(1, proba[part, 1], out=proba[part, 0])
         return proba
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """Return 1 where the label is more likely wrong than right, else 0.
 
         Parameters
@@ -282,7 +288,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         return (self._p_noisy(X)[:, 0] > 0.5).astype(np.int64)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Array:
         """Return the posterior probability of a wrong label.
 
         Parameters

@@ -1,11 +1,19 @@
 """Batches that know which rows they hold, and the iterators that yield them."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from sknoisy._arguments import check_counts
+
+if TYPE_CHECKING:
+    from sknoisy._types import Device, IntArray
 
 __all__ = ["ArrayDataset", "Batch", "LoaderBatches", "TensorBatches", "to_float"]
 
@@ -63,7 +71,7 @@ class ArrayDataset(Dataset):
 
     # The names are not X and y on purpose: skorch scores what has an X and a y as
     # arrays, and would compare decoded labels with codes. `LabelledRows` has labels.
-    def __init__(self, features, codes=None):
+    def __init__(self, features: Any, codes: IntArray | None = None) -> None:
         for name, rows in (("features", features), ("codes", codes)):
             if not hasattr(rows, "__len__") and (rows is not None or name != "codes"):
                 raise TypeError(f"{name} must have a length; got {rows!r}.")
@@ -73,14 +81,14 @@ class ArrayDataset(Dataset):
         if codes is not None and len(codes) != len(features):
             raise ValueError(f"{len(features)} rows but {len(codes)} labels.")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.features)
 
-    def __getitem__(self, row):
+    def __getitem__(self, row: Any) -> Any:
         X, y, _ = self.fetch([row])
         return X[0], 0 if y is None else y[0]
 
-    def on(self, device):
+    def on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return all rows and codes as tensors on a device, copied there once.
 
         Parameters
@@ -98,7 +106,9 @@ class ArrayDataset(Dataset):
             self._there = device, _as_tensor(self.features).to(device), y
         return self._there[1:]
 
-    def fetch(self, rows):
+    def fetch(
+        self, rows: torch.Tensor | Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return X, y and row numbers of some rows, as tensors on the CPU.
 
         Parameters
@@ -181,13 +191,13 @@ class TensorBatches:
 
     def __init__(
         self,
-        dataset,
-        batch_size=128,
-        shuffle=False,
-        drop_last=False,
-        device=None,
-        memory_format="contiguous",
-    ):
+        dataset: Any,
+        batch_size: int = 128,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        device: Device = None,
+        memory_format: str = "contiguous",
+    ) -> None:
         base, rows = _resolve_subset(dataset)
         if not isinstance(base, ArrayDataset) or isinstance(base.features, Dataset):
             raise TypeError(
@@ -204,10 +214,10 @@ class TensorBatches:
         self.bounds = _batch_bounds(self.n_rows, batch_size, drop_last)
         self.shuffle = shuffle
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.bounds)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         if self.rows is None and not self.shuffle:
             yield from self._slices()
             return
@@ -252,14 +262,14 @@ class LoaderBatches:
 
     def __init__(
         self,
-        dataset,
-        batch_size=128,
-        shuffle=False,
-        drop_last=False,
-        device=None,
-        memory_format="contiguous",
-        **loader_params,
-    ):
+        dataset: Any,
+        batch_size: int = 128,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        device: Device = None,
+        memory_format: str = "contiguous",
+        **loader_params: Any,
+    ) -> None:
         base, rows = _resolve_subset(dataset)
         self.device = device or "cpu"
         self.memory_format = memory_format
@@ -277,10 +287,10 @@ class LoaderBatches:
             **{"generator": torch.Generator(), **loader_params},
         )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.bounds)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         for X, y, index in self.loader:
             X = X.to(self.device, non_blocking=True)
             y = None if y is None else y.to(self.device, non_blocking=True)

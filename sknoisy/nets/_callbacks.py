@@ -1,5 +1,9 @@
 """Observers of a training: they look, and never change it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import torch
 from skorch.callbacks import Callback, EpochScoring, LRScheduler
 from torch.utils.data import Subset
@@ -9,6 +13,9 @@ from sknoisy.nets._batches import Batch
 from sknoisy.nets._modules import embed
 from sknoisy.nets._outputs import logits_of
 from sknoisy.nets._signals import SIGNALS, alignment
+
+if TYPE_CHECKING:
+    from sknoisy._types import FloatArray
 
 __all__ = ["DynamicsRecorder", "looks_at_losses"]
 
@@ -55,11 +62,17 @@ class DynamicsRecorder(Callback):
     ((150, 5), (150, 3))
     """
 
-    def __init__(self, signal="logit_diff", when="online"):
+    def __init__(
+        self,
+        signal: Literal[
+            "logit_diff", "loss", "probability", "prob_diff", "alignment"
+        ] = "logit_diff",
+        when: Literal["online", "epoch_end"] = "online",
+    ) -> None:
         self.signal = signal
         self.when = when
 
-    def initialize(self):
+    def initialize(self) -> Self:
         """Forget what was recorded."""
         if self.signal not in {*SIGNALS, "alignment"}:
             raise ValueError(
@@ -75,7 +88,9 @@ class DynamicsRecorder(Callback):
         self.n_recorded_ = 0
         return self
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(
+        self, net: Any, X: Any = None, y: Any = None, **kwargs: Any
+    ) -> None:
         """Make room for the epochs to come."""
         n_samples = len(_base(X))
         room = torch.full((net.max_epochs, n_samples), torch.nan)
@@ -89,17 +104,24 @@ class DynamicsRecorder(Callback):
         else:
             self.signals_ = torch.cat([self.signals_[: self.n_recorded_], room])
 
-    def on_epoch_begin(self, net, **kwargs):
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Mark all samples as not yet seen."""
         if self.logits_ is not None:
             self.logits_.fill_(torch.nan)
 
-    def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
+    def on_batch_end(
+        self,
+        net: Any,
+        batch: Any = None,
+        training: bool = False,
+        y_pred: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Keep the logits of a training batch."""
         if training and self.when == "online" and isinstance(batch, Batch):
             self._keep(batch.index, y_pred)
 
-    def on_epoch_end(self, net, dataset_train=None, **kwargs):
+    def on_epoch_end(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         """Turn the epoch's logits into its column of signals."""
         if self.when == "epoch_end" or self.signal == "alignment":
             features = self._score(net, dataset_train)
@@ -128,12 +150,12 @@ class DynamicsRecorder(Callback):
         self.n_recorded_ += 1
 
     @property
-    def trajectories_(self):
+    def trajectories_(self) -> FloatArray:
         """Signals of the completed epochs, shape (n_samples, n_epochs)."""
         return self.signals_[: self.n_recorded_].numpy().T
 
     @property
-    def mean_proba_(self):
+    def mean_proba_(self) -> FloatArray:
         """Mean softmax of the completed epochs, shape (n_samples, n_classes)."""
         # Each epoch that saw the row added a distribution, so the sum counts them.
         total = self.proba_sum_ / self.proba_sum_.sum(1, keepdim=True)

@@ -1,9 +1,13 @@
 """Numbers of epochs that are a share of all where "auto" is given."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 __all__ = ["resolve_epochs", "share_of_epochs"]
 
 
-def share_of_epochs(share, max_epochs):
+def share_of_epochs(share: float, max_epochs: int) -> int:
     """Return how many epochs a share is, at least one.
 
     Parameters
@@ -21,7 +25,9 @@ def share_of_epochs(share, max_epochs):
     return max(1, round(share * max_epochs))
 
 
-def resolve_epochs(given, share, max_epochs):
+def resolve_epochs(
+    given: float | Literal["auto"], share: float, max_epochs: int
+) -> float:
     """Return the number of epochs that was given, or a share of all for "auto".
 
     Parameters

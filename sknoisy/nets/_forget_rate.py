@@ -1,7 +1,10 @@
 """Which rows a method forgets: how many, from which epoch on, and the others."""
 
+from __future__ import annotations
+
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -100,7 +103,7 @@ def forget_rate_at(
     return forget_rate**exponent * (epoch - 1) / max(ramp_epochs - 1, 1)
 
 
-def current_forget_rate(net):
+def current_forget_rate(net: Any) -> float:
     """Return the share of rows that a net forgets in the epoch under way.
 
     Parameters
@@ -174,7 +177,7 @@ def estimate_noise_rate(logits: np.ndarray, codes: np.ndarray) -> float:
     return float(min(rate, _MAX_RATE, 1 - 1 / n_classes))
 
 
-def resolve_forget_rate(net, dataset):
+def resolve_forget_rate(net: Any, dataset: Any) -> float:
     """Return the share of rows that a net is to forget; estimate it for "auto".
 
     Parameters

@@ -1,9 +1,16 @@
 """Networks for small images: logits = head(embed(X)), embed = mean of a feature map."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from torch import nn
 from torch.nn import functional as F
 
 from sknoisy._arguments import check_counts, check_reals, check_shape
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "CNN9",
@@ -18,7 +25,7 @@ __all__ = [
 class _MapNetwork(nn.Module):
     """A network that takes the mean of its last feature map, and a linear head."""
 
-    def feature_map(self, X):
+    def feature_map(self, X: torch.Tensor) -> torch.Tensor:
         """Return the last feature map, shape (batch, n_features_out, h, w).
 
         Parameters
@@ -33,7 +40,7 @@ class _MapNetwork(nn.Module):
         """
         return self.body(X)
 
-    def embed(self, X):
+    def embed(self, X: torch.Tensor) -> torch.Tensor:
         """Return the mean of the feature map, shape (batch, n_features_out).
 
         Parameters
@@ -48,7 +55,7 @@ class _MapNetwork(nn.Module):
         """
         return self.feature_map(X).mean((2, 3))
 
-    def forward(self, X):
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Return the logits, shape (batch, n_classes).
 
         Parameters
@@ -97,7 +104,13 @@ class PreActResNet(_MapNetwork):
     (torch.Size([2, 10]), torch.Size([2, 8, 4, 4]))
     """
 
-    def __init__(self, input_shape, n_classes, blocks=(2, 2, 2, 2), width=64):
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        blocks: tuple[int, ...] = (2, 2, 2, 2),
+        width: int = 64,
+    ) -> None:
         super().__init__()
         check_counts(n_classes=n_classes, width=width)
         _check_blocks(blocks)
@@ -141,7 +154,13 @@ class ResNet(_MapNetwork):
     torch.Size([2, 8])
     """
 
-    def __init__(self, input_shape, n_classes, blocks=(2, 2, 2, 2), width=64):
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        blocks: tuple[int, ...] = (2, 2, 2, 2),
+        width: int = 64,
+    ) -> None:
         super().__init__()
         check_counts(n_classes=n_classes, width=width)
         _check_blocks(blocks)
@@ -169,7 +188,9 @@ class PreActResNet18(PreActResNet):
         Channels of the first stage.
     """
 
-    def __init__(self, input_shape, n_classes, width=64):
+    def __init__(
+        self, input_shape: tuple[int, ...], n_classes: int, width: int = 64
+    ) -> None:
         super().__init__(input_shape, n_classes, (2, 2, 2, 2), width)
 
 
@@ -186,7 +207,9 @@ class ResNet18(ResNet):
         Channels of the first stage.
     """
 
-    def __init__(self, input_shape, n_classes, width=64):
+    def __init__(
+        self, input_shape: tuple[int, ...], n_classes: int, width: int = 64
+    ) -> None:
         super().__init__(input_shape, n_classes, (2, 2, 2, 2), width)
 
 
@@ -203,7 +226,9 @@ class ResNet34(ResNet):
         Channels of the first stage.
     """
 
-    def __init__(self, input_shape, n_classes, width=64):
+    def __init__(
+        self, input_shape: tuple[int, ...], n_classes: int, width: int = 64
+    ) -> None:
         super().__init__(input_shape, n_classes, (3, 4, 6, 3), width)
 
 
@@ -235,7 +260,13 @@ class CNN9(_MapNetwork):
     torch.Size([1, 4, 2, 2])
     """
 
-    def __init__(self, input_shape, n_classes, width=128, dropout=0.25):
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        width: int = 128,
+        dropout: float = 0.25,
+    ) -> None:
         super().__init__()
         check_counts(n_classes=n_classes, width=width)
         check_reals(dropout=dropout)

@@ -1,6 +1,10 @@
 """What skorch calls of a net: parts, batches, steps, epochs, outputs, pickles."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from skorch.utils import is_dataset, to_device, to_tensor
@@ -30,10 +34,21 @@ from sknoisy.nets._slots import (
 )
 from sknoisy.nets._torch_modes import in_usual_modes
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sknoisy._types import Array, ArrayLike, Device, Rows
+
 __all__ = ["TrainingLoopMixin"]
 
+if TYPE_CHECKING:
+    # The class beside it comes from skorch, which has no types.
+    _Host = Any
+else:
+    _Host = object
 
-class TrainingLoopMixin:
+
+class TrainingLoopMixin(_Host):
     """The part of `NetClassifier` that skorch calls.
 
     What is overridden here does the same as in skorch, sooner, or says more when it
@@ -42,7 +57,7 @@ class TrainingLoopMixin:
     """
 
     @in_usual_modes
-    def initialize(self):
+    def initialize(self) -> Self:
         """Build callbacks, module, criterion and optimizer, seeded.
 
         Before the first data a part can be built if it asks for no facts of them, or
@@ -63,7 +78,7 @@ class TrainingLoopMixin:
             seed_torch(self.device_, self.seed_, 0)
             return super().initialize()
 
-    def build(self, name, component=None, like=None):
+    def build(self, name: str, component: Any = None, like: str | None = None) -> Any:
         """Make a component from its slot.
 
         Parameters
@@ -97,7 +112,7 @@ class TrainingLoopMixin:
             begin_without_data(self)
         return build_part(self, name, component, like)
 
-    def component_of(self, name):
+    def component_of(self, name: str) -> Any:
         """Return what fills a slot: the user's class or instance, or the default.
 
         Parameters
@@ -122,22 +137,24 @@ class TrainingLoopMixin:
             return default_module(shape)
         return component
 
-    def initialize_module(self):
+    def initialize_module(self) -> Self:
         """Build the module."""
         self.module_ = self.build("module")
         return self
 
-    def initialize_criterion(self):
+    def initialize_criterion(self) -> Self:
         """Build the criterion."""
         self.criterion_ = self.build("criterion")
         return self
 
-    def initialize_optimizer(self):
+    def initialize_optimizer(self) -> Self:
         """Build the decoders of masked images, if any, and the optimizer."""
         start_masking(self)
         return super().initialize_optimizer()
 
-    def get_params_for_optimizer(self, prefix, named_parameters):
+    def get_params_for_optimizer(
+        self, prefix: str, named_parameters: Any
+    ) -> tuple[Any, dict[str, Any]]:
         """Collect the optimizer's arguments, completed by our defaults."""
         args, params = super().get_params_for_optimizer(prefix, named_parameters)
         optimizer = getattr(self, prefix)
@@ -146,7 +163,7 @@ class TrainingLoopMixin:
             refuse_unknown(prefix, optimizer, params, known, {"params": None})
         return args, default_optimizer_params(optimizer, params, self.device_)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, those of the parts included.
 
         Parameters
@@ -171,7 +188,7 @@ class TrainingLoopMixin:
         check_part_names(self)
         super()._validate_params()
 
-    def torch_compile(self, module, name):
+    def torch_compile(self, module: nn.Module, name: str) -> Any:
         """Put a module or criterion on the device; compile it, if ``compile`` says so.
 
         skorch hands in every part that it has built, also those of a subclass.
@@ -201,26 +218,28 @@ class TrainingLoopMixin:
             part.compile(**self.get_params_for("compile"))
         return module
 
-    def get_dataset(self, X, y=None):
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
         """Wrap checked rows, and labels if they are given; a Dataset passes through."""
         if y is None or is_dataset(X):
             return rows_as_dataset(self, X)
         return check_input(self, X, y, False, None)[0]
 
-    def get_split_datasets(self, X, y=None, **fit_params):
+    def get_split_datasets(
+        self, X: Any, y: Any = None, **fit_params: Any
+    ) -> tuple[Any, Any]:
         """Split off a validation set if ``train_split`` says so."""
         return split_rows(self, X, **fit_params)
 
-    def check_data(self, X, y=None):
+    def check_data(self, X: Any, y: Any = None) -> None:
         """Leave the checks to ``fit``, which has done them."""
 
-    def check_training_readiness(self):
+    def check_training_readiness(self) -> Any:
         """Refuse a trimmed net; before the first data settle what needs none."""
         super().check_training_readiness()
         if not hasattr(self, "input_shape_"):
             begin_without_data(self)
 
-    def get_iterator(self, dataset, training=False):
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Make the iterator over batches of a dataset."""
         slot = "iterator_train" if training else "iterator_valid"
         dataset = with_codes(self, dataset)
@@ -232,7 +251,9 @@ class TrainingLoopMixin:
             return iterator
         return PairBatches(iterator, self.device_)
 
-    def forward_iter(self, X, training=False, device="cpu"):
+    def forward_iter(
+        self, X: Rows, training: bool = False, device: Device = "cpu"
+    ) -> Any:
         """Yield what the module returns for each batch, in the order of the rows."""
         self.check_is_fitted()
         # The training iterator would shuffle the rows.
@@ -240,7 +261,9 @@ class TrainingLoopMixin:
             yield to_device(self.evaluation_step(batch, training), device=device)
 
     @in_usual_modes
-    def forward(self, X, training=False, device="cpu"):
+    def forward(
+        self, X: torch.Tensor, training: bool = False, device: Device = "cpu"
+    ) -> torch.Tensor:
         """Return what the module returns for all rows, in their order.
 
         Parameters
@@ -260,7 +283,9 @@ class TrainingLoopMixin:
         return super().forward(X, training=training, device=device)
 
     @in_usual_modes
-    def eval_pass(self, dataset, modules=None):
+    def eval_pass(
+        self, dataset: Any, modules: list[str] | dict[str, nn.Module] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """Score a dataset with modules in evaluation mode.
 
         Parameters
@@ -291,7 +316,7 @@ class TrainingLoopMixin:
             modules = {name: getattr(self, name + "_") for name in names}
         return outputs_of(self, dataset, modules)
 
-    def evaluation_step(self, batch, training=False):
+    def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Return what the module returns for a batch."""
         X, _ = batch
         self._set_training(training)
@@ -302,7 +327,13 @@ class TrainingLoopMixin:
             return tuple(part.float() for part in outputs)
         return outputs.float()
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
+    def get_loss(
+        self,
+        y_pred: Any,
+        y_true: Any,
+        X: torch.Tensor | None = None,
+        training: bool = False,
+    ) -> torch.Tensor:
         """Return the criterion's value for the outputs of a batch.
 
         A criterion that needs more than outputs and labels is for training only:
@@ -336,7 +367,13 @@ class TrainingLoopMixin:
             return criterion_value(self.criterion_, y_pred, y_true)
         return validation_loss(self.criterion_, y_pred, y_true)
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Seed the epoch and set its learning rate."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         seed_torch(self.device_, self.seed_, len(self.history))
@@ -346,7 +383,14 @@ class TrainingLoopMixin:
             for group, lr in zip(self._param_groups(), self.base_lrs_, strict=True):
                 group["lr"] = lr * factor
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+    def run_single_epoch(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., Any],
+        **fit_params: Any,
+    ) -> None:
         """Run the passes of an epoch; one where nothing is trained."""
         if iterator is None:
             return
@@ -357,7 +401,7 @@ class TrainingLoopMixin:
             self.turn_ = turn
             run_pass(self, batches, True, prefix, step_fn, **fit_params)
 
-    def notify(self, method_name, **cb_kwargs):
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call a hook of the net, then of the callbacks; then store the training."""
         super().notify(method_name, **cb_kwargs)
         if method_name == "on_epoch_begin" and self.masking_ is not None:
@@ -391,7 +435,7 @@ class TrainingLoopMixin:
             return nullcontext()
         return torch.autocast(self.device_.type, dtype=torch.bfloat16)
 
-    def predict(self, X):
+    def predict(self, X: Rows) -> Array:
         """Return the most probable label of each row.
 
         Parameters
@@ -414,7 +458,7 @@ class TrainingLoopMixin:
         return self.classes_[codes]
 
     @in_usual_modes
-    def predict_proba(self, X):
+    def predict_proba(self, X: Rows) -> Array:
         """Return the softmax of the logits; under NLLLoss what the module returns.
 
         Parameters
@@ -433,7 +477,7 @@ class TrainingLoopMixin:
         """
         return proba_of(self, X)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the share of rows whose label is predicted.
 
         Parameters
@@ -450,7 +494,7 @@ class TrainingLoopMixin:
         return label_accuracy(y, self.predict(X), sample_weight)
 
     @property
-    def classes_(self):
+    def classes_(self) -> Array:
         """Labels, sorted; the columns of ``predict_proba``."""
         try:
             return self.classes_inferred_

@@ -1,8 +1,11 @@
 """Self-supervised adversarial noisy masking, for any net with a feature map."""
 
+from __future__ import annotations
+
 import math
 from contextlib import contextmanager
 from numbers import Integral
+from typing import Any, Literal, Self
 
 import torch
 from torch import nn
@@ -103,16 +106,16 @@ class AdversarialMasking(nn.Module):
 
     def __init__(
         self,
-        mask_ratio=(0.02, 0.07),
-        quality_ratio=0.03,
-        aspect_ratio=0.8,
-        aspect="uniform",
-        anchor="center",
-        masking_weight=1.0,
-        reconstruction_weight=0.02,
-        keep_argmax=False,
-        warmup_epochs="auto",
-    ):
+        mask_ratio: tuple[float, float] = (0.02, 0.07),
+        quality_ratio: float = 0.03,
+        aspect_ratio: float = 0.8,
+        aspect: Literal["uniform", "fixed"] = "uniform",
+        anchor: Literal["center", "corner"] = "center",
+        masking_weight: float = 1.0,
+        reconstruction_weight: float = 0.02,
+        keep_argmax: bool = False,
+        warmup_epochs: Literal["auto"] | int = "auto",
+    ) -> None:
         super().__init__()
         self.mask_ratio = mask_ratio
         self.quality_ratio = quality_ratio
@@ -127,7 +130,7 @@ class AdversarialMasking(nn.Module):
         _check_parameters(self)
 
     @torch.no_grad()
-    def start(self, networks, row, n_samples):
+    def start(self, networks: list[nn.Module], row: Any, n_samples: int) -> Self:
         """Make decoders for some networks, and room for the quality of labels.
 
         Parameters
@@ -153,7 +156,13 @@ class AdversarialMasking(nn.Module):
         self.register_buffer("label_quality", torch.ones(len(networks), n_samples))
         return self
 
-    def views(self, X, targets, quality, feature_map):
+    def views(
+        self,
+        X: torch.Tensor,
+        targets: torch.Tensor,
+        quality: torch.Tensor,
+        feature_map: torch.Tensor,
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
         """Return the images without peak and without valley, and their targets.
 
         Parameters
@@ -192,7 +201,9 @@ class AdversarialMasking(nn.Module):
         )
         return masked, soften_labels(targets, ratio, self.keep_argmax)
 
-    def reconstruction_loss(self, turn, feature_map, X):
+    def reconstruction_loss(
+        self, turn: Any, feature_map: torch.Tensor, X: torch.Tensor
+    ) -> torch.Tensor:
         """Return the squared errors with which a decoder restores images.
 
         Parameters
@@ -216,7 +227,15 @@ class AdversarialMasking(nn.Module):
         errors = (without_peak - X).square() + (without_valley - X).square()
         return errors.mean((1, 2, 3))
 
-    def views_and_loss(self, turn, network, X, targets, quality, feature_map=None):
+    def views_and_loss(
+        self,
+        turn: Any,
+        network: nn.Module,
+        X: torch.Tensor,
+        targets: torch.Tensor,
+        quality: torch.Tensor,
+        feature_map: torch.Tensor | None = None,
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor, torch.Tensor]:
         """Return masked views for a host that trains on them, and the decoder's loss.
 
         Parameters
@@ -253,7 +272,15 @@ class AdversarialMasking(nn.Module):
         errors = self.reconstruction_loss(turn, feature_map, X)
         return masked, softened, self.reconstruction_weight * errors
 
-    def forward(self, turn, network, X, targets, index, feature_map=None):
+    def forward(
+        self,
+        turn: Any,
+        network: nn.Module,
+        X: torch.Tensor,
+        targets: torch.Tensor,
+        index: torch.Tensor,
+        feature_map: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Return the loss of masked images.
 
         Parameters

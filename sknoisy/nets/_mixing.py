@@ -1,12 +1,16 @@
 """Mixup of a batch with itself: who is mixed with whom, and in which shares."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import torch
 
 __all__ = ["draw_mixing", "epoch_generator"]
 
 
-def epoch_generator(net):
+def epoch_generator(net: Any) -> np.random.Generator:
     """Return the generator of the epoch that a net is in, for its ``rng_``.
 
     It is one of numpy, which draws a number for a whole batch without a device, and
@@ -25,7 +29,9 @@ def epoch_generator(net):
     return np.random.default_rng([net.seed_, len(net.history)])
 
 
-def draw_mixing(net, X, *, keeps_most=True):
+def draw_mixing(
+    net: Any, X: torch.Tensor, *, keeps_most: bool = True
+) -> tuple[torch.Tensor, float]:
     """Draw with which other row each row is mixed, and the share that it keeps.
 
     Parameters

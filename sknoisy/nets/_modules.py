@@ -1,5 +1,7 @@
 """Default networks: logits = head(embed(X))."""
 
+from __future__ import annotations
+
 import math
 from contextlib import contextmanager
 from numbers import Integral
@@ -35,7 +37,13 @@ class MLP(nn.Module):
     (torch.Size([5, 3]), torch.Size([5, 8]))
     """
 
-    def __init__(self, input_shape, n_classes, hidden=512, dropout=0.3):
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        hidden: int | tuple[int, ...] = 512,
+        dropout: float = 0.3,
+    ) -> None:
         super().__init__()
         check_counts(n_classes=n_classes)
         check_shape(input_shape=input_shape)
@@ -62,7 +70,7 @@ class MLP(nn.Module):
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(n_in, n_classes)
 
-    def embed(self, X):
+    def embed(self, X: torch.Tensor) -> torch.Tensor:
         """Return the penultimate features, shape (batch, n_features_out).
 
         Parameters
@@ -77,7 +85,7 @@ class MLP(nn.Module):
         """
         return self.body(X.flatten(1))
 
-    def forward(self, X):
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Return the logits, shape (batch, n_classes).
 
         Parameters
@@ -93,7 +101,7 @@ class MLP(nn.Module):
         return self.head(self.embed(X))
 
 
-def embed(module, X):
+def embed(module: nn.Module, X: torch.Tensor) -> torch.Tensor:
     """Return the penultimate features of any classification module.
 
     Parameters

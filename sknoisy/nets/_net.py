@@ -1,5 +1,10 @@
 """The one net class: scikit-learn's contract around skorch's training loop."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 import torch
 from sklearn.base import (
@@ -26,6 +31,23 @@ from sknoisy.nets._running import hooks_of
 from sknoisy.nets._signature import name_what_is_handed_on
 from sknoisy.nets._step import Learnt, Step, as_step
 from sknoisy.nets._torch_modes import in_usual_modes
+
+if TYPE_CHECKING:
+    from sknoisy._types import (
+        Array,
+        ArrayLike,
+        Augment,
+        Callbacks,
+        ClassOf,
+        Device,
+        Fitted,
+        Labels,
+        LrSchedule,
+        MakerOfModules,
+        Path,
+        RandomState,
+        Rows,
+    )
 
 __all__ = ["NetClassifier"]
 
@@ -199,36 +221,36 @@ class NetClassifier(
         # Deep, skorch adds every parameter of its own callbacks to the diagram.
         return super()._get_params_html(False, *args, **kwargs)
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         name_what_is_handed_on(cls)
 
     def __init__(
         self,
-        module=None,
+        module: MakerOfModules | None = None,
         *,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.SGD,
-        lr=0.05,
-        max_epochs=20,
-        batch_size=128,
-        lr_schedule="cosine",
-        augment="auto",
-        amp="auto",
-        masking=None,
-        random_state=None,
-        iterator_train=TensorBatches,
-        iterator_valid=TensorBatches,
-        train_split=None,
-        callbacks=None,
-        warm_start=False,
-        verbose=0,
-        device=None,
-        compile=False,
-        memory_format="auto",
-        checkpoint=None,
-        **kwargs,
-    ):
+        criterion: ClassOf = nn.CrossEntropyLoss,
+        optimizer: ClassOf = torch.optim.SGD,
+        lr: float = 0.05,
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        lr_schedule: LrSchedule = "cosine",
+        augment: Augment = "auto",
+        amp: Literal["auto"] | bool = "auto",
+        masking: type[nn.Module] | None = None,
+        random_state: RandomState = None,
+        iterator_train: ClassOf = TensorBatches,
+        iterator_valid: ClassOf = TensorBatches,
+        train_split: Callable[..., Any] | None = None,
+        callbacks: Callbacks = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        device: Device = None,
+        compile: bool = False,
+        memory_format: Literal["auto", "contiguous", "channels_last"] = "auto",
+        checkpoint: Path | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             module,
             criterion=criterion,
@@ -265,7 +287,9 @@ class NetClassifier(
         else:
             super().__setattr__(name, attr)
 
-    def training_loss(self, X, y, index):
+    def training_loss(
+        self, X: torch.Tensor, y: torch.Tensor, index: torch.Tensor
+    ) -> Step:
         """Return the loss of a batch, its logits, and what was learnt.
 
         Parameters
@@ -291,7 +315,7 @@ class NetClassifier(
         loss = self.weighted_mean(loss, index)
         return Step(loss, outputs, [Learnt(self.module_, X, y)])
 
-    def train_step_single(self, batch, **fit_params):
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute loss, logits and gradients of a batch.
 
         Parameters
@@ -333,7 +357,7 @@ class NetClassifier(
         y_pred = step.logits.detach()
         return {"loss": step.loss, "y_pred": y_pred, "learnt": step.learnt}
 
-    def train_step(self, batch, **fit_params):
+    def train_step(self, batch: Any, **fit_params: Any) -> Any:
         """Take one step of the optimizer."""
         if self.step_needs_closure_:
             return super().train_step(batch, **fit_params)
@@ -350,7 +374,7 @@ class NetClassifier(
         self._step_optimizer(None)
         return step
 
-    def augmented(self, X):
+    def augmented(self, X: torch.Tensor) -> torch.Tensor:
         """Return the rows of a training batch as ``augment`` changes them.
 
         Methods that make views of their own return the rows as they are.
@@ -367,7 +391,7 @@ class NetClassifier(
         """
         return X if self.augmentation_ is None else self.augmentation_(X)
 
-    def passes(self, batches):
+    def passes(self, batches: Iterable[Any]) -> Iterable[tuple[Any, Iterable[Any]]]:
         """Yield the passes of a training epoch, one after another.
 
         What a method does between two passes stands between its two ``yield``.
@@ -386,7 +410,7 @@ class NetClassifier(
         """
         yield 0, batches
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Learn from the rows what a method needs to build its parts.
 
         Called before they are built, at a fit that starts anew. Does nothing here.
@@ -397,7 +421,7 @@ class NetClassifier(
             All rows given to ``fit``.
         """
 
-    def finish_fit(self, dataset):
+    def finish_fit(self, dataset: Any) -> None:
         """Read off the trained network what a method says about the rows.
 
         Called once after training, also after an interrupted one. Here the network is
@@ -415,7 +439,7 @@ class NetClassifier(
         """
         try_on_rows(self, dataset)
 
-    def weighted_mean(self, loss, index):
+    def weighted_mean(self, loss: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Return Σ w l / Σ w over a batch; the mean without sample weights.
 
         Parameters
@@ -447,7 +471,12 @@ class NetClassifier(
         # A batch may hold rows of weight zero only; it then teaches nothing.
         return (weight * loss).sum() / weight.sum().clamp_min(1e-12)
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self: Fitted,
+        X: Rows,
+        y: Labels | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Fitted:
         """Train the network.
 
         Parameters
@@ -482,7 +511,14 @@ class NetClassifier(
         classes = getattr(self, "classes", None)
         return fit_net(self, X, y, sample_weight, fresh, classes)
 
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None, epochs=None):
+    def partial_fit(
+        self: Fitted,
+        X: Rows,
+        y: Labels | None = None,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        epochs: int | None = None,
+    ) -> Fitted:
         """Train for more epochs, ``max_epochs`` of them if nothing is said.
 
         Parameters
@@ -511,7 +547,7 @@ class NetClassifier(
             vars(self).pop("goes_on_", None)
 
     @in_usual_modes
-    def transform(self, X):
+    def transform(self, X: Rows) -> Array:
         """Return the penultimate features.
 
         Parameters

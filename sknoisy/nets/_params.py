@@ -1,6 +1,9 @@
 """Flat net parameters on estimators that build their own net."""
 
+from __future__ import annotations
+
 import inspect
+from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.base import clone
 from skorch import NeuralNet
@@ -16,8 +19,14 @@ __all__ = ["NetParamsMixin"]
 # Parameters of a net that such an estimator names in its own signature.
 _NAMED = ("module", "max_epochs", "batch_size", "lr", "device", "callbacks")
 
+if TYPE_CHECKING:
+    # The class beside it comes from scikit-learn, which has no types.
+    _Host = Any
+else:
+    _Host = object
 
-class NetParamsMixin:
+
+class NetParamsMixin(_Host):
     """Let an estimator take ``module__hidden=64`` and hand it to its net.
 
     The estimator has a parameter ``estimator``, names the net's commonest parameters
@@ -49,7 +58,7 @@ class NetParamsMixin:
         "callbacks",
     )
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, those of the net included.
 
         Parameters
@@ -64,7 +73,7 @@ class NetParamsMixin:
         """
         return {**super().get_params(deep), **self._net_params()}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, those of the net included.
 
         Parameters

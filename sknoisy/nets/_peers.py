@@ -1,10 +1,18 @@
 """Several networks of the same kind that train side by side."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
 import torch
 from torch import nn
 
 from sknoisy.nets._attention import AttentiveNetwork
 from sknoisy.nets._modules import embed
+
+if TYPE_CHECKING:
+    from sknoisy._types import MakerOfModules
 
 __all__ = ["Peers", "networks_of", "refuse_instance"]
 
@@ -22,7 +30,12 @@ class Peers(nn.Module):
         What is averaged for a prediction.
     """
 
-    def __init__(self, build, n_peers=2, mean_of="proba"):
+    def __init__(
+        self,
+        build: Callable[..., nn.Module],
+        n_peers: int = 2,
+        mean_of: Literal["proba", "logits"] = "proba",
+    ) -> None:
         super().__init__()
         self.peers = nn.ModuleList([build() for _ in range(n_peers)])
         if len({id(peer) for peer in self.peers}) < n_peers:
@@ -30,11 +43,11 @@ class Peers(nn.Module):
         self.mean_of = mean_of
 
     @property
-    def compiled_parts(self):
+    def compiled_parts(self) -> Any:
         """The networks that training and prediction call."""
         return list(self.peers)
 
-    def each(self, X):
+    def each(self, X: torch.Tensor) -> list[torch.Tensor]:
         """Return the logits of every peer, for training.
 
         Parameters
@@ -49,7 +62,7 @@ class Peers(nn.Module):
         """
         return [peer(X) for peer in self.peers]
 
-    def forward(self, X):
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Return logits whose softmax is the prediction.
 
         Parameters
@@ -68,7 +81,7 @@ class Peers(nn.Module):
         # log of the mean probability, but for a constant
         return logits.log_softmax(-1).logsumexp(0)
 
-    def embed(self, X):
+    def embed(self, X: torch.Tensor) -> torch.Tensor:
         """Return the penultimate features of all peers, side by side.
 
         Parameters
@@ -103,7 +116,7 @@ def networks_of(module):
     return [module.network if isinstance(module, AttentiveNetwork) else module]
 
 
-def refuse_instance(module):
+def refuse_instance(module: MakerOfModules | None) -> None:
     """Refuse a module that is built already: peers are to differ from the start.
 
     Parameters

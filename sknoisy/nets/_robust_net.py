@@ -1,5 +1,9 @@
 """What robust classifiers share: a loss of their own, and scored labels."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from torch import nn
 
@@ -7,17 +11,28 @@ from sknoisy.base import NoiseScoresMixin
 from sknoisy.nets._parameter_names import signature_of
 from sknoisy.nets._slots import facts_of
 
+if TYPE_CHECKING:
+    import torch
+
+    from sknoisy._types import Array, ArrayLike, ClassOf, IntArray
+
 __all__ = ["RobustNetMixin"]
 
+if TYPE_CHECKING:
+    # The class beside it comes from skorch, which has no types.
+    _Host = Any
+else:
+    _Host = object
 
-class RobustNetMixin(NoiseScoresMixin):
+
+class RobustNetMixin(NoiseScoresMixin, _Host):
     """The contract of noise scores, on a `NetClassifier` that trains robustly.
 
     A method overrides ``initialize_criterion`` with `own_criterion`, and
     ``label_evidence`` where it knows more of a row than its prediction.
     """
 
-    def refuse_criterion(self):
+    def refuse_criterion(self) -> None:
         """Refuse a criterion, which would not be used.
 
         Raises
@@ -34,7 +49,7 @@ class RobustNetMixin(NoiseScoresMixin):
                 "loss of its own. RobustLossClassifier(loss=...) takes any criterion."
             )
 
-    def start_fit(self, dataset):
+    def start_fit(self, dataset: Any) -> None:
         """Refuse a criterion before anything is trained.
 
         Parameters
@@ -45,7 +60,7 @@ class RobustNetMixin(NoiseScoresMixin):
         super().start_fit(dataset)
         self.refuse_criterion()
 
-    def own_criterion(self, criterion, **params):
+    def own_criterion(self, criterion: ClassOf, **params: Any) -> nn.Module:
         """Make the method's criterion, which returns one loss for each row.
 
         Parameters
@@ -64,7 +79,7 @@ class RobustNetMixin(NoiseScoresMixin):
         facts = {key: value for key, value in facts_of(self).items() if key in known}
         return criterion(**facts, **params, reduction="none").to(self.device_)
 
-    def finish_fit(self, dataset):
+    def finish_fit(self, dataset: Any) -> None:
         """Score the given labels with the trained network, in evaluation mode.
 
         Parameters
@@ -80,7 +95,7 @@ class RobustNetMixin(NoiseScoresMixin):
         given = evidence[np.arange(len(codes)), codes].astype(np.float64)
         self.record_scores(1 - given, evidence, codes)
 
-    def record_scores(self, scores, proba, codes):
+    def record_scores(self, scores: ArrayLike, proba: Array, codes: IntArray) -> None:
         """Set the scores of all labels, but for those that occur once.
 
         A network learns such a class, which it may have to predict, but can say
@@ -93,7 +108,7 @@ class RobustNetMixin(NoiseScoresMixin):
         if is_lone.any() and not is_lone.all():
             self.noise_rate_ = float(self.noise_scores_[~is_lone].mean())
 
-    def score_rows(self, dataset):
+    def score_rows(self, dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Return codes and logits of all rows, in evaluation mode.
 
         Parameters
@@ -111,7 +126,7 @@ class RobustNetMixin(NoiseScoresMixin):
         _, codes, logits = self.eval_pass(dataset, ["module"])
         return codes, logits["module"]
 
-    def label_evidence(self, proba, codes):
+    def label_evidence(self, proba: Array, codes: IntArray) -> Array:
         """Return how probable each label is for each row.
 
         Parameters

@@ -1,8 +1,16 @@
 """Networks of torchvision, given the number of classes at hand."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from torch import nn
 
 from sknoisy.nets._modules import embed_and_classify
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["TorchvisionNet"]
 
@@ -39,7 +47,13 @@ class TorchvisionNet(nn.Module):
     ... )
     """
 
-    def __init__(self, n_classes, model="resnet18", weights=None, **params):
+    def __init__(
+        self,
+        n_classes: int,
+        model: str | Callable[..., nn.Module] = "resnet18",
+        weights: str | None = None,
+        **params: Any,
+    ) -> None:
         super().__init__()
         if isinstance(model, str):
             self.network = _models().get_model(model, weights=weights, **params)
@@ -60,7 +74,7 @@ class TorchvisionNet(nn.Module):
         head = nn.Linear(old.in_features, n_classes)
         setattr(self.network.get_submodule(parent), name, head)
 
-    def feature_map(self, X):
+    def feature_map(self, X: torch.Tensor) -> torch.Tensor:
         """Return what the last pooling takes, shape (batch, n_channels, h, w).
 
         Where a model pools by itself, the output of its last convolution or
@@ -102,7 +116,7 @@ class TorchvisionNet(nn.Module):
             hook.remove()
         return seen[-1]
 
-    def embed(self, X):
+    def embed(self, X: torch.Tensor) -> torch.Tensor:
         """Return what enters the last layer, shape (batch, n_features_out).
 
         Parameters
@@ -117,7 +131,7 @@ class TorchvisionNet(nn.Module):
         """
         return embed_and_classify(self.network, X)[0]
 
-    def forward(self, X):
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Return the logits, shape (batch, n_classes).
 
         Parameters

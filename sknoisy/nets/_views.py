@@ -1,6 +1,9 @@
 """Weak and strong views of a batch: what a network is asked about, beside the rows."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,6 +11,11 @@ from sknoisy._validation import Interval, StrOptions
 from sknoisy.nets._augment import check_view, jitter, swap_features
 from sknoisy.nets._batches import to_float
 from sknoisy.nets._image_augment import crop_and_flip, rand_augment
+
+if TYPE_CHECKING:
+    import torch
+
+    from sknoisy._types import View
 
 __all__ = [
     "STRONG_VIEW",
@@ -27,7 +35,11 @@ _JITTER, _SWAP_RATE = 0.3, 0.6
 _N_SPREAD_ROWS = 10_000
 
 
-def weak_view_of(X, view="auto", spread=None):
+def weak_view_of(
+    X: torch.Tensor,
+    view: View = "auto",
+    spread: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Return a slightly changed batch.
 
     Parameters
@@ -55,7 +67,7 @@ def weak_view_of(X, view="auto", spread=None):
     return jitter(X, spread, _JITTER if view == "auto" else view)
 
 
-def strong_view_of(X, view="auto"):
+def strong_view_of(X: torch.Tensor, view: View = "auto") -> torch.Tensor:
     """Return a strongly changed batch.
 
     Parameters
@@ -78,7 +90,7 @@ def strong_view_of(X, view="auto"):
     return swap_features(X, _SWAP_RATE if view == "auto" else view)
 
 
-def check_views(net, dataset, names):
+def check_views(net: Any, dataset: Any, names: list[str]) -> torch.Tensor | None:
     """Refuse views that cannot be made; find the spread of a table's features.
 
     A method calls it in ``start_fit``, keeps what it returns as ``spread_``, and names

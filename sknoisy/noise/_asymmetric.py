@@ -1,12 +1,18 @@
 """The injector whose wrong labels of a class all go to one other class."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from sknoisy._validation import Interval, StrOptions
 from sknoisy.noise._class_conditional import _AnyRowsMixin, _select_rows
+
+if TYPE_CHECKING:
+    from sknoisy._types import RandomState
 
 __all__ = ["AsymmetricNoiseInjector"]
 
@@ -135,13 +141,13 @@ class AsymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
 
     def __init__(
         self,
-        noise_rate=0.4,
+        noise_rate: float = 0.4,
         *,
-        mapping="pair_flip",
-        blocks="contiguous",
-        selection="bernoulli",
-        random_state=None,
-    ):
+        mapping: dict[Any, Any] | str = "pair_flip",
+        blocks: Literal["contiguous", "superclass"] = "contiguous",
+        selection: Literal["bernoulli", "exact", "exact_per_class"] = "bernoulli",
+        random_state: RandomState = None,
+    ) -> None:
         self.noise_rate = noise_rate
         self.mapping = mapping
         self.blocks = blocks

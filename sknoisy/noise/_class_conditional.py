@@ -1,6 +1,9 @@
 """Injectors whose noise depends on the class of a row, not on its features."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,6 +23,9 @@ from sknoisy.noise._transition import (
     sample_labels,
     symmetric_matrix,
 )
+
+if TYPE_CHECKING:
+    from sknoisy._types import RandomState
 
 __all__ = ["SymmetricNoiseInjector", "TransitionNoiseInjector"]
 
@@ -136,12 +142,12 @@ class SymmetricNoiseInjector(_AnyRowsMixin, BaseEstimator):
 
     def __init__(
         self,
-        noise_rate=0.2,
+        noise_rate: float = 0.2,
         *,
-        convention="exclude",
-        selection="bernoulli",
-        random_state=None,
-    ):
+        convention: Literal["exclude", "include"] = "exclude",
+        selection: Literal["bernoulli", "exact", "exact_per_class"] = "bernoulli",
+        random_state: RandomState = None,
+    ) -> None:
         self.noise_rate = noise_rate
         self.convention = convention
         self.selection = selection
@@ -226,7 +232,9 @@ class TransitionNoiseInjector(_AnyRowsMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, transition_matrix, *, random_state=None):
+    def __init__(
+        self, transition_matrix: Any, *, random_state: RandomState = None
+    ) -> None:
         self.transition_matrix = transition_matrix
         self.random_state = random_state
 

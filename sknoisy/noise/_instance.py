@@ -1,6 +1,9 @@
 """The injector whose noise depends on the features of a row."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -15,6 +18,9 @@ from sknoisy.noise._transition import (
     rows_by_class,
 )
 
+if TYPE_CHECKING:
+    from sknoisy._types import ArrayLike, FloatArray, RandomState, Rows
+
 __all__ = ["InstanceNoiseInjector", "instance_noise_probabilities"]
 
 # Rows are copied and projected in pieces of this many numbers, 2 MiB of float32, which
@@ -25,7 +31,9 @@ _CHUNK_SIZE = 2**19
 _SMALL_PRODUCT = 10**6
 
 
-def instance_noise_probabilities(X, codes, projections, flip_rates):
+def instance_noise_probabilities(
+    X: Rows, codes: ArrayLike, projections: ArrayLike, flip_rates: ArrayLike
+) -> FloatArray:
     """Return the distribution that instance-dependent noise draws each label from.
 
     Steps 4 to 6 of Algorithm 1 of [1]_: for a row ``x`` of class ``c`` with flip rate
@@ -196,13 +204,13 @@ class InstanceNoiseInjector(NoiseInjectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        noise_rate=0.2,
+        noise_rate: float = 0.2,
         *,
-        noise_rate_std=0.1,
-        feature_scaling=None,
-        shared_projection=False,
-        random_state=None,
-    ):
+        noise_rate_std: float = 0.1,
+        feature_scaling: Literal["standard", "unit", "sqrt_d"] | None = None,
+        shared_projection: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
         self.noise_rate = noise_rate
         self.noise_rate_std = noise_rate_std
         self.feature_scaling = feature_scaling

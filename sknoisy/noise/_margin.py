@@ -1,6 +1,9 @@
 """The injector whose noise is strongest near the boundary between two classes."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -20,6 +23,9 @@ from sknoisy._validation import (
 )
 from sknoisy.base import NoiseInjectorMixin
 from sknoisy.noise._transition import empirical_transition_matrix
+
+if TYPE_CHECKING:
+    from sknoisy._types import Estimator, RandomState
 
 __all__ = ["MarginNoiseInjector"]
 
@@ -147,13 +153,13 @@ class MarginNoiseInjector(NoiseInjectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        noise_rate=0.35,
+        noise_rate: float = 0.35,
         *,
-        noise_type="I",
-        estimator=None,
-        factor=None,
-        random_state=None,
-    ):
+        noise_type: Literal["I", "II", "III"] = "I",
+        estimator: Estimator = None,
+        factor: float | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.noise_rate = noise_rate
         self.noise_type = noise_type
         self.estimator = estimator

@@ -1,7 +1,11 @@
 """The public functions `save` and `load`."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sklearn.base import BaseEstimator
 
@@ -12,10 +16,13 @@ from sknoisy.persistence._decode import Decoder
 from sknoisy.persistence._encode import Encoder
 from sknoisy.persistence._format import read_file, write_file
 
+if TYPE_CHECKING:
+    from sknoisy._types import Estimator
+
 __all__ = ["load", "save"]
 
 
-def save(estimator, path):
+def save(estimator: Estimator, path: Path) -> None:
     """Store an estimator, fitted or not, in a file that cannot run code.
 
     All values are checked before the file is touched, and the file is replaced
@@ -84,7 +91,7 @@ def save(estimator, path):
     write_file(path, manifest, encoder.arrays)
 
 
-def load(path, *, known=()):
+def load(path: Path, *, known: Sequence[Any] = ()) -> Estimator:
     """Return the estimator that `save` has stored.
 
     Only classes of this package and selected ones of scikit-learn, torch and skorch are

@@ -1,5 +1,7 @@
 """`find_label_issues`: labels and probabilities of any kind, checked, then scored."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -25,7 +27,7 @@ def find_label_issues(
     frac_noise: float = 1.0,
     min_examples_per_class: int = 1,
     confident_joint: ArrayLike | None = None,
-) -> NDArray:
+) -> NDArray[Any]:
     """Find wrong labels by confident learning, from class probabilities.
 
     The arguments and the answer mean what they mean to cleanlab's function of that
@@ -133,7 +135,7 @@ def find_label_issues(
     return rows[np.argsort(quality, kind="stable")]
 
 
-def check_pred_probs(pred_probs: ArrayLike) -> NDArray:
+def check_pred_probs(pred_probs: ArrayLike) -> NDArray[Any]:
     """Return class probabilities as an array of floats, as they are where they can be.
 
     Raises
@@ -164,9 +166,9 @@ def check_pred_probs(pred_probs: ArrayLike) -> NDArray:
     return proba
 
 
-def _refuse(block: NDArray, sums: NDArray, start: int) -> None:
+def _refuse(block: NDArray[Any], sums: NDArray[Any], start: int) -> None:
     """Say what is wrong with the first bad row."""
-    is_finite: NDArray = np.isfinite(block).all(axis=1)
+    is_finite: NDArray[Any] = np.isfinite(block).all(axis=1)
     is_negative = block.min(axis=1) < 0
     is_off = np.abs(sums - 1) > _SUM_TOLERANCE
     i = int((~is_finite | is_negative | is_off).argmax())
@@ -183,7 +185,7 @@ def _refuse(block: NDArray, sums: NDArray, start: int) -> None:
     )
 
 
-def _check_labels(labels: ArrayLike, proba: NDArray) -> NDArray:
+def _check_labels(labels: ArrayLike, proba: NDArray[Any]) -> NDArray[Any]:
     codes = label_array(labels, "labels")
     if codes.shape != proba.shape[:1]:
         raise ValueError(
@@ -227,7 +229,7 @@ def _check_options(ranked_by: str | None, filter_by: str, frac_noise: float) -> 
 
 def _check_joint(
     confident_joint: ArrayLike | None, n_classes: int, filter_by: str
-) -> NDArray | None:
+) -> NDArray[Any] | None:
     if confident_joint is None:
         return None
     if filter_by not in PRUNING:

@@ -5,6 +5,7 @@ blocks of rows, and class by class in blocks of columns.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,10 @@ class LabelIssues:
     """
 
     def __init__(
-        self, codes: NDArray, proba: NDArray, joint: NDArray | None = None
+        self,
+        codes: NDArray[Any],
+        proba: NDArray[Any],
+        joint: NDArray[Any] | None = None,
     ) -> None:
         n_classes = proba.shape[1]
         # A byte a row, where that is enough: the codes are searched class by class.
@@ -91,7 +95,7 @@ class LabelIssues:
 
     def flag(
         self, filter_by: str, frac_noise: float = 1.0, min_examples: int = 1
-    ) -> NDArray:
+    ) -> NDArray[Any]:
         """Return which labels are flagged, as `find_label_issues` describes.
 
         Parameters
@@ -116,7 +120,9 @@ class LabelIssues:
         np.negative(quality, out=quality)
         return _largest(quality, int(mask.sum()))
 
-    def _prune(self, filter_by: str, to_prune: NDArray, min_examples: int) -> NDArray:
+    def _prune(
+        self, filter_by: str, to_prune: NDArray[Any], min_examples: int
+    ) -> NDArray[Any]:
         mask = np.zeros(len(self._codes), dtype=bool)
         for k, numbers in enumerate(to_prune):
             rows = np.flatnonzero(self._codes == k)
@@ -133,8 +139,8 @@ class LabelIssues:
         return mask
 
     def _columns(
-        self, rows: NDArray, given: int, numbers: NDArray
-    ) -> Iterator[tuple[int, NDArray]]:
+        self, rows: NDArray[Any], given: int, numbers: NDArray[Any]
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield the other classes that rows are to be pruned for, and their columns."""
         width = max(1, _COLUMN_BYTES // (len(rows) * self._proba.itemsize))
         wanted = np.flatnonzero(numbers > 0)
@@ -147,7 +153,9 @@ class LabelIssues:
                 yield from ((j, block[:, j - first]) for j in inside)
 
 
-def _is_best(block: NDArray, given: NDArray, best: NDArray) -> NDArray:
+def _is_best(
+    block: NDArray[Any], given: NDArray[Any], best: NDArray[Any]
+) -> NDArray[Any]:
     """Whether the label is the most probable class, or all but is."""
     rows = np.arange(len(block))
     raised, largest = block[rows, given] + TOLERANCE, block[rows, best]
@@ -155,7 +163,9 @@ def _is_best(block: NDArray, given: NDArray, best: NDArray) -> NDArray:
     return (raised > largest) | ((raised == largest) & (given <= best))
 
 
-def _counts_to_prune(joint: NDArray, frac_noise: float, min_examples: int) -> NDArray:
+def _counts_to_prune(
+    joint: NDArray[Any], frac_noise: float, min_examples: int
+) -> NDArray[Any]:
     """Return the numbers of rows to prune, by given (rows) and true class (columns).
 
     The diagonal is what stays. It is raised to ``min_examples`` where it is less, at
@@ -172,8 +182,10 @@ def _counts_to_prune(joint: NDArray, frac_noise: float, min_examples: int) -> ND
 
 
 def _prune_pairs(
-    columns: Iterator[tuple[int, NDArray]], given: NDArray, numbers: NDArray
-) -> NDArray:
+    columns: Iterator[tuple[int, NDArray[Any]]],
+    given: NDArray[Any],
+    numbers: NDArray[Any],
+) -> NDArray[Any]:
     """Flag, for each other class, the rows that are nearest to it."""
     flagged = np.zeros(len(given), dtype=bool)
     for j, column in columns:
@@ -181,7 +193,7 @@ def _prune_pairs(
     return flagged
 
 
-def _largest(values: NDArray, number: int) -> NDArray:
+def _largest(values: NDArray[Any], number: int) -> NDArray[Any]:
     """Return a mask of the largest values; of equals the first."""
     if number <= 0 or number >= len(values):
         return np.full(len(values), number > 0)
@@ -193,7 +205,7 @@ def _largest(values: NDArray, number: int) -> NDArray:
     return mask
 
 
-def _kth_largest(values: NDArray, number: int) -> float:
+def _kth_largest(values: NDArray[Any], number: int) -> float:
     """Return the value that so many reach."""
     # A sample tells where the largest twice as many begin; they are fewer to search.
     sample = values[::_SAMPLE_STEP].copy()

@@ -1,5 +1,7 @@
 """How good each label is, by the probabilities of its row."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
@@ -12,8 +14,11 @@ QUALITIES = ("self_confidence", "normalized_margin", "confidence_weighted_entrop
 
 
 def label_quality(
-    codes: NDArray, proba: NDArray, method: str, rows: NDArray | None = None
-) -> NDArray:
+    codes: NDArray[Any],
+    proba: NDArray[Any],
+    method: str,
+    rows: NDArray[Any] | None = None,
+) -> NDArray[Any]:
     """Return how good each label is, by the probabilities of its row.
 
     Parameters
@@ -45,7 +50,9 @@ def label_quality(
     return quality
 
 
-def _block_quality(block: NDArray, given: NDArray, method: str) -> NDArray:
+def _block_quality(
+    block: NDArray[Any], given: NDArray[Any], method: str
+) -> NDArray[Any]:
     rows = np.arange(len(block))
     own = block[rows, given]
     if method == "self_confidence":

@@ -1,7 +1,10 @@
 """Which rows a classifier is fitted on, and which it predicts."""
 
+from __future__ import annotations
+
 import copy
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.model_selection import (
@@ -24,13 +27,22 @@ from sknoisy._validation import (
     routes_metadata,
 )
 
+if TYPE_CHECKING:
+    from sknoisy._types import Routing
+
 __all__ = ["FoldsMixin", "folds_of"]
 
 # As scikit-learn has it where cv is None.
 _N_FOLDS = 5
 
+if TYPE_CHECKING:
+    # The class beside it comes from scikit-learn, which has no types.
+    _Host = Any
+else:
+    _Host = object
 
-class FoldsMixin:
+
+class FoldsMixin(_Host):
     """A detector whose ``estimator`` predicts rows that it was not fitted on.
 
     It has ``cv``, and takes ``groups`` in ``fit``. With metadata routing, these go to
@@ -40,7 +52,7 @@ class FoldsMixin:
     # The splitter asks for them, and it alone.
     __metadata_request__fit = {"groups": UNUSED}
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Routing:
         """Return what ``fit`` passes on to the estimator and to the splitter.
 
         Returns
