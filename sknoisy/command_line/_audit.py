@@ -1,4 +1,4 @@
-"""``sknoisy audit``: find the wrong labels of a table."""
+"""``sknoisy audit``: find wrong labels in a table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _N_SHOWN = 10
 
 
 def audit(args: argparse.Namespace) -> str:
-    """Score the labels of a table, write what was asked for, return the summary.
+    """Score the labels of a table, write the outputs, return the summary.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def _outputs(args: argparse.Namespace) -> dict[str, tuple[Path, tuple[str, ...]]
 
 
 def _features(frame: Any, args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
-    """Return the columns to score by, and why others are left out."""
+    """Return the columns to use, and why others are left out."""
     known = [name for name in frame.columns if name != args.label]
     check_columns(args.drop, known, "--drop")
     check_columns(args.text, known, "--text")
@@ -103,8 +103,8 @@ def _features(frame: Any, args: argparse.Namespace) -> tuple[Any, dict[str, str]
     left_out = dict.fromkeys(args.drop, "--drop")
     clean = clean_name(args.label)
     if clean in known and clean not in args.text:
-        # It would tell the detector what to find.
-        left_out.setdefault(clean, "labels from before sknoisy inject")
+        # It would reveal the true labels to the detector.
+        left_out.setdefault(clean, "the true labels kept by sknoisy inject")
     used = [name for name in known if name not in left_out]
     return frame[used], left_out
 
@@ -168,7 +168,7 @@ def _not_scored(report: Any) -> list[str]:
 
 
 def _shares(detector: Any) -> str:
-    """Return how much each detector counts, if there are several."""
+    """Return the weight of each detector, if there are several."""
     table = getattr(detector, "candidates_", None)
     if table is None:
         return ""

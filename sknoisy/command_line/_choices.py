@@ -1,4 +1,4 @@
-"""What the options choose among; by itself, so that ``--help`` loads nothing else."""
+"""Choices of the options, in a module that ``--help`` loads without other imports."""
 
 DETECTORS = {
     "auto": "AutoNoiseDetector",

@@ -1,4 +1,4 @@
-"""From the columns of a table to the numbers that a detector takes."""
+"""Turn the columns of a table into the numbers that a detector needs."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from sknoisy.command_line._notation import (
 
 _MAX_CATEGORIES = 40
 _MAX_TEXT_FEATURES = 100
-# Any run of letters and digits, and any other mark by itself: no text that is not
-# blank is without a word.
+# A run of letters and digits, or any other single character: every text that is not
+# blank has at least one word.
 _WORD = r"(?u)\w+|[^\w\s]"
 _ID_NAME = re.compile(r"(.*[^a-z0-9])?(id|uuid|guid|index)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class NumberTable:
-    """A table as numbers, and what became of its columns.
+    """A table as numbers, and how each column was used.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class NumberTable:
     kinds : dict of str to list of str
         Names of the columns that are "numeric", "date", "categorical" and "text".
     dropped : dict of str to str
-        Why a column is not used.
+        Why each of these columns is not used.
     notes : list of str
-        What else the user should know of them.
+        Further remarks on the columns for the user.
     """
 
     values: NDArray[np.float32]
@@ -62,23 +62,23 @@ def to_numbers(
     notation: Notation | None = None,
     random_state: int | None = None,
 ) -> NumberTable:
-    """Turn a table into numbers of one scale.
+    """Turn a table into numbers on one scale.
 
-    Numbers and dates: the median where missing, with a column that says so; then mean 0
-    and variance 1. Few distinct values: one column each, also for a missing one. Texts:
-    TF-IDF, reduced to at most 100 columns by a truncated SVD. A column with one value
-    only is dropped, and one that numbers or names the rows.
+    Numbers and dates: missing values become the median, with an indicator column; then
+    mean 0 and variance 1. Few distinct values: one-hot encoded, also a missing value.
+    Texts: TF-IDF, reduced to at most 100 columns by a truncated SVD. Columns with a
+    single value are dropped, and columns that only number or name the rows.
 
     Parameters
     ----------
     frame : pandas DataFrame
         Without the labels.
     text : collection of str
-        Columns that are texts, whatever they look like.
+        Columns to treat as texts in any case.
     notation : Notation or None
-        How numbers and dates are written; None takes that of Python.
+        How numbers and dates are written; None uses the notation of Python.
     random_state : int or None
-        Of the SVD.
+        Seed of the SVD.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def to_numbers(
 
 
 def _recognise(column: Any, is_text: bool, notation: Notation) -> tuple[str, Any]:
-    """Return the kind of a column, or why to drop it, and its cells made uniform."""
+    """Return the kind of a column, or why it is dropped, and its converted cells."""
     pd = import_pandas()
     if is_text:
         return "text", _as_strings(column, notation)
@@ -132,7 +132,7 @@ def _recognise(column: Any, is_text: bool, notation: Notation) -> tuple[str, Any
 
 
 def _note(column: Any, kind: str, notation: Notation) -> str | None:
-    """Return what the user should know of a column that holds strings."""
+    """Return a remark for the user on a column of strings, or None."""
     pd = import_pandas()
     types = pd.api.types
     if types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column):
@@ -163,8 +163,8 @@ def _recognise_strings(name: str, strings: Any, notation: Notation) -> tuple[str
     present = strings.dropna()
     values = present.unique()
     if len(values) == 0 or (len(values) == 1 and len(present) == len(strings)):
-        return "has one value only", None
-    # Long texts are told from numbers by the first of them.
+        return "has a single value", None
+    # The first cells rule out numbers for most columns of texts, without parsing all.
     if not as_numbers(present.iloc[:100], notation).isna().any():
         numbers = as_numbers(present, notation)
         if not numbers.isna().any():
@@ -183,7 +183,7 @@ def _recognise_strings(name: str, strings: Any, notation: Notation) -> tuple[str
 def _number_or_constant(kind: str, numbers: Any) -> tuple[str, Any]:
     numbers = np.asarray(numbers, dtype=np.float64)
     if len(np.unique(numbers)) == 1:  # NaN are equal here
-        return "has one value only", None
+        return "has a single value", None
     return kind, numbers
 
 
@@ -197,7 +197,7 @@ def _as_strings(column: Any, notation: Notation) -> Any:
         if isinstance(cell, list | tuple | dict | set | np.ndarray):
             raise CommandError(
                 f"column {column.name!r} holds several values a cell "
-                f"({type(cell).__name__}); spread them over columns, or --drop it"
+                f"({type(cell).__name__}); split them into columns, or --drop it"
             )
         text = str(cell)
         cells[row] = None if text in notation.missing else text
@@ -205,10 +205,10 @@ def _as_strings(column: Any, notation: Notation) -> Any:
 
 
 def _days(dates: Any) -> Any:
-    """Return dates as days since 1970, missing where they are."""
+    """Return dates as days since 1970, NaN where missing."""
     if dates.dt.tz is not None:
         dates = dates.dt.tz_convert("UTC").dt.tz_localize(None)
-    # Whole seconds: a difference in finer units overflows for years far away.
+    # In whole seconds, since finer units overflow for distant years.
     seconds = dates.to_numpy(dtype="datetime64[s]")
     days = seconds.astype(np.int64) / 86_400
     days[np.isnat(seconds)] = np.nan
@@ -227,7 +227,7 @@ def _scaled_and_encoded(
             (
                 "numbers",
                 make_pipeline(
-                    # The squares of huge numbers would overflow.
+                    # Otherwise the squares of very large numbers would overflow.
                     MaxAbsScaler(),
                     SimpleImputer(strategy="median", add_indicator=True),
                     StandardScaler(),
@@ -260,7 +260,7 @@ def _text_features(strings: Any, random_state: int | None) -> NDArray[np.float32
         features = svd.fit_transform(words)
     else:
         features = words.toarray()
-    # One factor for all: to scale each by itself would blow up the least ones.
+    # One factor for all columns: scaling each alone would amplify the smallest.
     return (features / max(features.std(), np.finfo(np.float32).tiny)).astype(
         np.float32
     )

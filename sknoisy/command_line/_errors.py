@@ -1,4 +1,4 @@
-"""What ends a command with one line instead of a traceback."""
+"""Errors and interruptions that end a command with one line, without a traceback."""
 
 import signal
 import threading
@@ -8,27 +8,27 @@ from types import FrameType
 
 
 class CommandError(Exception):
-    """A failure that the user can mend; its text is all that is shown."""
+    """An error that the user can fix; only its text is shown."""
 
 
 def one_line(error: object) -> str:
-    """Return the text of an error with all white space as single blanks."""
+    """Return the text of an error, with all white space reduced to single spaces."""
     return " ".join(str(error).split())
 
 
 def shown(value: object) -> str:
-    r"""Return a value as text that commands nothing to a terminal.
+    r"""Return a value as text without control characters.
 
     Parameters
     ----------
     value : object
-        A name of a file or column, a label.
+        For example a file name, a column name or a label.
 
     Returns
     -------
     text : str
-        What is not printable stands there as Python writes it in a string: an escape
-        as ``\x1b``, the end of a line as ``\n``.
+        Characters that are not printable are escaped as in a Python string: ``\x1b``
+        for an escape, ``\n`` for the end of a line.
     """
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
@@ -38,12 +38,12 @@ def shown(value: object) -> str:
 
 @contextmanager
 def refusals(action: str) -> Iterator[None]:
-    """Turn what scikit-learn or sknoisy refuses into a `CommandError`.
+    """Turn errors of scikit-learn or sknoisy into a `CommandError`.
 
     Parameters
     ----------
     action : str
-        What was being done, the start of the line.
+        What failed, as the start of the line.
     """
     try:
         yield
@@ -55,10 +55,10 @@ def refusals(action: str) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt for every interruption, also one that a fit swallows.
+    """Raise KeyboardInterrupt for every interruption, also one handled by a fit.
 
-    A fit that is interrupted may return what it has, or raise an error of its own.
-    Whoever interrupts a command wants it to end.
+    An interrupted fit may return early, or raise another error. Here an interruption
+    must always end the command.
     """
     from sknoisy._interruption import interruptions
     from sknoisy.base import TrainingInterrupted

@@ -1,4 +1,4 @@
-"""Tables in, tables and pages out."""
+"""Read tables, and write tables and pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from sknoisy.command_line._errors import CommandError, one_line, shown
 from sknoisy.command_line._source import INSTALL, Source, reason
 
-# In columns other than the labels.
+# Missing values in columns other than the labels.
 _MISSING = [
     "",
     "NA",
@@ -31,26 +31,26 @@ _MISSING = [
 ]
 
 
-# Names of columns that are compared with a misspelt one.
+# Column names that are compared with a misspelt one.
 _N_COMPARED = 10_000
 
 
 def check_outputs(
     source: Path, outputs: Mapping[str, tuple[Path, Iterable[str]]], force: bool
 ) -> None:
-    """Refuse outputs that could not be written, or would destroy something.
+    """Refuse outputs that cannot be written or would overwrite a file.
 
     Parameters
     ----------
     source : Path
-        The table that is read.
-    outputs : mapping of str to (Path, endings)
-        By the option that names the file, with the endings it may have.
+        The input table.
+    outputs : mapping of str to (Path, extensions)
+        The file of each option, and the file extensions it may have.
     force : bool
-        Whether files that are there may be replaced. The table that is read, and
-        another output of the same command, never are.
+        Whether existing files may be replaced. The input table and other outputs of
+        the same command are never replaced.
     """
-    taken = {os.path.realpath(source): "the table itself"}
+    taken = {os.path.realpath(source): "the input table"}
     for option, (path, endings) in outputs.items():
         name = f"{option} {shown(path)}"
         if path.suffix.lower() not in endings:
@@ -61,7 +61,7 @@ def check_outputs(
             raise CommandError(f"{name} is {taken[real]}")
         if path.exists() and not force:
             raise _is_there(name)
-        taken[real] = f"what {option} names already"
+        taken[real] = f"also the file of {option}"
 
 
 def _check_place(name: str, path: Path) -> None:
@@ -72,7 +72,7 @@ def _check_place(name: str, path: Path) -> None:
     except OSError as error:
         raise CommandError(f"{name}: {reason(error)}") from error
     except ValueError as error:
-        raise CommandError(f"{name} is no name of a file: {error}") from error
+        raise CommandError(f"{name} is not a valid file name: {error}") from error
     if mode is not None and stat.S_ISDIR(mode):
         raise CommandError(f"{name} is a folder; give a file")
     if mode is not None and not stat.S_ISREG(mode):
@@ -85,12 +85,12 @@ def _check_place(name: str, path: Path) -> None:
 
 
 def _is_there(name: str) -> CommandError:
-    return CommandError(f"{name} is there already; --force replaces it")
+    return CommandError(f"{name} already exists; --force replaces it")
 
 
 @contextmanager
 def writing(path: Path, option: str) -> Iterator[None]:
-    """Say in one line why an output cannot be written."""
+    """Turn errors of writing an output into a `CommandError`."""
     try:
         yield
     except FileExistsError as error:
@@ -106,7 +106,7 @@ def writing(path: Path, option: str) -> Iterator[None]:
 
 
 def read_table(source: Source, label: str, *, as_strings: bool = False) -> Any:
-    """Read a table whose column of labels is as it stands in the file.
+    """Read a table; its labels stay as they are written in the file.
 
     Parameters
     ----------
@@ -115,12 +115,12 @@ def read_table(source: Source, label: str, *, as_strings: bool = False) -> Any:
         Column of labels. In CSV its values stay strings: "01" is not 1, and the
         label "None" is not missing.
     as_strings : bool, default=False
-        True keeps all columns of CSV as they are written.
+        True reads all columns of CSV as strings.
 
     Returns
     -------
     frame : pandas DataFrame
-        With at least one row, and the column ``label`` once.
+        With at least one row, and exactly one column ``label``.
     """
     if source.is_parquet:
         frame = _read_parquet(source)
@@ -139,7 +139,7 @@ def read_table(source: Source, label: str, *, as_strings: bool = False) -> Any:
         )
     if frame.columns.nlevels > 1:
         raise CommandError(
-            f"{source} has names of columns in {frame.columns.nlevels} levels; give "
+            f"{source} has column names with {frame.columns.nlevels} levels; give "
             "each column one name"
         )
     frame.columns = frame.columns.astype(str)
@@ -150,22 +150,22 @@ def read_table(source: Source, label: str, *, as_strings: bool = False) -> Any:
 
 
 def read_strings(source: Source) -> Any:
-    """Read CSV as strings only, the names of the columns in the first row."""
+    """Read all cells of CSV as strings, with the column names as the first row."""
     return _read_csv(source, header=None, dtype=str, keep_default_na=False)
 
 
 def write_strings(rows: Any, like: Source, to: Path) -> None:
-    """Write what `read_strings` read, with the line ends and the mark of ``like``."""
+    """Write rows of `read_strings` with the line ends and the mark of ``like``."""
     with to.open("w", encoding=like.plain_encoding, newline="") as file:
         file.write(like.mark)
         lines = _Lines(file, like.line_end())
-        # It quotes cells with a line end of either kind if its own has both.
+        # With "\r\n" it quotes cells that contain either character.
         writer = csv.writer(lines, delimiter=like.delimiter, lineterminator="\r\n")
         writer.writerows(rows.itertuples(index=False, name=None))
 
 
 class _Lines:
-    """Lines of CSV, each with the given end."""
+    """A file to which lines of CSV are written, with the given line end."""
 
     def __init__(self, file: TextIO, end: str):
         self.file, self.end = file, end
@@ -175,7 +175,7 @@ class _Lines:
 
 
 def check_columns(names: Iterable[str], known: Iterable[str], option: str) -> None:
-    """Refuse names of columns that the table does not have."""
+    """Raise an error for column names that the table does not have."""
     known = list(known)
     for name in names:
         if name not in known:
@@ -183,7 +183,7 @@ def check_columns(names: Iterable[str], known: Iterable[str], option: str) -> No
 
 
 def import_pandas() -> Any:
-    """Return pandas, or say where it comes from."""
+    """Import and return pandas; the error names the command that installs it."""
     try:
         import pandas as pd
     except ImportError as error:
@@ -208,11 +208,11 @@ def _read_parquet(source: Source) -> Any:
             f"{source} cannot be read as Parquet: {one_line(error)}"
         ) from error
     except Exception as error:
-        # pandas trusts what another program noted for it in the file: whatever is
-        # wrong there ends in an error of any kind.
+        # pandas does not check its metadata in the file: wrong metadata can raise any
+        # error.
         raise CommandError(
-            f"{source} has notes for pandas that do not fit it "
-            f"({type(error).__name__}: {one_line(error)}); write it once more"
+            f"{source} has invalid metadata for pandas "
+            f"({type(error).__name__}: {one_line(error)}); write the file again"
         ) from error
 
 
@@ -220,7 +220,7 @@ def _read_csv(source: Source, **options: Any) -> Any:
     pd = import_pandas()
     try:
         with warnings.catch_warnings():
-            # Otherwise surplus cells at the end of a line are lost with a warning.
+            # By default surplus cells at the end of a line are dropped with a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
                 source.path,
@@ -234,15 +234,18 @@ def _read_csv(source: Source, **options: Any) -> Any:
         raise CommandError(f"{source} is empty") from error
     except UnicodeError as error:
         raise CommandError(
-            f"{source} is not encoded in {source.encoding}; name its encoding, such as "
+            f"{source} is not encoded in {source.encoding}; pass its encoding, for "
+            "example "
             "--encoding cp1252"
         ) from error
     except pd.errors.ParserWarning as error:
-        raise CommandError(f"{source} has lines longer than its first one") from error
+        raise CommandError(
+            f"{source} has lines with more cells than the first one"
+        ) from error
     except OSError as error:
         raise CommandError(f"{source} cannot be read: {reason(error)}") from error
     except ValueError as error:
-        raise CommandError(f"{source} is no clean CSV: {one_line(error)}") from error
+        raise CommandError(f"{source} is not valid CSV: {one_line(error)}") from error
 
 
 def _check_label(source: Source, names: list[str], label: str) -> None:
@@ -252,12 +255,12 @@ def _check_label(source: Source, names: list[str], label: str) -> None:
         hint = ""
         for mark in (";", "\t", "|"):
             if len(names) == 1 and mark in names[0]:
-                hint = f" (are its columns separated by {mark!r}? then --delimiter)"
+                hint = f" (if its columns are separated by {mark!r}, pass --delimiter)"
         raise CommandError(f"--label: {_unknown(label, names)}{hint}")
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    # To compare with very many would take minutes.
+    # Comparing with very many names would take minutes.
     by_lower = {other.lower(): other for other in reversed(known[:_N_COMPARED])}
     close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
     if close:

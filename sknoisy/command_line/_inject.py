@@ -1,4 +1,4 @@
-"""``sknoisy inject``: plant wrong labels in a table, for a trial."""
+"""``sknoisy inject``: replace labels in a table by wrong ones, for tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BY_FEATURES = ("instance", "margin")
 
 
 def inject(args: argparse.Namespace) -> str:
-    """Write a copy of a table with wrong labels, return what was done.
+    """Write a copy of a table with wrong labels, return the summary.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def _inject(source: Source, out: Path, args: argparse.Namespace) -> str:
         frame = read_table(source, args.label, as_strings=notation.is_local)
         if clean in frame.columns:
             raise CommandError(
-                f"{source} has a column {clean!r} already: it was corrupted before"
+                f"{source} already has a column {clean!r}: it was corrupted before"
             )
         check_columns(args.drop, frame.columns.drop(args.label), "--drop")
         labels = check_labels(source, frame[args.label])
@@ -64,7 +64,7 @@ def _inject(source: Source, out: Path, args: argparse.Namespace) -> str:
     lines = [
         f"{shown(out)}: {n_changed:,} of {len(labels):,} labels changed, noise rate "
         f"{n_changed / len(labels):.4f}",
-        f"the labels as they were: column {clean!r}",
+        f"the original labels are in column {clean!r}",
     ]
     every = [similar_labels(labels), *notes]
     return "\n".join(lines + [f"note: {note}" for note in every if note])
@@ -73,7 +73,7 @@ def _inject(source: Source, out: Path, args: argparse.Namespace) -> str:
 def _corrupted(
     frame: Any, labels: Any, notation: Notation, args: argparse.Namespace
 ) -> tuple[Any, int, list[str]]:
-    """Return the labels with noise, how many changed, and notes on the columns."""
+    """Return the noisy labels, how many changed, and notes on the columns."""
     features, notes = None, []
     if args.kind in _BY_FEATURES:
         table = to_numbers(
@@ -83,7 +83,7 @@ def _corrupted(
         )
         features, notes = table.values, table.notes
     injector = _injector(args.kind, args.noise_rate, args.random_state)
-    failure = f"{args.kind} noise of rate {args.noise_rate} cannot be made"
+    failure = f"{args.kind} noise of rate {args.noise_rate} cannot be injected"
     with refusals(failure), interruptible():
         _, noisy = injector.fit_resample(features, labels.to_numpy())
     return noisy, int(injector.noise_mask_.sum()), notes
@@ -109,12 +109,12 @@ def _write(
 ) -> None:
     clean = clean_name(label)
     if source.is_parquet:
-        # Each label as it stood in the table: a category stays one, a date too.
+        # Values of the table itself, so that categories and dates keep their type.
         row_of = dict(zip(labels, range(len(labels)), strict=True))
         changed = frame[label].iloc[[row_of[v] for v in noisy]].set_axis(frame.index)
         frame.assign(**{label: changed, clean: frame[label]}).to_parquet(draft)
         return
-    # Read once more, as strings: 1.50 must not become 1.5 in other columns.
+    # Read again as strings: 1.50 must not become 1.5 in other columns.
     rows = read_strings(source)
     place = rows.iloc[0].tolist().index(label)
     rows[rows.shape[1]] = [clean, *rows[place].iloc[1:]]

@@ -1,4 +1,4 @@
-"""The column of labels: what is wrong with it is said before anything runs."""
+"""Checks of the column of labels, made before anything runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from sknoisy.command_line._errors import CommandError
 from sknoisy.command_line._source import Source
 
-# Of similar labels that are shown.
+# Groups of similar labels that are shown.
 _N_GROUPS = 5
 
 _NUMBERS = {"b": np.bool_, "i": np.int64, "u": np.uint64, "f": np.float64}
@@ -27,12 +27,13 @@ def check_labels(path: Source, labels: Any) -> Any:
     Returns
     -------
     labels : pandas Series
-        Numbers and booleans as they are, all else as strings.
+        Numbers and booleans unchanged, everything else as strings.
 
     Raises
     ------
     CommandError
-        If a label is missing, there is one class only, or nearly as many as rows.
+        If a label is missing, there is only one class, or there are more than half as
+        many classes as rows.
     """
     name = labels.name
     missing = labels.isna().to_numpy()
@@ -52,22 +53,22 @@ def check_labels(path: Source, labels: Any) -> Any:
     n_classes = labels.nunique()
     if n_classes == 1:
         raise CommandError(
-            f"{path}: column {name!r} has one label only, {labels.iloc[0]!r}; two "
-            "are needed"
+            f"{path}: column {name!r} has a single label, {labels.iloc[0]!r}; "
+            "at least two are needed"
         )
     if 2 * n_classes > len(labels):
         raise CommandError(
             f"{path}: column {name!r} has {n_classes} different values in "
-            f"{len(labels)} rows; labels must occur more often"
+            f"{len(labels)} rows; labels must occur at least twice on average"
         )
     if kind == "f" and (labels % 1 != 0).any():
         return labels.map(str)
-    # Out of the types of pandas and Arrow, which numpy takes for objects.
+    # numpy would treat the types of pandas and Arrow as objects.
     return labels.astype(_NUMBERS[kind]) if kind in _NUMBERS else labels
 
 
 def similar_labels(labels: Any) -> str | None:
-    """Return a line on labels that differ by blanks or capitals only.
+    """Return a line on labels that differ only in spaces or case.
 
     Parameters
     ----------
@@ -88,6 +89,6 @@ def similar_labels(labels: Any) -> str | None:
         return None
     more = ", ..." if len(groups) > _N_GROUPS else ""
     return (
-        f"labels that differ by blanks or capitals only count as different: "
+        f"labels that differ only in spaces or case count as different: "
         f"{', '.join(groups[:_N_GROUPS])}{more}"
     )

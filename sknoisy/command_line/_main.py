@@ -1,4 +1,4 @@
-"""The options, and how a command ends."""
+"""The options, and the exit of a command."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, default=None
-        What stands behind ``sknoisy``; None takes it from the process.
+        Arguments after ``sknoisy``; None uses those of the process.
 
     Returns
     -------
     status : int
-        0 if all went well, 2 if the command could not do what it was asked to, which
-        is then said in one line on stderr, 130 if it was interrupted.
+        0 on success; 2 on failure, with the reason in one line on stderr; 130 if
+        interrupted.
 
     Raises
     ------
     SystemExit
-        With status 2 for options that do not exist or do not fit, with 0 for
+        With status 2 for unknown or invalid options, with 0 for
         ``--help`` and ``--version``.
 
     Examples
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.simplefilter("default")
             status, text = _run(args)
         if not args.quiet and status != _INTERRUPTED:
-            # Each once, in a line: where in the code it arose helps nobody here.
+            # Each once and in one line, without its place in the code.
             for message in dict.fromkeys(one_line(w.message) for w in caught):
                 _say(f"sknoisy: warning: {message}", sys.stderr)
         return _show(status, text)
@@ -62,8 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> tuple[int, str]:
     try:
         args.notation = _notation(args)
-        # Not before: what takes a second to load is loaded where an interruption
-        # ends in one line.
+        # Imported here, where an interruption of the slow import ends in one line.
         module = import_module(f"sknoisy.command_line._{args.command}")
         return 0, getattr(module, args.command)(args)
     except CommandError as error:
@@ -78,8 +77,8 @@ def _run(args: argparse.Namespace) -> tuple[int, str]:
         if args.traceback:
             raise
         return _FAILED, (
-            f"sknoisy: error: {type(error).__name__}: {one_line(error)} (this was not "
-            "foreseen: please report it, with what --traceback shows)"
+            f"sknoisy: error: {type(error).__name__}: {one_line(error)} (an "
+            "unexpected error: please report it with the output of --traceback)"
         )
 
 
@@ -98,9 +97,9 @@ def _show(status: int, text: str) -> int:
     try:
         _say(text, stream)
     except OSError as error:
-        # Without this, the exit would complain again.
+        # Otherwise the flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        # Whoever reads a pipe no more has seen enough.
+        # A reader that closed the pipe needs no more output.
         if status == 0 and not isinstance(error, BrokenPipeError):
             reason = error.strerror or one_line(error)
             text = f"sknoisy: error: the summary cannot be written: {reason}"
@@ -109,18 +108,18 @@ def _show(status: int, text: str) -> int:
 
 
 def _say(text: str, stream: TextIO | None) -> None:
-    # None where the stream was closed from outside; print would take stdout.
+    # None if the stream is closed; print would then use stdout.
     if stream is not None:
-        # Names of files and columns must not command the terminal.
+        # Names of files and columns may hold control characters.
         text = "\n".join(map(shown, text.split("\n")))
-        # A terminal that lacks a letter of a label is no reason to fail.
+        # A character that the terminal cannot show must not raise an error.
         encoding = getattr(stream, "encoding", None) or "utf-8"
         text = text.encode(encoding, "replace").decode(encoding)
         print(text, file=stream, flush=True)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others."""
+    """A parser that reports errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         line = f"sknoisy: error: {shown(one_line(message))} (see {self.prog} --help)"
@@ -129,7 +128,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="sknoisy", description="Find wrong labels in a table, or plant some."
+        prog="sknoisy", description="Find wrong labels in a table, or inject some."
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -139,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_audit(commands: argparse._SubParsersAction) -> None:
-    help_ = "find the wrong labels of a table"
+    help_ = "find wrong labels in a table"
     parser = commands.add_parser("audit", help=help_, description=help_.capitalize())
     parser.set_defaults(command="audit")
     _add_table(parser)
@@ -147,39 +146,42 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
         "--detector",
         choices=list(DETECTORS),
         default="auto",
-        help="auto lets several compete, and adds up their scores (default: auto)",
+        help="auto runs several and combines their scores (default: auto)",
     )
     parser.add_argument(
         "--text",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="take this column as texts; may be given several times",
+        help="treat this column as text; may be given several times",
     )
     parser.add_argument(
-        "--out", metavar="HTML", help="write a page for a colleague to this file"
+        "--out", metavar="HTML", help="write an HTML report to this file"
     )
     parser.add_argument(
         "--issues",
         metavar="CSV",
-        help="write all rows, the most suspicious first, with scores and suggested "
-        "labels, to this file",
+        help="write all rows with scores and suggested labels to this file, the "
+        "most suspicious first",
     )
     parser.add_argument(
         "--no-escape-formulas",
         action="store_true",
-        help="in --issues, write texts that a spreadsheet takes for formulas as they "
-        "are, without a ' in front",
+        help="in --issues, do not put a ' before texts that a spreadsheet would run "
+        "as formulas",
     )
 
 
 def _add_inject(commands: argparse._SubParsersAction) -> None:
-    help_ = "write a copy of a table with wrong labels, for a trial"
+    help_ = "write a copy of a table with wrong labels, for tests"
     parser = commands.add_parser("inject", help=help_, description=help_.capitalize())
     parser.set_defaults(command="inject")
     _add_table(parser)
     parser.add_argument(
-        "--noise-rate", type=_rate, required=True, help="share of labels, in [0, 1]"
+        "--noise-rate",
+        type=_rate,
+        required=True,
+        help="share of labels to change, in [0, 1]",
     )
     parser.add_argument(
         "--kind",
@@ -194,15 +196,15 @@ def _add_inject(commands: argparse._SubParsersAction) -> None:
         metavar="TABLE",
         required=True,
         help="write the copy to this file, of the same format; a last column "
-        "LABEL_clean keeps the labels as they were",
+        "LABEL_clean keeps the original labels",
     )
 
 
 def _add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "table",
-        help="a .csv, .tsv, .parquet or .pq file; CSV may be packed, as .csv.gz or "
-        ".csv.zst",
+        help="a .csv, .tsv, .parquet or .pq file; CSV may be compressed, as "
+        ".csv.gz or .csv.zst",
     )
     parser.add_argument(
         "--label", required=True, metavar="COLUMN", help="column of the given labels"
@@ -212,17 +214,17 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="COLUMN",
-        help="do not look at this column, such as an id; may be given several times",
+        help="ignore this column, for example an id; may be given several times",
     )
     parser.add_argument(
         "--delimiter",
         type=_delimiter,
-        help="between columns of CSV (default: a comma, in .tsv a tab)",
+        help="separator of the columns in CSV (default: a comma, in .tsv a tab)",
     )
     parser.add_argument(
         "--encoding",
         type=_encoding,
-        help="of CSV (default: utf-8, or what a byte order mark says)",
+        help="encoding of CSV (default: utf-8, or that of a byte order mark)",
     )
     _add_notation(parser)
     parser.add_argument(
@@ -233,7 +235,7 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
         help="the same number gives the same result (default: 0)",
     )
     parser.add_argument(
-        "--force", action="store_true", help="replace output files that are there"
+        "--force", action="store_true", help="replace existing output files"
     )
     parser.add_argument(
         "--quiet", action="store_true", help="show neither progress nor warnings"
@@ -241,7 +243,7 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--traceback",
         action="store_true",
-        help="show where in the code an error arose that was not foreseen",
+        help="show the traceback of an unexpected error",
     )
 
 
@@ -251,25 +253,25 @@ def _add_notation(parser: argparse.ArgumentParser) -> None:
         type=_mark,
         default=".",
         metavar="MARK",
-        help="between whole and fraction of a number (default: a point)",
+        help="decimal mark of numbers (default: a point)",
     )
     parser.add_argument(
         "--thousands",
         type=_mark,
         metavar="MARK",
-        help="between groups of digits, such as , or ' ' (default: none)",
+        help="separator of groups of digits, such as , or ' ' (default: none)",
     )
     parser.add_argument(
         "--dayfirst",
         action="store_true",
-        help="03-04-2024 is in April, not in March",
+        help="read 03-04-2024 as a date in April, not in March",
     )
     parser.add_argument(
         "--missing",
         action="append",
         default=[],
         metavar="TEXT",
-        help="a cell with this text has no value; may be given several times",
+        help="treat cells with this text as missing; may be given several times",
     )
 
 
@@ -286,7 +288,7 @@ def _rate(text: str) -> float:
 def _seed(text: str) -> int:
     if not (text.isdecimal() and int(text) < 2**32):
         raise argparse.ArgumentTypeError(
-            f"must be a whole number from 0 to {2**32 - 1}; got {text!r}"
+            f"must be an integer from 0 to {2**32 - 1}; got {text!r}"
         )
     return int(text)
 
@@ -303,7 +305,7 @@ def _delimiter(text: str) -> str:
 def _mark(text: str) -> str:
     if len(text) != 1 or text.isalnum() or text in "+-":
         raise argparse.ArgumentTypeError(
-            f"must be one character that is no digit, letter or sign; got {text!r}"
+            f"must be one character that is not a digit, letter or sign; got {text!r}"
         )
     return text
 

@@ -1,4 +1,4 @@
-"""Numbers and dates as people write them, and which option reads them."""
+"""Read numbers and dates in local notation, and suggest the option for it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy as np
 from sknoisy.command_line._files import import_pandas
 
 _CURRENCY = "$€£¥₹"
-# A sign, a currency before or behind, or a percent sign.
+# A sign; a currency sign before or after the number, or a percent sign after it.
 _MONEY = re.compile(rf"^([+-]?)[{_CURRENCY}]?([^{_CURRENCY}%]*)[{_CURRENCY}%]?$")
 _BLANKS = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009", " "))
 _SEPARATED = r"([./-])\d{1,2}\1\d{4}"
-# Of the formats with day and month in either order, the first that fits all cells.
+# Of several formats of a pattern, the first that fits all cells is used.
 _DATES = {
     r"\d{4}-\d{2}-\d{2}([T ].*)?": ("ISO8601",),
     r"\d{1,2}\.\d{1,2}\.\d{4}": ("%d.%m.%Y",),
     r"\d{1,2}/\d{1,2}/\d{4}": ("%m/%d/%Y", "%d/%m/%Y"),
     r"\d{1,2}-\d{1,2}-\d{4}": ("%m-%d-%Y", "%d-%m-%Y"),
 }
-# From which share of its cells on a column is mostly numbers or dates.
+# Share of cells from which a column counts as mostly numbers or dates.
 _MOSTLY = 0.8
-# Cells that are looked at for that.
+# Cells that are read for that.
 _LOOKED_AT = 2000
 
 
@@ -36,11 +36,11 @@ class Notation:
     Attributes
     ----------
     decimal : str
-        Between whole and fraction.
+        Decimal mark.
     thousands : str or None
-        Between groups of digits.
+        Separator of groups of digits; None if there is none.
     dayfirst : bool
-        Whether 03-04-2024 is in April.
+        Whether the day comes first: 03-04-2024 is in April.
     missing : collection of str
         Texts that stand for a missing value.
     """
@@ -52,17 +52,17 @@ class Notation:
 
     @property
     def is_local(self) -> bool:
-        """Whether numbers are written in another way than in Python."""
+        """Whether numbers are written differently than in Python."""
         return self.decimal != "." or self.thousands is not None
 
 
 def as_numbers(texts: Any, notation: Notation) -> Any:
-    """Return texts as numbers, NaN where they are none.
+    """Return texts as numbers, NaN where a text is not a number.
 
     Parameters
     ----------
     texts : pandas Series of str
-        Blanks around a number, a currency sign and a percent sign do not count.
+        Spaces around a number, currency signs and percent signs are ignored.
     notation : Notation
 
     Returns
@@ -74,7 +74,7 @@ def as_numbers(texts: Any, notation: Notation) -> Any:
     plain = plain.str.replace(_MONEY, _without_money, regex=True)
     if notation.thousands is not None:
         mark, point = re.escape(notation.thousands), re.escape(notation.decimal)
-        # Groups of three, of two before the last one in India.
+        # Groups of three digits; in India, groups of two before the last three.
         grouped = rf"[+-]?\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}(?:{point}\d*)?"
         is_grouped = plain.str.fullmatch(grouped)
         without = plain.str.replace(notation.thousands, "", regex=False)
@@ -90,7 +90,7 @@ def _without_money(match: re.Match[str]) -> str:
 
 
 def as_dates(texts: Any, notation: Notation) -> Any:
-    """Return texts as dates, or None if one of them is none.
+    """Return texts as dates, or None if one of them is not a date.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def as_dates(texts: Any, notation: Notation) -> Any:
     for pattern, formats in _DATES.items():
         if not texts.str.fullmatch(pattern).all():
             continue
-        # The last one has the day first.
+        # The last format has the day first.
         for format_ in formats[-1:] if notation.dayfirst else formats:
             dates = pd.to_datetime(texts, format=format_, errors="coerce", utc=True)
             if not dates.isna().any():
@@ -114,18 +114,18 @@ def as_dates(texts: Any, notation: Notation) -> Any:
 
 
 def advice(name: str, texts: Any, taken_as: str, notation: Notation) -> str | None:
-    """Return which option would read a column as numbers or dates.
+    """Return a line on the option that would read a column as numbers or dates.
 
     Parameters
     ----------
     name : str
-        Of the column.
+        Name of the column.
     texts : pandas Series of str
         Its cells that are not missing.
     taken_as : str
-        What became of the column, such as "text".
+        How the column was read, for example "text".
     notation : Notation
-        That it was read with.
+        The notation it was read with.
 
     Returns
     -------
@@ -142,27 +142,32 @@ def advice(name: str, texts: Any, taken_as: str, notation: Notation) -> str | No
     best = max(more for more, _ in others)
     if best >= _MOSTLY and best > share:
         options = [option for more, option in others if more == best]
-        # What reads it with fewer of them.
+        # Prefer the one with fewer options.
         fewest = min(option.count("--") for option in options)
         help_ = " or ".join(o for o in options if o.count("--") == fewest)
         return _line(name, texts, best, "numbers", taken_as, f"{help_} reads them")
     if share >= _MOSTLY:
         odd = _first(texts, as_numbers(texts, notation).isna())
         return _line(
-            name, texts, share, "numbers", taken_as, f"--missing {odd!r} leaves it out"
+            name,
+            texts,
+            share,
+            "numbers",
+            taken_as,
+            f"--missing {odd!r} treats it as missing",
         )
     is_date = texts.str.fullmatch(r"\d{1,2}" + _SEPARATED)
     if is_date.mean() >= _MOSTLY:
         fits = as_dates(texts[is_date], replace(notation, dayfirst=True)) is not None
         help_ = "--dayfirst reads them" if fits else "write them as 2024-02-29"
         if not is_date.all():
-            help_ = f"--missing {_first(texts, ~is_date)!r} leaves it out"
+            help_ = f"--missing {_first(texts, ~is_date)!r} treats it as missing"
         return _line(name, texts, is_date.mean(), "dates", taken_as, help_)
     return None
 
 
 def ambiguous_dates(name: str, texts: Any, notation: Notation) -> str | None:
-    """Return a line if dates can be read with the day or the month first."""
+    """Return a line if dates can be read with either the day or the month first."""
     if notation.dayfirst or as_dates(texts, notation) is None:
         return None
     if not texts.str.fullmatch(r"\d{1,2}([/-])\d{1,2}\1\d{4}").all():
@@ -200,7 +205,7 @@ def _line(
     of_cells = "its cells look" if share == 1 else f"{share:.0%} of its cells look"
     example = str(texts.iloc[0])[:20]
     return (
-        f"column {name!r} is taken as {taken_as}, but {of_cells} like {what} "
+        f"column {name!r} is read as {taken_as}, but {of_cells} like {what} "
         f"({example!r}); {help_}"
     )
 

@@ -1,4 +1,4 @@
-"""A bar on stderr that says what is being done, and how far it is."""
+"""A progress bar on stderr."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from sknoisy._progress import progress
 
 @contextmanager
 def step(text: str, *, quiet: bool) -> Iterator[None]:
-    """Show a bar while something runs, refined by what is fitted meanwhile.
+    """Show a progress bar while a step runs; fits within the step refine it.
 
-    It is taken away at the end. In a log there are lines, of what takes long only.
+    The bar is removed at the end. In a log, lines are printed instead, and only for
+    long steps.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The bytes of a table: where they come from, how they are packed and encoded."""
+"""The file of a table: its source, compression and encoding."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PARQUET = (".parquet", ".pq")
 TABLES = (*_DELIMITERS, *PARQUET)
 
 INSTALL = "pip install 'sknoisy[report]'"
-# Bytes within which the first line of CSV must end. A million columns with short names
-# fit; a file without line ends is found before it fills the memory.
+# The first line of CSV must end within so many bytes. That allows a million columns
+# with short names, and detects a file without line ends before it fills the memory.
 _LONGEST_HEADER = 1 << 23
 _CHUNK = 1 << 20
 
-# By their bytes at the start of a file: the codec to read with, and to write without
-# a mark. UTF-32 first, as the one of UTF-16 is its beginning.
+# Byte order marks, each with the codec to read with and the one to write without a
+# mark. UTF-32 comes first, because its mark begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: ("utf-32", "utf-32-le"),
     codecs.BOM_UTF32_BE: ("utf-32", "utf-32-be"),
@@ -41,24 +41,24 @@ _MARKS = {
 
 @dataclass(frozen=True)
 class Source:
-    """A table that can be read as often as needed.
+    """A table in a file that can be read several times.
 
     Attributes
     ----------
     name : Path
-        As the user calls it, for messages.
+        The path as the user wrote it, for messages.
     path : Path
-        A regular file with its bytes, unpacked: the table itself, or a draft.
+        An uncompressed regular file: the table itself, or a temporary copy.
     ending : str
         ".csv", ".tsv", ".parquet" or ".pq".
     delimiter : str
-        Of CSV.
+        Separator of the columns in CSV.
     encoding : str
-        To read CSV with.
+        For reading CSV.
     plain_encoding : str
-        To write CSV with, after the mark.
+        For writing CSV, after the byte order mark.
     mark : str
-        A byte order mark that stands at the start, or "".
+        The byte order mark at the start of the file, or "".
     """
 
     name: Path
@@ -74,18 +74,18 @@ class Source:
 
     @property
     def is_parquet(self) -> bool:
-        """Whether it is Parquet, by its ending."""
+        """Whether it is Parquet, by its file extension."""
         return self.ending in PARQUET
 
     def line_end(self) -> str:
-        r"""Return how lines of CSV end, by the first one: "\r\n" or "\n"."""
+        r"""Return the end of the first line of CSV, "\r\n" or "\n"."""
         with self.path.open(encoding=self.encoding, errors="replace", newline="") as f:
             first, _, _ = f.read(_CHUNK).partition("\n")
         return "\r\n" if first.endswith("\r") else "\n"
 
 
 def check_input(path: Path) -> str:
-    """Refuse what cannot be a table, before anything is imported for it.
+    """Check that a path can be a table, before anything is imported for it.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ def check_input(path: Path) -> str:
     Returns
     -------
     ending : str
-        Of the table, without that of its packing.
+        File extension of the table, without that of the compression.
 
     Raises
     ------
     CommandError
-        If there is nothing, or no file.
+        If there is no such file, or its extension is unknown.
     """
     try:
         mode = os.stat(path).st_mode
@@ -108,7 +108,9 @@ def check_input(path: Path) -> str:
     except OSError as error:
         raise CommandError(f"{shown(path)} cannot be read: {reason(error)}") from error
     except ValueError as error:
-        raise CommandError(f"{shown(path)} is no name of a file: {error}") from error
+        raise CommandError(
+            f"{shown(path)} is not a valid file name: {error}"
+        ) from error
     if stat.S_ISDIR(mode):
         raise CommandError(f"{shown(path)} is a folder; give a file")
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
@@ -117,8 +119,8 @@ def check_input(path: Path) -> str:
     if ending not in TABLES or (packing and ending in PARQUET):
         packed = ", ".join(f".csv{end}" for end in _PACKINGS)
         raise CommandError(
-            f"{shown(path)} has the ending {shown(path.suffix)!r}; known are "
-            f"{', '.join(TABLES)}, and packed {packed}"
+            f"{shown(path)} has the extension {shown(path.suffix)!r}; supported are "
+            f"{', '.join(TABLES)}, and compressed {packed}"
         )
     return ending
 
@@ -127,17 +129,18 @@ def check_input(path: Path) -> str:
 def opened_table(
     path: Path, *, delimiter: str | None = None, encoding: str | None = None
 ) -> Iterator[Source]:
-    """Give a table as a file that can be read twice.
+    """Yield a table as a file that can be read several times.
 
-    A FIFO is read once, and a packed file is unpacked, to a draft that is removed.
+    A FIFO or a compressed file is copied to a temporary file, which is removed at the
+    end.
 
     Parameters
     ----------
     path : Path
     delimiter : str or None
-        Of CSV; None takes that of the ending.
+        Separator of the columns in CSV; None selects it by the file extension.
     encoding : str or None
-        Of CSV; None takes UTF-8, or what a byte order mark says.
+        Encoding of CSV; None selects that of a byte order mark, else UTF-8.
 
     Yields
     ------
@@ -146,7 +149,7 @@ def opened_table(
     Raises
     ------
     CommandError
-        If it cannot be read, or its first line does not end.
+        If it cannot be read, or its first line is longer than 8 MiB.
     """
     ending = check_input(path)
     unpack = _PACKINGS.get(_endings(path)[1])
@@ -169,7 +172,7 @@ def opened_table(
 
 
 def text_encoding(name: str) -> str:
-    """Return the usual name of an encoding.
+    """Return the normalised name of an encoding.
 
     Parameters
     ----------
@@ -182,11 +185,11 @@ def text_encoding(name: str) -> str:
     Raises
     ------
     ValueError
-        If Python knows no encoding of this name, or it is one that makes no text, such
-        as rot13 or base64.
+        If Python does not know the encoding, or it is not one of text, such as rot13 or
+        base64.
     """
     try:
-        # LookupError for those that make no text.
+        # LookupError for encodings that are not of text.
         "a".encode(name)
         return codecs.lookup(name).name
     except (LookupError, ValueError, UnicodeError) as error:
@@ -201,7 +204,7 @@ def reason(error: OSError) -> str:
 
 
 def _endings(path: Path) -> tuple[str, str]:
-    """Return the ending of the table, and that of the packing or ""."""
+    """Return the extension of the table, and that of the compression or ""."""
     ending = path.suffix.lower()
     if ending not in _PACKINGS:
         return ending, ""
@@ -240,14 +243,14 @@ def _copy(path: Path, unpack: Callable[[Path], Any], to: Path, is_text: bool) ->
                     raise _no_line(path)
     except (EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
         raise CommandError(
-            f"{shown(path)} cannot be unpacked: {one_line(error)}"
+            f"{shown(path)} cannot be decompressed: {one_line(error)}"
         ) from error
     except OSError as error:
         raise CommandError(f"{shown(path)} cannot be read: {reason(error)}") from error
 
 
 def _head(path: Path, plain: Path) -> bytes:
-    """Return the start of CSV, if its first line ends in it."""
+    """Return the start of a CSV file; its first line must not be too long."""
     try:
         with plain.open("rb") as file:
             head = file.read(_LONGEST_HEADER)
@@ -266,15 +269,15 @@ def _no_line(path: Path) -> CommandError:
 
 
 def _encoding(path: Path, head: bytes, given: str | None) -> tuple[str, str, str]:
-    """Return the encoding to read with, that to write with, and the mark."""
+    """Return the encodings for reading and for writing, and the byte order mark."""
     for mark, (reading, writing) in _MARKS.items():
         if head.startswith(mark) and given in (None, reading, writing):
             return reading, writing, "\ufeff"
     if given is None and 4 * head.count(b"\0") > len(head):
-        # Every second byte of western text in UTF-16.
+        # In western text in UTF-16, every second byte is NUL.
         raise CommandError(
             f"{shown(path)} is not encoded in utf-8: it is full of NUL bytes. If it is "
-            "text, name its encoding, such as --encoding utf-16-le"
+            "text, pass its encoding, for example --encoding utf-16-le"
         )
     name = given or "utf-8"
     return name, {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(name, name), ""

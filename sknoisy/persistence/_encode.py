@@ -236,7 +236,7 @@ class Encoder:
             check_estimator_state(estimator)
             check_names(kind, params, learnt, is_known=not is_allowed(name_of(kind)))
         except ValueError as error:
-            self.refuse(f"could not be checked on loading:  {error}")
+            self.refuse(f"could not be checked on loading: {error}")
         return _typed(
             "estimator",
             **{"class": self.name(kind)},

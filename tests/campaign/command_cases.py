@@ -122,7 +122,7 @@ def _command(trial, folder):
     content = path.read_bytes() if path.is_file() else b""
     status, out, err = trial.call("command", lambda: _run(words))
     if path.is_file():
-        trial.check(path.read_bytes() == content, "the table itself was changed")
+        trial.check(path.read_bytes() == content, "the input table was changed")
     _judge(trial, status, out, err)
     if status == 0 and not is_audit:
         _check_injected(trial, folder, path, table)

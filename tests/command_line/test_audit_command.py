@@ -217,7 +217,7 @@ def test_the_true_labels_of_a_trial_are_not_looked_at(capsys, tmp_path):
     succeeds(capsys, argv)
     expected = issues.read_bytes()
     table.assign(kind_clean=table["kind"]).to_csv(path, index=False)
-    assert "left out: 'kind_clean' (labels from before" in succeeds(capsys, argv)
+    assert "left out: 'kind_clean' (the true labels" in succeeds(capsys, argv)
     assert issues.read_bytes() == expected
 
 
@@ -240,14 +240,14 @@ CONTENTS = {
     "no rows": ("a,kind\n", "has no rows"),
     "missing": ("a,kind\n1,x\n2,\n3,y\n", "1 missing label(s), the first in row 1 "),
     "blank": ("a,kind\n1,x\n2,y\n3,  \n", "1 missing label(s), the first in row 2 "),
-    "one class": ("a,kind\n1,x\n2,x\n", "has one label only, 'x'"),
+    "one class": ("a,kind\n1,x\n2,x\n", "has a single label, 'x'"),
     "no class": ("a,kind\n1,.1\n2,.2\n3,.3\n", "3 different values in 3 rows"),
     "unknown": ("a,Kinds\n1,x\n", "there is no column 'kind'; did you mean 'Kinds'?"),
     "far": ("a,b\n1,x\n", "there is no column 'kind'; there are 'a', 'b'"),
-    "mark": ("a;kind\n1;x\n", "are its columns separated by ';'? then --delimiter"),
+    "mark": ("a;kind\n1;x\n", "if its columns are separated by ';', pass --delimiter"),
     "twice": ("kind,kind\n1,x\n2,y\n", "has 2 columns named 'kind'"),
-    "ragged": ("a,kind\n1,x\n2,y,5\n", "is no clean CSV: "),
-    "long": ("a,kind\n1,x,\n2,y,5\n", "has lines longer than its first one"),
+    "ragged": ("a,kind\n1,x\n2,y,5\n", "is not valid CSV: "),
+    "long": ("a,kind\n1,x,\n2,y,5\n", "has lines with more cells than the first"),
     "useless": ("a,kind\n1,x\n1,y\n1,x\n1,y\n", "no column is left"),
     "too few": ("a,kind\n1,x\n5,y\n4,x\n7,x\n", "ConfidentLearningDetector cannot "),
 }
@@ -267,7 +267,7 @@ def test_a_wrong_encoding_is_one_clear_line(capsys, tmp_path):
     path = tmp_path / "data.csv"
     path.write_bytes("a,kind\n1,Käfer\n2,x\n".encode("latin-1"))
     argv = ["audit", path, "--label", "kind"]
-    assert "is not encoded in utf-8; name its encoding" in fails(capsys, argv)
+    assert "is not encoded in utf-8; pass its encoding" in fails(capsys, argv)
 
 
 def test_a_file_that_is_no_table_is_one_clear_line(capsys, tmp_path):
@@ -277,7 +277,7 @@ def test_a_file_that_is_no_table_is_one_clear_line(capsys, tmp_path):
     assert "is a folder; give a file" in message(tmp_path)
     assert "there is no file" in message(tmp_path / "none.csv")
     (tmp_path / "data.xlsx").touch()
-    assert "has the ending '.xlsx'; known are .csv, .tsv" in message(
+    assert "has the extension '.xlsx'; supported are .csv, .tsv" in message(
         tmp_path / "data.xlsx"
     )
     (tmp_path / "data.parquet").write_bytes(b"no table at all")
@@ -318,10 +318,10 @@ def test_a_missing_package_is_one_line_that_names_the_extra(csv, capsys, monkeyp
         (["--issues", "list.html"], "--issues list.html must end in .csv"),
         (["--out", "folder.html"], "--out folder.html is a folder; give a file"),
         (["--out", "none/page.html"], "there is no folder none"),
-        (["--issues", "data.csv"], "--issues data.csv is the table itself"),
-        (["--issues", "data.csv", "--force"], "data.csv is the table itself"),
-        (["--out", "old.html"], "--out old.html is there already; --force replaces it"),
-        (["--issues", "old.csv"], "--issues old.csv is there already; --force"),
+        (["--issues", "data.csv"], "--issues data.csv is the input table"),
+        (["--issues", "data.csv", "--force"], "data.csv is the input table"),
+        (["--out", "old.html"], "--out old.html already exists; --force replaces it"),
+        (["--issues", "old.csv"], "--issues old.csv already exists; --force"),
     ],
 )
 def test_options_are_refused_before_the_detector_runs(
@@ -382,7 +382,7 @@ def test_a_file_that_came_up_meanwhile_is_not_replaced(csv, capsys, monkeypatch)
 
     monkeypatch.setattr(sknoisy.LabelReport, "to_html", race)
     argv = ["audit", csv, "--label", "kind", *FAST, "--out", page]
-    assert "is there already" in fails(capsys, argv)
+    assert "already exists" in fails(capsys, argv)
     assert page.read_text() == "of another"
 
 

@@ -152,11 +152,11 @@ def test_numbers_that_are_stored_as_strings_are_numbers():
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        (np.ones(N), "has one value only"),
-        (["x"] * N, "has one value only"),
-        ([None] * N, "has one value only"),
-        (np.full(N, np.nan), "has one value only"),
-        (["2024-01-01"] * N, "has one value only"),
+        (np.ones(N), "has a single value"),
+        (["x"] * N, "has a single value"),
+        ([None] * N, "has a single value"),
+        (np.full(N, np.nan), "has a single value"),
+        (["2024-01-01"] * N, "has a single value"),
         (np.arange(N) + 5, "numbers the rows"),
         ([f"{i}" for i in range(N)], "numbers the rows"),
         ([f"u{i * 7919}" for i in range(N)], "names the rows"),

@@ -148,10 +148,10 @@ def test_the_same_seed_gives_the_same_file_and_another_does_not(csv, capsys, tmp
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("data.csv", "--out data.csv is the table itself"),
+        ("data.csv", "--out data.csv is the input table"),
         ("noisy.parquet", "--out noisy.parquet must end in .csv"),
         ("none/noisy.csv", "there is no folder none"),
-        ("old.csv", "--out old.csv is there already; --force replaces it"),
+        ("old.csv", "--out old.csv already exists; --force replaces it"),
     ],
 )
 def test_nothing_is_overwritten(csv, capsys, monkeypatch, out, message):
@@ -168,13 +168,13 @@ def test_a_table_is_not_corrupted_twice(csv, capsys, tmp_path):
     argv = ["--label", "kind", "--noise-rate", "0.2", "--out"]
     succeeds(capsys, ["inject", csv, *argv, once])
     line = fails(capsys, ["inject", once, *argv, twice])
-    assert "has a column 'kind_clean' already" in line
+    assert "already has a column 'kind_clean'" in line
 
 
 def test_noise_that_cannot_be_made_is_one_line(csv, capsys, tmp_path):
     argv = ["inject", csv, "--label", "kind", "--noise-rate", "0.99"]
     line = fails(capsys, [*argv, "--kind", "margin", "--out", tmp_path / "noisy.csv"])
-    assert "margin noise of rate 0.99 cannot be made: " in line
+    assert "margin noise of rate 0.99 cannot be injected: " in line
 
 
 @pytest.mark.parametrize("rate", ["-0.1", "1.1", "much", "nan"])
