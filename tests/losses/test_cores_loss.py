@@ -230,3 +230,12 @@ def test_a_net_takes_it_as_its_criterion(blobs):
     scores = net.criterion_.mean_scores
     assert scores[is_noisy].mean() > 0 > scores[~is_noisy].mean()
     assert (net.criterion_.n_seen == 5).all()
+
+
+@pytest.mark.parametrize("prior", [[0.5, 0.5], [1.0, 1.0, -1.0], [0.0, 0.0, 0.0]])
+def test_each_fault_of_a_prior_is_named(prior):
+    message = (
+        r"prior must be 3 shares of classes, at least 0 and not all of them 0; got"
+    )
+    with pytest.raises(ValueError, match=message):
+        CORESLoss(4, 3, prior=torch.tensor(prior))
