@@ -212,6 +212,7 @@ class TestStep:
             expected = expected_loss(clf, step, share, lam, weight)
             assert step.loss == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(("n_ramp", "expected"), [(0, 1.0), ("auto", 4 / 15)])
     def test_the_ramp_may_be_nothing_or_a_share_of_the_epochs(
         self, watch, n_ramp, expected
@@ -510,6 +511,7 @@ class TestState:
             assert X.tobytes()[:400] not in content
             assert len(content) < X.nbytes / 4
 
+    @pytest.mark.slow
     def test_other_rows_are_refused_if_losses_are_remembered(self, blobs):
         X, y, _ = blobs
         clf = make(loss_memory=2).fit(X, y)
@@ -675,6 +677,7 @@ class TestWhatGoesIn:
         y = np.where(np.arange(180) < 3, 7, y)
         assert make().fit(X, y).predict_proba(X).shape == (180, 4)
 
+    @pytest.mark.slow
     def test_rows_of_weight_zero_are_judged_and_do_not_count(self, blobs):
         X, y, _ = blobs
         w = np.ones(180)

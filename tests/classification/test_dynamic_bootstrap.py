@@ -269,6 +269,7 @@ class TestLossOfABatch:
 class TestLimits:
     STATIC = {**PLAIN, "weights": "static", "warmup_epochs": 0}
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("mixup", [None, "static"])
     @pytest.mark.parametrize("targets", ["hard", "soft"])
     def test_at_weight_one_labels_do_not_enter(self, blobs, mixup, targets):

@@ -160,6 +160,7 @@ class TestWhatGoesIn:
         assert clf.score(X, y) > 0.95
         assert clf.noise_scores_.shape == (80,)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("mixup", ["static", "guided"])
     def test_images_are_mixed_as_a_whole(self, watch, blobs, mixup):
         X, y, _ = blobs

@@ -129,6 +129,7 @@ class TestPhases:
         with pytest.raises(ValueError, match=message):
             make(warmup_epochs=0, **params).fit(X, y)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(
         ("params", "n_mixtures"),
         [
@@ -198,6 +199,7 @@ class TestMixtures:
         assert clf.suggested_labels_.tolist() == names[suggested].tolist()
         assert 0 < clf.noise_mask_.sum() < 90
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("kind", ["beta", "gaussian"])
     def test_a_splitter_is_cloned_and_seeded(self, blobs, kind):
         X, y, _ = blobs

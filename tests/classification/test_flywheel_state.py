@@ -113,6 +113,7 @@ class TestWeights:
         ):
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-4)
 
+    @pytest.mark.slow
     def test_rows_of_weight_zero_are_judged_and_do_not_count(self, blobs):
         X, y, is_noisy = blobs
         w = (np.random.default_rng(0).random(180) < 0.7).astype(float)

@@ -145,6 +145,7 @@ class TestStep:
                 softmax(step.made.logits.detach(), axis=1), mean, rtol=1e-4, atol=1e-6
             )
 
+    @pytest.mark.slow
     def test_a_step_keeps_a_row_at_least(self, blobs):
         params = {**SMALL, "forget_rate": 0.9, "batch_size": 4, "ramp_epochs": 1}
         clf = Watched(**params).fit(*blobs[:2])

@@ -49,6 +49,7 @@ def same_training(a, b, X):
 
 
 class TestLoss:
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         ("name", "criterion"),
         [
@@ -79,6 +80,7 @@ class TestLoss:
         last = [clf.history[-1, "train_loss"] for clf in fits]
         assert len(set(last)) == len(names)
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         ("name", "params"),
         [

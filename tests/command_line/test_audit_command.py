@@ -411,6 +411,7 @@ def test_wrong_usage_ends_with_status_2(capsys, argv):
     assert "sknoisy" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_only_and_not_if_quiet(
     csv, capsys, monkeypatch
 ):

@@ -13,14 +13,14 @@ QUICK = {"max_epochs": 6, "module__hidden": 32, "random_state": 0}
 
 @pytest.mark.slow
 def test_digits_with_40_per_cent_noise():
-    # Ten seeds: F1 0.964-0.980, AUROC 0.997-0.999; flagging all gives F1 0.57.
-    X, y = load_digits(return_X_y=True)
+    # Ten seeds: F1 0.948-0.978, AUROC 0.994-0.999; flagging all gives F1 0.57.
+    X, y = (array[:800] for array in load_digits(return_X_y=True))
     injector = SymmetricNoiseInjector(0.4, random_state=0)
     _, y_noisy = injector.fit_resample(X, y)
-    detector = AUMDetector(random_state=0).fit(X / 16, y_noisy)
-    assert f1_score(injector.noise_mask_, detector.predict_noisy()) > 0.94
+    detector = AUMDetector(module__hidden=128, random_state=0).fit(X / 16, y_noisy)
+    assert f1_score(injector.noise_mask_, detector.predict_noisy()) > 0.92
     assert roc_auc_score(injector.noise_mask_, detector.noise_scores_) > 0.985
-    assert (detector.suggested_labels_ == y).mean() > 0.93
+    assert (detector.suggested_labels_ == y).mean() > 0.92
 
 
 def test_extra_classes_are_disjoint_and_of_the_papers_size():

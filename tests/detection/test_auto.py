@@ -106,6 +106,7 @@ def three(digits):
 
 
 class TestCompetition:
+    @pytest.mark.slow
     def test_aurocs_are_those_of_planted_labels(self, digits):
         X, y, _ = digits
         seen = []
@@ -173,6 +174,7 @@ class TestCompetition:
         assert_array_equal(three.aurocs_, two.aurocs_[::-1])
         assert_allclose(three.noise_scores_, two.noise_scores_, atol=1e-4)
 
+    @pytest.mark.slow
     def test_a_subset_competes_and_all_rows_are_judged(self, digits):
         X, y, is_wrong = digits
         sizes = []
@@ -227,6 +229,7 @@ class TestCompetition:
         assert auto.candidates_["weight"].tolist() == [1, 0]
         assert [name for name, _ in auto.detectors_] == ["regression"]
 
+    @pytest.mark.slow
     def test_workers_give_the_same_bits(self, digits):
         X, y, _ = digits
         alone = AutoNoiseDetector(QUICK, n_rounds=1, random_state=0).fit(X, y)

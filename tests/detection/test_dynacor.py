@@ -317,6 +317,7 @@ def test_nothing_but_the_given_labels_is_known(blobs):
     assert list(inspect.signature(DynaCorDetector.fit).parameters) == ["self", "X", "y"]
 
 
+@pytest.mark.slow
 def test_another_seed_plants_other_labels(blobs):
     X, y, _ = blobs
     first = DynaCorDetector(**QUICK).fit(X, y)

@@ -296,6 +296,7 @@ class TestCallbacks:
         best = detector.settings_.index(detector.best_setting_)
         assert np.isfinite(detector.setting_aurocs_[best]).all()
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("decision", ["calibrated", "cluster"])
     def test_runs_may_be_of_different_length(self, blobs, trainings, decision):
         X, y, is_noisy = blobs

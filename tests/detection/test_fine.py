@@ -127,6 +127,7 @@ class TestDetector:
             assert_array_equal(detector.noise_mask_, expected)
         assert masks[0.1].noise_mask_.sum() < masks[0.9].noise_mask_.sum()
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("default_output")
     def test_features_of_an_estimator(self):
         X, y = load_digits(return_X_y=True)

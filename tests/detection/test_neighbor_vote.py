@@ -191,6 +191,7 @@ class TestMemory:
         ):
             assert_array_equal(found, expected)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(
         ("n_classes", "n_each", "most"), [(150, 4, 8), (2, 1500, 90)]
     )
@@ -296,6 +297,7 @@ class TestDetector:
         assert_array_equal(scores > 0.5, detector.noise_mask_)
         assert len(np.unique(scores[detector.noise_mask_])) > 400
 
+    @pytest.mark.slow
     def test_scale_of_a_row_does_not_matter(self):
         X, y = load_digits(return_X_y=True)
         scale = np.random.default_rng(0).uniform(0.5, 2, len(y))[:, None]
@@ -303,6 +305,7 @@ class TestDetector:
         b = NeighborVoteDetector(random_state=0).fit(X * scale, y)
         assert_allclose(a.votes_, b.votes_, atol=1e-5)
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("default_output")
     def test_features_of_an_estimator(self):
         X, y = load_digits(return_X_y=True)

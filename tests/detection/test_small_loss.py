@@ -92,6 +92,7 @@ class TestNetworks:
         assert given.noise_rate_ == 0.2 and given.noise_mask_.sum() == 36
         assert f1_score(is_noisy, given.noise_mask_) > 0.9
 
+    @pytest.mark.slow
     def test_the_estimate_is_of_networks_that_do_not_know_the_row(self, blobs):
         # Labels drawn by chance: a network can learn all of them by heart.
         rng = np.random.default_rng(0)

@@ -223,6 +223,7 @@ def test_from_estimator_takes_the_last_step_of_a_pipeline():
     assert LossMixtureDisplay.from_estimator(pipe, losses).splitter is pipe[-1]
 
 
+@pytest.mark.slow
 def test_an_epoch_is_drawn_without_losses_unless_they_are_given():
     losses, _ = two_kinds()
     detector = Detector().fit(losses)

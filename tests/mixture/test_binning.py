@@ -119,6 +119,7 @@ def test_quantiles_of_a_histogram_are_right_to_within_a_bin(values, bits):
         assert 0 <= found.n_above <= len(values) - rank
 
 
+@pytest.mark.slow
 def test_quantiles_of_a_histogram_of_many_values():
     values = hard_values(300_000)
     histogram = LogHistogram()
@@ -213,6 +214,7 @@ def test_merged_bins_keep_all_counts_and_narrow_ends():
     assert_allclose(points, expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(any_floats, min_size=1, max_size=4))
 def test_a_growing_sample_keeps_few_values_as_they_are(pieces):
@@ -225,6 +227,7 @@ def test_a_growing_sample_keeps_few_values_as_they_are(pieces):
     assert found == quantiles(values, LEVELS)
 
 
+@pytest.mark.slow
 def test_a_growing_sample_counts_many_values(monkeypatch):
     monkeypatch.setattr(GrowingSample, "max_kept", 1000)
     values = hard_values(5000)

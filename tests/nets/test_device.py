@@ -55,6 +55,7 @@ class TestThreads:
             for found in threads.map(fit, range(n_threads)):
                 np.testing.assert_array_equal(found, alone)
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(
         "detector",
         [

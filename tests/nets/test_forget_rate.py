@@ -194,6 +194,7 @@ class TestAuto:
         # Chance is 2/3; seeds 0 to 9: at least 0.51.
         assert clf.forget_rate_ > 0.4
 
+    @pytest.mark.fast_cases(1)
     def test_networks_are_like_the_one_asked_for(self, blobs, estimator, firsts):
         params = {**SMALL, "lr": 0.03, "optimizer__momentum": 0.5, "max_epochs": 16}
         params |= {"verbose": 0, "lr_schedule": 0.9, "module__dropout": 0.1}
@@ -247,6 +248,7 @@ class TestAuto:
                 softmax(logits[other], axis=1), expected, rtol=1e-4, atol=1e-6
             )
 
+    @pytest.mark.fast_cases(1)
     def test_partial_fit_and_a_warm_start_go_on_with_it(self, blobs, estimator, firsts):
         X, y, _ = blobs
         clf = estimator(warm_start=True, **SMALL).partial_fit(X, y)
@@ -256,6 +258,7 @@ class TestAuto:
         clf.set_params(warm_start=False).fit(X, y)
         assert len(firsts) == 4
 
+    @pytest.mark.fast_cases(1)
     def test_a_run_goes_on_from_its_checkpoint_without_another_estimate(
         self, blobs, estimator, firsts, tmp_path
     ):

@@ -220,6 +220,7 @@ class TestCropAndFlip:
 
 
 class TestCutout:
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize("size", [1, 2, 3, 4])
     @pytest.mark.parametrize(("height", "width"), [(6, 6), (5, 8)])
     def test_squares_around_every_pixel_cut_off_at_the_edges(self, size, height, width):
@@ -425,6 +426,7 @@ def distances(views, candidates):
 
 
 class TestRandAugment:
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("level", [10, 20, 30])
     def test_one_operation_is_one_of_them_drawn_evenly(self, level):
         # So large and bright that every operation changes it from level 10 on.

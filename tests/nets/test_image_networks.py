@@ -77,6 +77,7 @@ class TestSizes:
     def test_published_numbers_of_parameters(self, network, expected):
         assert n_parameters(on_paper(network, (3, 32, 32), 10)) == expected
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(("n_channels", "n_classes"), [(3, 10), (1, 14)])
     def test_nine_layers_by_their_list(self, n_channels, n_classes):
         widths = [n_channels, 128, 128, 128, 256, 256, 256, 512, 256, 128]
@@ -279,6 +280,7 @@ class TestErrors:
 
 
 class TestTraining:
+    @pytest.mark.fast_cases(4)
     @pytest.mark.parametrize("network", ALL)
     @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
     def test_the_gradient_reaches_every_parameter(self, network, layout):
@@ -363,6 +365,7 @@ class TestWithTheRest:
         expected = net.embed(X) @ unit.weight[0] + unit.bias
         torch.testing.assert_close(attention, expected)
 
+    @pytest.mark.fast_cases(2)
     def test_peers(self, network, X):
         build = partial(network, (3, 32, 32), 5, **SMALL)
         peers = Peers(build).eval()

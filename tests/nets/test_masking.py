@@ -466,6 +466,7 @@ class TestHost:
         clf.fit(X, y)
         assert all(same for same, _ in seen) and seen[-1][1]
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
     def test_what_flywheel_has_learnt_and_knows(self, images):
         X, y, _ = images
@@ -605,6 +606,7 @@ class TestUse:
         with pytest.raises(ValueError, match="masking__quality_ratio would have no"):
             clf.fit(X, y)
 
+    @pytest.mark.slow
     def test_partial_fit_on_more_rows(self, images):
         X, y, _ = images
         clf = NetClassifier(

@@ -360,6 +360,7 @@ def is_channels_last(X):
 
 
 class TestLayout:
+    @pytest.mark.fast_cases(1)
     @CLASSIFIERS
     def test_it_changes_no_prediction(self, classifier, images):
         X, y = images
@@ -605,6 +606,7 @@ class TestRefusals:
 
 
 class TestPrecision:
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("form", ["contiguous", "channels_last"])
     def test_bfloat16_on_the_cpu(self, images, form):
         X, y = images
@@ -627,6 +629,7 @@ class TestPrecision:
         found, expected = net.history[:, "train_loss"], plain.history[:, "train_loss"]
         np.testing.assert_allclose(found, expected, rtol=0.05)
 
+    @pytest.mark.fast_cases(1)
     @CLASSIFIERS
     def test_every_classifier(self, classifier, images):
         X, y = images
@@ -671,6 +674,7 @@ class TestLossesOfBatches:
         monkeypatch.setattr(torch.Tensor, "tolist", tolist)
         return lists
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         "callbacks",
         [
@@ -726,6 +730,7 @@ class TestLossesOfBatches:
         batches = net.history[:, "batches", :, "train_loss"]
         assert [loss for epoch in batches for loss in epoch] == look.losses
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("split", [None, ValidSplit(3)])
     def test_the_history_is_the_same(self, images, split):
         X, y = images

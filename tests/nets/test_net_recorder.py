@@ -206,6 +206,7 @@ class TestTrajectories:
 
 
 class TestMissingRows:
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize("signal", [*SIGNALS, "alignment"])
     @pytest.mark.parametrize("when", WHENS)
     def test_held_out_rows_are_nan(self, make_net, table, spy, signal, when):

@@ -354,6 +354,7 @@ def test_default_estimator_reaches_its_rate_even_on_labels_without_a_pattern():
     assert abs(injector.noise_rate_ - 0.35) < 4 * np.sqrt(0.35 * 0.65 / 100)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
 def test_images_reach_the_estimator_as_they_are_and_the_default_one_flat(dtype):
     rng = np.random.default_rng(0)

@@ -97,6 +97,7 @@ def test_names_of_classes_pass_through(injector, digits):
         assert_array_equal(fitted[1].y_score_, names[y[test]])
 
 
+@pytest.mark.fast_cases(2)
 @every_injector
 def test_prediction_and_score_of_a_fitted_pipeline_inject_nothing(injector, digits):
     X, y = digits

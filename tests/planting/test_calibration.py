@@ -163,6 +163,7 @@ def test_two_constants_are_told_apart():
     assert mixed(0.0) > 0.95 and mixed(1.0) < 0.05
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("value", [1e6, -1e6])
 @pytest.mark.parametrize("n", [300, 3000, 10_000])
 def test_one_far_value_changes_little(value, n):
