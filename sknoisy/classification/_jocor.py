@@ -142,6 +142,9 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
     ours with the first, in which all rows are learnt from; a batch keeps one row at
     least. They take Adam with a learning rate of 1e-3.
 
+    On features of CIFAR-10 it is as accurate as `CoTeachingClassifier`; see the user
+    guide.
+
     With ``sample_weight`` rows are chosen by their number, whatever they weigh; the
     loss is the weighted mean of the chosen ones.
 
