@@ -34,11 +34,16 @@ Rows and labels
     `check_rows_and_labels`, `check_rows`, `check_weights` and `encode_labels`.
 Randomness
     `random_generator` and `set_random_states`.
+Annotations, for type checkers only
+    ``Array``, ``Device``, ``IntArray``, ``Labels``, ``MakerOfModules``,
+    ``RandomState``, ``Rows`` and ``View``.
 Trainings of an estimator's own
     `NetParamsMixin` gives a detector the parameters of a net, `DynamicsRecorder` keeps
     what a net predicts in each epoch, `interruptions` says what Ctrl-C does meanwhile,
     `warn_user` warns at the caller's line.
 """
+
+from typing import TYPE_CHECKING
 
 from sknoisy._codes import encode_labels
 from sknoisy._interruption import interruptions
@@ -91,6 +96,17 @@ from sknoisy.nets._views import (
     strong_view_of,
     weak_view_of,
 )
+
+if TYPE_CHECKING:
+    # For annotations only.
+    from sknoisy._types import Array as Array
+    from sknoisy._types import Device as Device
+    from sknoisy._types import IntArray as IntArray
+    from sknoisy._types import Labels as Labels
+    from sknoisy._types import MakerOfModules as MakerOfModules
+    from sknoisy._types import RandomState as RandomState
+    from sknoisy._types import Rows as Rows
+    from sknoisy._types import View as View
 
 __all__ = [
     "DECLARATIONS",

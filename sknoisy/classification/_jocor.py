@@ -22,7 +22,7 @@ from sknoisy.extending import (
 )
 
 if TYPE_CHECKING:
-    from sknoisy._types import Device, MakerOfModules, RandomState
+    from sknoisy.extending import Device, MakerOfModules, RandomState
 
 __all__ = ["JoCoRClassifier", "joint_losses"]
 
