@@ -140,6 +140,11 @@ def test_largest_uniform_number_finds_a_class_of_positive_weight():
     assert_array_equal(inverse_cdf(weights, uniforms), [0, 2])
 
 
+def test_inverse_cdf_at_an_edge_takes_the_class_above_it():
+    weights = np.array([[0.0, 0.5, 0.5], [0.25, 0.0, 0.75], [0.25, 0.25, 0.5]])
+    assert_array_equal(inverse_cdf(weights, np.array([0.0, 0.25, 0.5])), [1, 2, 2])
+
+
 def test_inverse_cdf_needs_no_normalised_weights():
     uniforms = np.random.default_rng(0).random(100)
     weights = np.random.default_rng(1).random((100, 5))
