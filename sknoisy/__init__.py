@@ -1,6 +1,6 @@
 """Estimators that inject, detect and survive label noise.
 
-The public names load on first use, so ``import sknoisy`` imports no torch.
+Public names are imported on first use, so ``import sknoisy`` does not import torch.
 """
 
 import importlib

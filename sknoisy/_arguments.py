@@ -1,7 +1,7 @@
-"""Numbers and words that functions and losses are given, checked by their kind.
+"""Type checks of the arguments of functions and losses.
 
-A comparison with a bound comes after it: of a list it would raise an error that does
-not name the argument.
+They come before comparisons with bounds, which raise errors for a list that do not name
+the argument.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["check_counts", "check_reals", "check_shape", "is_one_of"]
 
 
 def check_reals(**values: Any) -> None:
-    """Refuse arguments that are no numbers.
+    """Raise an error for arguments that are not numbers.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ def check_reals(**values: Any) -> None:
     Raises
     ------
     TypeError
-        If one is no number.
+        If one is not a number.
     ValueError
-        If one is an integer that torch cannot hold.
+        If one is an integer that torch cannot represent.
     """
     for name, value in values.items():
         if not isinstance(value, Real):
@@ -38,31 +38,31 @@ def check_reals(**values: Any) -> None:
 
 
 def check_counts(least: int = 1, **values: Any) -> None:
-    """Refuse arguments that are no whole numbers, or too small ones.
+    """Raise an error for arguments that are not integers, or are too small.
 
     Parameters
     ----------
     least : int, default=1
-        The smallest number that is right.
+        The smallest allowed number.
     **values : object
         The arguments, by their names.
 
     Raises
     ------
     TypeError
-        If one is no whole number.
+        If one is not an integer.
     ValueError
         If one is below ``least``.
     """
     for name, value in values.items():
         if not isinstance(value, Integral) or isinstance(value, bool):
-            raise TypeError(f"{name} must be a whole number; got {value!r}.")
+            raise TypeError(f"{name} must be an integer; got {value!r}.")
         if value < least:
             raise ValueError(f"{name} must be at least {least}; got {value!r}.")
 
 
 def check_shape(**values: Any) -> None:
-    """Refuse arguments that are no shapes.
+    """Raise an error for arguments that are not shapes.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def check_shape(**values: Any) -> None:
     Raises
     ------
     TypeError
-        If one is no tuple of whole numbers.
+        If one is not a tuple or list of integers.
     ValueError
         If a number is below 1.
     """
@@ -80,7 +80,7 @@ def check_shape(**values: Any) -> None:
         is_tuple = isinstance(value, tuple | list)
         if not is_tuple or not all(isinstance(size, Integral) for size in value):
             raise TypeError(
-                f"{name} must be a tuple of whole numbers, the shape of a row of X; "
+                f"{name} must be a tuple of integers, the shape of a row of X; "
                 f"got {value!r}."
             )
         if min(value, default=0) < 1:
@@ -88,12 +88,12 @@ def check_shape(**values: Any) -> None:
 
 
 def is_one_of(value: Any, words: Container[str]) -> bool:
-    """Whether an argument is one of some words.
+    """Return whether an argument is one of some words.
 
     Parameters
     ----------
     value : object
-        Of any type: an array cannot be looked up among words.
+        Of any type; values that are not strings give False.
     words : container of str
 
     Returns

@@ -1,4 +1,4 @@
-"""Labels as codes: positions among the sorted classes."""
+"""Encode labels as positions in the sorted classes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class RareClassError(ValueError):
     ----------
     message : str
     estimator : estimator
-        Which needs them.
+        The estimator that needs them.
     classes : ndarray of shape (n_classes,)
     codes : ndarray of shape (n_samples,), dtype int64
     is_rare : ndarray of shape (n_samples,), dtype bool
-        Rows of classes that are too small.
+        True for rows of classes that are too small.
     """
 
     def __init__(self, message, estimator, classes, codes, is_rare):
@@ -46,7 +46,7 @@ class RareClassError(ValueError):
         self.is_rare = is_rare
 
     def __reduce__(self):
-        # Errors come back pickled from the processes of joblib; the rows stay there.
+        # joblib pickles errors of its processes; the arrays are left out.
         return ValueError, self.args
 
 
@@ -61,7 +61,7 @@ def check_classes(estimator, classes, codes, min_per_class=1):
         A ValueError: if a class that occurs has fewer than ``min_per_class`` rows.
     """
     if len(classes) < 2:
-        found = f"y has one class only, {classes.tolist()[0]!r}" if len(classes) else ""
+        found = f"y has a single class, {classes.tolist()[0]!r}" if len(classes) else ""
         raise ValueError(
             f"{found or 'y is empty'}; {type(estimator).__name__} needs at least two "
             "classes."
@@ -81,15 +81,15 @@ def check_classes(estimator, classes, codes, min_per_class=1):
 
 
 def encode_labels(y: Labels, classes: Array | None = None) -> tuple[Array, IntArray]:
-    """Turn labels into codes.
+    """Encode labels as integers.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
-        Labels, in any array, list, tensor or column: strings, integers, booleans,
-        whole-numbered floats or datetime64.
+        Labels in an array, list, tensor or column: strings, integers, booleans, floats
+        with integer values, or datetime64.
     classes : ndarray of shape (n_classes,), default=None
-        Sorted labels to encode with; None takes those that occur in y.
+        Sorted labels to encode with; None uses the labels in y.
 
     Returns
     -------
@@ -104,8 +104,8 @@ def encode_labels(y: Labels, classes: Array | None = None) -> tuple[Array, IntAr
         If y is continuous or multi-label, has missing values, or has a label outside
         ``classes``.
     TypeError
-        If y is no column, or its labels are of several kinds or of one that is no
-        label, such as bytes, tuples or tz-aware dates.
+        If y is not one column, or its labels are of several kinds or of an unsupported
+        kind, such as bytes, tuples or tz-aware dates.
     """
     y = label_array(y)
     if y.dtype.kind == "f":
@@ -121,14 +121,14 @@ def encode_labels(y: Labels, classes: Array | None = None) -> tuple[Array, IntAr
     if (position < 0).any():
         unknown = found[position < 0]
         raise ValueError(
-            f"y has labels that were not there before: {label_list(unknown)}; known "
-            f"are {label_list(classes)}."
+            f"y has unknown labels: {label_list(unknown)}; known labels are "
+            f"{label_list(classes)}."
         )
     return classes, position[codes]
 
 
 def sorted_classes(classes):
-    """Return declared classes as labels are read, sorted, each of them once.
+    """Return declared classes as sorted distinct labels.
 
     Parameters
     ----------
@@ -144,7 +144,8 @@ def sorted_classes(classes):
 def label_accuracy(y, predicted, sample_weight=None):
     """Return the share of labels that were predicted.
 
-    scikit-learn's own reading of y merges large nullable integers and refuses objects.
+    y is read as in ``fit``; scikit-learn alone would merge large nullable integers and
+    refuse objects.
 
     Parameters
     ----------
@@ -160,10 +161,10 @@ def label_accuracy(y, predicted, sample_weight=None):
 
 
 def _positions(labels, classes):
-    """Return where each label stands among the classes, -1 for one that does not.
+    """Return the position of each label in the classes, -1 if it is not among them.
 
-    By Python's equality, which is exact: numpy would compare int64 with uint64 or with
-    floats as floats, and numbers with strings as strings.
+    Labels are compared in Python, which is exact: numpy would compare int64 with uint64
+    or floats as floats, and numbers with strings as strings.
     """
     if labels.dtype.kind in "mM" and labels.dtype.kind == classes.dtype.kind:
         at = np.searchsorted(classes, labels).clip(max=len(classes) - 1)

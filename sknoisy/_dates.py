@@ -1,15 +1,15 @@
-"""Dates and times among the rows, which are refused."""
+"""Refuse dates and times in X."""
 
 import numpy as np
 
 __all__ = ["refuse_dates"]
 
-# How the types of dates, times and spans begin, in numpy, pandas, pyarrow and polars.
+# Prefixes of the types of dates, times and spans in numpy, pandas, pyarrow and polars.
 _DATES = ("date", "time", "duration", "period")
 
 
 def refuse_dates(X):
-    """Refuse dates and times, which would be taken as numbers as large as 1e18.
+    """Refuse dates and times, which would be converted to numbers as large as 1e18.
 
     Parameters
     ----------
@@ -26,13 +26,14 @@ def refuse_dates(X):
         place = "" if found[0] is None else f" in column {found[0]!r}"
         raise TypeError(
             f"X has dates or times{place} ({found[1]}), which would become numbers as "
-            "large as 1e18. Turn them into numbers that mean something, such as year, "
-            "month, weekday or days since a first day; skrub's TableVectorizer does."
+            "large as 1e18. Convert them to features such as year, month, weekday or "
+            "days "
+            "since a first day, for example by skrub's TableVectorizer."
         )
 
 
 def _types_in(X):
-    """Return pairs of column and type; the column is None where there are no names."""
+    """Return pairs of column and type; the column is None if there are no names."""
     if hasattr(X, "columns") and hasattr(X, "dtypes"):
         pairs = list(zip(X.columns, X.dtypes, strict=True))
         first = X[:1].to_numpy()[0] if len(X) and len(pairs) else ()
@@ -53,6 +54,6 @@ def _types_in(X):
 
 
 def _is_date(kind):
-    # A column of categories is as its categories.
+    # For a categorical column, the type of its categories counts.
     kind = getattr(getattr(kind, "categories", None), "dtype", kind)
     return str(kind).lower().startswith(_DATES)

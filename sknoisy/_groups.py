@@ -1,4 +1,4 @@
-"""Groups of rows that belong together, on their way to who splits the rows."""
+"""Groups of rows that belong together, passed to ``fit`` of detectors."""
 
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
@@ -9,7 +9,7 @@ __all__ = ["group_params"]
 
 
 def group_params(detector, groups):
-    """Return how groups are given to ``fit`` of a detector.
+    """Return the parameters that pass groups to ``fit`` of a detector.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def group_params(detector, groups):
     Returns
     -------
     params : dict
-        Empty if there are no groups, or if the detector predicts no left-out rows.
+        Empty if there are no groups, or the detector does not predict held-out rows.
     """
     if groups is None or not _takes_groups(detector):
         return {}

@@ -1,15 +1,15 @@
-"""Rows that are images: the order of their axes, their values, and where they fit."""
+"""Checks of images: order of axes, range of values, and where images are refused."""
 
 import numpy as np
 
 __all__ = ["check_pixels", "refuse_channels_last", "refuse_images"]
 
-# Standardised images stay below it, those of unscaled bytes do not.
+# Standardised images stay below it, unscaled bytes do not.
 _LARGEST_PIXEL = 32
 
 
 def check_pixels(X):
-    """Refuse float images that were never scaled: a network would not learn from them.
+    """Refuse float images that are not scaled, from which networks learn badly.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def check_pixels(X):
 
 
 def refuse_images(estimator, X):
-    """Refuse rows that are no rows of numbers, for an estimator that learns tables.
+    """Refuse images, for an estimator that needs a table of features.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def refuse_images(estimator, X):
     if n_dims > 2:
         raise ValueError(
             f"X has {n_dims} dimensions: {type(estimator).__name__} needs features. "
-            "Encode the images first, pass estimator=NetClassifier(), or take the "
-            "pixels as they are: X.reshape(len(X), -1)."
+            "Encode the images first, pass estimator=NetClassifier(), or use the "
+            "pixels as features: X.reshape(len(X), -1)."
         )
 
 
@@ -58,7 +58,7 @@ def refuse_channels_last(shape):
     Parameters
     ----------
     shape : tuple of int
-        Of X.
+        Shape of X.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Trainings that the keyboard interrupts: who keeps what there is, and who is told."""
+"""Interrupted trainings: whether their results are kept, and whether to warn."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _mode: ContextVar[str] = ContextVar("sknoisy_interruptions", default="tell")
 
 @contextmanager
 def interruptions(mode: str) -> Iterator[None]:
-    """Say what becomes of interrupted trainings in a block, in this thread.
+    """Set how interrupted trainings in a block are handled, for this thread.
 
     Parameters
     ----------
     mode : {"tell", "keep", "raise"}
-        "tell" keeps what a training has, and warns. "keep" keeps it in silence: who
-        asks for it looks at ``interrupted_`` and tells. "raise" is for those who can
-        use whole trainings only: the KeyboardInterrupt goes on. It holds in blocks
-        within the block, too.
+        "tell" keeps the result so far and warns. "keep" keeps it without a warning; the
+        caller reads ``interrupted_`` and warns. "raise" is for callers that can use
+        complete trainings only: KeyboardInterrupt is raised. It also applies in inner
+        blocks.
     """
     token = _mode.set("raise" if _mode.get() == "raise" else mode)
     try:
@@ -36,12 +36,12 @@ def interruptions(mode: str) -> Iterator[None]:
 
 
 def needs_whole() -> bool:
-    """Whether an interrupted training is of no use to who asked for it."""
+    """Return whether the caller can use complete trainings only."""
     return _mode.get() == "raise"
 
 
 def tell(message: str) -> None:
-    """Tell that something was interrupted, as `interruptions` says.
+    """Report an interruption in the mode set by `interruptions`.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def tell(message: str) -> None:
     Raises
     ------
     KeyboardInterrupt
-        If who asked needs whole trainings.
+        In mode "raise".
 
     Warns
     -----
     TrainingInterruptedWarning
-        If nobody looks for himself.
+        In mode "tell".
     """
     if needs_whole():
         raise KeyboardInterrupt(message)
@@ -64,16 +64,16 @@ def tell(message: str) -> None:
 
 
 def is_stop(error: BaseException) -> bool:
-    """Whether a callback has stopped the training, as skorch's EarlyStopping does.
+    """Return whether a callback stopped the training, as skorch's EarlyStopping does.
 
-    Both raise KeyboardInterrupt. A callback does so by a ``raise`` statement, in a hook
-    or below it, and a net in a hook of its own; a key is noticed between any two other
-    instructions.
+    Ctrl-C and a stop both raise KeyboardInterrupt. A stop comes from a ``raise``
+    statement in a hook of a callback or of the net, or in a function called there;
+    Ctrl-C is raised between any two instructions.
 
     Parameters
     ----------
     error : KeyboardInterrupt
-        Caught, with its traceback.
+        The caught error, with its traceback.
 
     Returns
     -------
@@ -93,5 +93,5 @@ def is_stop(error: BaseException) -> bool:
 
 
 def _is_callback(owner: object) -> bool:
-    # Told by what it has: skorch is not loaded for detectors without a network.
+    # By its attributes, since skorch is not imported for detectors without a network.
     return hasattr(owner, "on_epoch_end") and not hasattr(owner, "fit_loop")

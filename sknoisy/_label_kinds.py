@@ -1,4 +1,4 @@
-"""Labels given back in the kind that the user's labels had."""
+"""Return labels in the same container and dtype as the user's labels."""
 
 import sys
 
@@ -11,7 +11,7 @@ __all__ = ["labels_like"]
 
 
 def labels_like(y, classes, codes, new_codes):
-    """Return other labels for the rows of y, in the kind of y.
+    """Return new labels for the rows of y, in the container and dtype of y.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def labels_like(y, classes, codes, new_codes):
         If a new label is not in y, and the dtype of y cannot hold it.
     """
     source = np.full(len(classes), -1)
-    # The first row of each class: labels are taken from y itself where it has them.
+    # The first row of each class: labels that occur in y are copied from y.
     source[codes[::-1]] = np.arange(len(codes))[::-1]
     rows = source[new_codes]
     if (rows < 0).any():
@@ -47,7 +47,7 @@ def labels_like(y, classes, codes, new_codes):
 
 
 def _classes_like(y, classes):
-    """Return the classes in the kind of y, if it can hold them all."""
+    """Return the classes in the container and dtype of y, if it can hold them all."""
     values = label_list(classes)
     try:
         with np.errstate(over="ignore"):
@@ -57,7 +57,7 @@ def _classes_like(y, classes):
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise _cannot_hold(y, values) from error
     except Exception as error:
-        # polars has errors of its own.
+        # polars raises its own types of errors.
         if type(error).__module__.partition(".")[0] != "polars":
             raise
         raise _cannot_hold(y, values) from error
@@ -89,7 +89,7 @@ def _make_pandas(y, values, classes):
     if getattr(y, "ndim", 1) == 2:
         return _make_pandas(y.iloc[:, 0], values, classes).to_frame()
     if hasattr(y.dtype, "categories") and not set(values) <= set(y.dtype.categories):
-        raise ValueError("some classes are no categories")
+        raise ValueError("some classes are not categories")
     if hasattr(y, "iloc"):
         return type(y)(values, dtype=y.dtype, name=y.name)
     pandas = sys.modules["pandas"]
@@ -117,7 +117,7 @@ _MAKERS = {
 
 def _cannot_hold(y, values):
     return ValueError(
-        f"a label that fit has seen was drawn for a row, but y cannot hold all of "
+        f"a drawn label is not in y, and y cannot hold all labels given to fit, "
         f"{values}: its dtype is {getattr(y, 'dtype', type(y).__name__)}. Pass y in "
         "the dtype that was given to fit."
     )

@@ -1,4 +1,4 @@
-"""Labels of any kind, read as a numpy array."""
+"""Read labels of any kind as a numpy array."""
 
 import sys
 from collections.abc import Mapping, Sequence, Set
@@ -19,9 +19,9 @@ __all__ = [
     "tensor_to_array",
 ]
 
-_TAKEN = "strings, integers, booleans, whole-numbered floats or datetime64"
+_TAKEN = "strings, integers, booleans, floats with integer values, or datetime64"
 
-# What may stand in an object array or a list, and how it is called in messages.
+# Types allowed in an object array or a list, by their names in messages.
 _FAMILIES = {
     "strings": str,
     "booleans": (bool, np.bool_),
@@ -33,17 +33,17 @@ _FAMILIES = {
 
 
 def label_array(y, name="y", *, warn=True):
-    """Return labels as a numpy array that holds the user's values, none of them merged.
+    """Return labels as a numpy array of the same values, without merging any.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, 1)
         An array, list, tensor or pandas, polars or pyarrow column of strings, integers,
-        booleans, whole-numbered floats or datetime64.
+        booleans, floats with integer values, or datetime64.
     name : str, default="y"
-        For messages.
+        How the argument is named in messages.
     warn : bool, default=True
-        Warn of a column that stands in two dimensions.
+        Whether to warn of a column in two dimensions.
 
     Returns
     -------
@@ -53,9 +53,10 @@ def label_array(y, name="y", *, warn=True):
     Raises
     ------
     TypeError
-        If y is no column of labels, or its labels are of another kind or of several.
+        If y is not a column of labels, or its labels are of several or unsupported
+        kinds.
     ValueError
-        If a label is missing, a whole number does not fit 64 bits, y has more than one
+        If a label is missing, an integer does not fit in 64 bits, y has more than one
         column, or is complex.
     """
     _refuse_no_column(y, name)
@@ -85,7 +86,7 @@ def label_array(y, name="y", *, warn=True):
     if values.dtype.kind in "fmM":
         _refuse_missing(values != values, name)
     if values.dtype == np.float16:
-        # pandas has no index of float16.
+        # pandas does not support an index of float16.
         values = values.astype(np.float32)
     return np.ascontiguousarray(values)
 
@@ -93,7 +94,7 @@ def label_array(y, name="y", *, warn=True):
 def label_list(labels):
     """Return labels as a list of Python values, or of datetime64.
 
-    ``tolist`` would make integers of the finer datetime64.
+    ``tolist`` would convert datetime64 of fine units to integers.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def refuse_odd_tensor(tensor, name):
     ----------
     tensor : torch.Tensor
     name : str
-        For messages.
+        How the argument is named in messages.
 
     Raises
     ------
@@ -123,19 +124,19 @@ def refuse_odd_tensor(tensor, name):
         raise TypeError(f"{name} is a sparse tensor; pass {name}.to_dense().")
     if tensor.requires_grad:
         raise TypeError(
-            f"{name} is a tensor that requires grad, and nothing is trained through "
-            f"it here; pass {name}.detach()."
+            f"{name} is a tensor that requires grad, but gradients are not passed "
+            f"through it; pass {name}.detach()."
         )
 
 
 def tensor_to_array(tensor, name):
-    """Return a torch tensor as an ndarray, or say why it cannot be.
+    """Return a torch tensor as an ndarray.
 
     Parameters
     ----------
     tensor : torch.Tensor
     name : str
-        For messages.
+        How the argument is named in messages.
 
     Returns
     -------
@@ -149,13 +150,13 @@ def tensor_to_array(tensor, name):
     """
     refuse_odd_tensor(tensor, name)
     tensor = tensor.cpu()
-    # numpy has no bfloat16 and no smaller floats.
+    # numpy lacks bfloat16 and 8-bit floats.
     narrow = tensor.dtype.is_floating_point and tensor.dtype.itemsize <= 2
     return (tensor.float() if narrow else tensor).numpy()
 
 
 def _refuse_no_column(y, name):
-    """Refuse what has no rows, or none in an order."""
+    """Refuse objects without rows, or without an order of rows."""
     kind = type(y).__name__
     if isinstance(y, str | bytes | Number):
         raise TypeError(f"{name} is {y!r}, one value; pass one label for each row.")
@@ -176,7 +177,7 @@ def _refuse_no_column(y, name):
 
 
 def _one_column(y, name, warn):
-    """Return the only column of a frame, and anything else as it is."""
+    """Return the single column of a frame; other objects are returned unchanged."""
     is_frame = hasattr(y, "columns") and len(getattr(y, "shape", ())) == 2
     if not is_frame:
         return y
@@ -190,7 +191,7 @@ def _one_column(y, name, warn):
 
 
 def _read(y, name):
-    """Return an array of what is in y; lists and missing values make object arrays."""
+    """Return y as an array, of objects if it is a list of several types."""
     if is_of(y, "pandas"):
         return _read_pandas(y, name)
     if is_of(y, "polars"):
@@ -217,7 +218,7 @@ def _read_pandas(y, name):
 
 
 def _read_sequence(y):
-    """Return a list as an array, of objects unless they are of one clean kind."""
+    """Return a list as an array, of objects unless all have the same type of label."""
     kinds = set(map(type, y))
     if any(issubclass(kind, Sequence | np.ndarray) for kind in kinds - {str, np.str_}):
         try:
@@ -234,10 +235,10 @@ def _read_sequence(y):
 
 
 def _of_one_kind(values, name):
-    """Return an object array of labels as one of their own kind."""
+    """Convert an object array of labels to their common kind."""
     kinds = {type(v) for v in values}
     if any(getattr(kind, "ndim", None) is not None for kind in kinds):
-        # Arrays and tensors without dimensions, which are numbers.
+        # Arrays and tensors of 0 dimensions are converted to numbers.
         values = np.fromiter(map(_item, values), dtype=object, count=len(values))
         kinds = {type(v) for v in values}
     if not kinds <= {str, bool, int}:
@@ -269,13 +270,13 @@ def _whole_numbers(values, name):
             continue
     largest = max(values, key=abs)
     raise ValueError(
-        f"{name} has whole numbers that do not fit 64 bits, such as {largest}; pass "
+        f"{name} has integers that do not fit in 64 bits, such as {largest}; pass "
         "them as strings."
     )
 
 
 def _families(kinds):
-    """Return what kinds of labels some types are; None is among them for others."""
+    """Return the kinds of labels of some types; None stands for unsupported types."""
     return {
         next((f for f, types in _FAMILIES.items() if issubclass(kind, types)), None)
         for kind in kinds
@@ -289,7 +290,7 @@ def _mixed_kinds(values, name):
         seen.setdefault(family, f"{family} ({v!r:.40} in row {row})")
     return TypeError(
         f"{name} has labels of mixed kinds: {' and '.join(seen.values())}. Make them "
-        "all strings or all whole numbers."
+        "all strings or all integers."
     )
 
 
@@ -323,13 +324,13 @@ def _item(v):
 
 
 def is_of(y, package):
-    """Return whether an object, or a class it derives from, is of a package.
+    """Return whether the class of an object, or one of its bases, is from a package.
 
     Parameters
     ----------
     y : object
     package : str
-        Need not be installed.
+        Name of the package, which need not be installed.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Parameters of estimators: what they may be, checked at the start of ``fit``."""
+"""Constraints on parameters of estimators, checked at the start of ``fit``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InstanceOf", "MakerOf", "N_JOBS", "check_parameters", "check_values"]
 
-# Any number of jobs that joblib knows; it has no meaning for 0.
+# Any number of jobs that joblib accepts; 0 is not allowed.
 N_JOBS = [
     Interval(Integral, 1, None, closed="left"),
     Interval(Integral, None, -1, closed="right"),
@@ -28,9 +28,9 @@ class MakerOf(HasMethods):
     base : class
         What the class must be derived from.
     name : str
-        Of the base, for messages.
+        Name of the base in messages.
     instances : bool, default=True
-        Whether an instance will do.
+        Whether an instance is allowed.
     """
 
     def __init__(self, base: type, name: str, *, instances: bool = True) -> None:
@@ -40,7 +40,7 @@ class MakerOf(HasMethods):
         self.instances = instances
 
     def is_satisfied_by(self, val: Any) -> bool:
-        """Return whether a value will do."""
+        """Return whether a value is allowed."""
         if isinstance(val, type):
             return issubclass(val, self.base)
         if isinstance(val, self.base):
@@ -53,14 +53,14 @@ class MakerOf(HasMethods):
 
 
 class InstanceOf(HasMethods):
-    """Constraint on a part: an instance of a class, in words of our own.
+    """Constraint on a part: an instance of a class, with its own text in messages.
 
     Parameters
     ----------
     base : class
         What the part must be an instance of.
     words : str
-        What the part must be, for messages.
+        What the part must be, in messages.
     """
 
     def __init__(self, base: type, words: str) -> None:
@@ -69,7 +69,7 @@ class InstanceOf(HasMethods):
         self.words = words
 
     def is_satisfied_by(self, val: Any) -> bool:
-        """Return whether a value will do."""
+        """Return whether a value is allowed."""
         return isinstance(val, self.base)
 
     def __str__(self):
@@ -87,8 +87,8 @@ def check_parameters(estimator: Estimator) -> None:
     Raises
     ------
     InvalidParameterError
-        A ValueError and TypeError that names the parameter, what it must be and what
-        was given.
+        A ValueError and TypeError with the name of the parameter, its constraint and
+        the given value.
     """
     names = estimator._parameter_constraints
     check_values(estimator, {name: getattr(estimator, name) for name in names})
@@ -101,12 +101,12 @@ def check_values(estimator, values):
     ----------
     estimator : estimator
     values : dict
-        By the names of parameters that have constraints.
+        Values by the names of their parameters.
 
     Raises
     ------
     InvalidParameterError
-        As `check_parameters`.
+        As in `check_parameters`.
     """
     validate_parameter_constraints(
         {name: estimator._parameter_constraints[name] for name in values},

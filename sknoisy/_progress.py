@@ -1,4 +1,4 @@
-"""How far a fit is, and how long it will take: a bar, or now and then a line."""
+"""Progress of a fit: a bar, or lines in a log."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def progress(
     done: int = 0,
     leave: bool = True,
 ) -> Progress:
-    """Make a bar, to be used in a ``with`` statement.
+    """Return a progress bar, to be used in a ``with`` statement.
 
-    While a bar is open, others that the same thread opens show nothing of their own:
-    they refine it. A detector that trains ten networks has one bar, which moves with
-    each epoch of each of them, whatever ``verbose`` the networks have.
+    While a bar is open, further bars of the same thread are not shown separately: they
+    refine it. A detector that trains ten networks has one bar, which moves with every
+    epoch of every network, whatever their ``verbose``.
 
     Parameters
     ----------
     total : int
-        Steps there will be.
+        Number of steps.
     description : str
-        What is running, such as the name of a class.
+        What is running, for example the name of a class.
     verbose : int, default=1
         0 shows nothing, unless there is an open bar to refine.
     unit : str, default="step"
-        What a step is called: "epoch", "fold". None does not show the count.
+        Name of a step, such as "epoch" or "fold". None hides the count.
     done : int, default=0
-        Steps that were done before.
+        Steps that are already done.
     leave : bool, default=True
         Whether the bar stays when it is closed.
 
@@ -58,17 +58,17 @@ def progress(
 
 
 def current() -> Progress | None:
-    """Return the bar that was opened last in this thread and is open still."""
+    """Return the innermost open bar of this thread, or None."""
     return _innermost.get()
 
 
 class Progress:
     """A bar that is shown on stderr, refines another one, or does nothing.
 
-    On a terminal it is a live line, in a notebook a widget (without ipywidgets a line
-    of text), and elsewhere, as in a log, a plain line for every tenth of the work, at
-    least ten seconds apart, and one at the end. What goes wrong with showing it is
-    ignored: the work goes on.
+    On a terminal it is a live line, and in a notebook a widget (without ipywidgets a
+    line of text). Elsewhere, for example in a log, it prints a line for every tenth of
+    the work, at least ten seconds apart, and one at the end. Errors while showing it
+    are ignored.
 
     Parameters
     ----------
@@ -78,15 +78,15 @@ class Progress:
     Attributes
     ----------
     total : int
-        May be set while the bar is open, if there is more to do, or less.
+        Number of steps; may be changed while the bar is open.
     done : int
         Steps that have been done.
     description : str
         What is running.
     verbose : int
-        As it was given.
+        As passed to the constructor.
     is_shown : bool
-        Whether it is open, and there is something to see.
+        Whether the bar is open and not silent.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Progress:
         self.close(failed=error[0] is not None)
 
     def open(self) -> None:
-        """Begin to show it."""
+        """Show the bar."""
         self._outer = _innermost.get()
         self.is_shown = self._outer is not None or self.verbose > 0
         if not self.is_shown:
@@ -129,19 +129,20 @@ class Progress:
         else:
             self._outer._inner = self
         self._refresh()
-        # Last: an interrupt before it leaves no bar that nobody closes.
+        # Last, so that an earlier interruption does not leave an open bar.
         _innermost.set(self)
 
     def advance(self, n: int = 1, **shown: Any) -> None:
-        """Say that steps have been done.
+        """Record that steps are done.
 
         Parameters
         ----------
         n : int, default=1
-            0 only changes what is shown.
+            Number of steps; 0 only changes the shown values.
         **shown : number or str
-            What to show beside, until it is given anew: ``loss=0.5``. What is being
-            done is called ``now``, and not shown when the bar is closed.
+            Values to show beside the bar until they are set again, such as
+            ``loss=0.5``. ``now`` is the current activity, which is not shown once the
+            bar is closed.
         """
         if not self.is_shown:
             return
@@ -152,12 +153,12 @@ class Progress:
         self._refresh()
 
     def begin(self, n: int = 1, **shown: Any) -> None:
-        """Say how many steps the next part is, which inner bars then refine.
+        """Set the number of steps of the next part, which inner bars refine.
 
         Parameters
         ----------
         n : int, default=1
-            What `advance` will be called with at its end.
+            The argument of the call of `advance` at the end of the part.
         **shown : number or str
             As in `advance`.
         """
@@ -171,7 +172,7 @@ class Progress:
         ----------
         line : str
         file : stream, default=None
-            None is where the bar is, if there is one to see.
+            None writes to the stream of the bar, if one is shown.
         """
         root = self._root()
         if self.is_shown and root._display is not None:
@@ -180,12 +181,12 @@ class Progress:
             print(line, file=file, flush=True)
 
     def close(self, failed: bool = False) -> None:
-        """End it, as far as it has come.
+        """Close the bar.
 
         Parameters
         ----------
         failed : bool, default=False
-            Whether an error is the reason; notebooks show that in red.
+            Whether an error is the reason, which notebooks show in red.
         """
         if not self.is_shown:
             return
@@ -204,9 +205,9 @@ class Progress:
         self._display = make_display(self.description, self._fraction())
 
     def _safely(self, act: Any, *args: Any) -> None:
-        """Show something; give up if the stream is closed, full or gone.
+        """Call a function of the display; stop showing the bar if it fails.
 
-        What people put in its place, such as a logger, may raise anything.
+        A stream may be closed or full, and a replacement of stderr may raise any error.
         """
         try:
             act(*args)
@@ -216,7 +217,7 @@ class Progress:
             self._display = None
 
     def _step_back(self) -> None:
-        """Let the bar outside be the innermost; any inside this one end with it."""
+        """Make the outer bar the innermost; bars inside this one end with it."""
         bar = _innermost.get()
         while bar is not None and bar is not self:
             bar = bar._outer
@@ -244,15 +245,15 @@ class Progress:
             root._safely(display.show, root._text, root._fraction(), now)
 
     def _fraction(self) -> float:
-        """Return the share of the work that is done, that of inner bars included."""
+        """Return the share of the work that is done, including that of inner bars."""
         if self._inner is not None:
-            # Several trainings may make up one step: never back.
+            # Several trainings may be part of one step: never move back.
             self._part = max(self._part, self._inner._fraction())
         done = self.done + self._part * self._ahead
         return min(done / max(self.total, 1), 1.0)
 
     def _text(self, room: int | None = None) -> str:
-        """Return counts, then values; the last ones left out if there is no room."""
+        """Return counts, then values; the last ones are dropped if there is no room."""
         counts: list[str] = []
         values: dict[str, str] = {}
         bar: Progress | None = self

@@ -1,4 +1,4 @@
-"""Where progress is shown: on a terminal, in a notebook, in a log."""
+"""Displays of progress: on a terminal, in a notebook, in a log."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ __all__ = ["Display", "make_display"]
 Text = Callable[..., str]
 
 _MIN_SECONDS = 0.1
-# In a log: a line for each tenth, but not sooner than this after another, and not
-# later than that.
+# Shortest and longest time between two lines in a log; in between, a line is printed
+# for each tenth of the work.
 _LOG_SECONDS = 10
 _LOG_PATIENCE = 600
-# What a live bar needs besides its texts: percentage, times and some blocks.
+# Columns of a live bar besides its texts: percentage, times and some blocks.
 _FURNITURE = 34
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
 
 
 class Display(Protocol):
-    """What shows a share of work that is done, with a text beside.
+    """A display of the share of work done, with a text beside it.
 
-    The text is a function of the room there is for it, or of None, and is asked for
-    only if it will be shown.
+    The text is a function of the number of columns, or of None. It is called only if
+    the text will be shown.
     """
 
     def may_be_due(self, now: float) -> bool:
-        """Return whether the last look is long enough ago."""
+        """Return whether enough time has passed since the last update."""
 
     def show(self, text: Text, fraction: float, now: float) -> None:
-        """Show how far it is."""
+        """Show the share of work done."""
 
     def write(self, line: str, file: Any) -> None:
-        """Write a line above, on another stream if one is given."""
+        """Write a line above the bar, or to another stream."""
 
     def close(self, text: Text, fraction: float, leave: bool, failed: bool) -> None:
-        """Show how far it has come, or take everything away."""
+        """Show the final state, or remove the bar."""
 
     def give_up(self) -> None:
-        """Show nothing any more: the stream is gone."""
+        """Stop showing anything, after an error of the stream."""
         return None
 
 
 class _Live(Display):
-    """A bar of tqdm: a line that is written over, or a widget of a notebook."""
+    """A bar of tqdm: a line that is overwritten, or a widget in a notebook."""
 
     def __init__(self, description: str, fraction: float, kind: Any) -> None:
         options = {"desc": description, "initial": fraction, "bar_format": _FORMAT}
         if kind is _text_bar():
-            # Asked for the size, tqdm takes 0 x 0 from a terminal that knows none.
+            # tqdm would use 0 x 0 for a terminal that does not know its size.
             size = {"ncols": _columns(sys.stderr), "nrows": 24}
             options |= {"file": sys.stderr, **size}
         self._bar = kind(total=1.0, **options)
@@ -84,7 +84,7 @@ class _Live(Display):
     def _draw(self, text: Text, fraction: float) -> None:
         room = None
         if not self._bar.gui:
-            # The window may have changed its size.
+            # The window may have been resized.
             self._bar.ncols = columns = _columns(self._bar.fp)
             room = max(columns - self._room, 0)
         self._bar.n = fraction
@@ -92,7 +92,7 @@ class _Live(Display):
 
 
 class _Log(Display):
-    """Lines in a file, now and then."""
+    """Lines in a log, from time to time."""
 
     def __init__(self, description: str, fraction: float) -> None:
         self._description = description
@@ -107,7 +107,7 @@ class _Log(Display):
     def show(self, text: Text, fraction: float, now: float) -> None:
         tenth = int(10 * fraction)
         is_new = tenth != self._tenth or now - self._last >= _LOG_PATIENCE
-        # The end has a line of its own.
+        # The end has its own line.
         if fraction == 1 or not is_new:
             return
         self._last, self._tenth = now, tenth
@@ -121,7 +121,7 @@ class _Log(Display):
         print(line, file=self._stream if file is None else file, flush=True)
 
     def close(self, text: Text, fraction: float, leave: bool, failed: bool) -> None:
-        # What was too quick for a line, and shall leave nothing, is not worth one.
+        # No line for a short step whose bar is not to be kept.
         if leave or self._tenth >= 0:
             end = "took" if fraction == 1 else "stopped after"
             elapsed = _clock(time.monotonic() - self._start)
@@ -134,12 +134,12 @@ class _Log(Display):
 
 
 def make_display(description: str, fraction: float) -> Display | None:
-    """Return what suits the place that stderr leads to; None if it leads nowhere."""
+    """Return the display that fits stderr; None if there is no stderr."""
     if sys.stderr is None:
         return None
     if _is_notebook():
         return _Live(description, fraction, _notebook_bar() or _text_bar())
-    # Several processes would write over each other's line.
+    # Several processes would overwrite each other's line.
     is_child = multiprocessing.parent_process() is not None
     if _is_terminal(sys.stderr) and not is_child:
         return _Live(description, fraction, _text_bar())
@@ -147,12 +147,12 @@ def make_display(description: str, fraction: float) -> Display | None:
 
 
 def _is_terminal(stream: Any) -> bool:
-    # A stand-in for stderr may have no more than a way to write.
+    # A replacement of stderr may have a method write only.
     return hasattr(stream, "isatty") and stream.isatty()
 
 
 def _is_notebook() -> bool:
-    """Whether output goes to cells of Jupyter, Colab or the like; not to Spyder."""
+    """Return whether output goes to cells of a notebook such as Jupyter or Colab."""
     if "IPython" not in sys.modules or any(k.startswith("SPYDER") for k in os.environ):
         return False
     shell = sys.modules["IPython"].get_ipython()
@@ -162,7 +162,7 @@ def _is_notebook() -> bool:
 
 @cache
 def _notebook_bar() -> Any:
-    """Return tqdm's widget; None without ipywidgets, of which tqdm would warn."""
+    """Return tqdm's widget; None without ipywidgets, since tqdm would warn."""
     from tqdm import notebook
 
     if notebook.IProgress is None:
@@ -173,7 +173,7 @@ def _notebook_bar() -> Any:
         is_failed = False
 
         def display(self, *args: Any, bar_style: Any = None, **kwargs: Any) -> None:
-            # Red is for errors, and an early stop is none.
+            # Red is for errors; an early stop is not one.
             is_fine = bar_style == "danger" and not self.is_failed
             style = "success" if is_fine else bar_style
             super().display(*args, bar_style=style, **kwargs)
@@ -186,19 +186,19 @@ def _text_bar() -> Any:
     from tqdm.std import tqdm
 
     class TextBar(tqdm):
-        # No thread that watches: a process that forks had better have one only.
+        # No monitor thread, since a process with threads should not fork.
         monitor_interval = 0
 
     return TextBar
 
 
 def _columns(stream: Any) -> int:
-    """Return the width of a terminal, 80 if it does not know."""
+    """Return the width of a terminal, 80 if it is unknown."""
     try:
         columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError, AttributeError):
         columns = 0
-    # A line that fills the last column makes some terminals begin a new one.
+    # Some terminals begin a new line after the last column.
     return columns - 1 if columns > 1 else 80
 
 

@@ -1,4 +1,4 @@
-"""Random states: a generator from what the user gave, and seeds for parts."""
+"""Random states: generators from ``random_state``, and seeds for parts."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ __all__ = ["random_generator", "set_random_states"]
 
 
 def random_generator(random_state: RandomState) -> np.random.Generator:
-    """Return a numpy Generator that leaves every global generator alone.
+    """Return a new numpy Generator; global generators are not used.
 
     Parameters
     ----------
     random_state : int, RandomState instance or None
-        The same int gives the same stream. A RandomState instance is drawn from once.
-        None takes fresh entropy from the operating system, not from ``np.random``.
+        The same int gives the same stream. One number is drawn from a RandomState
+        instance. None uses fresh entropy from the operating system, not from
+        ``np.random``.
 
     Returns
     -------
     generator : numpy.random.Generator
-        A new one.
+        The new generator.
     """
     if random_state is None:
         return np.random.default_rng()
@@ -34,16 +35,16 @@ def random_generator(random_state: RandomState) -> np.random.Generator:
 
 
 def set_random_states(estimator: Estimator, seed: int) -> None:
-    """Seed an estimator and its parts where they have no ``random_state`` yet.
+    """Set each ``random_state`` of an estimator and its parts that is None.
 
-    Else they would draw from numpy's global generator.
+    Otherwise they would draw from numpy's global generator.
 
     Parameters
     ----------
     estimator : estimator
-        Changed in place: hand in a clone.
+        Changed in place: pass a clone.
     seed : int
-        Their ``random_state``.
+        The new ``random_state``.
     """
     for name, value in sorted(estimator.get_params().items()):
         if value is None and name.split("__")[-1] == "random_state":

@@ -1,4 +1,4 @@
-"""Regular files: read if they are, and replaced in one step."""
+"""Open regular files only, and replace them atomically."""
 
 import errno
 import hashlib
@@ -26,17 +26,17 @@ _KINDS = (
     (stat.S_ISFIFO, "a FIFO; give a file"),
     (stat.S_ISSOCK, "a socket; give a file"),
 )
-# With 24 characters more, a name must stay under 255 bytes.
+# With 24 more characters, a name must stay under 255 bytes.
 _LONGEST_NAME = 200
-# Seconds, where there are no locks that tell.
+# Seconds, on systems without file locks.
 _ABANDONED_AFTER = 24 * 3600
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file to read its bytes, if it is a regular one.
+    """Open a regular file for reading bytes.
 
-    A device may have no end, and a FIFO would wait for a writer for ever: neither is
-    opened.
+    Devices and FIFOs are refused: a device may be endless, and a FIFO would wait for a
+    writer.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     Raises
     ------
     OSError
-        If there is no such file, or it may not be read.
+        If the file does not exist or cannot be read.
     ValueError
-        If it is something else than a file.
+        If it is not a regular file.
     """
     _require_file(os.stat(path).st_mode, "it")
-    # Between the two looks a FIFO may take its place: do not wait for it.
+    # Not blocking, in case a FIFO has replaced the file since the check.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     handle = os.open(path, flags)
     try:
@@ -66,18 +66,18 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def check_replaceable(path: str | os.PathLike[str], name: str = "path") -> None:
-    """Refuse a path where no file can be put.
+    """Refuse a path that cannot be replaced by a file.
 
     Parameters
     ----------
     path : str or path-like
     name : str, default="path"
-        The parameter, for the message.
+        Name of the parameter in the message.
 
     Raises
     ------
     ValueError
-        If something else than a file is there, or there is no such folder.
+        If the path exists and is not a regular file, or its folder does not exist.
     """
     shown = f"{name} {os.fspath(path)!r}"
     real = Path(os.path.realpath(path))
@@ -86,7 +86,7 @@ def check_replaceable(path: str | os.PathLike[str], name: str = "path") -> None:
     if not real.parent.is_dir():
         raise ValueError(
             f"{shown} cannot be written: there is no folder {str(real.parent)!r}. "
-            "Make it first."
+            "Create it first."
         )
 
 
@@ -94,31 +94,33 @@ def check_replaceable(path: str | os.PathLike[str], name: str = "path") -> None:
 def written_in_one_step(
     path: str | os.PathLike[str], *, overwrite: bool = True
 ) -> Iterator[Path]:
-    """Give a draft beside a file; it takes the file's place if all went well.
+    """Yield a temporary file that replaces a file atomically if there is no error.
 
-    Either the old content is there or the new one, also after a crash or a power cut.
-    The file keeps its permissions; a new one has the usual ones. A link stays a link
-    to what is replaced. Drafts of earlier runs that were killed are removed.
+    The file has the old or the new content, also after a crash or a power failure. It
+    keeps its permissions; a new file has the default ones. If the path is a symbolic
+    link, its target is replaced. Temporary files of earlier runs that were killed are
+    removed.
 
     Parameters
     ----------
     path : str or path-like
     overwrite : bool, default=True
-        False leaves a file that is there, also one that came meanwhile.
+        False keeps an existing file, also one created in the meantime.
 
     Yields
     ------
     draft : Path
-        An empty file in the same folder, whose name ends like that of the file.
+        An empty temporary file in the same folder, whose name ends like that of the
+        file.
 
     Raises
     ------
     FileExistsError
-        If there is a file, and ``overwrite`` is False.
+        If the file exists, and ``overwrite`` is False.
     OSError
         If the file cannot be written.
     ValueError
-        If something else than a file is there.
+        If the path exists and is not a regular file.
 
     Examples
     --------
@@ -160,7 +162,7 @@ def _require_file(mode: int, shown: str) -> None:
     if stat.S_ISREG(mode):
         return
     kinds = (kind for holds, kind in _KINDS if holds(mode))
-    raise ValueError(f"{shown} is {next(kinds, 'no regular file; give one')}.")
+    raise ValueError(f"{shown} is {next(kinds, 'not a regular file; give one')}.")
 
 
 def _refuse_existing(path: Path, given: str | os.PathLike[str]) -> None:
@@ -169,19 +171,19 @@ def _refuse_existing(path: Path, given: str | os.PathLike[str]) -> None:
 
 
 def _draft_names(path: Path) -> tuple[str, str]:
-    """Return what the name of each draft of a file begins and ends with."""
+    """Return the start and end of the names of the temporary files of a file."""
     own = path.name
     if len(os.fsencode(own)) > _LONGEST_NAME:
-        # Of a long name a short one, which is always the same.
+        # A long name is replaced by a short hash of it.
         digest = hashlib.sha256(os.fsencode(own)).hexdigest()[:32]
         own = digest + path.suffix[:16]
     return ".", f".part.{own}"
 
 
 def _new_draft(path: Path, old: os.stat_result | None) -> tuple[Path, int | None]:
-    """Make an empty draft; return it with a handle that marks it as being written."""
+    """Create an empty temporary file; return it with a locked handle."""
     start, end = _draft_names(path)
-    # Until it has the rights of the old file, nobody else may read the new one.
+    # Private until it gets the permissions of the old file.
     mode = 0o666 if old is None else 0o600
     while True:
         draft = path.with_name(f"{start}{secrets.token_hex(8)}{end}")
@@ -189,7 +191,7 @@ def _new_draft(path: Path, old: os.stat_result | None) -> tuple[Path, int | None
         if fcntl is None:
             os.close(handle)
             return draft, None
-        # A file system without locks cannot tell abandoned drafts, and keeps them.
+        # Without file locks, abandoned temporary files are not recognised and stay.
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
@@ -200,7 +202,7 @@ def _new_draft(path: Path, old: os.stat_result | None) -> tuple[Path, int | None
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove drafts whose writer is gone: the lock of a killed run is free."""
+    """Remove temporary files whose lock is free, because their run was killed."""
     start, end = _draft_names(path)
     pattern = re.compile(f"{re.escape(start)}[0-9a-f]{{16}}{re.escape(end)}")
     with suppress(OSError), os.scandir(path.parent) as entries:
@@ -226,14 +228,14 @@ def _remove_if_abandoned(name: str) -> None:
 
 
 def _settle(draft: Path, old: os.stat_result | None) -> None:
-    """Give a draft the rights of the old file, and make it last."""
+    """Flush a temporary file to disk, and give it the permissions of the old file."""
     with open(draft, "rb+") as file:
-        # Else a power cut could leave the new name with no content.
+        # Otherwise a power failure could leave an empty file under the new name.
         os.fsync(file.fileno())
     if old is None:
         return
     if hasattr(os, "chown"):
-        # Only root may give files away.
+        # Only root can change the owner.
         with suppress(OSError):
             os.chown(draft, old.st_uid, old.st_gid)
     os.chmod(draft, stat.S_IMODE(old.st_mode) & 0o777)
@@ -254,7 +256,7 @@ def _put_where_nothing_is(
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name last; systems that cannot open folders do it by themselves."""
+    """Flush the new name to disk; systems that cannot open folders need no flush."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

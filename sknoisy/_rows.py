@@ -1,4 +1,4 @@
-"""Rows that are no table of numbers: refused in words that say what would be right."""
+"""Errors for X that is not a table of numbers, with advice for the user."""
 
 from collections import Counter
 from collections.abc import Mapping, Set
@@ -13,8 +13,8 @@ from sknoisy._labels import is_of, refuse_odd_tensor, tensor_to_array
 __all__ = ["explained", "plain_rows", "refuse_no_rows", "refuse_odd_rows"]
 
 _TEXTS = (
-    "put make_pipeline(TfidfVectorizer(), TruncatedSVD(100)) before it, or give texts "
-    "to a detector whose estimator takes them, such as a pipeline that begins with a "
+    "put make_pipeline(TfidfVectorizer(), TruncatedSVD(100)) before it, or pass texts "
+    "to a detector whose estimator accepts them, such as a pipeline that begins with a "
     "TfidfVectorizer and ends in a classifier"
 )
 _CATEGORIES = (
@@ -28,14 +28,14 @@ _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def refuse_no_rows(X, what="X"):
-    """Refuse what has no rows, or none in an order.
+    """Refuse objects without rows, or without an order of rows.
 
     Parameters
     ----------
     X : object
-        None passes.
+        Data given by the user; None is accepted.
     what : str, default="X"
-        How it is called.
+        Name of X in messages.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def refuse_no_rows(X, what="X"):
         If two columns have the same name.
     """
     if issparse(X):
-        # One of their formats is a dict.
+        # One of the sparse formats is a dict.
         return
     kind = type(X).__name__
     if isinstance(X, str | bytes | Number):
@@ -76,13 +76,13 @@ def _refuse_double_names(X):
     if len(set(names)) < len(names):
         name, count = Counter(names).most_common(1)[0]
         raise ValueError(
-            f"X has {count} columns named {name!r}; give each column a name of its "
-            "own, or pass X.to_numpy()."
+            f"X has {count} columns named {name!r}; give each column a "
+            "different name, or pass X.to_numpy()."
         )
 
 
 def refuse_odd_rows(X, what="X"):
-    """Refuse what has no rows, masked entries, and tensors sparse or with grad.
+    """Refuse objects without rows, masked entries and unsuitable tensors.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def refuse_odd_rows(X, what="X"):
 
 
 def plain_rows(X, what="X"):
-    """Return X, a tensor as an array, or refuse it as `refuse_odd_rows` does.
+    """Return X, with tensors as arrays, after the checks of `refuse_odd_rows`.
 
     Parameters
     ----------
@@ -124,26 +124,26 @@ def plain_rows(X, what="X"):
     refuse_odd_rows(X, what)
     if is_of(X, "torch"):
         return tensor_to_array(X, what)
-    # Whoever counts features asks for a shape.
+    # The count of features needs a shape.
     only_array = hasattr(X, "__array__") and not hasattr(X, "shape")
     return np.asarray(X) if only_array else X
 
 
 @contextmanager
 def explained(X, name):
-    """Turn an error of reading X as numbers into one that says what to do.
+    """Replace errors of reading X as numbers by errors with advice.
 
     Parameters
     ----------
     X : array-like
         As given by the user.
     name : str
-        Who needs numbers.
+        Name of the estimator, for messages.
 
     Raises
     ------
     TypeError, ValueError
-        The error inside, or one in its place that names the entry at fault.
+        The error inside the block, or a better one that names the wrong entry.
     """
     try:
         yield
@@ -183,7 +183,7 @@ def _explanation(X, name, message):
 
 
 def _strings(X, name):
-    """Name the first string that is no number."""
+    """Return an error that names the first string that is not a number."""
     found = next((cell for cell in _cells(X) if not _is_number(cell[-1])), None)
     if found is None:
         return None
@@ -199,7 +199,7 @@ def _strings(X, name):
 
 
 def _lists(X):
-    """Name the first row, or the first column, that holds lists of other lengths."""
+    """Return an error that names the first column of lists or row of another length."""
     if hasattr(X, "columns"):
         for row, column, value in _cells(X):
             if _is_list(value):
@@ -215,12 +215,12 @@ def _lists(X):
     return ValueError(
         f"rows of X differ in length: row 0 has {lengths[0]} entries, row {other} has "
         f"{lengths[other]}. Every row needs the same features; pad or cut them, or "
-        "compute features of a fixed number."
+        "compute a fixed number of features."
     )
 
 
 def _large(X, name):
-    """Name the first number that is finite and does not fit."""
+    """Return an error that names the first finite number too large for float32."""
     for row, column, value in _cells(X):
         try:
             fits = abs(float(value)) <= _LARGEST_FLOAT32
@@ -239,7 +239,7 @@ def _large(X, name):
 
 
 def _overflowing(X, name):
-    """Say that finite numbers are too large to compute with."""
+    """Return an error for finite numbers whose squares overflow."""
     numbers = np.asarray(X)
     if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
         return None
@@ -253,7 +253,7 @@ def _overflowing(X, name):
 
 
 def _cells(X):
-    """Yield row, column and value; the column is None where X has one dimension."""
+    """Yield row, column and value; the column is None if X has one dimension."""
     if hasattr(X, "columns"):
         for column in X.columns:
             values = np.asarray(X[column], dtype=object)

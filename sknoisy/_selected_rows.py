@@ -1,4 +1,4 @@
-"""Some of the rows of what was given, in the kind that it has."""
+"""Select rows of data in any container."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ __all__ = ["params_of_rows", "rows_for", "rows_of"]
 
 
 def rows_of(data, rows):
-    """Return rows of any container, in a container of its kind.
+    """Return rows of any container, in the same type of container.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def rows_of(data, rows):
     Returns
     -------
     part : same type as data
-        An ndarray or a list if rows of that type cannot be picked.
+        An ndarray or a list if that type does not support indexing by rows.
     """
     if isinstance(data, tuple):
         return tuple(data[row] for row in rows)
@@ -38,7 +38,7 @@ def params_of_rows(params, X, index):
     Parameters
     ----------
     params : dict
-        Those that have one entry for each row of X are cut, all others stay.
+        Parameters with one entry per row of X are indexed, all others are kept.
     X : array-like of shape (n_samples, ...)
     index : ndarray of shape (n_rows,), dtype int64
 
@@ -50,16 +50,16 @@ def params_of_rows(params, X, index):
 
 
 def rows_for(estimator, X, index, fitted=None):
-    """Return some rows of X, in the form that an estimator takes.
+    """Return some rows of X for an estimator, which may need pairwise distances.
 
     Parameters
     ----------
     estimator : estimator
     X : array-like
-        The rows of one that takes distances between rows are cut along both axes.
+        Pairwise distances or kernels are indexed along both axes.
     index : ndarray of shape (n_rows,), dtype int64
     fitted : ndarray of shape (n_fitted,), dtype int64, default=None
-        The rows that it was fitted on; None if it is to be fitted on these.
+        The rows that the estimator was fitted on; None if it will be fitted on these.
 
     Returns
     -------

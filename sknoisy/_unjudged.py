@@ -1,4 +1,4 @@
-"""Rows whose label occurs once: a detector scores the other rows, and says so."""
+"""Rows whose label occurs once: a detector scores the other rows only."""
 
 import functools
 from typing import NamedTuple
@@ -13,18 +13,18 @@ __all__ = ["Along", "scores_the_rest"]
 
 
 class Along(NamedTuple):
-    """What the axes of a fitted array are, so that rows and classes can be put back.
+    """Meaning of the axes of a fitted array, to put rows and classes back.
 
     Attributes
     ----------
     axes : tuple of {"rows", "classes"}
-        Of the first axes; any others stay as they are.
+        Meaning of the first axes; any others are unchanged.
     fill : float, default=0.0
-        What stands for a class that was set aside, where the axes are not classes
-        twice: then it gets the row and column of the identity. A row that was set
-        aside is NaN, or 0 in an array of integers.
+        Value for a class that was left out. If both axes are classes, it gets its row
+        and column of the identity matrix instead. A row that was left out is NaN, or
+        0 in an array of integers.
     numbers_of : {"rows", "classes"}, default=None
-        What the entries number, if they do.
+        Whether the entries are numbers of rows or of classes; None if neither.
     """
 
     axes: tuple[str, ...]
@@ -33,22 +33,22 @@ class Along(NamedTuple):
 
 
 def scores_the_rest(fit):
-    """Let ``fit`` of a detector score all rows but those of classes that are too small.
+    """Wrap ``fit`` of a detector to leave out the rows of classes that are too small.
 
-    The estimator is fitted on the other rows. Its results are then brought to the
-    length of y: a row that was set aside has the score 0.5 and no flag, keeps its
-    label, and stands in ``unjudged_``. Which other arrays have an entry for each row
-    or class, and how to fill them, is in the estimator's ``_fitted_axes``.
+    The estimator is fitted on the other rows. Its results are then extended to the
+    length of y: a row that was left out has the score 0.5 and no flag, keeps its label,
+    and is listed in ``unjudged_``. The estimator's ``_fitted_axes`` names the other
+    arrays with an entry for each row or class, and how to fill them.
 
     Parameters
     ----------
     fit : function
-        Of a detector; raises `RareClassError` before it trains anything.
+        ``fit`` of a detector, which raises `RareClassError` before any training.
 
     Returns
     -------
     fit : function
-        Raises ValueError where fewer than two classes would be left.
+        The wrapped function; raises ValueError if fewer than two classes are left.
     """
 
     @functools.wraps(fit)
@@ -61,14 +61,15 @@ def scores_the_rest(fit):
                 fit(self, rows, labels, *args, **own_params)
                 break
             except RareClassError as error:
-                # Not that of a part, which has seen other rows.
+                # Not an error of a part, which was fitted on other rows.
                 if error.estimator is not self:
                     raise
                 if scored is None:
                     classes, codes = error.classes, error.codes
                     scored = np.arange(len(codes))
                 scored = scored[~error.is_rare]
-            # What is too small may show in turn: first rows are counted, then groups.
+            # More classes may be too small in the next pass: rows are counted first,
+            # then groups.
             _check_the_rest(self, codes, scored)
             rows = safe_indexing(indexable(X)[0], scored)
             labels = classes[codes[scored]]
@@ -92,7 +93,7 @@ def _check_the_rest(estimator, codes, scored):
 
 
 def _put_back(estimator, classes, codes, scored):
-    """Bring what was fitted on the scored rows to the length of y."""
+    """Extend the results for the scored rows to the length of y."""
     own = vars(estimator)
     kept = {"rows": scored, "classes": np.unique(codes[scored])}
     sizes = {"rows": len(codes), "classes": len(classes)}
@@ -111,7 +112,7 @@ def _put_back(estimator, classes, codes, scored):
 
 
 def _widened(values, along, kept, sizes):
-    """Return an array with the rows and classes that were set aside."""
+    """Return an array extended by the rows and classes that were left out."""
     if along.numbers_of is not None:
         values = kept[along.numbers_of][values]
     axes = along.axes

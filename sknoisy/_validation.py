@@ -1,6 +1,7 @@
-"""The only module that touches private scikit-learn API, and the way in for X and y.
+"""The only module that uses private scikit-learn API, and the checks of X and y.
 
-What it re-exports under a public name is what the rest of the package takes of it.
+The rest of the package imports private names of scikit-learn from here, under public
+names.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ __all__ = [
 
 
 def __getattr__(name):
-    # Of compiled trees, which only saved files take apart: sklearn.tree takes 50 ms.
+    # Imported lazily, since only saved files need it: sklearn.tree takes 50 ms.
     if name in ("NODE_DTYPE", "Tree"):
         from sklearn.tree import _tree
 
@@ -65,9 +66,9 @@ def __getattr__(name):
 
 
 def _for_any_rows(function):
-    """Return a function of scikit-learn that never dispatches by the kind of array.
+    """Wrap a function of scikit-learn to run without array API dispatch.
 
-    Under ``array_api_dispatch`` it would refuse what has only ``__array__``.
+    With ``array_api_dispatch`` it would refuse objects that only have ``__array__``.
     """
 
     @functools.wraps(function)
@@ -88,28 +89,28 @@ validate_data = _for_any_rows(validation.validate_data)
 
 
 class NamedParts(_BaseComposition):
-    """An estimator with a list of (name, part) pairs, whose parameters are its too.
+    """An estimator with a list of (name, part) pairs and access to their parameters.
 
     ``_named_parts`` is the name of the parameter that holds the list.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, those of the parts included.
+        """Return the parameters, including those of the parts.
 
         Parameters
         ----------
         deep : bool, default=True
-            False returns the estimator's own only.
+            False returns the estimator's own parameters only.
 
         Returns
         -------
         params : dict
-            By name; those of a part as ``part__name``.
+            Parameters by name; those of a part as ``part__name``.
         """
         return self._get_params(self._named_parts, deep=deep)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of the parts included.
+        """Set parameters, including those of the parts.
 
         Parameters
         ----------
@@ -125,17 +126,17 @@ class NamedParts(_BaseComposition):
         return self._set_params(self._named_parts, **params)
 
     def check_part_names(self, names: list[str]) -> None:
-        """Refuse names that occur twice, hold ``__`` or are those of parameters.
+        """Refuse names that occur twice, contain ``__`` or are names of parameters.
 
         Parameters
         ----------
         names : list of str
-            Of the parts.
+            Names of the parts.
 
         Raises
         ------
         ValueError
-            If a name is not as it must be.
+            If a name is not allowed.
         """
         self._validate_names(names)
 
@@ -148,14 +149,14 @@ def check_rows(
     Parameters
     ----------
     estimator : estimator
-        Gets ``n_features_in_`` and ``feature_names_in_`` if ``reset``, else X is held
-        against them.
+        ``n_features_in_`` and ``feature_names_in_`` are set if ``reset``, else X is
+        compared with them.
     X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
         Rows of a table, or images.
     reset : bool, default=False
         True in ``fit``.
     min_samples : int, default=1
-        Fewer rows are refused.
+        Smallest allowed number of rows.
 
     Returns
     -------
@@ -171,7 +172,7 @@ def check_rows(
         If X is sparse, a dict or a tensor that requires grad, or has dates or times.
     """
     X = _refuse_sparse(plain_rows(X))
-    # Before scikit-learn takes the height for the number of features.
+    # Before scikit-learn compares the height with the number of features.
     refuse_channels_last(getattr(X, "shape", ()))
     is_uint8 = getattr(X, "ndim", 2) == 4 and np.asarray(X).dtype == np.uint8
     X = check_numbers(
@@ -204,8 +205,8 @@ def check_numbers(estimator, X, **how):
     Raises
     ------
     ValueError, TypeError
-        If X is no such table. Texts, columns of strings, dates, rows of different
-        lengths, dicts and the like are named.
+        If X is not such a table. The error names texts, columns of strings, dates, rows
+        of different lengths, dicts and similar faults.
     """
     if X is None:
         raise ValueError(
@@ -214,7 +215,7 @@ def check_numbers(estimator, X, **how):
         )
     given, X = X, plain_rows(X)
     refuse_dates(X)
-    # What overflows is an error that says more than numpy's warning.
+    # An overflow raises an error below, which is clearer than numpy's warning.
     name = type(estimator).__name__
     with explained(given, name), np.errstate(over="ignore"):
         return validate_data(estimator, X, **how)
@@ -234,7 +235,7 @@ def check_rows_and_labels(
     Parameters
     ----------
     estimator : estimator
-        Gets ``n_features_in_`` and ``feature_names_in_``.
+        ``n_features_in_`` and ``feature_names_in_`` are set on it.
     X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
         Rows of a table, or images.
     y : array-like of shape (n_samples,)
@@ -242,7 +243,7 @@ def check_rows_and_labels(
     classes : array-like of shape (n_classes,), default=None
         All labels, if some may be absent from y.
     min_samples, min_per_class : int
-        Fewer rows, in all or of one class, are refused.
+        Smallest allowed number of rows, in total and in each class.
 
     Returns
     -------
@@ -277,7 +278,7 @@ def routes_metadata():
 
 
 def refuse_params_unless_routed(params, estimator, method):
-    """Refuse metadata that nothing is there to pass on.
+    """Refuse metadata unless metadata routing is enabled.
 
     Raises
     ------
@@ -288,15 +289,15 @@ def refuse_params_unless_routed(params, estimator, method):
 
 
 def _is_surely_finite(X):
-    """Whether one fast pass shows that a float32 array has no NaN or infinity.
+    """Return whether one fast pass shows that a float32 array has no NaN or infinity.
 
-    The product of a vector with itself is NaN or infinite if an entry is; it takes
-    two thirds of the time of scikit-learn's own test, which still decides otherwise.
+    The product of a vector with itself is NaN or infinite if an entry is. It takes two
+    thirds of the time of scikit-learn's test, which is run if the result is False.
     """
     if not isinstance(X, np.ndarray) or X.dtype != np.float32:
         return False
     if isinstance(X, np.matrix):
-        # Its products are those of matrices; scikit-learn refuses it.
+        # np.dot would be a matrix product; scikit-learn refuses it.
         return False
     if not X.flags.c_contiguous or get_config()["assume_finite"]:
         return False

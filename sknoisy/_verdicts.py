@@ -1,4 +1,4 @@
-"""Verdicts on labels: made from scores, and read off an estimator of any origin."""
+"""Scores, flags and suggested labels: computed, and read from fitted estimators."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = [
     "unjudged_rows",
 ]
 
-# What every estimator sets that scores the labels it was given.
+# Attributes of every fitted estimator that scores the given labels.
 VERDICT = ("noise_scores_", "noise_mask_", "noise_rate_", "suggested_labels_")
 
 
 def defined_scores(estimator: Estimator, scores: ArrayLike) -> FloatArray:
-    """Return noise scores as an array, if they are all numbers.
+    """Return noise scores as an array, if all are finite.
 
     Parameters
     ----------
     estimator : estimator
-        Whose scores they are, to name it.
+        Named in the error.
     scores : array-like of shape (n_samples,)
         Scores, larger = more suspicious.
 
@@ -58,14 +58,14 @@ def defined_scores(estimator: Estimator, scores: ArrayLike) -> FloatArray:
     if undefined.any():
         raise FloatingPointError(
             f"{type(estimator).__name__} has no score for {undefined.sum()} of "
-            f"{len(scores)} rows, first for row {undefined.argmax()}: what it goes by "
-            "is infinite or NaN there. Standardise X; lower lr if it trains a network."
+            f"{len(scores)} rows, first for row {undefined.argmax()}: their values "
+            "are infinite or NaN. Standardise X; lower lr if it trains a network."
         )
     return scores
 
 
 def suggest_labels(proba: Array, codes: IntArray, mask: BoolArray) -> IntArray:
-    """Return the label code that each row should have.
+    """Return the suggested label code of each row.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def suggest_labels(proba: Array, codes: IntArray, mask: BoolArray) -> IntArray:
     codes : ndarray of shape (n_samples,), dtype int64
         The given labels.
     mask : ndarray of shape (n_samples,), dtype bool
-        Flagged.
+        True where the label is flagged.
 
     Returns
     -------
@@ -90,14 +90,14 @@ def suggest_labels(proba: Array, codes: IntArray, mask: BoolArray) -> IntArray:
 
 
 def scorer_of(detector: Estimator, n_samples: int) -> Estimator:
-    """Return the part of a fitted detector that holds its verdict on the labels.
+    """Return the part of a fitted detector that has the scores of the labels.
 
     Parameters
     ----------
     detector : estimator
         Fitted: a detector, a robust classifier, or a pipeline that ends in one.
     n_samples : int
-        Rows that were given to ``fit``.
+        Number of rows given to ``fit``.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def unjudged_rows(scorer: Estimator) -> IntArray:
 
 
 def scores_are_probabilities(scorer: Estimator) -> bool:
-    """Return whether the scores of what scored labels are probabilities.
+    """Return whether the noise scores of a fitted estimator are probabilities.
 
     Parameters
     ----------
@@ -157,25 +157,25 @@ def scores_are_probabilities(scorer: Estimator) -> bool:
     Returns
     -------
     flag : bool
-        False for an estimator of another origin that does not say.
+        False for estimators of other packages without this attribute.
     """
     scorer = scorer[-1] if isinstance(scorer, Pipeline) else scorer
     return bool(getattr(scorer, "scores_are_probabilities_", False))
 
 
 def tags_of_part(part: Any) -> Any:
-    """Return the tags of an estimator that another one holds.
+    """Return the tags of a part of an estimator.
 
     Parameters
     ----------
     part : object
-        What is no estimator has the tags of one that promises nothing: the owner is
-        asked for its tags before its ``fit`` can refuse the part.
+        An object that is not an estimator has the default tags, because tags are
+        requested before ``fit`` can refuse the part.
 
     Returns
     -------
     tags : sklearn.utils.Tags
-        Those of the part.
+        Tags of the part.
     """
     is_estimator = hasattr(part, "__sklearn_tags__") and not isinstance(part, type)
     return get_tags(part if is_estimator else BaseEstimator())

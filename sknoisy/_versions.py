@@ -12,7 +12,7 @@ _LONGEST = 40
 
 
 def installed_versions() -> dict[str, str | None]:
-    """Return the version of each package that counts; torch counts if it was used.
+    """Return the version of each relevant package, torch only if it was imported.
 
     Returns
     -------
@@ -27,17 +27,17 @@ def installed_versions() -> dict[str, str | None]:
 
 
 def differing_versions(saved: Mapping[str, object]) -> str:
-    """Return what to say of versions that are not those installed.
+    """Return a text on the versions that differ from the installed ones.
 
     Parameters
     ----------
     saved : mapping of str to str or None
-        By package, as a file has them.
+        Versions in a file, by package.
 
     Returns
     -------
     difference : str
-        Such as "numpy 2.0 (here 2.1)"; empty if all are the same.
+        For example "numpy 2.0 (here 2.1)"; empty if all are the same.
     """
     return ", ".join(
         f"{package} {_shown(theirs)} (here {_version(package)})"
@@ -59,6 +59,6 @@ def _version(package: str) -> str | None:
 
 
 def _shown(text: object) -> str:
-    """Return a text of a file, short and without characters that steer a terminal."""
+    """Return a text from a file, shortened and without control characters."""
     shown = str(text)[:_LONGEST]
     return "".join(letter if letter.isprintable() else "?" for letter in shown)

@@ -1,28 +1,28 @@
-"""Warnings that point at the line of the user that led to them."""
+"""Warnings that point at the line in the user's code."""
 
 import sys
 import warnings
 
 __all__ = ["warn_user"]
 
-# Packages whose functions stand between a call of the user's and a warning of ours.
+# Packages whose frames are skipped to find the user's line.
 _BETWEEN = frozenset(
     {"contextlib", "functools", "imblearn", "joblib", "sklearn", "sknoisy", "skorch"}
 )
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn with the place of the innermost call that is not in a library between.
+    """Warn at the innermost frame that is not in one of the skipped packages.
 
-    A number of frames as ``stacklevel`` would be wrong as soon as an estimator is held
-    by another one, or a function is wrapped.
+    A fixed ``stacklevel`` would be wrong if an estimator is part of another one, or a
+    function is wrapped.
 
     Parameters
     ----------
     message : str
-        What the user is told.
+        Text of the warning.
     category : class, default=UserWarning
-        Kind of the warning.
+        Category of the warning.
     """
     frame, level = sys._getframe(1), 2
     while _is_between(frame) and frame.f_back is not None:

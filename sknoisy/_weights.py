@@ -24,11 +24,11 @@ def check_weights(
     Parameters
     ----------
     sample_weight : array-like of shape (n_samples,), float or None
-        A number is the weight of every row.
+        A single number is the weight of every row.
     X : array-like of shape (n_samples, ...)
-        Rows, of which there must be as many.
+        The rows, one for each weight.
     dtype : dtype, default=float32
-        Of the array that is returned.
+        Dtype of the returned array.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def check_weights(
         If a weight is negative or not finite, if all are zero, or if there is not
         exactly one for each row of X.
     TypeError
-        If the weights are no numbers.
+        If the weights are not numbers.
     """
     if sample_weight is None:
         return None

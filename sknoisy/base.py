@@ -59,19 +59,19 @@ class TrainingInterrupted(RuntimeError):
 
 
 class TrainingInterruptedWarning(UserWarning):
-    """Training was interrupted, and what there is was kept.
+    """Training was interrupted, and its result so far was kept.
 
-    It is told where a fit returns in spite of Ctrl-C, with the number of epochs,
-    trainings or rounds that it has. Turn it into an error where only whole fits are of
-    use: ``warnings.simplefilter("error", TrainingInterruptedWarning)``.
+    It is given when a fit returns after Ctrl-C, with the number of completed epochs,
+    trainings or rounds. To accept complete fits only, turn it into an error:
+    ``warnings.simplefilter("error", TrainingInterruptedWarning)``.
     """
 
 
 class _OrderOnly:
-    """False once fitted: for scores that are an order and no probabilities.
+    """False once fitted: for scores that are an order and not probabilities.
 
-    No data descriptor, so that a class may have a property of this name, and ``fit``
-    may set an attribute. Files that were saved before it existed get False too.
+    Not a data descriptor, so that a class may define a property of this name, and
+    ``fit`` may set an attribute. It is also False for files saved before it existed.
     """
 
     def __get__(self, instance, owner=None):
@@ -82,7 +82,7 @@ class _OrderOnly:
 
 
 class NoiseScoresMixin:
-    """What every estimator says that scores the labels given to ``fit``.
+    """Noise scores, flags and suggested labels for the labels given to ``fit``.
 
     Attributes
     ----------
@@ -92,13 +92,13 @@ class NoiseScoresMixin:
     scores_are_probabilities_ : bool
         Whether the scores are probabilities: of the rows with a score of 0.7, seven in
         ten have a wrong label, if labels are wrong at random. Else they are an order
-        only. False for a class that says nothing of it.
+        only. False for a class that does not define it.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         True where the label is flagged.
     noise_rate_ : float
         Estimated share of wrong labels.
     suggested_labels_ : ndarray of shape (n_samples,)
-        What the label should be, in the values of y.
+        The suggested labels, as values of y.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Numbers of the rows that were not scored, since no other row has their label, or
         none of another group where groups were given. They have the score 0.5 and no
@@ -124,12 +124,12 @@ class NoiseScoresMixin:
     def unjudged_(self) -> IntArray:
         """Numbers of the rows whose label occurs once, ndarray of dtype int64.
 
-        Nothing speaks for or against such a label. It is not scored: the score of the
-        row is 0.5, it is not flagged, and its label is what is suggested.
+        There is no evidence about such a label, so it is not scored: the score of the
+        row is 0.5, it is not flagged, and its suggested label is the given one.
         """
         if "noise_scores_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} has no unjudged_ before fit.")
-        # Estimators saved by 0.1.0 have scored every row.
+        # Estimators saved by 0.1.0 have no such attribute; they scored every row.
         return vars(self).get("_unjudged", np.empty(0, dtype=np.int64))
 
     def predict_noisy(self) -> BoolArray:
@@ -199,11 +199,11 @@ class NoiseScoresMixin:
         scores : array-like of shape (n_samples,)
             One for each given label, in [0, 1]; larger = more suspicious.
         proba : ndarray of shape (n_samples, n_classes)
-            Of the classes, for the suggested labels.
+            Class probabilities, for the suggested labels.
         codes : ndarray of shape (n_samples,), dtype int64
             The given labels.
         mask : ndarray of shape (n_samples,), dtype bool, default=None
-            Which labels are flagged; None takes scores above 0.5.
+            Which labels are flagged; None flags scores above 0.5.
 
         Raises
         ------
@@ -221,12 +221,12 @@ class NoiseDetectorMixin(NoiseScoresMixin):
     """A detector: noise scores, and a sampler that drops the flagged rows.
 
     A subclass whose ``fit`` refuses classes of one row, through ``min_per_class=2`` of
-    the checks in ``_validation``, scores all other rows instead: ``fit`` is wrapped for
-    that. ``_fitted_axes`` says which arrays it learns with an entry for each row or
+    the checks in ``_validation``, scores all other rows instead, because ``fit`` is
+    wrapped. ``_fitted_axes`` names its fitted arrays with an entry for each row or
     class.
     """
 
-    # Name of a fitted array: what its axes are.
+    # The axes of fitted arrays, by name.
     _fitted_axes = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -258,8 +258,8 @@ class NoiseDetectorMixin(NoiseScoresMixin):
         Raises
         ------
         ValueError
-            If every row of a class is flagged: a classifier that is fitted on the
-            rest would never see that class.
+            If every row of a class is flagged: a classifier fitted on the rest would
+            not know that class.
         """
         self.fit(X, y, **fit_params)
         kept = self.sample_indices_
@@ -268,7 +268,7 @@ class NoiseDetectorMixin(NoiseScoresMixin):
         if len(lost):
             raise ValueError(
                 f"every row of class {self.classes_[lost].tolist()} was flagged as "
-                "wrongly labelled; look at noise_scores_ and drop rows yourself, or "
+                "wrongly labelled; use noise_scores_ to drop rows yourself, or "
                 "merge the class."
             )
         return rows_of(X, kept), rows_of(y, kept)
@@ -324,7 +324,7 @@ class NoiseInjectorMixin:
         Raises
         ------
         ValueError
-            If a parameter, X or y is not what it must be.
+            If a parameter, X or y is invalid.
         """
         self._fit(X, y)
         return self
@@ -332,9 +332,8 @@ class NoiseInjectorMixin:
     def corrupt(self, X: Rows, y: Labels) -> Any:
         """Draw noisy labels from the fitted noise model, for any rows.
 
-        Nothing is stored. The numbers behind the draw depend on the fitted model and
-        on the rows: the same rows get the same labels again, other rows get a draw of
-        their own.
+        Nothing is stored. The random numbers depend on the fitted model and on the
+        rows: the same rows get the same labels again, other rows get independent draws.
 
         Parameters
         ----------
@@ -353,9 +352,10 @@ class NoiseInjectorMixin:
         ------
         ValueError
             If y has a label that ``fit`` did not see, X does not match it, or the dtype
-            of y cannot hold a label that ``fit`` saw and that was drawn.
+            of y cannot hold a drawn label.
         TypeError
-            If y holds no labels, such as bytes or tuples, or labels of mixed kinds.
+            If y has values that cannot be labels, such as bytes or tuples, or labels of
+            mixed kinds.
         NotFittedError
             Before ``fit``.
         """
@@ -383,12 +383,12 @@ class NoiseInjectorMixin:
         X : the object that was passed
             The rows, unchanged.
         y_noisy : same type as y
-            What ``corrupt`` gives for the same rows.
+            The same labels as ``corrupt`` returns for the same rows.
 
         Raises
         ------
         ValueError, TypeError
-            As ``fit``.
+            As in ``fit``.
         """
         rows, codes = self._fit(X, y)
         noisy = self._draw(rows, codes)
@@ -397,7 +397,8 @@ class NoiseInjectorMixin:
 
     def _fit(self, X, y):
         check_parameters(self)
-        # An earlier fit leaves nothing behind, not even where this one sets nothing.
+        # Remove all attributes of an earlier fit, also those that this one does not
+        # set.
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
         rows, self.classes_, codes = self._check_data(X, y)
@@ -412,8 +413,8 @@ class NoiseInjectorMixin:
     def _generator(self, *arrays):
         """Return a generator that depends on the fitted model and on the arrays.
 
-        With the seed alone, row i of a test set would share its numbers with row i of
-        the training set.
+        With the seed alone, row i of a test set would get the random numbers of row i
+        of the training set.
         """
         digest = hashlib.blake2b(digest_size=16)
         for array in arrays:

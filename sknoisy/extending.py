@@ -1,32 +1,32 @@
-"""What methods, losses and detectors are made of, for those who write one.
+"""Building blocks for new methods, losses and detectors.
 
-A method is one file: a class with constructor, constraints and a training step, built
-from the names here and from nothing else of sknoisy. `JoCoRClassifier` is written so.
+A method is one file: a class with constructor, constraints and a training step. It
+needs no other names of sknoisy than those here; `JoCoRClassifier` is an example.
 
 The net and its step
-    `NetClassifier` trains, `Step` is what a training step returns, `Learnt` says which
-    network learnt which rows in it. `Batch` and `ArrayDataset` are rows with their
-    numbers.
+    `NetClassifier` trains, `Step` is the return value of a training step, `Learnt`
+    states which network learnt which rows in it. `Batch` and `ArrayDataset` hold rows
+    with their numbers.
 The contract of noise scores
-    `NoiseScoresMixin` says what it is; `RobustNetMixin` gives it to a method,
-    `NoiseDetectorMixin` to a detector. `NoiseInjectorMixin` is the contract of an
-    injector; `suggest_labels` finds better labels.
+    `NoiseScoresMixin` defines it; `RobustNetMixin` implements it for a method,
+    `NoiseDetectorMixin` for a detector. `NoiseInjectorMixin` is the contract of an
+    injector; `suggest_labels` returns the suggested labels.
 Several networks
     `Peers` holds networks of the same kind, `refuse_instance` refuses copies of one.
-Rows to learn
-    `resolve_forget_rate` settles a rate, "auto" by `estimate_noise_rate`;
-    `forget_rate_at` and `current_forget_rate` are its ramp over the epochs;
-    `select_small_losses` finds the rows, `number_kept` how many they are.
+Selection of rows
+    `resolve_forget_rate` resolves a rate, "auto" by `estimate_noise_rate`;
+    `forget_rate_at` and `current_forget_rate` compute its ramp over the epochs;
+    `select_small_losses` selects the rows, `number_kept` is their number.
 Views
-    `weak_view_of` and `strong_view_of` change a batch, as `check_views` has found that
-    they can; `WEAK_VIEW` and `STRONG_VIEW` are the constraints of their parameters.
+    `weak_view_of` and `strong_view_of` transform a batch, after `check_views` has
+    checked them; `WEAK_VIEW` and `STRONG_VIEW` are the constraints of their parameters.
     `mixup` mixes rows in pairs that `draw_mixing` draws with the generator of
     `epoch_generator`.
 Epochs
     `resolve_epochs` and `share_of_epochs` turn "auto" into a share of all epochs.
 Losses
-    `soft_cross_entropy` takes distributions as targets; `check_reduction` and `reduced`
-    are what every loss does with the values of a batch.
+    `soft_cross_entropy` takes distributions as targets; every loss checks and applies
+    its reduction with `check_reduction` and `reduced`.
 Constraints of parameters
     `Interval`, `Options`, `StrOptions`, `HasMethods`, `InstanceOf` and `MakerOf` are
     constraints, `check_parameters` applies them.
@@ -37,9 +37,9 @@ Randomness
 Annotations, for type checkers only
     ``Array``, ``Device``, ``IntArray``, ``Labels``, ``MakerOfModules``,
     ``RandomState``, ``Rows`` and ``View``.
-Trainings of an estimator's own
-    `NetParamsMixin` gives a detector the parameters of a net, `DynamicsRecorder` keeps
-    what a net predicts in each epoch, `interruptions` says what Ctrl-C does meanwhile,
+Trainings inside an estimator
+    `NetParamsMixin` gives a detector the parameters of a net, `DynamicsRecorder` stores
+    the predictions of a net in each epoch, `interruptions` sets how Ctrl-C is handled,
     `warn_user` warns at the caller's line.
 """
 
@@ -162,21 +162,21 @@ __all__ = [
     "weak_view_of",
 ]
 
-# What a method may override of `NetClassifier`, and what each is for. Whatever else it
-# seems to need is a fault of this list.
+# The members of `NetClassifier` that a method may override, and their purpose. A method
+# that needs others shows that the list is incomplete.
 SEAMS = {
-    "start_fit": "learns from the rows what the parts need, before they are built",
-    "build": "makes a part from its slot, such as module or criterion",
-    "initialize_module": "sets module_ from what build makes",
-    "initialize_criterion": "sets criterion_, which keeps what is known of rows",
+    "start_fit": "computes from the rows what the parts need, before they are built",
+    "build": "builds a part from its slot, such as module or criterion",
+    "initialize_module": "sets module_ to the result of build",
+    "initialize_criterion": "sets criterion_, which stores the state of each row",
     "passes": "yields the passes of an epoch, each a name and its batches",
-    "augmented": "returns the rows of a batch as training_loss is given them",
-    "training_loss": "takes the step of the paper",
-    "on_epoch_begin": "does what happens before an epoch",
+    "augmented": "returns the rows of a batch as passed to training_loss",
+    "training_loss": "computes the training step of the paper",
+    "on_epoch_begin": "runs before an epoch",
     "on_grad_computed": "changes gradients before a step of the optimizer",
-    "on_epoch_end": "does what happens after an epoch",
+    "on_epoch_end": "runs after an epoch",
     "eval_pass": "scores rows with networks in evaluation mode",
-    "finish_fit": "reads off the trained network what is said of the rows",
+    "finish_fit": "computes the results for the rows from the trained networks",
 }
 
 # What it may override of `RobustNetMixin` beside these.
@@ -185,12 +185,12 @@ SCORE_SEAMS = {
     "label_evidence": "returns how probable each label is for each row",
 }
 
-# The class attributes that a method may set, and what each says.
+# The class attributes that a method may set, and their meaning.
 DECLARATIONS = {
-    "_parameter_constraints": "what each parameter may be",
+    "_parameter_constraints": "constraints of the parameters",
     "prefixes_": "names of the slots, whose parameters are prefix__name",
     "_modules": "slots of networks that predict: NAME for the attribute NAME_",
-    "_stored_slots": "slots whose parameters a fitted net takes at the next fit only",
+    "_stored_slots": "slots whose parameters take effect at the next fit only",
     "cuda_dependent_attributes_": "attributes that hold tensors, to be moved on load",
     "fit_only_attributes_": "attributes that are dropped when a fit ends or fails",
 }

@@ -167,8 +167,11 @@ NO_LABELS = {
     ),
     "bool and int": ([True, 2] * 6, r"mixed kinds: booleans .* integers \(2 in row 1"),
     "float and large int": ([2.0**53, 2**53 + 1] * 6, "mixed kinds: floats"),
-    "too large": ([2**70, 1] * 6, "do not fit 64 bits, such as 1180591620717411303424"),
-    "uint64 and negative": ([2**63, -1] * 6, "do not fit 64 bits"),
+    "too large": (
+        [2**70, 1] * 6,
+        "do not fit in 64 bits, such as 1180591620717411303424",
+    ),
+    "uint64 and negative": ([2**63, -1] * 6, "do not fit in 64 bits"),
     "Decimal": ([Decimal(1), Decimal(2)] * 6, r"type Decimal, .* row 0: Decimal\('1"),
     "polars Decimal": (column([Decimal(1), Decimal(2), Decimal(3)]), "type Decimal"),
     "bytes": ([b"a", b"b"] * 6, r"type bytes, .*label.decode\(\) for label in y"),

@@ -34,7 +34,7 @@ NO_ROWS = {
     "generator": ((row for row in NUMBERS), r"generator, .* pass list\(X\)"),
     "doubled names": (
         pd.DataFrame(NUMBERS, columns=["a", "a", "b"]),
-        "X has 2 columns named 'a'; give each column a name of its own",
+        "X has 2 columns named 'a'; give each column a different name",
     ),
     "lazy frame": (frame(pl).lazy(), r"X is a LazyFrame; pass X.collect\(\)"),
 }
@@ -56,7 +56,7 @@ ODD_ROWS = {
     ),
     "list of texts": (TEXTS, "X has texts, such as .*TfidfVectorizer.*TruncatedSVD"),
     "array of texts": (np.array(TEXTS), "has texts, such as .*, where .* needs numb"),
-    "Series of texts": (pd.Series(TEXTS), "X has texts, .* whose estimator takes them"),
+    "Series of texts": (pd.Series(TEXTS), "X has texts, .* whose estimator accepts them"),
     "column of strings": (
         frame(colour=COLOURS),
         r"strings in column 'colour', such as 'red' in row 0, .*OneHotEncoder",

@@ -22,7 +22,7 @@ class TestLabelsThatYCannotHold:
     )
     def test_categories(self, y):
         codes = np.arange(3)
-        with pytest.raises(ValueError, match=r"cannot hold all of .*elephant"):
+        with pytest.raises(ValueError, match=r"cannot hold all labels .*elephant"):
             labels_like(y, self.CLASSES, codes, codes[::-1] + 1)
 
     @pytest.mark.parametrize(

@@ -124,10 +124,10 @@ def test_folders_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"No such file.*none/file"):
         with written_in_one_step(path):
             pass
-    with pytest.raises(ValueError, match=r"there is no folder '.*none'\. Make it"):
+    with pytest.raises(ValueError, match=r"there is no folder '.*none'\. Create it"):
         check_replaceable(path)
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"there is no folder '.*file'\. Make it"):
+    with pytest.raises(ValueError, match=r"there is no folder '.*file'\. Create it"):
         check_replaceable(tmp_path / "file" / "file")
 
 

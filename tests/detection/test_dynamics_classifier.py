@@ -122,5 +122,5 @@ def test_parameters_of_its_networks_are_checked():
     X, y = simulate(100, 0)
     with pytest.raises(ValueError, match=r"dropout must be in \[0, 1\); got 7"):
         DynamicsClassifier(max_epochs=1, module__dropout=7).fit(X, y)
-    with pytest.raises(TypeError, match="hidden must be a whole number; got 'many'"):
+    with pytest.raises(TypeError, match="hidden must be an integer; got 'many'"):
         DynamicsClassifier(summarize=True, module__hidden="many").fit(X, y)

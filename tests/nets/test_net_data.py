@@ -114,7 +114,7 @@ class TestLabels:
     def test_new_labels_are_refused_after_the_first_call(self, make_net, table):
         X, y = table
         net = make_net().fit(X, y)
-        with pytest.raises(ValueError, match=r"not there before: \[7\]; known .*0, 1"):
+        with pytest.raises(ValueError, match=r"unknown labels: \[7\]; known .*0, 1"):
             net.partial_fit(X, np.where(y == 2, 7, y))
 
 
@@ -297,12 +297,12 @@ class TestDatasets:
         net = make_net(**LOADERS)
         with pytest.raises(ValueError, match="y is missing: give the labels"):
             net.fit(Rows(X))
-        with pytest.raises(ValueError, match="one class only"):
+        with pytest.raises(ValueError, match="a single class"):
             net.fit(Rows(X), np.zeros(45))
         with pytest.raises(ValueError, match="45 rows but 44 labels"):
             net.fit(Rows(X), y[:-1])
         net.fit(Rows(X), y)
-        with pytest.raises(ValueError, match=r"not there before: \[5\]"):
+        with pytest.raises(ValueError, match=r"unknown labels: \[5\]"):
             net.partial_fit(Rows(X), np.where(y == 0, 5, y))
 
     def test_a_dataset_needs_the_loader(self, make_net, table):
@@ -317,7 +317,7 @@ class TestRefusals:
         [
             (lambda X, y: (np.where(X == X[3, 0], np.nan, X), y), "contains NaN"),
             (lambda X, y: (np.where(X == X[3, 0], np.inf, X), y), "infinity"),
-            (lambda X, y: (X, np.zeros(45, int)), "one class only.*0.*at least two"),
+            (lambda X, y: (X, np.zeros(45, int)), "a single class.*0.*at least two"),
             (lambda X, y: (X[1:], y), "inconsistent numbers of samples"),
             (lambda X, y: (X, y + 0.5), "Unknown label type: continuous"),
             (lambda X, y: (X, None), "NetClassifier requires y"),

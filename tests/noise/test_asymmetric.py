@@ -351,5 +351,5 @@ def test_named_maps_need_their_number_of_classes(mapping, needed):
 
 def test_labels_that_fit_did_not_see_are_refused():
     injector = AsymmetricNoiseInjector().fit(None, ["a", "b"])
-    with pytest.raises(ValueError, match=r"not there before: \['c'\]; known are"):
+    with pytest.raises(ValueError, match=r"unknown labels: \['c'\]; known labels are"):
         injector.corrupt(None, ["a", "c"])

@@ -277,7 +277,7 @@ def test_corrupt_refuses_what_fit_did_not_see(injector):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         injector.corrupt(None, [0, 1])
     injector.fit(np.zeros((3, 2)), [0, 1, 2])
-    with pytest.raises(ValueError, match=r"not there before: \[3\]; known are"):
+    with pytest.raises(ValueError, match=r"unknown labels: \[3\]; known labels are"):
         injector.corrupt(np.zeros((2, 2)), [0, 3])
     with pytest.raises(ValueError, match=r"X has 1 features, but .* is expecting 2"):
         injector.corrupt(np.zeros((2, 1)), [0, 1])

@@ -355,7 +355,7 @@ def test_bad_rows_and_labels_are_refused():
         injector.fit(X, X[:, 0])
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[10, 9\]"):
         injector.fit(X, y[:9])
-    with pytest.raises(ValueError, match="one class only"):
+    with pytest.raises(ValueError, match="a single class"):
         injector.fit(X, np.zeros(10, dtype=int))
     X[3, 2] = np.nan
     with pytest.raises(ValueError, match="Input X contains NaN"):
@@ -368,7 +368,7 @@ def test_corrupt_refuses_what_fit_did_not_see():
     with pytest.raises(NotFittedError, match="not fitted yet"):
         injector.corrupt(X, y)
     injector.fit(X, y)
-    with pytest.raises(ValueError, match=r"not there before: \[7\]; known are"):
+    with pytest.raises(ValueError, match=r"unknown labels: \[7\]; known labels are"):
         injector.corrupt(X[:2], [0, 7])
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[20, 2\]"):
         injector.corrupt(X, [0, 1])

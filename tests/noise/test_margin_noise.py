@@ -494,12 +494,12 @@ def test_bad_rows_and_labels_are_refused():
         injector.corrupt(X, y)
     with pytest.raises(ValueError, match="requires y to be passed"):
         injector.fit(X, None)
-    with pytest.raises(ValueError, match="one class only"):
+    with pytest.raises(ValueError, match="a single class"):
         injector.fit(X, np.zeros(20, dtype=int))
     with pytest.raises(ValueError, match="Input X contains NaN"):
         injector.fit(np.where(X > 0.9, np.nan, X * np.nan), y)
     injector.fit(X, y)
-    with pytest.raises(ValueError, match=r"not there before: \[7\]; known are"):
+    with pytest.raises(ValueError, match=r"unknown labels: \[7\]; known labels are"):
         injector.corrupt(X[:2], [0, 7])
     with pytest.raises(ValueError, match=r"X has 3 features, but .* is expecting 4"):
         injector.corrupt(X[:, :3], y)

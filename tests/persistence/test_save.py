@@ -519,7 +519,7 @@ def test_other_refusals_of_save(tmp_path):
     assert os.listdir(tmp_path) == []
     with pytest.raises(ValueError, match="is a folder; give a file in it"):
         save(AUMDetector(), tmp_path)
-    with pytest.raises(ValueError, match=r"there is no folder .*Make it first"):
+    with pytest.raises(ValueError, match=r"there is no folder .*Create it first"):
         save(AUMDetector(), tmp_path / "none" / "file")
 
 
