@@ -56,7 +56,7 @@ ODD_ROWS = {
     ),
     "list of texts": (TEXTS, "X has texts, such as .*TfidfVectorizer.*TruncatedSVD"),
     "array of texts": (np.array(TEXTS), "has texts, such as .*, where .* needs numb"),
-    "Series of texts": (pd.Series(TEXTS), "X has texts, .* whose estimator accepts them"),
+    "Series of texts": (pd.Series(TEXTS), "has texts, .* whose estimator accepts them"),
     "column of strings": (
         frame(colour=COLOURS),
         r"strings in column 'colour', such as 'red' in row 0, .*OneHotEncoder",
