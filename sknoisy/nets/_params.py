@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.base import clone
 from skorch import NeuralNet
 
 from sknoisy._parameters import InstanceOf
+from sknoisy._validation import Interval
 from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._parameter_names import did_you_mean
 from sknoisy.nets._slots import check_slots
@@ -47,6 +49,8 @@ class NetParamsMixin(_Host):
             for name, constraints in NetClassifier._parameter_constraints.items()
             if name in _NAMED
         },
+        # Whoever judges labels by a training needs one.
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     _net_slots = (
