@@ -90,6 +90,14 @@ def test_bayes_by_hand_and_limits():
         assert torch.isfinite(q).all() and (q > 0).all()
 
 
+@pytest.mark.parametrize("gamma", [0.0, 1.0])
+def test_a_share_of_0_or_1_counts_as_1e_4_away_from_it(gamma):
+    proba, y, _ = draw(0)
+    given, share = proba.numpy()[np.arange(60), y.numpy()], abs(gamma - 1e-4)
+    found = clean_probability(proba.log(), y, gamma, 0.1)
+    assert_allclose(found, share * given / (share * given + (1 - share) * 0.1), 1e-9)
+
+
 def test_known_cleanness_gives_the_spread_of_wrong_labels():
     rng = np.random.default_rng(1)
     true, given = rng.integers(0, 3, 500), rng.integers(0, 3, 500)

@@ -412,3 +412,9 @@ class TestCriterion:
     @pytest.mark.parametrize("name", ["alpha", "label_floor", "attention_threshold"])
     def test_zero_is_allowed(self, name):
         assert getattr(NoiseAttentionLoss(4, 3, **{name: 0}), name) == 0
+
+
+@pytest.mark.parametrize("name", ["alpha", "attention_threshold"])
+def test_one_is_outside_the_range(name):
+    with pytest.raises(ValueError, match=rf"{name} must be in \[0, 1\); got 1.0"):
+        NoiseAttentionLoss(3, 2, **{name: 1.0})
