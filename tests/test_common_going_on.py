@@ -16,7 +16,7 @@ NETS = instances("going on")
 def quiet(fit, X, y):
     with warnings.catch_warnings():
         # After few epochs no label has been doubted.
-        warnings.filterwarnings("ignore", message="no label was doubted")
+        warnings.filterwarnings("ignore", message="no label was replaced")
         return fit(X, y)
 
 

@@ -1,4 +1,4 @@
-"""Classifiers that learn in spite of wrong labels."""
+"""Classifiers that are robust to wrong labels."""
 
 from sknoisy.classification._cdr import CDRClassifier
 from sknoisy.classification._co_teaching import CoTeachingClassifier

@@ -1,4 +1,4 @@
-"""CDR: only the weights that matter follow the gradient."""
+"""CDR: only critical weights are updated by their gradient."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["CDRClassifier", "keep_critical_gradients"]
 
 @torch.no_grad()
 def keep_critical_gradients(parameters, forget_rate):
-    """Set the gradients of weights to 0, in place, but for the critical ones.
+    """Set the gradients of all but the critical weights to 0, in place.
 
     A weight w with the gradient g is the more critical, the larger g w is in absolute
     value. Of all P weights the ⌊(1 − τ) P⌋ most critical keep (1 − τ) g [1]_. A weight
@@ -36,7 +36,7 @@ def keep_critical_gradients(parameters, forget_rate):
     Parameters
     ----------
     parameters : iterable of torch parameters
-        Those without gradient are left out.
+        Those without a gradient are ignored.
     forget_rate : float in [0, 1)
         The share of weights that is not critical, τ. 0 changes nothing.
 
@@ -56,7 +56,7 @@ def keep_critical_gradients(parameters, forget_rate):
     factors = (critical >= threshold).to(critical.dtype).mul_(1 - forget_rate)
     parts = factors.split([grad.numel() for grad in grads])
     parts = [part.view(grad.shape) for part, grad in zip(parts, grads, strict=True)]
-    # By a product and not a choice: what is not finite stays to be seen.
+    # A product, not a selection, so that non-finite gradients stay non-finite.
     multiply_each_(grads, parts)
 
 
@@ -65,14 +65,14 @@ class CDRClassifier(RobustNetMixin, NetClassifier):
 
     A weight matters for the right labels if its product with its gradient is large. At
     each step of cross-entropy only these critical weights follow their gradient; the
-    others just decay, and there is less to learn wrong labels by heart with [1]_.
+    others only decay, which leaves less capacity to memorise wrong labels [1]_.
 
     Parameters
     ----------
     module : torch module class or instance, default=None
         As in `NetClassifier`.
     forget_rate : float in [0, 1) or "auto", default="auto"
-        Share of weights that is not critical, τ: [1]_ takes the noise rate. The larger,
+        Share of weights that is not critical, τ: [1]_ uses the noise rate. The larger,
         the fewer weights are updated, and by smaller steps. 0 is cross-entropy. "auto"
         estimates the noise rate before training, see `CoTeachingClassifier`.
     lr : float >= 0, default=0.05
@@ -94,11 +94,10 @@ class CDRClassifier(RobustNetMixin, NetClassifier):
     Attributes
     ----------
     forget_rate_ : float
-        The one in use, settled when a training starts anew; ``partial_fit`` goes on
-        with it.
+        The rate in use, set when a training starts; ``partial_fit`` keeps it.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        1 minus the predicted probability of the given label, as the method has no
-        score of its own. Larger = more suspicious.
+        1 minus the predicted probability of the given label, as the method defines no
+        score. Larger = more suspicious.
     scores_are_probabilities_ : bool
         False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
@@ -115,23 +114,23 @@ class CDRClassifier(RobustNetMixin, NetClassifier):
 
     See Also
     --------
-    CoTeachingClassifier : Forgets rows instead of weights.
-    ELRClassifier : Holds on to what was learnt early.
+    CoTeachingClassifier : Leaves out rows instead of weights.
+    ELRClassifier : Early-learning regularisation.
 
     Notes
     -----
-    All of the optimizer's weight decay stays, on every weight; it is what shrinks
-    those that are not critical. [1]_ decays by 1e-3; the default here is 2e-3.
+    The optimizer's weight decay applies to every weight; it shrinks those that are
+    not critical. [1]_ decays by 1e-3; the default here is 2e-3.
 
-    Stopping early belongs to the method: [1]_ sets a tenth of the noisy rows aside and
+    Early stopping is part of the method: [1]_ holds out a tenth of the noisy rows and
     takes the network of the epoch that predicts them best. That is
     ``train_split=ValidSplit(0.1, stratified=True)`` with skorch's
     ``EarlyStopping("valid_acc", lower_is_better=False, load_best=True)`` among the
-    callbacks; without, the network is that of the last epoch.
+    callbacks; otherwise the network is that of the last epoch.
 
     The authors' code computes a gradual rate and then overwrites it: τ is constant
-    there, and here. It looks at parameters with two or four dimensions; here those
-    with three, of 1-D convolutions, count as well.
+    there, and here. It uses only parameters with two or four dimensions; here those
+    with three, of 1-D convolutions, are included.
 
     References
     ----------
@@ -182,7 +181,7 @@ class CDRClassifier(RobustNetMixin, NetClassifier):
         self.forget_rate = forget_rate
 
     def start_fit(self, dataset: Any) -> None:
-        """Settle the forget rate, before the network is built."""
+        """Set the forget rate before the network is built."""
         super().start_fit(dataset)
         self.forget_rate_ = resolve_forget_rate(self, dataset)
 
@@ -207,5 +206,5 @@ def _nth_largest(values, n):
         # Here torch is several times slower than numpy, which has no bfloat16.
         place = len(values) - n
         return torch.from_numpy(np.partition(values.numpy(), place)[place, None])
-    # kthvalue would keep a single block of a GPU at work.
+    # kthvalue uses only a single block of a GPU.
     return values.topk(n, sorted=False).values.min()

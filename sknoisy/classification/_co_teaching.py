@@ -1,4 +1,4 @@
-"""Co-teaching: two networks choose for each other what to learn from."""
+"""Co-teaching: two networks select rows for each other."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["CoTeachingClassifier", "select_by_peer"]
 
 
 def select_by_peer(loss, forget_rate):
-    """Return the rows on which each of two networks learns.
+    """Return the rows on which each of two networks is trained.
 
     Parameters
     ----------
@@ -47,24 +47,24 @@ def select_by_peer(loss, forget_rate):
 
 
 class CoTeachingClassifier(RobustNetMixin, NetClassifier):
-    """Robust classifier of two networks that choose each other's rows.
+    """Robust classifier of two networks that select rows for each other.
 
-    Rows with small losses probably have right labels. In each batch both networks
-    point at theirs, and each learns from what the other one has chosen: as they differ,
-    one does not confirm the other's errors [1]_.
+    Rows with small losses probably have right labels. In each batch, each network
+    selects its rows with small losses, and is trained on those that the other one
+    selected: since they differ, they do not reinforce each other's errors [1]_.
 
     Parameters
     ----------
     module : torch module class, default=None
-        As in `NetClassifier`, but no instance: two networks with the same weights
-        would choose the same rows.
+        As in `NetClassifier`, but not an instance: two networks with the same weights
+        would select the same rows.
     forget_rate : float in [0, 1) or "auto", default="auto"
-        Share of the rows of a batch that is not learnt from in the end, τ: [1]_ takes
-        the noise rate. The larger, the fewer wrong labels are learnt, and the fewer
-        rows are left. "auto" estimates the noise rate before training; see Notes.
+        Final share τ of the rows of a batch that is left out: [1]_ uses the noise rate.
+        The larger, the fewer wrong labels are learnt, and the fewer rows are left.
+        "auto" estimates the noise rate before training; see Notes.
     ramp_epochs : int >= 1 or "auto", default="auto"
-        Epochs T_k over which the share rises from 0, in the first, to τ^c; [1]_ takes
-        10 of 200. "auto" is a quarter of ``max_epochs``. Epochs count from the first
+        Epochs T_k over which the share rises from 0, in the first, to τ^c; [1]_ uses 10
+        of 200. "auto" is a quarter of ``max_epochs``. Epochs count from the first
         call of ``partial_fit`` on, so that 2 + 2 epochs are 4 if this is a number and
         the learning rate constant.
     exponent : float > 0, default=1.0, the value of [1]_
@@ -88,11 +88,10 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
     Attributes
     ----------
     forget_rate_ : float
-        The one in use, settled when a training starts anew; ``partial_fit`` goes on
-        with it.
+        The rate in use, set when a training starts; ``partial_fit`` keeps it.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         1 minus the predicted probability of the given label, as the method ranks rows
-        of a batch among each other only. Larger = more suspicious.
+        only within a batch. Larger = more suspicious.
     scores_are_probabilities_ : bool
         False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
@@ -109,29 +108,29 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
 
     See Also
     --------
-    CDRClassifier : One network, of which only critical weights learn.
-    ELRPlusClassifier : Two networks that teach each other targets.
+    CDRClassifier : One network, of which only critical weights are updated.
+    ELRPlusClassifier : Two networks that compute targets for each other.
 
     Notes
     -----
-    Both choices are made with the same weights, before the step, which one optimizer
+    Both selections are made with the weights before the step, which one optimizer
     takes with the sum of both losses. The prediction is the mean of both networks'
-    probabilities; [1]_ reports the networks one by one. The authors' code divides the
-    mean loss by the number of rows once more, which only optimizers such as Adam
-    forgive; here it is the mean. Their training begins with the second step of the
+    probabilities; [1]_ reports each network separately. The authors' code divides the
+    mean loss by the number of rows once more, which matters little with
+    Adam; here it is the mean. Their training begins with the second step of the
     ramp, ours with the first, in which all rows are learnt from.
 
-    With ``sample_weight`` rows are chosen by their number, whatever they weigh; the
-    loss is the weighted mean of the chosen ones.
+    With ``sample_weight``, the number of selected rows does not depend on the weights;
+    the loss is their weighted mean.
 
     ``forget_rate="auto"``: two networks of the same kind are trained with
-    cross-entropy, each on one half of the rows, for half of ``max_epochs``, but no
-    less than 5 and no more than 25; sample weights do not count. Each predicts the
-    other half. Where they are surest of a class, in a twentieth of the rows, the share
-    of other labels is the estimate, at most 0.9 and at most 1 - 1 / n_classes. It is
-    too high where networks are wrong even there, too low where the surest rows have
-    fewer wrong labels than others. Three seeds on 5,000 rows of CIFAR-10 features, of
-    which a network trained on right labels gets 60 % right, and on 1,797 digits:
+    cross-entropy, each on one half of the rows, for half of ``max_epochs``, at least 5
+    and at most 25; sample weights are ignored. Each predicts the other half. Among the
+    most confident twentieth of the predictions of each class, the share of other labels
+    is the estimate, at most 0.9 and at most 1 - 1 / n_classes. It is too high where
+    networks are wrong even there, too low where the most confident rows have fewer
+    wrong labels than others. Three seeds on 5,000 rows of CIFAR-10 features, of which a
+    network trained on right labels gets 60 % right, and on 1,797 digits:
 
     ======================== ==== ==============
     labels                   true estimated
@@ -149,8 +148,8 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
     digits, symmetric 0.4    0.40 0.30 to 0.39
     ======================== ==== ==============
 
-    A rate that is somewhat too high did no harm there: of hard data more is worth
-    leaving out than the wrong labels.
+    A rate that is somewhat too high did no harm there: on hard data it helps to leave
+    out more than the wrong labels.
 
     References
     ----------
@@ -212,7 +211,7 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
         self.exponent = exponent
 
     def start_fit(self, dataset: Any) -> None:
-        """Settle the forget rate, before the networks are built."""
+        """Set the forget rate before the networks are built."""
         super().start_fit(dataset)
         refuse_instance(self.module)
         self.forget_rate_ = resolve_forget_rate(self, dataset)
@@ -230,7 +229,7 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
         dataset_valid: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Settle how many rows are forgotten."""
+        """Set the share of rows that is left out."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         self.rate_ = current_forget_rate(self)
 
@@ -251,5 +250,5 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
             Learnt(peer, X, y, rows)
             for peer, rows in zip(self.module_.peers, selected, strict=True)
         ]
-        # log of the mean probability, but for a constant
+        # log of the mean probability, up to a constant
         return Step(total, log_p.logsumexp(0), learnt)

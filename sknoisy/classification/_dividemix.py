@@ -1,4 +1,4 @@
-"""DivideMix: two networks that sort each other's labels, and guess those they drop."""
+"""DivideMix: two networks divide the labels for each other and replace noisy ones."""
 
 from __future__ import annotations
 
@@ -54,25 +54,25 @@ if TYPE_CHECKING:
 __all__ = ["DivideMixClassifier", "RowGroup"]
 
 _WARMUP_SHARE = 0.1
-# As the 16 of 300 epochs in the source.
+# 16 of 300 epochs in the paper.
 _RAMP_SHARE = 16 / 300
 # Batch normalisation fails on one row.
 _MIN_ROWS = 2
 
 
 class DivideMixClassifier(RobustNetMixin, NetClassifier):
-    """Robust classifier of two networks, each learning from what the other trusts.
+    """Robust classifier of two networks that divide the labels for each other.
 
-    After a warm-up the losses of each network are split into small and large ones. The
-    other network keeps the labels with small losses, mixed with what it predicts, and
-    guesses those of the other rows together with its partner: semi-supervised learning
-    with inputs that are mixed in pairs [1]_. The noise rate need not be known.
+    After a warm-up, the losses of each network are split into small and large ones. The
+    other network keeps the labels with small losses, mixed with its predictions, and
+    replaces the others by the mean prediction of both networks: semi-supervised
+    learning with inputs that are mixed in pairs [1]_. The noise rate is not needed.
 
     Parameters
     ----------
     module : torch module class, default=None
-        As in `NetClassifier`, but no instance: two networks with the same weights have
-        nothing to teach each other.
+        As in `NetClassifier`, but not an instance: two networks with the same weights
+        would learn the same.
     warmup_epochs : int >= 1 or "auto", default="auto"
         Epochs in which both networks learn the given labels. "auto" is 10 % of
         ``max_epochs``, as the 30 of 300 in [1]_ for CIFAR-100; for CIFAR-10 it has 10.
@@ -94,7 +94,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         equal shares of all classes, R. 0 for classes of very different sizes.
     confidence_penalty : bool, default=False
         Whether the entropy of predictions is rewarded in the warm-up, as in [1]_ for
-        asymmetric noise, where networks grow sure of wrong labels early.
+        asymmetric noise, where networks become confident of wrong labels early.
     loss_memory : int >= 1, default=1
         Epochs over which the losses of a row are averaged before they are split. 5 for
         90 % of wrong labels in [1]_.
@@ -122,10 +122,10 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
     Attributes
     ----------
     clean_proba_ : ndarray of shape (n_samples,), dtype float32
-        How likely each given label is clean: the mean of what both networks' losses
-        say after the last epoch.
+        Probability that each given label is clean, by the losses after the last epoch,
+        mean of both networks.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        One minus that. Larger = more suspicious.
+        1 - ``clean_proba_``. Larger = more suspicious.
     scores_are_probabilities_ : bool
         False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
@@ -133,8 +133,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
     noise_rate_ : float
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
-        What both networks find most probable besides the given label, where that is
-        flagged.
+        The most probable other label by both networks where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
@@ -145,21 +144,21 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
     Warns
     -----
     UserWarning
-        If no epoch was run beyond a warm-up of given length; if there are fewer than 50
+        If no epoch was run after a warm-up of given length; if there are fewer than 50
         rows, too few for a mixture.
 
     See Also
     --------
     ELRPlusClassifier : Two networks that learn all labels, with a regulariser.
     FlywheelClassifier : One network judges labels, another one refurbishes them.
-    sknoisy.losses.semi_supervised_loss : The loss by itself.
+    sknoisy.losses.semi_supervised_loss : The loss alone.
 
     Notes
     -----
-    Both networks sort all labels before either is trained in an epoch. Then the first
+    Both networks divide all labels before either is trained in an epoch. Then the first
     one is trained for a whole epoch, then the second one, whose partner has been
     updated by then. An epoch is as long as the labels that are kept last; the other
-    rows are shuffled anew whenever all have been seen. After the warm-up an epoch takes
+    rows are reshuffled whenever all have been seen. After the warm-up an epoch takes
     three to ten times that of plain training: the more labels are kept, the longer.
 
     Averaged losses are scaled to [0, 1] once more, which the authors' code leaves out.
@@ -169,8 +168,8 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
     A network for which fewer than two labels are kept learns all given labels for an
     epoch, as in the warm-up. If all labels are kept but one, there is nothing to guess.
 
-    Sample weights count in all losses, a mixed row having the mixed weight. Labels are
-    sorted without them.
+    Sample weights count in all losses, a mixed row having the mixed weight. The
+    division of labels ignores them.
 
     Recorders see the mean logits of a row's two views, before they are mixed.
 
@@ -264,7 +263,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         self.weak_view = weak_view
 
     def start_fit(self, dataset: Any) -> None:
-        """Settle the phases and the views."""
+        """Set the phases and the views."""
         super().start_fit(dataset)
         self.n_warmup_ = resolve_epochs(
             self.warmup_epochs, _WARMUP_SHARE, self.max_epochs
@@ -272,7 +271,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         self.n_ramp_ = self.ramp_epochs
         if self.ramp_epochs == "auto":
             self.n_ramp_ = _RAMP_SHARE * self.max_epochs
-        # Of images, a missing network is named before missing views.
+        # For images, a missing network is reported before missing views.
         self.component_of("module")
         self.spread_ = check_views(self, dataset, ["weak_view"])
 
@@ -283,7 +282,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         return self
 
     def initialize_criterion(self) -> Self:
-        """Make room for the losses of earlier epochs, if they are to be averaged."""
+        """Allocate the losses of earlier epochs, if they are averaged."""
         self.criterion_ = nn.Identity()
         if self.loss_memory > 1:
             memory = LossMemory(self.rows_fitted_[0], self.loss_memory)
@@ -291,7 +290,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         return self
 
     def augmented(self, X: torch.Tensor) -> torch.Tensor:
-        """Return the rows of a batch: groups take views of their own."""
+        """Return the rows unchanged: groups make their own views."""
         return super().augmented(X) if self.n_labelled_ is None else X
 
     def training_loss(
@@ -540,6 +539,6 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         if self.warmup_epochs == "auto" or n_epochs > self.n_warmup_:
             return
         warn_user(
-            f"no label was doubted: the warm-up takes {self.n_warmup_} epochs, of "
+            f"no label was replaced: the warm-up takes {self.n_warmup_} epochs, of "
             f"which {n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
         )

@@ -167,7 +167,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
 
     See Also
     --------
-    BMMLossSplitter : The mixture of losses by itself.
+    BMMLossSplitter : The mixture of losses alone.
     LossMixtureDetector : Detects wrong labels by the losses of any classifier.
 
     Notes
@@ -194,7 +194,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
 
     Losses are taken without augmentation and with dropout off. The posterior of a row
     is that of its loss under the current weights and the last epoch's mixture, and
-    costs a forward pass, as do the predictions under mixup. Without mixup predictions
+    costs a forward pass, as do the predictions with mixup. Without mixup predictions
     are those of the training pass itself.
 
     Sample weights multiply both labels of a mixture, each with the weight of its row,
@@ -282,7 +282,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         self.detach_targets = detach_targets
 
     def start_fit(self, dataset: Any) -> None:
-        """Settle the phases."""
+        """Set the phases."""
         super().start_fit(dataset)
         self.mixtures_ = []
         self.n_warmup_ = self._n_warmup()
@@ -314,7 +314,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
             # Targets of a row add up to its sample weight.
             weight = None if self.sample_weight_ is None else targets.detach().sum(1)
             loss = loss + self.prior_weight * prior_penalty(mixed, weight)
-        # The labels: what the targets hold beside them is the network's own belief.
+        # The labels; the rest of the targets is the network's prediction.
         return Step(loss, logits, [Learnt(self.module_, X, y)])
 
     def on_epoch_begin(
@@ -363,7 +363,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         if n_warmup == "auto" or is_plain or n_epochs > n_warmup:
             return
         warn_user(
-            f"no label was doubted: the warm-up takes {n_warmup} epochs, of which "
+            f"no label was replaced: the warm-up takes {n_warmup} epochs, of which "
             f"{n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
         )
 
@@ -380,7 +380,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
             splitter = clone(self.mixture)
         set_random_states(splitter, self.seed_ % 2**31)
         self.splitter_ = splitter.fit(losses)
-        # A training that a callback stopped has split the last losses already.
+        # After a stop by a callback, the last losses have been split already.
         self.mixtures_[len(self.history) - 1 :] = [self.splitter_]
 
     def _n_warmup(self):
@@ -425,7 +425,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         return guided, share if self.phase_ == "guided" else 0.5
 
     def _logits_of_unmixed(self, X):
-        """Return what beliefs are formed from, if they are needed, in training mode."""
+        """Return the logits that targets need, if any, in training mode."""
         if self.phase_ != "bootstrap":
             return None
         with torch.no_grad():
@@ -464,13 +464,13 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
 
 
 class _PosteriorTable:
-    """A splitter's posterior as a table on the device, so that no batch leaves it."""
+    """A splitter's posterior as a table on the device, to avoid transfers."""
 
     def __init__(self, splitter, device):
         width = splitter.hi_ - splitter.lo_
-        # Where nothing can be split, every entry is the same.
+        # With a fallback, every entry is the same.
         self.low, self.width = splitter.lo_, width if width > 0 else 1.0
-        # The posterior may jump at both ends: those beyond are entries of their own.
+        # The posterior may jump at both ends: values beyond have separate entries.
         inside = np.linspace(1e-9, 1, _TABLE_SIZE + 1)
         losses = self.low + self.width * np.concatenate([[0.0], inside, [1.001]])
         table = splitter.predict_proba(losses)[:, 1].astype(np.float32)

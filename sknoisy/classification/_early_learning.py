@@ -17,7 +17,7 @@ __all__ = ["ELRClassifier"]
 
 
 class ELRClassifier(RobustNetMixin, NetClassifier):
-    """Robust classifier that holds on to what it learnt early.
+    """Robust classifier with early-learning regularisation.
 
     Cross-entropy plus λ log(1 − ⟨t, p⟩), where t is a moving average of what the
     network predicted for the row: rows with right labels are learnt first, and the
@@ -72,8 +72,8 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
 
     See Also
     --------
-    ELRPlusClassifier : Two networks that teach each other.
-    sknoisy.losses.ELRLoss : The loss by itself.
+    ELRPlusClassifier : Two networks that compute targets for each other.
+    sknoisy.losses.ELRLoss : The loss alone.
 
     References
     ----------
@@ -127,12 +127,12 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
         self.beta = beta
 
     def initialize_criterion(self) -> Self:
-        """Make room for the averages."""
+        """Allocate the averages."""
         self.criterion_ = self.own_criterion(ELRLoss, lam=self.lam, beta=self.beta)
         return self
 
     def label_evidence(self, proba: Array, codes: IntArray) -> Array:
-        """Return the averages; what is predicted where a row took no part."""
+        """Return the averages; the predictions for rows that were not trained on."""
         # A copy: the next call of partial_fit moves the averages on.
         targets = self.criterion_.targets.cpu().numpy().copy()
         self.estimated_targets_ = targets

@@ -1,4 +1,4 @@
-"""ELR+: two networks that teach each other what they learnt early."""
+"""ELR+: early-learning regularisation with two networks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ELRPlusClassifier"]
 
-# Of the published 200 epochs of 391 steps, the weight averages lengthen over 40,000.
+# The ramp of the weight averages takes 40,000 of the published 200 epochs of 391 steps.
 _RAMP_SHARE = 40_000 / (200 * 391)
 
 
@@ -49,8 +49,8 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
     Parameters
     ----------
     module : torch module class, default=None
-        As in `NetClassifier`, but no instance: two networks with the same weights have
-        nothing to teach each other.
+        As in `NetClassifier`, but not an instance: two networks with the same weights
+        would learn the same.
     lam : float >= 0, default=3.0, the value of [1]_ for CIFAR-10
         Weight of the regulariser, λ; 1 for asymmetric noise, 7 for CIFAR-100.
     beta : float in [0, 1), default=0.7, the value of [1]_ for symmetric noise
@@ -58,7 +58,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
     mixup_alpha : float > 0, default=1.0, the value of [1]_
         Both parameters of the beta distribution of a batch's share.
     average_momentum : float in [0, 1), default=0.997, the value of [1]_
-        Momentum of the weight averages in the end.
+        Final momentum of the weight averages.
     average_ramp_steps : int >= 0 or "auto", default="auto"
         Steps over which that momentum is reached. "auto" is half of all steps, as the
         40,000 of 78,200 in [1]_.
@@ -106,13 +106,13 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
 
     See Also
     --------
-    ELRClassifier : One network, less than half of the time.
+    ELRClassifier : One network, in less than half the time.
 
     Notes
     -----
     In each epoch the first network passes over all rows, then the second one. Both
     logits are averaged for a prediction. The weight averages start as copies of their
-    networks; in the authors' code they start with weights of their own.
+    networks; in the authors' code they are initialised independently.
 
     References
     ----------
@@ -184,7 +184,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         self.label_target_product = label_target_product
 
     def start_fit(self, dataset: Any) -> None:
-        """Count the steps to come."""
+        """Count the steps of this training."""
         super().start_fit(dataset)
         self.steps_ = [0, 0]
         self.ramp_steps_ = self.average_ramp_steps
@@ -200,7 +200,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         return self
 
     def initialize_criterion(self) -> Self:
-        """Make room for the targets of both networks."""
+        """Allocate the targets of both networks."""
         self.criterion_ = nn.ModuleList(
             [self.own_criterion(ELRLoss, lam=self.lam, beta=self.beta) for _ in "AB"]
         )
@@ -254,7 +254,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         self.rng_ = epoch_generator(self)
 
     def label_evidence(self, proba: Array, codes: IntArray) -> Array:
-        """Return the mean targets; what is predicted where a row took no part."""
+        """Return the mean targets; predictions for rows that were not trained on."""
         targets = torch.stack([table.targets for table in self.criterion_]).mean(0)
         self.estimated_targets_ = targets.cpu().numpy()
         # After n epochs the targets sum to 1 − β^n.
@@ -277,7 +277,7 @@ class _AveragedPeers(Peers):
 
     @torch.no_grad()
     def move_average(self, turn, momentum):
-        """Move the average of a network towards its weights; buffers are its own."""
+        """Move the average of a network towards its weights, not its buffers."""
         average = list(self.averages[turn].parameters())
         weights = list(self.peers[turn].parameters())
         lerp_each_(average, weights, 1 - momentum)

@@ -43,20 +43,21 @@ if TYPE_CHECKING:
 
 __all__ = ["FlywheelClassifier"]
 
-# The value of the source for ten classes and more; with fewer it would drown the label.
+# The value of the paper for ten or more classes; with fewer it would outweigh the
+# label.
 _LAM, _LAM_PER_CLASS = 3.0, 0.3
 _WARMUP_SHARE = 0.2
-# A class that holds more of the refurbished labels has swallowed the others.
+# If a class has a larger share of the refurbished labels, they have collapsed.
 _COLLAPSED = 0.9
 
 
 class FlywheelClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier of two networks, one judging labels, one refurbishing them.
 
-    The main network g says how likely each label is clean. The auxiliary network f
-    learns the labels as far as they are, and says what the others should be; from its
-    labels the main network learns in turn. Each cycle is a step of two interlocked EM
-    algorithms [1]_. Only f predicts.
+    The main network g estimates the probability that each label is clean. The auxiliary
+    network f is trained on the labels weighted by it, and predicts what the others
+    should be; the main network is then trained on these predictions. Each cycle is a
+    step of two coupled EM algorithms [1]_. Only f is used for prediction.
 
     Parameters
     ----------
@@ -64,21 +65,21 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         The auxiliary network f, which predicts; as in `NetClassifier`.
     judge : torch module class or instance, default=None
         The main network g. None takes the class and the parameters of ``module``, with
-        weights of its own; ``judge__…`` replaces some of them.
+        its own initial weights; ``judge__…`` replaces some of the parameters.
     lam : float in [0, n_classes) or "auto", default="auto"
         Weight of the confidence regulariser of g, λ. "auto" is 3, the value of [1]_,
-        or 0.3 for each class if that is less: see Notes. 0 leaves it out.
+        or 0.3 for each class if that is less: see Notes. 0 removes it.
     contrastive_weight : float >= 0, default=0.025, the value of [1]_
-        Weight of the contrastive term of f, α. 0 leaves it out.
+        Weight of the contrastive term of f, α. 0 removes it.
     temperature : float > 0, default=0.05
-        Of the contrastive term; [1]_ gives none, this is the one of [2]_.
+        Of the contrastive term; [1]_ does not state it; this is the value of [2]_.
     warmup_epochs : int >= 1 or "auto", default="auto"
         Epochs in which both networks learn the given labels. "auto" is 20 % of
         ``max_epochs``. [1]_ has 10 of 300. ``fit`` refuses a number that leaves no
         epoch for a cycle.
     mixup_alpha : float > 0, default=4.0
-        Both parameters of the beta distribution of a batch's share. [1]_ gives none,
-        this is the one of [3]_.
+        Both parameters of the beta distribution of a batch's share. [1]_ does not state
+        it; this is the value of [3]_.
     prior_weight : float >= 0, default=1.0
         Weight of a penalty on the mean prediction of f in a batch for its distance from
         the shares of the given labels. [1]_ has none, [2]_ and [3]_ have 1, with
@@ -115,9 +116,9 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     Attributes
     ----------
     clean_proba_ : ndarray of shape (n_samples,), dtype float32
-        How likely each given label is clean, q, by the trained networks.
+        Probability q that each given label is clean, by the trained networks.
     refurbished_labels_ : ndarray of shape (n_samples,)
-        What f predicts for each row, ŷ.
+        Prediction ŷ of f for each row.
     transition_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
         T[a, b] = P(given label b | true class a).
     corruption_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
@@ -127,8 +128,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     lam_ : float
         The λ in use.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        What the model takes for the probability that the label is wrong: corrupt, and
-        not the true one by chance. Larger = more suspicious.
+        Probability under the model that the label is wrong: corrupt, and not the true
+        one by chance. Larger = more suspicious.
     scores_are_probabilities_ : bool
         False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
@@ -136,7 +137,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     noise_rate_ : float
         Mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
-        What f finds most probable besides the given label, where that is judged wrong.
+        The most probable other label by f where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
@@ -153,16 +154,17 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     See Also
     --------
     DynamicBootstrapClassifier : One network, which trusts a label by its loss.
-    sknoisy.losses.FlywheelLoss : The steps of a cycle by themselves.
+    sknoisy.losses.FlywheelLoss : The steps of a cycle alone.
 
     Notes
     -----
-    A cycle is an epoch, and trains f on all rows before g learns what f says: about
-    three times the work of plain training, and the contrastive term doubles f's part.
+    A cycle is an epoch, and trains f on all rows before g is trained on its
+    predictions: about three times the cost of plain training; the contrastive term
+    doubles f's part.
 
     The regulariser pushes a label's own logit down where g gives the label less than
-    (λ / n_classes − 1) / (λ − 1), and λ must stay below the number of classes to
-    leave the label any say.
+    (λ / n_classes − 1) / (λ − 1), and λ must stay below the number of classes so
+    that the label has any influence.
 
     Sample weights say how often each row counts: in the losses, and in γ, π and both
     matrices.
@@ -284,7 +286,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
                 f"warmup_epochs={self.n_warmup_} leaves no epoch for a cycle: it must "
                 f"be less than max_epochs={self.max_epochs}."
             )
-        # Of images, a missing network is named before missing views.
+        # For images, a missing network is reported before missing views.
         self.component_of("module")
         strong = ["strong_view"] * bool(self.contrastive_weight)
         self.spread_ = check_views(self, dataset, ["weak_view", *strong])

@@ -71,21 +71,20 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
     Parameters
     ----------
     module : torch module class, default=None
-        As in `NetClassifier`, but no instance: two networks with the same weights would
-        always agree.
+        As in `NetClassifier`, but not an instance: two networks with the same weights
+        would always agree.
     lam : float in [0, 1), default=0.3
         Weight λ of the disagreement; the cross-entropies have 1 − λ. The larger, the
         more alike the networks, and the less the labels say. [1]_ tunes it on clean
         labels, from 0.05 to 0.95; the authors' code has 0.9 for CIFAR-10 with up to
         50 % of wrong labels, 0.65 with 80 %, and 0.85 for CIFAR-100.
     forget_rate : float in [0, 1) or "auto", default="auto"
-        Share of the rows of a batch that is not learnt from in the end, τ: [1]_ takes
-        the noise rate. The larger, the fewer wrong labels are learnt, and the fewer
-        rows are left. "auto" estimates the noise rate before training, see
-        `CoTeachingClassifier`.
+        Final share τ of the rows of a batch that is left out: [1]_ uses the noise rate.
+        The larger, the fewer wrong labels are learnt, and the fewer rows are left.
+        "auto" estimates the noise rate before training, see `CoTeachingClassifier`.
     ramp_epochs : int >= 1 or "auto", default="auto"
-        Epochs T_k over which the share rises from 0, in the first, to τ^c; [1]_ takes
-        10 of 200. "auto" is a quarter of ``max_epochs``. Epochs count from the first
+        Epochs T_k over which the share rises from 0, in the first, to τ^c; [1]_ uses 10
+        of 200. "auto" is a quarter of ``max_epochs``. Epochs count from the first
         call of ``partial_fit`` on, so that 2 + 2 epochs are 4 if this is a number and
         the learning rate constant.
     exponent : float > 0, default=1.0, the value of [1]_
@@ -111,11 +110,10 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
     Attributes
     ----------
     forget_rate_ : float
-        The one in use, settled when a training starts anew; ``partial_fit`` goes on
-        with it.
+        The rate in use, set when a training starts; ``partial_fit`` keeps it.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         1 minus the predicted probability of the given label, as the method ranks rows
-        of a batch among each other only. Larger = more suspicious.
+        only within a batch. Larger = more suspicious.
     scores_are_probabilities_ : bool
         False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
@@ -133,20 +131,20 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
     See Also
     --------
     CoTeachingClassifier : Two networks that choose each other's rows, and stay apart.
-    ELRPlusClassifier : Two networks that teach each other targets.
+    ELRPlusClassifier : Two networks that compute targets for each other.
 
     Notes
     -----
-    The prediction is the mean of both networks' probabilities; [1]_ reports the
-    networks one by one. The authors' training begins with the second step of the ramp,
+    The prediction is the mean of both networks' probabilities; [1]_ reports each
+    network separately. The authors' training begins with the second step of the ramp,
     ours with the first, in which all rows are learnt from; a batch keeps one row at
     least. They take Adam with a learning rate of 1e-3.
 
     On features of CIFAR-10 it is as accurate as `CoTeachingClassifier`; see the user
     guide.
 
-    With ``sample_weight`` rows are chosen by their number, whatever they weigh; the
-    loss is the weighted mean of the chosen ones.
+    With ``sample_weight``, the number of selected rows does not depend on the weights;
+    the loss is their weighted mean.
 
     References
     ----------
@@ -209,7 +207,7 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
         self.exponent = exponent
 
     def start_fit(self, dataset: Any) -> None:
-        """Settle the forget rate, before the networks are built."""
+        """Set the forget rate before the networks are built."""
         super().start_fit(dataset)
         refuse_instance(self.module)
         self.forget_rate_ = resolve_forget_rate(self, dataset)
@@ -227,7 +225,7 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
         dataset_valid: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Settle how many rows are forgotten."""
+        """Set the share of rows that is left out."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         self.rate_ = current_forget_rate(self)
 
@@ -240,5 +238,5 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
         rows = select_small_losses(losses, self.rate_)
         loss = self.weighted_mean(losses[rows], index[rows])
         learnt = [Learnt(peer, X, y, rows) for peer in self.module_.peers]
-        # log of the mean probability, but for a constant
+        # log of the mean probability, up to a constant
         return Step(loss, log_p.logsumexp(0), learnt)

@@ -116,7 +116,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     See Also
     --------
     ELRClassifier : Resists wrong labels by what was learnt early.
-    sknoisy.losses.NoiseAttentionLoss : The loss by itself.
+    sknoisy.losses.NoiseAttentionLoss : The loss alone.
 
     Notes
     -----

@@ -95,7 +95,7 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
     See Also
     --------
     NALClassifier : Learns the weight of each row.
-    ELRClassifier : Holds on to what was learnt early.
+    ELRClassifier : Early-learning regularisation.
 
     Notes
     -----

@@ -159,13 +159,13 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
 
     See Also
     --------
-    sknoisy.losses.ForwardCorrectionLoss : The loss by itself.
+    sknoisy.losses.ForwardCorrectionLoss : The loss alone.
     estimate_transition_matrix : From true and given labels.
 
     Notes
     -----
-    [1]_ takes anchors from the predictions of a trained network. One that has learnt
-    the wrong labels by heart predicts every given label, which shows the identity.
+    [1]_ takes anchors from the predictions of a trained network. One that has memorised
+    the wrong labels predicts every given label, so that the estimate is the identity.
     Predictions averaged over the epochs still hold what it predicted before. On 10,000
     rows of CIFAR-10 features with pair flips at 0.4 test accuracy is 48.4 % so, 43.9 %
     with the last predictions, 43.7 % without correction, and 65.7 % with the true

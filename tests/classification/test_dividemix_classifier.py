@@ -551,7 +551,7 @@ class TestParameters:
     @pytest.mark.parametrize("n_warmup", [5, 9])
     def test_nothing_beyond_the_warm_up_is_told(self, blobs, n_warmup):
         message = f"the warm-up takes {n_warmup} epochs, of which 5 were run. Lower"
-        with pytest.warns(UserWarning, match=f"no label was doubted: {message}"):
+        with pytest.warns(UserWarning, match=f"no label was replaced: {message}"):
             clf = make(warmup_epochs=n_warmup).fit(*blobs[:2])
         assert np.isnan(clf.history[:, "kept"]).all()
         assert clf.noise_scores_.shape == (180,)

@@ -140,7 +140,7 @@ class TestPhases:
     )
     def test_a_warm_up_that_never_ends_is_told(self, blobs, params, n_mixtures):
         X, y, _ = blobs
-        message = "no label was doubted: the warm-up takes 9 epochs, of which 5 were"
+        message = "no label was replaced: the warm-up takes 9 epochs, of which 5 were"
         with pytest.warns(UserWarning, match=message) as caught:
             clf = make(warmup_epochs=9, max_epochs=5, **params).fit(X, y)
         # It points to the line of the user.
