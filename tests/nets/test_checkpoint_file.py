@@ -439,7 +439,7 @@ class TestFile:
         counter = Count()
         path = tmp_path / "none" / "run.pt"
         net = make(name, checkpoint=path, callbacks=[counter])
-        message = r"checkpoint '.*run\.pt' cannot be written: .* folder '.*none'\. Create"
+        message = r"checkpoint '.*run\.pt' cannot be written: .* folder '.*none'\."
         with pytest.raises(ValueError, match=message):
             net.fit(X, y, sample_weight=np.ones(60))
         assert counter.n_begun == 0 and os.listdir(tmp_path) == []
