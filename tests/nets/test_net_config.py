@@ -166,7 +166,7 @@ class TestTypos:
         [
             ("lr", -0.1),
             ("lr", "fast"),
-            ("max_epochs", 0),
+            ("max_epochs", -1),
             ("max_epochs", 2.5),
             ("batch_size", 0),
             ("batch_size", -2),
@@ -459,7 +459,7 @@ def test_a_schedule_returns_a_number(blobs, factor):
 def test_a_fitted_net_names_what_it_cannot_build(blobs):
     X, y, _ = blobs
     net = NetClassifier(max_epochs=1, module__hidden=2).fit(X, y)
-    for name, value in (("module", [1]), ("optimizer", 5), ("max_epochs", 0)):
+    for name, value in (("module", [1]), ("optimizer", 5), ("max_epochs", -1)):
         with pytest.raises(
             InvalidParameterError, match=f"The '{name}' parameter of Net"
         ):
