@@ -1,4 +1,4 @@
-"""A network with a branch that says how far to attend to each row."""
+"""A network with an attention branch that weights each row."""
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ class AttentiveNetwork(nn.Module):
     network : torch module
         Maps a batch to logits.
     row : Tensor of shape (1, ...)
-        A row as the network takes it, to find the number of features.
+        An example row, to find the number of features.
     kind : {"linear", "mlp"}, default="linear"
         One linear unit, or two hidden layers as wide as the features with ReLU and
         dropout of one half before it.
@@ -27,12 +27,13 @@ class AttentiveNetwork(nn.Module):
         self.network = network
         was_training = network.training
         with torch.no_grad():
-            # As in `attend`: a module without `head` may have another `embed`.
+            # The features that `attend` uses; `embed` of a module without `head` may
+            # differ.
             with row_refused(network, row):
                 n_features = embed_and_classify(network.eval(), row)[0].shape[1]
         network.train(was_training)
         unit = nn.Linear(n_features, 1)
-        # Every row starts near an attention of one half.
+        # The attention of every row starts near one half.
         nn.init.zeros_(unit.bias)
         hidden = []
         if kind == "mlp":
@@ -46,7 +47,7 @@ class AttentiveNetwork(nn.Module):
 
     @property
     def compiled_parts(self):
-        """All of it: training takes both outputs from one call."""
+        """The whole module, since training uses both outputs of one call."""
         return [self]
 
     def forward(self, X, with_attention=False):

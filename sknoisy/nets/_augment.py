@@ -1,4 +1,4 @@
-"""Augmentations of whole batches, on the device where the batch lies."""
+"""Augmentations of whole batches, on the device of the batch."""
 
 import torch
 from torch import Tensor
@@ -7,14 +7,14 @@ __all__ = ["check_view", "jitter", "mixup", "swap_features"]
 
 
 def mixup(X: Tensor, partner: Tensor, share: Tensor | float) -> Tensor:
-    """Return convex combinations of the rows of a batch with other rows of it.
+    """Return convex combinations of the rows of a batch with other rows of the batch.
 
     Parameters
     ----------
     X : Tensor of shape (batch, ...)
         Rows of the batch.
     partner : Tensor of shape (batch,), dtype int64
-        Which row of the batch each row is mixed with.
+        The row of the batch with which each row is mixed.
     share : Tensor of shape (batch,) or float in [0, 1]
         Share of the row itself; the partner has the rest.
 
@@ -47,7 +47,7 @@ def mixup(X: Tensor, partner: Tensor, share: Tensor | float) -> Tensor:
 def jitter(X: Tensor, spread: Tensor, scale: float) -> Tensor:
     """Return the rows with Gaussian noise, in proportion to each feature's spread.
 
-    A weak view of rows of a table: what it shows is nearly the same.
+    A weak view of rows of a table, which changes them little.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def check_view(name, view, batch):
     Parameters
     ----------
     name : str
-        Of the parameter, for the message.
+        Name of the parameter, for the message.
     view : callable
     batch : Tensor of shape (n, ...)
 
@@ -132,13 +132,13 @@ def check_view(name, view, batch):
     given, found = _kind(batch), _kind(view(batch.clone()))
     if found != given:
         raise ValueError(
-            f"{name} must map a batch to a tensor of the same shape and dtype; of "
-            f"{given} it made {found}."
+            f"{name} must map a batch to a tensor of the same shape and dtype; for "
+            f"{given} it returned {found}."
         )
 
 
 def _kind(made):
-    """Say what a view made: a tensor by its shape and dtype, else by its type."""
+    """Describe the result of a view: shape and dtype of a tensor, else its type."""
     if not isinstance(made, Tensor):
         return type(made).__name__
     return f"{tuple(made.shape)} {made.dtype}"

@@ -1,4 +1,4 @@
-"""Batches that know which rows they hold, and the iterators that yield them."""
+"""Batches with the numbers of their rows, and the iterators that yield them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ArrayDataset", "Batch", "LoaderBatches", "TensorBatches", "to_float"
 class Batch(tuple):
     """A pair (X, y) that also carries the row numbers of its samples.
 
-    It unpacks as a plain 2-tuple, so skorch and its callbacks take it as one.
+    It unpacks as a plain 2-tuple, so skorch and its callbacks treat it as one.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ class Batch(tuple):
     y : Tensor of shape (batch,) or None
         Label codes of the rows; None for prediction.
     index : Tensor of shape (batch,), dtype int64, or None
-        Row numbers in the X given to ``fit``; None if the iterator does not say them.
+        Row numbers in the X given to ``fit``; None if the iterator does not provide
+        them.
 
     Examples
     --------
@@ -43,7 +44,7 @@ class Batch(tuple):
     """
 
     def __new__(cls, X, y, index):
-        """Make the pair and attach the row numbers."""
+        """Create the pair and attach the row numbers."""
         batch = super().__new__(cls, (X, y))
         batch.index = index
         return batch
@@ -69,8 +70,8 @@ class ArrayDataset(Dataset):
         If the two lengths differ.
     """
 
-    # The names are not X and y on purpose: skorch scores what has an X and a y as
-    # arrays, and would compare decoded labels with codes. `LabelledRows` has labels.
+    # Not named X and y on purpose: skorch would score these arrays, and compare decoded
+    # labels with codes. `LabelledRows` has labels.
     def __init__(self, features: Any, codes: IntArray | None = None) -> None:
         for name, rows in (("features", features), ("codes", codes)):
             if not hasattr(rows, "__len__") and (rows is not None or name != "codes"):
@@ -94,7 +95,7 @@ class ArrayDataset(Dataset):
         Parameters
         ----------
         device : torch.device
-            Where the tensors are put.
+            Device of the tensors.
 
         Returns
         -------
@@ -131,14 +132,14 @@ class ArrayDataset(Dataset):
 
 
 class LabelledRows(ArrayDataset, SkorchDataset):
-    """The rows of a training, from which skorch's scores take both X and y.
+    """The rows of a training, with X and y for skorch's scores.
 
     Parameters
     ----------
     features : ndarray of shape (n_samples, ...)
     codes : ndarray of shape (n_samples,), dtype int64
     classes : ndarray of shape (n_classes,)
-        What the codes stand for.
+        The labels of the codes.
     """
 
     def __init__(self, features, codes, classes):
@@ -157,28 +158,28 @@ class LabelledRows(ArrayDataset, SkorchDataset):
 
     @property
     def y(self):
-        """The labels, as they were given: scores compare them with predictions."""
+        """The given labels, which scores compare with predictions."""
         return self.classes[self.codes]
 
 
 class TensorBatches:
-    """Slice whole tensors that lie on the device into batches.
+    """Batches sliced from tensors that are on the device.
 
     Parameters
     ----------
     dataset : ArrayDataset or Subset of one
-        Its rows must fit in the device's memory, else take `LoaderBatches`.
+        Its rows must fit in the device's memory, else use `LoaderBatches`.
     batch_size : int, default=128
-        A last batch of a single row joins the one before it: batch normalisation
-        fails on one row.
+        A last batch of a single row is added to the one before it, because batch
+        normalisation fails on one row.
     shuffle : bool, default=False
-        Draw a new order at each pass, from torch's generator of the CPU.
+        Whether to draw a new order at each pass, from torch's generator of the CPU.
     drop_last : bool, default=False
-        Drop a last batch that is not full, unless it is the only one.
+        Whether to drop a last batch that is not full, unless it is the only one.
     device : str or torch.device, default=None
-        Where the tensors are put, once; None leaves them on the CPU.
+        Device to which the tensors are copied once; None keeps them on the CPU.
     memory_format : {"contiguous", "channels_last"}, default="contiguous"
-        How the images of a batch lie in memory.
+        Memory format of images.
 
     Examples
     --------
@@ -236,7 +237,7 @@ class TensorBatches:
         index = torch.arange(self.n_rows, device=self.X.device)
         for start, stop in self.bounds:
             y = None if self.y is None else self.y[start:stop]
-            # A copy: a module that works in place would write into the user's X.
+            # A copy: a module that works in place would change the user's X.
             X = self._prepared(self.X[start:stop].clone())
             yield Batch(X, y, index[start:stop])
 
@@ -247,7 +248,7 @@ class TensorBatches:
 class LoaderBatches:
     """The batches of `TensorBatches` for data that do not fit in memory.
 
-    Drives a torch DataLoader that fetches a whole batch at a time: from an array on
+    Uses a torch DataLoader that fetches a whole batch at a time: from an array on
     disk (``np.memmap``) or from a torch Dataset.
 
     Parameters
@@ -255,7 +256,7 @@ class LoaderBatches:
     dataset : ArrayDataset or Subset of one
         Rows to read.
     batch_size, shuffle, drop_last, device, memory_format
-        As for `TensorBatches`.
+        As in `TensorBatches`.
     **loader_params : dict
         Passed to `torch.utils.data.DataLoader`, for example ``num_workers=4``.
     """
@@ -282,8 +283,8 @@ class LoaderBatches:
             sampler=order,
             batch_size=None,
             collate_fn=_identity,
-            # The loader draws a seed for its workers at each pass: not from torch's
-            # generator, where it would shift the order of the rows.
+            # The loader draws a seed for its workers at each pass. With torch's
+            # generator that would change the order of the rows.
             **{"generator": torch.Generator(), **loader_params},
         )
 
@@ -301,19 +302,19 @@ class LoaderBatches:
 class PairBatches:
     """The batches of a loader that yields plain pairs (X, y), as torch's own does.
 
-    They do not say which rows they hold.
+    They have no row numbers.
 
     Parameters
     ----------
     loader : iterable
-        Yields pairs of tensors; a `Batch` passes through.
+        Yields pairs of tensors; a `Batch` is returned unchanged.
     device : torch.device
-        Where the tensors are put.
+        Device of the tensors.
 
     Raises
     ------
     TypeError
-        While it is iterated over, if the loader yields anything else.
+        During iteration, if the loader yields anything else.
     """
 
     def __init__(self, loader, device):
@@ -325,7 +326,7 @@ class PairBatches:
 
     def __getattr__(self, name):
         if name == "loader":
-            # Not there yet while it is unpickled.
+            # The attribute does not exist yet during unpickling.
             raise AttributeError(name)
         return getattr(self.loader, name)
 
@@ -337,8 +338,8 @@ class PairBatches:
         is_pair = isinstance(pair, tuple | list) and len(pair) == 2
         if not is_pair or not all(isinstance(part, torch.Tensor) for part in pair):
             raise TypeError(
-                f"{type(self.loader).__name__} yields {type(pair).__name__}, and no "
-                "pairs (X, y) of tensors; take sknoisy.nets.TensorBatches or "
+                f"{type(self.loader).__name__} yields {type(pair).__name__}, not pairs "
+                "(X, y) of tensors; use sknoisy.nets.TensorBatches or "
                 "LoaderBatches."
             )
         X, y = (part.to(self.device) for part in pair)
@@ -346,7 +347,7 @@ class PairBatches:
 
 
 class _Fetcher(Dataset):
-    """Takes the row numbers of a whole batch as one item."""
+    """A dataset that is indexed by the row numbers of a whole batch."""
 
     def __init__(self, base):
         self.base = base
@@ -359,7 +360,7 @@ class _Fetcher(Dataset):
 
 
 class _BatchOrder:
-    """Yields the row numbers of one batch after the other."""
+    """Yields the row numbers of each batch."""
 
     def __init__(self, rows, bounds, shuffle):
         self.rows = rows
@@ -403,7 +404,7 @@ def _batch_bounds(n_rows, batch_size, drop_last):
 
 
 def _resolve_subset(dataset):
-    """Return the dataset under any nested Subsets, and the row numbers in it."""
+    """Return the dataset inside nested Subsets, and the row numbers in it."""
     rows = None
     while isinstance(dataset, Subset):
         indices = np.asarray(dataset.indices, dtype=np.int64)
@@ -413,7 +414,7 @@ def _resolve_subset(dataset):
 
 
 def _as_tensor(array):
-    # torch takes no negative strides and warns of read-only memory; both are copied.
+    # torch refuses negative strides and warns of read-only memory; both are copied.
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 

@@ -1,4 +1,4 @@
-"""Observers of a training: they look, and never change it."""
+"""Callbacks that observe a training and never change it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["DynamicsRecorder", "looks_at_losses"]
 class DynamicsRecorder(Callback):
     """Record a training signal of every sample in every epoch.
 
-    Works on any skorch classifier whose iterators yield `nets.Batch`. Each epoch's
-    logits are kept in one table by row number, and the signal is computed on the
-    whole table, so that a batch costs a single copy.
+    Works on any skorch classifier whose iterators yield `nets.Batch`. The logits of
+    each epoch are stored in one table by row number, and the signal is computed from
+    the whole table, so that a batch costs a single copy.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ class DynamicsRecorder(Callback):
             default="logit_diff"
         Table 6 of [1]_. "alignment" always reads the features at the end of the epoch.
     when : {"online", "epoch_end"}, default="online"
-        "online" takes the logits that training computes anyway, in training mode,
-        before the step of their batch. "epoch_end" scores all samples in evaluation
-        mode after each epoch, which costs a pass.
+        "online" uses the logits of the training, computed in training mode before the
+        step of their batch. "epoch_end" scores all samples in evaluation
+        mode after each epoch, which costs a pass over all rows.
 
     Attributes
     ----------
     trajectories_ : ndarray of shape (n_samples, n_epochs), dtype float32
-        One column for each completed epoch; NaN where a sample took no part.
+        One column for each completed epoch; NaN where a sample was not used.
     mean_proba_ : ndarray of shape (n_samples, n_classes), dtype float32
         Softmax of the recorded logits, averaged over the epochs.
 
@@ -73,7 +73,7 @@ class DynamicsRecorder(Callback):
         self.when = when
 
     def initialize(self) -> Self:
-        """Forget what was recorded."""
+        """Reset all records."""
         if self.signal not in {*SIGNALS, "alignment"}:
             raise ValueError(
                 f"signal must be one of {[*SIGNALS, 'alignment']}; got {self.signal!r}."
@@ -91,21 +91,22 @@ class DynamicsRecorder(Callback):
     def on_train_begin(
         self, net: Any, X: Any = None, y: Any = None, **kwargs: Any
     ) -> None:
-        """Make room for the epochs to come."""
+        """Allocate the records of the coming epochs."""
         n_samples = len(_base(X))
         room = torch.full((net.max_epochs, n_samples), torch.nan)
         if self.signals_ is None:
             self.signals_ = room
         elif self.signals_.shape[1] != n_samples:
             raise ValueError(
-                f"the recorder holds {self.signals_.shape[1]} samples and was given "
-                f"{n_samples}; go on with the same rows, or fit anew."
+                f"the recorder has records of {self.signals_.shape[1]} samples and was "
+                "given "
+                f"{n_samples}; continue with the same rows, or call fit."
             )
         else:
             self.signals_ = torch.cat([self.signals_[: self.n_recorded_], room])
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Mark all samples as not yet seen."""
+        """Mark all samples as not yet seen in this epoch."""
         if self.logits_ is not None:
             self.logits_.fill_(torch.nan)
 
@@ -117,17 +118,17 @@ class DynamicsRecorder(Callback):
         y_pred: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Keep the logits of a training batch."""
+        """Store the logits of a training batch."""
         if training and self.when == "online" and isinstance(batch, Batch):
             self._keep(batch.index, y_pred)
 
     def on_epoch_end(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
-        """Turn the epoch's logits into its column of signals."""
+        """Compute the epoch's column of signals from its logits."""
         if self.when == "epoch_end" or self.signal == "alignment":
             features = self._score(net, dataset_train)
         if self.logits_ is None:
             raise TypeError(
-                "DynamicsRecorder saw no batch with row numbers; set "
+                "DynamicsRecorder was given no batch with row numbers; set "
                 "iterator_train=sknoisy.nets.TensorBatches."
             )
         # skorch's convention: under NLLLoss the module returns probabilities.
@@ -135,7 +136,7 @@ class DynamicsRecorder(Callback):
         codes = torch.from_numpy(_base(dataset_train).codes).to(logits.device)
         table = features if self.signal == "alignment" else logits
         signal = alignment if self.signal == "alignment" else SIGNALS[self.signal]
-        # Rows that took no part in this epoch are NaN, and add no probability.
+        # Rows that were not used in this epoch are NaN, and add no probability.
         unseen = table[:, 0].isnan()
         if unseen.any():
             values = torch.full_like(table[:, 0], torch.nan)
@@ -157,7 +158,7 @@ class DynamicsRecorder(Callback):
     @property
     def mean_proba_(self) -> FloatArray:
         """Mean softmax of the completed epochs, shape (n_samples, n_classes)."""
-        # Each epoch that saw the row added a distribution, so the sum counts them.
+        # Each epoch that used the row added a distribution, so the sum is their number.
         total = self.proba_sum_ / self.proba_sum_.sum(1, keepdim=True)
         return total.cpu().numpy()
 
@@ -169,7 +170,7 @@ class DynamicsRecorder(Callback):
         self.logits_.index_copy_(0, index, logits.detach().float())
 
     def _score(self, net, dataset):
-        """Refill the table of logits in evaluation mode; return the features."""
+        """Compute all logits in evaluation mode; return the features."""
         features = None
         training = net.module_.training
         net.module_.eval()
@@ -188,7 +189,7 @@ class DynamicsRecorder(Callback):
 
 
 def looks_at_losses(hook):
-    """Whether a hook on batches may read their losses in the history."""
+    """Return whether a hook on batches may read their losses in the history."""
     function, owner = getattr(hook, "__func__", hook), getattr(hook, "__self__", None)
     if function is LRScheduler.on_batch_end:
         return owner.step_every != "epoch"
@@ -196,13 +197,13 @@ def looks_at_losses(hook):
 
 
 def _softmax(logits):
-    # On a tall table of few classes five times as fast as torch's own, row by row.
+    # For many rows and few classes five times as fast as torch's softmax.
     proba = (logits - logits.amax(1, keepdim=True)).exp_()
     return proba.div_(proba.sum(1, keepdim=True))
 
 
 def _base(dataset):
-    """Return the dataset at the bottom of any Subsets, to which row numbers refer."""
+    """Return the dataset inside nested Subsets, to which row numbers refer."""
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
     return dataset

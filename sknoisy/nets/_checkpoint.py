@@ -26,7 +26,7 @@ from sknoisy._warning import warn_user
 
 __all__ = ["as_before", "load_training", "save_training", "training_key"]
 
-# A file begins with this line, and one of the SHA-256 of all that follows.
+# A file begins with this line and a line with the SHA-256 of the rest.
 _FIRST_LINE = b"sknoisy training, format 2\n"
 _DIGEST_SIZE = 2 * hashlib.sha256().digest_size
 # The first byte of a pickle, and of the files of 0.1.0.
@@ -39,9 +39,9 @@ _OTHER = (
     "was written with {}: the weights may differ from those of a training without a "
     "break"
 )
-# What may differ between the run that was stopped and the one that goes on.
+# Parameters that may differ between the stopped run and the resumed one.
 _FREE = {"checkpoint", "verbose", "device", "warm_start", "random_state", "classes"}
-# What the data say that are given now.
+# Determined by the current data.
 _OF_DATA = {
     "classes_inferred_",
     "feature_names_in_",
@@ -52,14 +52,14 @@ _OF_DATA = {
 
 
 def training_key(net, dataset, weights):
-    """Return what must be the same for a training to go on: data, method, parameters.
+    """Return what must be the same for resuming: data, method, parameters.
 
     Parameters
     ----------
     net : NetClassifier
         Knows its data.
     dataset : ArrayDataset
-        The rows of a torch Dataset may be drawn anew at each look: they do not count.
+        The rows of a torch Dataset are not compared, since it may draw them at random.
     weights : ndarray of shape (n_samples,) or None
 
     Returns
@@ -96,8 +96,8 @@ def training_key(net, dataset, weights):
 def save_training(net, path):
     """Store a net in the middle of its training.
 
-    The file is replaced in one step: a run that is killed while it writes leaves the
-    one before.
+    The file is replaced atomically: a run that is killed while writing leaves the
+    previous file.
 
     Parameters
     ----------
@@ -121,30 +121,30 @@ def save_training(net, path):
 
 
 def load_training(net, path):
-    """Put a net where another one of the same kind was when it was stored.
+    """Restore a net to the state of a stored one of the same kind.
 
     Parameters
     ----------
     net : NetClassifier
-        Knows its data and its key, but has not been built. Changed in place.
+        With its data and its key, but not built yet. Changed in place.
     path : str or path-like
 
     Returns
     -------
     found : bool
-        Whether there is such a file.
+        Whether the file exists.
 
     Raises
     ------
     OSError
-        If it may not be read.
+        If it cannot be read.
     ValueError
-        If it is of another training, damaged, or no file.
+        If it is of another training, damaged, or not a regular file.
 
     Warns
     -----
     UserWarning
-        If other versions of the packages wrote it.
+        If it was written with other versions of the packages.
     """
     try:
         with open_regular(path) as file:
@@ -154,12 +154,12 @@ def load_training(net, path):
         return False
     except OSError:
         raise
-    # A pickle can fail in many ways, that of another version for example.
+    # Unpickling can fail in many ways, for example for another version.
     except Exception as error:
         raise ValueError(
             f"checkpoint {os.fspath(path)!r} cannot be read "
             f"({type(error).__name__}: {_short(error, text=str)}); delete it to start "
-            "anew."
+            "again."
         ) from error
     key, state, learnt = parts
     _refuse_other(key, net.training_key_, path)
@@ -176,9 +176,9 @@ def load_training(net, path):
 
 @contextmanager
 def as_before(net):
-    """Undo what the start of a training sets anew: this one has begun before.
+    """Undo what the start of a training resets, because this one had begun before.
 
-    Early stopping forgets what it waits for, a scheduler takes a step.
+    Early stopping forgets its best value, and a scheduler takes a step.
     """
     groups = [dict(group) for group in net._param_groups()]
     owners = [net, *(callback for _, callback in net.callbacks_)]
@@ -217,14 +217,14 @@ def _write(content, file):
 
 
 class _Sealed:
-    """A file that keeps a digest of what is written to it."""
+    """A file with a digest of the bytes written to it."""
 
     def __init__(self, file):
         self.file = file
         self.digest = hashlib.sha256()
 
     def write(self, data):
-        """Write bytes, or what has a buffer of them."""
+        """Write bytes, or an object with a buffer of bytes."""
         self.digest.update(data)
         return self.file.write(data)
 
@@ -232,7 +232,7 @@ class _Sealed:
 def _read(file):
     """Return the content of a file, and a remark on it or None.
 
-    It is unpickled only if nothing in it has changed.
+    It is unpickled only if its checksum is correct.
     """
     first = file.read(len(_FIRST_LINE))
     if first.startswith(_PICKLE):
@@ -252,14 +252,14 @@ def _read(file):
 
 
 def _learnt(callback):
-    """Return what a callback has found out: attributes with a trailing underscore."""
+    """Return the learnt attributes of a callback, which end in an underscore."""
     values = callback.__getstate__()
     values = _fitted(values) if isinstance(values, dict) else {}
     if isinstance(callback, EarlyStopping):
-        # skorch leaves them out, for nets that are stored when trained.
+        # skorch leaves them out of pickles.
         values["best_model_weights_"] = callback.best_model_weights_
     return {
-        # A scheduler would take the optimizer along, and with it the weights.
+        # A scheduler would include the optimizer, and with it the weights.
         name: value.state_dict()
         if isinstance(value, torch.optim.lr_scheduler.LRScheduler)
         else value
@@ -281,7 +281,7 @@ def _refuse_other(key, ours, path):
         raise ValueError(
             f"checkpoint {os.fspath(path)!r} is of another training: {name} was "
             f"{_short(key.get(name))}, is {_short(ours.get(name))}. Delete the file to "
-            "start anew, or give another."
+            "start again, or pass another."
         )
 
 
@@ -295,14 +295,14 @@ def _seed(random_state):
 
 
 def _schedulers(net):
-    """Return the callbacks that set learning rates, which others may watch freely."""
+    """Return the callbacks that set learning rates."""
     given = net.callbacks if isinstance(net.callbacks, list) else []
     given = [item[1] if isinstance(item, tuple | list) else item for item in given]
     return [_plain(callback) for callback in given if isinstance(callback, LRScheduler)]
 
 
 def _plain(value):
-    """Return what stands for a parameter, is the same in another run, and pickles."""
+    """Return a picklable form of a parameter that is the same in another run."""
     if value is None or isinstance(value, Number | str):
         return value
     if isinstance(value, np.generic):
@@ -316,7 +316,7 @@ def _plain(value):
     if isinstance(value, np.ndarray):
         return value.shape, _checksum(value)
     if isinstance(value, nn.Module):
-        # Its text may show functions with their place in memory.
+        # Its repr may contain addresses of functions.
         text = re.sub(" at 0x[0-9a-f]+", "", repr(value))
         return text, _plain(list(value.state_dict().values()))
     if isinstance(value, partial):

@@ -1,4 +1,4 @@
-"""What the parameters of a net may be."""
+"""Constraints on the parameters of a net."""
 
 from numbers import Integral, Real
 from os import PathLike

@@ -1,4 +1,4 @@
-"""What a net takes where the user says nothing."""
+"""Defaults of a net."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ __all__ = [
     "default_optimizer_params",
 ]
 
-# One entry per number of dimensions of a row.
+# By the number of dimensions of a row.
 _MODULES = {1: MLP, 3: PreActResNet18}
 _AUGMENTATIONS = {3: crop_and_flip}
 
@@ -31,13 +31,13 @@ def default_module(input_shape):
     if len(input_shape) not in _MODULES:
         raise ValueError(
             f"there is no default network for X with {len(input_shape) + 1} "
-            "dimensions; set module= to a torch module class that takes it."
+            "dimensions; set module= to a torch module class that accepts it."
         )
     return _MODULES[len(input_shape)]
 
 
 def default_augmentation(input_shape):
-    """Return what changes the images of a batch, or None for rows of another shape."""
+    """Return the default augmentation of images, None for rows of other shapes."""
     return _AUGMENTATIONS.get(len(input_shape))
 
 
@@ -48,7 +48,7 @@ def default_optimizer_params(optimizer, params, device):
     ----------
     optimizer : callable
     params : dict
-        What the user gave.
+        Given by the user.
     device : torch.device
 
     Returns
@@ -71,15 +71,15 @@ def default_optimizer_params(optimizer, params, device):
 
 
 def begin_momentum(optimizer):
-    """Give weights whose first gradient comes late the momentum of one that rests.
+    """Initialise the momentum of weights that get their first gradient later.
 
-    torch's fused SGD begins momentum for all weights at once, and fails where some
-    have it already: parts that take no part in a warm-up begin after it.
+    torch's fused SGD initialises the momentum of all weights together, and fails if
+    some have it already. Parts that are not used in a warm-up get theirs after it.
 
     Parameters
     ----------
     optimizer : torch optimizer
-        Others than a fused SGD with momentum begin it for each weight by themselves.
+        Only a fused SGD with momentum is changed.
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
         return

@@ -1,4 +1,4 @@
-"""Where torch computes, and where its random numbers come from."""
+"""The device of torch, and its random numbers."""
 
 import os
 import threading
@@ -11,13 +11,13 @@ from sknoisy.nets._torch_modes import usual_modes
 
 __all__ = ["isolated_rng", "resolve_device", "seed_torch"]
 
-# torch has one generator for all threads of a process: they take turns. A thread that
-# has its turn may fit further nets.
+# torch has one generator for all threads of a process, so only one thread uses it at a
+# time. That thread may fit further nets.
 _turn = threading.RLock()
 
 
 def _begin_anew():
-    """Free a forked process from a turn that another thread has in its parent."""
+    """Replace the lock in a forked process, in case a thread of the parent holds it."""
     global _turn
     _turn = threading.RLock()
 
@@ -27,13 +27,13 @@ if hasattr(os, "register_at_fork"):
 
 
 def resolve_device(device):
-    """Return the torch device; None stands for CUDA if there is one.
+    """Return the torch device; None selects CUDA if available, else the CPU.
 
     Raises
     ------
     ValueError
-        If it is no device, or one that computes nothing; or if a CUDA device is asked
-        for, and there is none.
+        If it is not a device, or "meta"; or if a CUDA device is requested and there is
+        none.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -41,25 +41,25 @@ def resolve_device(device):
         device = torch.device(device)
     except RuntimeError:
         raise ValueError(
-            f"device={device!r} is no device of torch: give 'cpu', 'cuda', 'cuda:1' or "
-            "the like, or None, which takes CUDA if there is one."
+            f"device={device!r} is not a torch device: pass 'cpu', 'cuda', 'cuda:1' or "
+            "similar, or None, which selects CUDA if available."
         ) from None
     if device.type == "meta":
-        raise ValueError("device='meta' computes nothing: give 'cpu' or 'cuda'.")
+        raise ValueError("device='meta' cannot compute: pass 'cpu' or 'cuda'.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device={str(device)!r}, but torch finds no CUDA device: set "
-            "device='cpu', or device=None, which takes what there is."
+            "device='cpu', or device=None, which uses an available device."
         )
     return device
 
 
 @contextmanager
 def isolated_rng(device):
-    """Let torch be seeded and drawn from without a trace outside the block.
+    """Seed and use torch's generators without an effect outside the block.
 
-    Other threads that ask for the same wait until the block ends: each draws as if it
-    were alone, and the generator is afterwards as it was before the first.
+    Other threads that enter it wait until the block ends: each draws as if it were
+    alone, and the generator is restored afterwards.
     """
     devices = [device] if device.type == "cuda" else []
     with _turn, usual_modes(), torch.random.fork_rng(devices):
@@ -69,7 +69,7 @@ def isolated_rng(device):
 def seed_torch(device, *entropy):
     """Seed torch's generators from a tuple of ints; only inside `isolated_rng`."""
     seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
-    # torch's global seeding call would also touch devices that are not ours.
+    # torch.manual_seed would also seed other devices.
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(device):

@@ -1,4 +1,4 @@
-"""Trainings that diverge, told by the loss, the weights and what they predict."""
+"""Detection of divergence by the loss, the weights and the predictions."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ __all__ = [
     "undefined_states",
 ]
 
-# Rows that a trained network is tried on: one that overflows does so on most.
+# Number of rows that are tested: a network that overflows does so on most rows.
 _N_TRIED = 16
 
 
@@ -27,7 +27,7 @@ def diverged(net, found):
     ----------
     net : skorch NeuralNet
     found : str
-        What shows it.
+        The sign of the divergence, for the message.
 
     Returns
     -------
@@ -41,9 +41,9 @@ def diverged(net, found):
 
 
 def refuse_undefined_weights(net):
-    """Refuse a net whose weights, or statistics of its batches, are not all finite.
+    """Raise an error if a weight, or a statistic of batches, is not finite.
 
-    The loss of a batch says nothing of the step that follows it.
+    The loss of a batch is computed before its step, so it does not show this.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def refuse_undefined_weights(net):
 
 
 def undefined_states(net):
-    """Return the names of what criteria keep that is NaN, as before it is learnt.
+    """Return the names of the states of criteria that are NaN, as before they are set.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def undefined_states(net):
 
 
 def refuse_undefined_outputs(net, outputs):
-    """Refuse what a network says of rows if it has no largest finite entry.
+    """Raise an error if the largest output for a row is not finite.
 
     Parameters
     ----------
@@ -107,13 +107,13 @@ def refuse_undefined_outputs(net, outputs):
 
 
 def refuse_divergence(net, undefined):
-    """Refuse a trained net whose weights or states of rows are not finite.
+    """Raise an error if weights or states of rows of a trained net are not finite.
 
     Parameters
     ----------
     net : NetClassifier
     undefined : set of str
-        What `undefined_states` found before the training.
+        The result of `undefined_states` before the training.
 
     Raises
     ------
@@ -122,13 +122,13 @@ def refuse_divergence(net, undefined):
     refuse_undefined_weights(net)
     lost = sorted(undefined_states(net) - undefined)
     if lost:
-        raise diverged(net, f"{lost[0]}, which is kept of the rows, is NaN")
+        raise diverged(net, f"{lost[0]}, a state of the rows, is NaN")
 
 
 def try_on_rows(net, dataset):
-    """Try a trained net on the first rows.
+    """Test a trained net on the first rows.
 
-    The last step may leave weights that are finite, but too large to be of use.
+    The last step may leave finite weights that are too large for finite outputs.
 
     Parameters
     ----------
@@ -153,5 +153,5 @@ def _tensors(net, slot):
         return
     yield from component.named_parameters()
     if slot in net._modules:
-        # Those of a criterion may be NaN until they are first learnt.
+        # Buffers of a criterion may be NaN until they are first set.
         yield from component.named_buffers()

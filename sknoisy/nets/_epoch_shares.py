@@ -1,4 +1,4 @@
-"""Numbers of epochs that are a share of all where "auto" is given."""
+"""Numbers of epochs, of which "auto" is a share of all."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ __all__ = ["resolve_epochs", "share_of_epochs"]
 
 
 def share_of_epochs(share: float, max_epochs: int) -> int:
-    """Return how many epochs a share is, at least one.
+    """Return a share of all epochs as a number, at least one.
 
     Parameters
     ----------
     share : float in (0, 1]
-        Of all epochs.
+        Share of all epochs.
     max_epochs : int
         Epochs of a training.
 
     Returns
     -------
     n_epochs : int
-        The nearest number, the even one of two.
+        The nearest integer, rounded half to even.
     """
     return max(1, round(share * max_epochs))
 
@@ -35,13 +35,13 @@ def resolve_epochs(
     given : int, float or "auto"
         The parameter of the estimator.
     share : float in (0, 1]
-        What "auto" stands for.
+        The share for "auto".
     max_epochs : int
         Epochs of a training.
 
     Returns
     -------
     n_epochs : int or float
-        As given, or a whole number of at least one.
+        As given, or an integer of at least one.
     """
     return share_of_epochs(share, max_epochs) if given == "auto" else given

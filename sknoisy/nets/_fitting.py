@@ -1,7 +1,7 @@
 """A fit from its arguments to the scored rows: what comes before and after the epochs.
 
-Parameters and data are checked, the training begins, goes on, or is resumed from a
-file, and what it has learnt is looked at. The epochs are skorch's, `_loop`.
+Parameters and data are checked, the training begins, continues, or is resumed from a
+file, and its result is checked. The epochs are run by skorch, see `_loop`.
 """
 
 import inspect
@@ -44,31 +44,31 @@ __all__ = ["begin_without_data", "epochs_of_call", "fit_net"]
 
 
 def fit_net(net, X, y, sample_weight, fresh, classes):
-    """Train a net on data that nobody has checked yet.
+    """Train a net on unchecked data.
 
     Parameters
     ----------
     net : NetClassifier
     X, y, sample_weight : object
-        As ``fit`` takes them.
+        As passed to ``fit``.
     fresh : bool
-        Whether the training starts anew.
+        Whether a new training starts.
     classes : array-like of shape (n_classes,) or None
-        All labels there will be.
+        All labels of all calls.
 
     Returns
     -------
     net : NetClassifier
-        The same, fitted.
+        The fitted net.
 
     Raises
     ------
     ValueError
-        If a parameter or the data are not as they must be.
+        If a parameter or the data are invalid.
     FloatingPointError
         If the training diverges.
     """
-    # skorch's own: a net that was trimmed has not all of its parameters.
+    # skorch's check: a trimmed net lacks some of its parameters.
     NeuralNet.check_training_readiness(net)
     check_parameters(net)
     check_slots(net)
@@ -81,7 +81,7 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
     _know_data(net, dataset, classes, is_first)
     if fresh and net.checkpoint is not None:
         net.training_key_ = training_key(net, dataset, weights)
-    # Nothing that an interrupted fit would seem to have found out.
+    # An interrupted fit must not leave results of an earlier one.
     net.interrupted_ = False
     for name in VERDICT:
         vars(net).pop(name, None)
@@ -97,7 +97,8 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
             if net.interrupted_ and needs_whole():
                 raise KeyboardInterrupt
             refuse_divergence(net, undefined)
-            # Scores that draw are those of a run without a break.
+            # Random numbers of the scores do not depend on whether the training was
+            # resumed.
             seed_torch(net.device_, net.seed_, len(net.history), 1)
             net.finish_fit(dataset)
     finally:
@@ -110,13 +111,13 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
 
 
 def _settle_device(net):
-    """Settle where a net computes, and what its randomness is derived from."""
+    """Set the device and the seed of a net."""
     net.device_ = resolve_device(net.device)
     net.seed_ = int(random_generator(net.random_state).integers(2**63))
 
 
 def begin_without_data(net):
-    """Settle what a net that is built before its first data needs.
+    """Set what a net needs that is built before its first data.
 
     Parameters
     ----------
@@ -126,15 +127,14 @@ def begin_without_data(net):
     Raises
     ------
     ValueError
-        If a parameter is not as it must be, or the method builds its parts from what
-        it learns of the rows.
+        If a parameter is invalid, or the method needs the rows to build its parts.
     """
     if hasattr(net, "device_"):
         return
     check_parameters(net)
     if net.masking is not None or learns_from_rows(net):
         raise ValueError(
-            f"{type(net).__name__} looks at the rows before it builds its parts: call "
+            f"{type(net).__name__} needs the rows to build its parts: call "
             "fit or partial_fit instead of initialize."
         )
     _settle_device(net)
@@ -144,13 +144,13 @@ def begin_without_data(net):
 
 @contextmanager
 def epochs_of_call(net, epochs):
-    """Let ``epochs`` stand for ``max_epochs`` in one call.
+    """Use ``epochs`` as ``max_epochs`` in one call.
 
     Parameters
     ----------
     net : NetClassifier
     epochs : int >= 0 or None
-        None leaves ``max_epochs``.
+        None keeps ``max_epochs``.
 
     Yields
     ------
@@ -159,14 +159,14 @@ def epochs_of_call(net, epochs):
     Raises
     ------
     TypeError, ValueError
-        If ``epochs`` is no such number.
+        If ``epochs`` is not such a number.
     """
     if epochs is None:
         yield
         return
     check_counts(least=0, epochs=epochs)
     before = net.max_epochs
-    # Methods, schedules and the bar all read it there.
+    # Methods, schedules and the bar read this parameter.
     net.max_epochs = epochs
     try:
         yield
@@ -177,13 +177,13 @@ def epochs_of_call(net, epochs):
 def _refuse_no_epochs(net):
     if net.max_epochs == 0 and learns_from_rows(net):
         raise ValueError(
-            f"max_epochs must be 1 or more; got 0. {type(net).__name__} says of the "
-            "rows what its training shows."
+            f"max_epochs must be 1 or more; got 0. {type(net).__name__} derives its "
+            "results for the rows from the training."
         )
 
 
 def _know_data(net, dataset, classes, is_first):
-    """Note what the net is to know of its rows, which must not change for some."""
+    """Store facts about the rows, which must not change for some criteria."""
     if is_first:
         net.classes_inferred_ = classes
         net.input_shape_ = tuple(dataset.fetch([0])[0].shape[1:])
@@ -192,25 +192,25 @@ def _know_data(net, dataset, classes, is_first):
     row_state = None if is_first else keeps_rows(net.criterion_)
     if row_state and fingerprint != net.rows_fitted_:
         raise ValueError(
-            f"{row_state} keeps a state for each row: go on "
-            "with the rows and labels of the first fit in the same order, or "
-            "start anew with fit and warm_start=False."
+            f"{row_state} keeps a state for each row: continue with the rows and "
+            "labels of the first fit in the same order, or start again with fit and "
+            "warm_start=False."
         )
     net.rows_fitted_ = fingerprint
 
 
 def _build_or_resume(net, dataset, fresh, is_first):
-    """Build the parts or take them from the checkpoint; say whether it was these."""
+    """Build the parts, or load them from the checkpoint; return whether loaded."""
     resumes = net.training_key_ is not None and load_training(net, net.checkpoint)
     if fresh and not resumes:
         check_masking(net)
         net.start_fit(dataset)
-        # initialize does so too, but AccelerateMixin has one of its own.
+        # initialize does so too, but AccelerateMixin overrides it.
         seed_torch(net.device_, net.seed_, 0)
         net.initialize()
         check_started(net)
     elif is_first and not resumes:
-        # Built before its first data, when nobody knew whether they are images.
+        # Built before its first data, when it was not known whether these are images.
         for name in net._modules:
             placed(net, getattr(net, name + "_"))
     return resumes
@@ -222,7 +222,7 @@ def _try_outputs(net, dataset):
 
 
 def _train(net, dataset, resumes, is_first):
-    """Run the epochs that are left."""
+    """Run the remaining epochs."""
     groups = net._param_groups()
     if not resumes:
         callbacks = [callback for _, callback in net.callbacks_]
@@ -236,7 +236,7 @@ def _train(net, dataset, resumes, is_first):
     net.autocast_ = net._autocast()
     net.augmentation_ = _augmentation(net, dataset)
     optimizers = [getattr(net, name + "_") for name in net._optimizers]
-    # AccelerateMixin calls the closure by itself, and hands the optimizer none.
+    # AccelerateMixin calls the closure itself, and does not pass it to the optimizer.
     is_own = type(net)._step_optimizer is not NeuralNet._step_optimizer
     net.step_needs_closure_ = is_own or any(map(wants_closure, optimizers))
     forward = getattr(net.criterion_, "forward", net.criterion_)
@@ -248,11 +248,11 @@ def _train(net, dataset, resumes, is_first):
     except torch.OutOfMemoryError as error:
         raise torch.OutOfMemoryError(
             f"the device has no memory left. Lower batch_size (now "
-            f"{net.batch_size}), take a smaller network, or leave the data on the "
+            f"{net.batch_size}), use a smaller network, or keep the data on the "
             f"host with iterator_train=LoaderBatches. {error}"
         ) from error
     finally:
-        # No epoch is under way: rows are checked, and predictions labels, again.
+        # Outside of epochs rows are checked, and predictions are labels.
         net.autocast_ = None
         if net.base_lrs_ is not None:
             # A callback may have built another optimizer.
@@ -261,8 +261,8 @@ def _train(net, dataset, resumes, is_first):
 
 
 def _begin_epochs(net, dataset, resumes, is_first):
-    """Tell the callbacks that the training begins; then try the network."""
-    # skorch's scores without a cache take rows and labels from here.
+    """Call the hooks at the start of a training; then test the network."""
+    # skorch's scores without a cache read rows and labels here.
     labels = getattr(dataset, "y", None)
     with as_before(net) if resumes else nullcontext():
         net.notify("on_train_begin", X=dataset, y=labels)
@@ -270,12 +270,12 @@ def _begin_epochs(net, dataset, resumes, is_first):
         # After the callbacks, of which skorch's InputShapeSetter fits a module to X.
         _try_outputs(net, dataset)
     if net.training_key_ is not None and not resumes:
-        # Better it fails now than after an hour.
+        # To fail now, not after an hour.
         save_training(net, net.checkpoint)
 
 
 def _run_epochs(net, dataset, n_epochs):
-    """Do as skorch's ``partial_fit``; note whether the keyboard ends the epochs."""
+    """Run epochs as skorch's ``partial_fit``; record whether Ctrl-C ends them."""
     try:
         net.fit_loop(dataset, epochs=n_epochs)
     except KeyboardInterrupt as error:
@@ -285,7 +285,7 @@ def _run_epochs(net, dataset, n_epochs):
 
 
 def _augmentation(net, dataset):
-    """Return what changes the rows of a batch, tried out on two of them."""
+    """Return the augmentation of batches, after a test on two rows."""
     if net.augment == "auto":
         return default_augmentation(net.input_shape_)
     if net.augment is not None:
@@ -295,7 +295,7 @@ def _augmentation(net, dataset):
 
 
 def _may_set_reduction(net):
-    """Whether torch's way to ask for one loss a row is open to us."""
+    """Return whether ``reduction="none"`` can be set on the criterion."""
     by_user = isinstance(net.criterion, nn.Module)
     by_user = by_user or hasattr(net, "criterion__reduction")
     return not by_user and getattr(net.criterion_, "reduction", None) == "mean"

@@ -1,4 +1,4 @@
-"""Which rows a method forgets: how many, from which epoch on, and the others."""
+"""The share of rows that a method leaves out, its ramp, and its estimate."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ __all__ = [
     "stratified_halves",
 ]
 
-# Of the epochs, the share over which the rate rises if nothing is said of it.
+# Share of the epochs over which the rate rises by default.
 _RAMP_SHARE = 0.25
 
-# Of the rows predicted to be of a class, those that are asked: the surest ones.
+# Share of the rows predicted as a class that are used: the most confident ones.
 _ANCHOR_SHARE = 0.05
 _MIN_ANCHORS = 5
-# Beyond this, small classes would be left with no rows to learn from.
+# Above this, small classes would have no rows left.
 _MAX_RATE = 0.9
-# Networks that are to rank rows, not to learn wrong labels by heart.
+# Short trainings that rank rows without memorising wrong labels.
 _MIN_EPOCHS, _MAX_EPOCHS = 5, 25
 _MIN_ROWS = 4
-# (1 - 0.9) * 10 is 0.9999999999999998 in floats, and 1 of 10 is meant.
+# (1 - 0.9) * 10 is 0.9999999999999998 in floats, but must give 1 of 10.
 _ROUNDING = 1e-9
 
 
 def number_kept(n: int, forget_rate: float) -> int:
-    """Return ⌊(1 − τ) n⌋, but at least 1: what is left of n if a share is forgotten.
+    """Return ⌊(1 − τ) n⌋, but at least 1: the number of n that is kept.
 
     Parameters
     ----------
     n : int
-        Of how many, rows for example.
+        Total number, for example of rows.
     forget_rate : float in [0, 1)
         τ.
 
     Returns
     -------
     n_kept : int
-        How many are left.
+        Number that is kept.
     """
     return max(1, math.floor((1 - forget_rate) * n + _ROUNDING))
 
@@ -71,7 +71,7 @@ def select_small_losses(loss: Tensor, forget_rate: float) -> Tensor:
     Returns
     -------
     selected : Tensor of shape (..., n_selected), dtype int64
-        Positions in the batch, in no order. Losses that are not finite come last.
+        Positions in the batch, unordered. Losses that are not finite come last.
     """
     n_selected = number_kept(loss.shape[-1], forget_rate)
     return loss.detach().topk(n_selected, largest=False, sorted=False).indices
@@ -80,7 +80,7 @@ def select_small_losses(loss: Tensor, forget_rate: float) -> Tensor:
 def forget_rate_at(
     epoch: int, forget_rate: float, ramp_epochs: int, exponent: float = 1.0
 ) -> float:
-    """Return the share of rows R(T) that is forgotten in an epoch.
+    """Return the share of rows R(T) that is left out in an epoch.
 
     Parameters
     ----------
@@ -104,12 +104,12 @@ def forget_rate_at(
 
 
 def current_forget_rate(net: Any) -> float:
-    """Return the share of rows that a net forgets in the epoch under way.
+    """Return the share of rows that a net leaves out in the current epoch.
 
     Parameters
     ----------
     net : NetClassifier
-        With ``forget_rate_``, as `resolve_forget_rate` gives it, and the parameters
+        With ``forget_rate_`` as returned by `resolve_forget_rate`, and the parameters
         ``ramp_epochs``, "auto" or a number, and ``exponent``.
 
     Returns
@@ -122,7 +122,7 @@ def current_forget_rate(net: Any) -> float:
 
 
 def stratified_halves(codes: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Split rows at random into two halves with like shares of the classes.
+    """Split rows at random into two halves with similar shares of the classes.
 
     Parameters
     ----------
@@ -132,20 +132,20 @@ def stratified_halves(codes: np.ndarray, rng: np.random.Generator) -> list[np.nd
     Returns
     -------
     halves : list of two ndarray, dtype int64
-        Row numbers in rising order. The halves differ by one row at most, in every
-        class, too.
+        Row numbers in increasing order. The halves differ by at most one row, also in
+        every class.
     """
     order = np.lexsort((rng.random(len(codes)), codes))
     return [np.sort(order[0::2]), np.sort(order[1::2])]
 
 
 def estimate_noise_rate(logits: np.ndarray, codes: np.ndarray) -> float:
-    """Return the share of wrong labels among the surest predictions of each class.
+    """Return the share of wrong labels among the most confident predictions.
 
-    Where a network that has not seen the row is surest, it is hardly ever wrong, even
-    if it is often wrong elsewhere: there a label that differs is a wrong one. Of the
-    rows predicted to be of a class, the surest twentieth is asked, at least 5 rows.
-    The classes count by how often they are predicted.
+    Held-out predictions of the highest confidence are rarely wrong, even if others
+    often are, so a different label there is a wrong one. Of the rows predicted as a
+    class, the most confident twentieth is used, at least 5 rows. The classes are
+    weighted by how often they are predicted.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def estimate_noise_rate(logits: np.ndarray, codes: np.ndarray) -> float:
     Returns
     -------
     noise_rate : float
-        At most 0.9, and at most 1 - 1 / n_classes: labels drawn by chance.
+        At most 0.9, and at most 1 - 1 / n_classes, the rate of random labels.
     """
     n_samples, n_classes = logits.shape
     logits = logits.astype(np.float64)
@@ -165,7 +165,7 @@ def estimate_noise_rate(logits: np.ndarray, codes: np.ndarray) -> float:
     rows = np.arange(n_samples)
     others = logits.copy()
     others[rows, predicted] = -np.inf
-    # The log odds: probabilities near 1 would be rounded to ties.
+    # Log odds, since probabilities near 1 would be rounded to ties.
     sureness = logits[rows, predicted] - logsumexp(others, axis=1)
     is_other = predicted != codes
     rate = 0.0
@@ -178,12 +178,12 @@ def estimate_noise_rate(logits: np.ndarray, codes: np.ndarray) -> float:
 
 
 def resolve_forget_rate(net: Any, dataset: Any) -> float:
-    """Return the share of rows that a net is to forget; estimate it for "auto".
+    """Return the share of rows that a net leaves out; estimate it for "auto".
 
     Parameters
     ----------
     net : NetClassifier
-        With a parameter ``forget_rate``, "auto" or a float. It knows its data, but
+        With a parameter ``forget_rate``, "auto" or a float. It has its data, but
         need not be built.
     dataset : ArrayDataset
         All rows given to ``fit``.
@@ -191,7 +191,7 @@ def resolve_forget_rate(net: Any, dataset: Any) -> float:
     Returns
     -------
     forget_rate : float
-        Share of the rows that is to be forgotten.
+        Share of the rows that is left out.
 
     Raises
     ------
@@ -202,15 +202,15 @@ def resolve_forget_rate(net: Any, dataset: Any) -> float:
         return float(net.forget_rate)
     if len(dataset) < _MIN_ROWS:
         raise ValueError(
-            "forget_rate='auto' trains on one half of the rows and looks at the other, "
-            f"and needs {_MIN_ROWS} of them; got n_samples = {len(dataset)}. Give "
-            "forget_rate a number."
+            "forget_rate='auto' trains on one half of the rows and predicts the other, "
+            f"and needs {_MIN_ROWS} of them; got n_samples = {len(dataset)}. Set "
+            "forget_rate to a number."
         )
     return estimate_noise_rate(_out_of_fold_logits(net, dataset), dataset.codes)
 
 
 def _out_of_fold_logits(net, dataset):
-    """Train a plain network on each half of the rows; let it predict the other."""
+    """Train a plain network on each half of the rows, and predict the other half."""
     halves = stratified_halves(dataset.codes, np.random.default_rng([net.seed_, 0]))
     classes = np.arange(len(net.classes_))
     logits = np.empty((len(dataset), len(classes)), dtype=np.float32)
@@ -224,9 +224,9 @@ def _out_of_fold_logits(net, dataset):
 
 
 def _plain_params(net, rows, number):
-    """Return parameters of a `NetClassifier` like a net, to be trained on some rows."""
-    # Callbacks watch the fit that was asked for; their parameters go with them.
-    # Masked images would cost three times as much, and tell nothing of labels.
+    """Return the parameters of a plain `NetClassifier` like a net, for some rows."""
+    # Callbacks and their parameters are only for the fit of the user.
+    # Masking would cost three times as much, and does not improve the estimate.
     left_out = {"callbacks", "masking"}
     known = {*NetClassifier().get_params(deep=False)} - left_out
     parts = {*NetClassifier.prefixes_} - left_out
@@ -241,11 +241,11 @@ def _plain_params(net, rows, number):
         "train_split": partial(_only, rows),
         "random_state": (net.seed_ + number) % 2**31,
         "verbose": 0,
-        # The file is for the training that was asked for.
+        # The file is only for the training of the user.
         "checkpoint": None,
     }
 
 
 def _only(rows, dataset, codes):
-    """Split off the rows to train on, without copying them."""
+    """Split off the rows to train on, without a copy."""
     return Subset(dataset, rows), None

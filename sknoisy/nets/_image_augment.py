@@ -1,8 +1,8 @@
-"""Augmentations of whole batches of images, every image changed in its own way.
+"""Augmentations of whole batches of images, with independent changes for each image.
 
-Images are float tensors of shape (batch, channels, height, width) on any device. What
-is drawn is drawn on the CPU where it decides about shapes or indices, so that no step
-waits for the device.
+Images are float tensors of shape (batch, channels, height, width) on any device. Random
+numbers for shapes or indices are drawn on the CPU, so that no step waits for the
+device.
 """
 
 import math
@@ -52,7 +52,7 @@ def random_flip(X: Tensor, p: float = 0.5) -> Tensor:
 def random_crop(X: Tensor, padding: int | None = None) -> Tensor:
     """Return the images, each moved by up to ``padding`` pixels in both directions.
 
-    What comes in from outside is black.
+    Pixels from outside of the image are black.
 
     Parameters
     ----------
@@ -82,11 +82,11 @@ def random_crop(X: Tensor, padding: int | None = None) -> Tensor:
     rows = torch.arange(height, device=X.device) + moves[0]
     columns = torch.arange(width, device=X.device) + moves[1]
     padded = F.pad(X, (padding,) * 4)
-    # Pixels lie last, so that each index fetches all channels of one.
+    # Channels last, so that each index fetches all channels of a pixel.
     pixels = padded.permute(0, 2, 3, 1)
     image = torch.arange(n_images, device=X.device)[:, None, None]
     view = pixels[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-    # Images lie as before: a network may not be fast with another layout.
+    # Restore the memory format: a network may be slow with another one.
     is_channels_last = X.is_contiguous(memory_format=torch.channels_last)
     return view if is_channels_last else view.contiguous()
 
@@ -136,7 +136,7 @@ def cutout(X: Tensor, size: int = 16) -> Tensor:
         offset = torch.arange(X.shape[axis], device=X.device) - centre
         inside.append((offset >= -(size // 2)) & (offset < size - size // 2))
     square = inside[0][:, :, None] & inside[1][:, None, :]
-    # A copy lies in memory as the images do, what masked_fill makes may not.
+    # A copy keeps the memory format, the result of masked_fill may not.
     return X.clone().masked_fill_(square[:, None], 0.0)
 
 
@@ -164,13 +164,13 @@ def rand_augment(X: Tensor, n_ops: int = 2, magnitude: int = 10) -> Tensor:
     Raises
     ------
     ValueError
-        If ``magnitude`` is out of its range.
+        If ``magnitude`` is out of range.
 
     Notes
     -----
     Directions are drawn for each image. Geometric operations take the nearest pixel
-    and fill with black. Shears leave the centre where it is; in common implementations
-    it is the upper left corner.
+    and fill with black. Shears keep the centre fixed; common implementations keep the
+    upper left corner fixed.
 
     References
     ----------
@@ -285,7 +285,7 @@ def equalize(X: Tensor, strength: float, sign: Tensor) -> Tensor:
     values = _bytes(X).long().reshape(n_maps, -1)
     counts = values.new_zeros(n_maps, 256)
     counts.scatter_add_(1, values, torch.ones_like(values))
-    # As PIL: the pixels of the last value that occurs do not count.
+    # As in PIL, pixels of the largest occurring value are not counted.
     last = counts.gather(1, values.amax(1, keepdim=True))
     step = (values.shape[1] - last).div(255, rounding_mode="floor")
     before = counts.cumsum(1) - counts

@@ -23,7 +23,7 @@ __all__ = [
 
 
 class _MapNetwork(nn.Module):
-    """A network that takes the mean of its last feature map, and a linear head."""
+    """A network with a linear head on the mean of its last feature map."""
 
     def feature_map(self, X: torch.Tensor) -> torch.Tensor:
         """Return the last feature map, shape (batch, n_features_out, h, w).
@@ -135,7 +135,7 @@ class ResNet(_MapNetwork):
     n_classes : int
         Number of classes.
     blocks : tuple of int, default=(2, 2, 2, 2)
-        Number of blocks at each resolution, 18 layers by default; (3, 4, 6, 3) makes
+        Number of blocks at each resolution, 18 layers by default; (3, 4, 6, 3) has
         34.
     width : int, default=64
         Channels at the first resolution.
@@ -233,7 +233,7 @@ class ResNet34(ResNet):
 
 
 class CNN9(_MapNetwork):
-    """The convolutional network of nine layers that co-teaching was shown with [1]_.
+    """The convolutional network of nine layers used for co-teaching [1]_.
 
     Parameters
     ----------

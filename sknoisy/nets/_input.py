@@ -1,4 +1,4 @@
-"""What enters a net: arrays, frames, images or a torch Dataset, and labels."""
+"""Input of a net: arrays, frames, images or a torch Dataset, and labels."""
 
 import numpy as np
 import torch
@@ -15,17 +15,17 @@ __all__ = ["check_input", "rows_as_dataset", "split_rows", "with_codes"]
 
 
 def check_input(net, X, y, fresh, classes):
-    """Check what ``fit`` was given.
+    """Check the data given to ``fit``.
 
     Parameters
     ----------
     net : NetClassifier
     X, y : object
-        As ``fit`` takes them.
+        As passed to ``fit``.
     fresh : bool
-        Whether the training starts anew; else they must match the first call.
+        Whether a new training starts; else the data must match the first call.
     classes : array-like of shape (n_classes,) or None
-        All labels there will be.
+        All labels of all calls.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def check_input(net, X, y, fresh, classes):
     TypeError
         If X is a Dataset without a length.
     ValueError
-        If rows or labels are not as they must be.
+        If rows or labels are invalid.
     """
     if y is None:
         X, y = _taken_apart(X)
@@ -54,7 +54,7 @@ def check_input(net, X, y, fresh, classes):
 
 
 def rows_as_dataset(net, X):
-    """Wrap rows, checked unless skorch hands them back; a Dataset passes through.
+    """Wrap rows, after checks unless they come from skorch; keep a Dataset unchanged.
 
     Parameters
     ----------
@@ -76,14 +76,14 @@ def rows_as_dataset(net, X):
 
 
 def split_rows(net, dataset, **fit_params):
-    """Split off a validation set if ``train_split`` says so.
+    """Split off a validation set if ``train_split`` is set.
 
     Parameters
     ----------
     net : NetClassifier
     dataset : ArrayDataset
     **fit_params : dict
-        Handed on to ``train_split``.
+        Passed to ``train_split``.
 
     Returns
     -------
@@ -108,19 +108,19 @@ def split_rows(net, dataset, **fit_params):
 
 
 def with_codes(net, dataset):
-    """Return a dataset with label codes, also of one that the user made.
+    """Return a dataset with label codes, also for a Dataset of the user.
 
     Parameters
     ----------
     net : NetClassifier
         Knows its classes.
     dataset : Dataset
-        Of ``predefined_split``, for example.
+        For example from ``predefined_split``.
 
     Returns
     -------
     dataset : ArrayDataset or Subset of one
-        The same if it is one already.
+        The given dataset if it has codes already.
     """
     base = dataset
     while isinstance(base, Subset):
@@ -131,7 +131,7 @@ def with_codes(net, dataset):
 
 
 def _taken_apart(X):
-    """Return rows and labels of a dataset that holds both as arrays."""
+    """Return rows and labels of a dataset that has both as arrays."""
     if type(X) is SkorchDataset and not isinstance(X.X, dict | list | tuple):
         return X.X, X.y
     if type(X) is TensorDataset and len(X.tensors) == 2:
@@ -140,11 +140,11 @@ def _taken_apart(X):
 
 
 def _labels_within(dataset):
-    """Return the labels of a Dataset that yields pairs; a look at each of its items."""
+    """Return the labels of a Dataset that yields pairs, which reads each item."""
     first = dataset[0] if len(dataset) else None
     if not isinstance(first, tuple | list) or len(first) != 2:
         raise ValueError(
-            "y is missing: give the labels of the Dataset as y, or let it yield pairs "
+            "y is missing: pass the labels of the Dataset as y, or let it yield pairs "
             "of a row and its label."
         )
     labels = [dataset[row][1] for row in range(len(dataset))]
@@ -161,7 +161,7 @@ def _check_dataset(net, X, y, fresh, classes):
         )
     codes = getattr(X, "codes", None) if y is None else y
     if codes is None:
-        # torchvision's data sets have them as targets, a list or a tensor.
+        # Datasets of torchvision have a list or a tensor ``targets``.
         codes = getattr(X, "targets", None)
         codes = None if codes is None else np.asarray(codes)
     if codes is None:
@@ -182,6 +182,6 @@ def _check_dataset(net, X, y, fresh, classes):
 
 
 def _are_own_rows(net, X):
-    """Whether skorch hands back checked rows, without the names of columns."""
+    """Return whether the rows come from skorch: checked, without column names."""
     is_array = isinstance(X, np.ndarray) and X.dtype in (np.float32, np.uint8)
     return is_array and X.shape[1:] == net.input_shape_

@@ -1,4 +1,4 @@
-"""What skorch calls of a net: parts, batches, steps, epochs, outputs, pickles."""
+"""The methods of a net that skorch calls: parts, batches, epochs, outputs, pickles."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainingLoopMixin"]
 
 if TYPE_CHECKING:
-    # The class beside it comes from skorch, which has no types.
+    # The base class is from skorch, which has no types.
     _Host = Any
 else:
     _Host = object
@@ -51,18 +51,18 @@ else:
 class TrainingLoopMixin(_Host):
     """The part of `NetClassifier` that skorch calls.
 
-    What is overridden here does the same as in skorch, sooner, or says more when it
-    fails; what is longer than a few lines stands in the files beside this one. The step
-    and the passes of an epoch are the net's.
+    The overridden methods do the same as in skorch, but faster or with clearer errors.
+    Longer code is in the files beside this one. The step and the passes of an epoch are
+    in `NetClassifier`.
     """
 
     @in_usual_modes
     def initialize(self) -> Self:
         """Build callbacks, module, criterion and optimizer, seeded.
 
-        Before the first data a part can be built if it asks for no facts of them, or
-        if the user gives these: ``classes`` and ``module__input_shape``.
-        ``load_params`` may follow, or ``partial_fit``; ``fit`` starts anew.
+        Before the first data a part can be built if it needs no facts about them, or if
+        the user sets them: ``classes`` and ``module__input_shape``. ``load_params`` or
+        ``partial_fit`` may follow; ``fit`` starts a new training.
 
         Returns
         -------
@@ -71,7 +71,7 @@ class TrainingLoopMixin(_Host):
         Raises
         ------
         ValueError
-            If only data can say what a part needs.
+            If a part needs facts about data.
         """
         self.check_training_readiness()
         with isolated_rng(self.device_):
@@ -79,25 +79,24 @@ class TrainingLoopMixin(_Host):
             return super().initialize()
 
     def build(self, name: str, component: Any = None, like: str | None = None) -> Any:
-        """Make a component from its slot.
+        """Build a component from its slot.
 
         Parameters
         ----------
         name : str
             "module", "criterion" or a slot that a method adds.
         component : class, callable or torch module, default=None
-            What the slot is filled with, where the user's value does not say it by
-            itself: what a text stands for, or a default of the method's. None takes the
-            user's value.
+            The component to use instead of the user's value: the one for a string, or a
+            default of the method. None uses the user's value.
         like : str, default=None
-            Another slot, which fills this one if the user has left it empty, with
-            parameters of its own where the user gives some.
+            Another slot whose component is used if the user left this one empty, with
+            the parameters of this slot where the user sets some.
 
         Returns
         -------
         component : torch module
             On the net's device. Given ``input_shape``, ``n_classes`` and
-            ``n_samples`` if its signature asks for them and the user did not set
+            ``n_samples`` if its signature has them and the user did not set
             them.
 
         Raises
@@ -105,15 +104,15 @@ class TrainingLoopMixin(_Host):
         ValueError
             If a ``name__…`` parameter is not in the signature.
         TypeError
-            If the component is a function that makes nothing of them, or is or makes
-            anything but a torch module or a criterion.
+            If the component is a function that does not accept them, or if it is or
+            returns anything other than a torch module or a criterion.
         """
         if not hasattr(self, "device_"):
             begin_without_data(self)
         return build_part(self, name, component, like)
 
     def component_of(self, name: str) -> Any:
-        """Return what fills a slot: the user's class or instance, or the default.
+        """Return the component of a slot: the user's class or instance, or the default.
 
         Parameters
         ----------
@@ -123,7 +122,7 @@ class TrainingLoopMixin(_Host):
         Returns
         -------
         component : class, callable or torch module
-            What the slot is filled with.
+            The component of the slot.
         """
         component = getattr(self, name)
         if name == "module" and component is None:
@@ -148,14 +147,14 @@ class TrainingLoopMixin(_Host):
         return self
 
     def initialize_optimizer(self) -> Self:
-        """Build the decoders of masked images, if any, and the optimizer."""
+        """Build the optimizer, and the decoders of masked images if there are any."""
         start_masking(self)
         return super().initialize_optimizer()
 
     def get_params_for_optimizer(
         self, prefix: str, named_parameters: Any
     ) -> tuple[Any, dict[str, Any]]:
-        """Collect the optimizer's arguments, completed by our defaults."""
+        """Return the optimizer's arguments, completed by the defaults of the net."""
         args, params = super().get_params_for_optimizer(prefix, named_parameters)
         optimizer = getattr(self, prefix)
         known, takes_any = signature_of(optimizer)
@@ -164,7 +163,7 @@ class TrainingLoopMixin(_Host):
         return args, default_optimizer_params(optimizer, params, self.device_)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of the parts included.
+        """Set parameters, including those of the parts.
 
         Parameters
         ----------
@@ -184,29 +183,30 @@ class TrainingLoopMixin(_Host):
         return [name for name in super()._get_param_names() if name[0] != "_"]
 
     def _validate_params(self):
-        """Refuse names that skorch would leave unread."""
+        """Refuse names that skorch would ignore."""
         check_part_names(self)
         super()._validate_params()
 
     def torch_compile(self, module: nn.Module, name: str) -> Any:
-        """Put a module or criterion on the device; compile it, if ``compile`` says so.
+        """Put a module or criterion on the device; compile it if ``compile`` is set.
 
-        skorch hands in every part that it has built, also those of a subclass.
+        skorch calls it for every part that it has built, also those of a subclass.
 
-        A criterion with a state for each row is left as it is: it is read and written
-        between the steps. A module whose parts are called one by one has them compiled.
+        A criterion with a state for each row is not compiled, because the state is read
+        and written between the steps. If parts of a module are called separately, each
+        is compiled.
 
         Parameters
         ----------
         module : torch module
-            As it was built.
+            The built part.
         name : str
             "module", "criterion"…
 
         Returns
         -------
         module : torch module
-            Compiled, or the same.
+            The module, compiled or not.
         """
         module = module.to(self.device_)
         if not self.compile or (name in self._criteria and not scores_alone(module)):
@@ -219,7 +219,7 @@ class TrainingLoopMixin(_Host):
         return module
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Wrap checked rows, and labels if they are given; a Dataset passes through."""
+        """Wrap checked rows, and labels if given; return a Dataset unchanged."""
         if y is None or is_dataset(X):
             return rows_as_dataset(self, X)
         return check_input(self, X, y, False, None)[0]
@@ -231,16 +231,16 @@ class TrainingLoopMixin(_Host):
         return split_rows(self, X, **fit_params)
 
     def check_data(self, X: Any, y: Any = None) -> None:
-        """Leave the checks to ``fit``, which has done them."""
+        """Do nothing: ``fit`` has checked the data."""
 
     def check_training_readiness(self) -> Any:
-        """Refuse a trimmed net; before the first data settle what needs none."""
+        """Refuse a trimmed net; set what can be set before the first data."""
         super().check_training_readiness()
         if not hasattr(self, "input_shape_"):
             begin_without_data(self)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Make the iterator over batches of a dataset."""
+        """Return the iterator over batches of a dataset."""
         slot = "iterator_train" if training else "iterator_valid"
         dataset = with_codes(self, dataset)
         params = iterator_params(self, slot)
@@ -254,7 +254,7 @@ class TrainingLoopMixin(_Host):
     def forward_iter(
         self, X: Rows, training: bool = False, device: Device = "cpu"
     ) -> Any:
-        """Yield what the module returns for each batch, in the order of the rows."""
+        """Yield the outputs of the module for each batch, in the order of the rows."""
         self.check_is_fitted()
         # The training iterator would shuffle the rows.
         for batch in self.get_iterator(self.get_dataset(X), training=False):
@@ -264,16 +264,16 @@ class TrainingLoopMixin(_Host):
     def forward(
         self, X: torch.Tensor, training: bool = False, device: Device = "cpu"
     ) -> torch.Tensor:
-        """Return what the module returns for all rows, in their order.
+        """Return the outputs of the module for all rows, in their order.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
             As in `fit`.
         training : bool, default=False
-            Whether dropout and the like are active.
+            Whether modules are in training mode, for example with dropout.
         device : str, default="cpu"
-            Where the result is put.
+            Device of the result.
 
         Returns
         -------
@@ -293,8 +293,8 @@ class TrainingLoopMixin(_Host):
         dataset : ArrayDataset or Subset of one
             Rows to read.
         modules : list of str, dict of str to torch module, or None, default=None
-            Names such as "module", or parts of modules by names of your own; None
-            takes all modules.
+            Names such as "module", or parts of modules by your own names; None
+            uses all modules.
 
         Returns
         -------
@@ -303,8 +303,8 @@ class TrainingLoopMixin(_Host):
         codes : Tensor of shape (n_samples,), dtype int64
             Label codes, in the same order.
         logits : dict of str to Tensor of shape (n_samples, n_classes)
-            One entry for each module, by name; under NLLLoss the log of what it
-            returns.
+            One entry for each module, by name; under NLLLoss the log of its
+            outputs.
 
         Raises
         ------
@@ -317,12 +317,12 @@ class TrainingLoopMixin(_Host):
         return outputs_of(self, dataset, modules)
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
-        """Return what the module returns for a batch."""
+        """Return the outputs of the module for a batch."""
         X, _ = batch
         self._set_training(training)
         with torch.set_grad_enabled(training), self._autocast():
             outputs = self.infer(X)
-        # A module may return more than logits outside of a training.
+        # Outside of a training a module may return more than logits.
         if isinstance(outputs, tuple):
             return tuple(part.float() for part in outputs)
         return outputs.float()
@@ -337,13 +337,13 @@ class TrainingLoopMixin(_Host):
         """Return the criterion's value for the outputs of a batch.
 
         A criterion that needs more than outputs and labels is for training only:
-        validation batches are then scored by plain cross-entropy. A loss of each row
-        is averaged by who asks for it.
+        validation batches are then scored by plain cross-entropy. Losses of single rows
+        are averaged by the caller.
 
         Parameters
         ----------
         y_pred : Tensor of shape (batch, n_classes)
-            What the module returns.
+            Outputs of the module.
         y_true : Tensor of shape (batch,), dtype int64
             Label codes.
         X : Tensor of shape (batch, ...), default=None
@@ -359,7 +359,7 @@ class TrainingLoopMixin(_Host):
         Raises
         ------
         ValueError
-            If a criterion of torch takes no outputs or labels of this shape.
+            If a criterion of torch does not accept outputs or labels of this shape.
         """
         if not isinstance(y_true, torch.Tensor):
             y_true = to_tensor(y_true, device=self.device_)
@@ -391,7 +391,7 @@ class TrainingLoopMixin(_Host):
         step_fn: Callable[..., Any],
         **fit_params: Any,
     ) -> None:
-        """Run the passes of an epoch; one where nothing is trained."""
+        """Run the passes of an epoch; a single one for validation."""
         if iterator is None:
             return
         if not training:
@@ -445,9 +445,10 @@ class TrainingLoopMixin(_Host):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            Label codes if X is a torch Dataset, and if a callback hands in the tensor
-            of a batch: skorch's scoring callbacks compare them with codes. So too, as
-            in skorch, of a net that was initialized without data and ``classes``.
+            Label codes if X is a torch Dataset, and if a callback passes the tensor of
+            a batch, because skorch's scoring callbacks compare them with codes. Also
+            label codes, as in skorch, if the net was initialized without data and
+            ``classes``.
         """
         codes = self.predict_proba(X).argmax(axis=1)
         is_training = self.autocast_ is not None
@@ -459,7 +460,7 @@ class TrainingLoopMixin(_Host):
 
     @in_usual_modes
     def predict_proba(self, X: Rows) -> Array:
-        """Return the softmax of the logits; under NLLLoss what the module returns.
+        """Return the softmax of the logits; under NLLLoss the outputs.
 
         Parameters
         ----------
@@ -473,7 +474,7 @@ class TrainingLoopMixin(_Host):
         Raises
         ------
         FloatingPointError
-            If the outputs for a row are too large to tell a probability.
+            If the outputs for a row are too large to compute probabilities.
         """
         return proba_of(self, X)
 
@@ -484,7 +485,7 @@ class TrainingLoopMixin(_Host):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
         y : array-like of shape (n_samples,)
-            Labels of any kind that ``fit`` takes.
+            Labels of any kind that ``fit`` accepts.
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
@@ -495,7 +496,7 @@ class TrainingLoopMixin(_Host):
 
     @property
     def classes_(self) -> Array:
-        """Labels, sorted; the columns of ``predict_proba``."""
+        """The sorted labels, in the order of the columns of ``predict_proba``."""
         try:
             return self.classes_inferred_
         except AttributeError:
@@ -513,12 +514,12 @@ class TrainingLoopMixin(_Host):
 
     def _check_device(self, requested_device, map_device):
         if requested_device is None:
-            # skorch would warn, and write what it finds into the parameter.
+            # skorch would warn, and change the parameter.
             return None
         return super()._check_device(requested_device, map_device)
 
     def __getstate__(self):
-        # A callback may store a net while it is trained.
+        # A callback may pickle a net during training.
         state, left_out = super().__getstate__(), self.fit_only_attributes_
         return {key: value for key, value in state.items() if key not in left_out}
 
@@ -535,5 +536,5 @@ class TrainingLoopMixin(_Host):
         for name in self._modules:
             module = vars(self).get(name + "_")
             if self.compile and hasattr(module, "compiled_parts"):
-                # torch leaves out of a pickle what it compiled in place.
+                # torch leaves out of a pickle what is compiled in place.
                 self.torch_compile(module, name)

@@ -1,4 +1,4 @@
-"""The only file that touches private names of torch: one operation on many tensors.
+"""The only file that uses private names of torch: operations on many tensors at once.
 
 A loop over the weights of a network would start a kernel for each of them.
 """
@@ -14,12 +14,12 @@ def multiplied_each(tensors, others):
     Parameters
     ----------
     tensors, others : sequence of Tensor
-        As many of the one as of the other, of the same shapes.
+        Two sequences of the same length, with tensors of the same shapes.
 
     Returns
     -------
     products : sequence of Tensor
-        In their order.
+        The products, in the same order.
     """
     return torch._foreach_mul(tensors, others)
 
@@ -30,19 +30,19 @@ def multiply_each_(tensors, others):
     Parameters
     ----------
     tensors, others : sequence of Tensor
-        As many of the one as of the other, of the same shapes.
+        Two sequences of the same length, with tensors of the same shapes.
     """
     torch._foreach_mul_(tensors, others)
 
 
 def lerp_each_(tensors, ends, weight):
-    """Move tensors in place towards others, each by the same share of the way.
+    """Interpolate tensors in place towards others, all by the same weight.
 
     Parameters
     ----------
     tensors, ends : sequence of Tensor
-        As many of the one as of the other, of the same shapes.
+        Two sequences of the same length, with tensors of the same shapes.
     weight : float
-        0 leaves them where they are, 1 takes them to the ends.
+        0 does not change them, 1 sets them to the ends.
     """
     torch._foreach_lerp_(tensors, ends, weight)

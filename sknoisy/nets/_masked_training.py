@@ -1,7 +1,7 @@
-"""How a net trains on masked images: decoders, scored labels, and the step itself.
+"""Training on masked images: decoders, quality of labels, and the step.
 
-Nothing here is known to a method. It says in each `Step` what was learnt, and that is
-masked; what else is needed is read off the net.
+Methods need no code for it. Each `Step` contains what was learnt, which is then masked;
+all other information is read from the net.
 """
 
 from dataclasses import dataclass, replace
@@ -28,21 +28,21 @@ __all__ = [
     "start_masking",
 ]
 
-# Of the epochs, the share before images are masked: 10 of 300 in the sources, where
-# an epoch has thirty times the updates of ours.
+# Share of the epochs before images are masked: 10 of 300 in the sources, where an
+# epoch has thirty times as many updates.
 _WARMUP_SHARE = 0.2
 
 
 @dataclass(slots=True)
 class OpenStep:
-    """What is known of a masked step while it is taken.
+    """State of a masked step while it runs.
 
     Parameters
     ----------
     maps : dict of torch module to list of tuples (X, feature_map)
-        Feature maps that the method has computed.
+        Feature maps computed by the method.
     has_views : bool, default=False
-        Whether the method has taken masked views, and has learnt them itself.
+        Whether the method has requested masked views and trains on them itself.
     """
 
     maps: dict
@@ -50,17 +50,17 @@ class OpenStep:
 
 
 def check_masking(net):
-    """Refuse what cannot be masked, before anything is trained.
+    """Refuse nets that cannot be masked, before any training.
 
     Parameters
     ----------
     net : NetClassifier
-        It knows its data, but need not be built.
+        With its data; it need not be built.
 
     Raises
     ------
     ValueError
-        If X is not images, or if there are parameters of masking without masking.
+        If X is not images, or if parameters of masking are set without ``masking``.
     """
     given = [f"masking__{name}" for name in net.get_params_for("masking")]
     if net.masking is None:
@@ -72,18 +72,18 @@ def check_masking(net):
     elif len(net.input_shape_) != 3:
         raise ValueError(
             "masking is for images, X of shape (n_samples, channels, height, "
-            f"width); rows of X have shape {net.input_shape_}, in which no place "
-            "is beside another. Set masking=None."
+            f"width); rows of X have shape {net.input_shape_}, which have no spatial "
+            "order. Set masking=None."
         )
 
 
 def check_started(net):
-    """Refuse masking where a subclass has built its optimizer without decoders.
+    """Refuse masking if a subclass has built its optimizer without the decoders.
 
     Parameters
     ----------
     net : NetClassifier
-        Built.
+        A net that is built.
 
     Raises
     ------
@@ -92,26 +92,27 @@ def check_started(net):
     """
     if net.masking is not None and net.masking_ is None:
         raise ValueError(
-            f"masking has decoders that the optimizer trains: initialize_optimizer of "
+            "masking has decoders that the optimizer must train: initialize_optimizer "
+            "of "
             f"{type(net).__name__} must call super().initialize_optimizer(), or set "
             "masking=None."
         )
 
 
 def start_masking(net):
-    """Make the decoders of a net's networks, which its optimizer trains, too.
+    """Build the decoders for a net's networks, which its optimizer trains too.
 
     Parameters
     ----------
     net : NetClassifier
-        With module and criterion. Its ``masking_`` is set, to None without masking.
+        With module and criterion. ``masking_`` is set on it, to None without masking.
 
     Raises
     ------
     ValueError
         If the networks have no feature map, or return probabilities.
     """
-    # The decoders are no criterion of the method's, but are trained as one.
+    # Registered as a criterion, so that skorch trains the decoders.
     if "masking" in net._criteria:
         net._criteria = [name for name in net._criteria if name != "masking"]
     net.masking_ = None
@@ -136,14 +137,14 @@ def start_masking(net):
 
 
 def estimate_label_quality(net, dataset):
-    """Settle at the start of an epoch whether images are masked, and score labels.
+    """At the start of an epoch, decide whether images are masked, and score labels.
 
     Parameters
     ----------
     net : NetClassifier
-        With ``masking_``. ``label_quality_`` is what its method knows of the labels,
-        of shape (n_networks, n_samples); None has them scored from their losses, with
-        several networks by those of another one.
+        With ``masking_``. ``label_quality_`` is the quality of labels set by its
+        method, of shape (n_networks, n_samples). If it is None, labels are scored by
+        their losses; with several networks, by the losses of another network.
     dataset : ArrayDataset or Subset of one
     """
     masking = net.masking_
@@ -163,7 +164,7 @@ def estimate_label_quality(net, dataset):
 
 
 def clean_proba(net, logits, codes):
-    """Return how likely each label is clean, by a mixture on the losses.
+    """Return the probability that each label is clean, by a mixture on the losses.
 
     Parameters
     ----------
@@ -183,7 +184,7 @@ def clean_proba(net, logits, codes):
 
 
 def masked_step(net, X, y, index) -> Step:
-    """Take a method's step, and add the loss of what it learnt, masked.
+    """Run a method's step, and add the loss of its rows with masked images.
 
     Parameters
     ----------
@@ -200,13 +201,13 @@ def masked_step(net, X, y, index) -> Step:
     Raises
     ------
     ValueError
-        If the method does not say what it learnt.
+        If the method does not return what it learnt.
     """
     if not net.masking_.is_active:
         step = as_step(net, net.training_loss(X, y, index))
         _refuse_nothing_learnt(net, step)
         return step
-    # A compiled network would be compiled anew if it were watched.
+    # Watching a compiled network would compile it again.
     watched = [] if net.compile else networks_of(net.module_)
     try:
         with watch_maps(watched) as maps:
@@ -218,12 +219,12 @@ def masked_step(net, X, y, index) -> Step:
         losses = [_masked_loss(net, index, maps, *learnt) for learnt in step.learnt]
         return replace(step, loss=step.loss + sum(losses))
     finally:
-        # An interrupted step leaves nothing that holds the images.
+        # An interrupted step must not keep references to the images.
         net.open_step_ = None
 
 
 def is_masked(net) -> bool:
-    """Whether the step that a net takes is masked.
+    """Return whether the current step of a net is masked.
 
     Parameters
     ----------
@@ -237,20 +238,20 @@ def is_masked(net) -> bool:
 
 
 def masked_views(net, network, X, targets, quality, index):
-    """Return masked views for a method that mixes rows, and learns the views itself.
+    """Return masked views for a method that mixes rows, and trains on the views itself.
 
-    What the step says it learnt is then not masked again.
+    The learnt rows of the step are then not masked again.
 
     Parameters
     ----------
     net : NetClassifier
         Within a masked step.
     network : torch module
-        Its first pass in the step, if there was one, began with these rows.
+        If it had a pass in the step already, the first began with these rows.
     X : Tensor of shape (batch, channels, height, width)
     targets : Tensor of shape (batch, n_classes)
     quality : Tensor of shape (batch,)
-        How likely each label is clean.
+        Probability that each label is clean.
     index : Tensor of shape (batch,), dtype int64
 
     Returns
@@ -258,7 +259,7 @@ def masked_views(net, network, X, targets, quality, index):
     masked : tuple of two Tensors, of the shape of X
     softened : Tensor of shape (batch, n_classes)
     loss : Tensor of shape ()
-        The decoder's, to be added.
+        Loss of the decoder, to be added to the loss.
     """
     net.open_step_.has_views = True
     maps = net.open_step_.maps.get(network, ())
@@ -275,7 +276,7 @@ def _masked_loss(net, index, maps, network, X, targets, rows=None) -> Tensor | f
     if turn is None:
         return 0.0
     network = networks_of(net.module_)[turn]
-    # What the method has computed of these very images is not computed again.
+    # Reuse the feature map if the method has computed it for the same images.
     made = (made for seen, made in maps.get(network, ()) if seen is X)
     feature_map = next(made, None)
     if targets.ndim == 1:
@@ -288,7 +289,7 @@ def _masked_loss(net, index, maps, network, X, targets, rows=None) -> Tensor | f
 
 
 def _turn_of(net, network):
-    """Return a network's number; None for a module that does not predict."""
+    """Return the number of a network; None for a module that does not predict."""
     network = getattr(network, "_orig_mod", network)
     for turn, known in enumerate(networks_of(net.module_)):
         if network is known:
@@ -297,16 +298,16 @@ def _turn_of(net, network):
     if any(getattr(other, "_orig_mod", other) is network for other in others):
         return None
     raise ValueError(
-        f"{type(net).__name__} cannot be masked: its training_loss says that a "
-        f"{type(network).__name__} has learnt, which is none of the networks of "
-        "module_. Name one of them, or set masking=None."
+        f"{type(net).__name__} cannot be masked: its training_loss returns that a "
+        f"{type(network).__name__} has learnt, which is not one of the networks "
+        "of module_. Return one of them, or set masking=None."
     )
 
 
 def _refuse_nothing_learnt(net, step):
     if not step.learnt:
         raise ValueError(
-            f"{type(net).__name__} cannot be masked: its training_loss does not say "
-            "what was learnt. Have it return sknoisy.nets.Step(loss, logits, "
+            f"{type(net).__name__} cannot be masked: its training_loss does not return "
+            "what was learnt. Return sknoisy.nets.Step(loss, logits, "
             "[Learnt(network, X, targets)]), or set masking=None."
         )

@@ -23,13 +23,13 @@ __all__ = ["AdversarialMasking", "watch_maps"]
 
 
 class AdversarialMasking(nn.Module):
-    """Masks what images are recognised by, and has the network restore it.
+    """Masking of the patches of images that activate the network most and least.
 
-    A part that any classifier for images takes as ``masking``. Each image is shown
-    twice more, once without the patch that activates the network most, once without
-    the one that activates it least. The label counts the less, the more is hidden, and
-    more is hidden where the label is doubtful. A decoder restores the image from the
-    last feature map [1]_.
+    Any classifier for images accepts it as ``masking``. The network is trained on two
+    more copies of each image, one without the patch that activates it most, one without
+    the patch that activates it least. The larger the hidden patch, the smaller the
+    weight of the label, and patches are larger where the label is doubtful. A decoder
+    restores the image from the last feature map [1]_.
 
     Parameters
     ----------
@@ -37,46 +37,47 @@ class AdversarialMasking(nn.Module):
         Range of the hidden share of an image, ρ, drawn for each image. The default is
         that of the authors' code.
     quality_ratio : float in [0, 1], default=0.03, as the authors' code
-        What is added to ρ where the label is certainly wrong.
+        Added to ρ where the label is certainly wrong.
     aspect_ratio : float in (0, 1], default=0.8, the value of [1]_
         δ, the height of a patch over its width.
     aspect : {"uniform", "fixed"}, default="uniform", the better one in [1]_
         Whether δ is drawn between ``aspect_ratio`` and its inverse for each image.
     anchor : {"center", "corner"}, default="center"
-        What lies at the peak. The authors' code has the upper left corner.
+        Point of the patch that is placed at the peak. The authors' code uses the upper
+        left corner.
     masking_weight : float >= 0, default=1.0
         Weight of the loss on masked images.
     reconstruction_weight : float >= 0, default=0.02, as the authors' code for CIFAR
-        Weight of the decoder's squared error. 0.3 there for Clothing1M.
+        Weight of the decoder's squared error. The authors' code has 0.3 for Clothing1M.
     keep_argmax : bool, default=False
-        Whether the label stays the most probable class, however much is hidden.
+        Whether the label stays the most probable class, whatever the hidden share.
     warmup_epochs : int >= 0 or "auto", default="auto"
         Epochs without masking. "auto" is 20 % of ``max_epochs``.
 
     Attributes
     ----------
     label_quality : Tensor of shape (n_networks, n_samples), dtype float32
-        How likely each label is clean, as each network is told.
+        Probability that each label is clean, for each network.
     decoders : ModuleList
         One for each network.
 
     See Also
     --------
-    sknoisy.ActivationMapDisplay : Where a network looks.
+    sknoisy.ActivationMapDisplay : Plot what activates a network.
 
     Notes
     -----
     The loss is L_host(x, y) + w/2 [CE(x⁺, ỹ) + CE(x⁻, ỹ)] + v [MSE(x⁺) + MSE(x⁻)].
-    The host says what y is: the given label or its own target. `DivideMixClassifier`
-    mixes masked images with the others, as it mixes all; ``masking_weight`` has no
+    The classifier defines y: the given label or its own target. `DivideMixClassifier`
+    mixes masked images with the others; ``masking_weight`` has no
     effect there.
 
     Labels are scored from a mixture of two Gaussians on their losses at the start of
-    each epoch, with several networks by the losses of another one; a host that scores
-    labels by itself says what it knows.
+    each epoch, with several networks by the losses of another one; a classifier that
+    scores labels itself provides its scores.
 
-    The supplement [1]_ and the authors' code of DivideMix are all there is; what other
-    hosts do with masked images is our reading.
+    The only sources are the supplement [1]_ and the authors' code of DivideMix; masking
+    in other classifiers is our interpretation.
 
     References
     ----------
@@ -131,14 +132,14 @@ class AdversarialMasking(nn.Module):
 
     @torch.no_grad()
     def start(self, networks: list[nn.Module], row: Any, n_samples: int) -> Self:
-        """Make decoders for some networks, and room for the quality of labels.
+        """Build decoders for networks, and allocate the quality of labels.
 
         Parameters
         ----------
         networks : list of torch modules
             With ``feature_map(X)`` of shape (batch, channels, h, w).
         row : Tensor of shape (1, channels, height, width)
-            One row, to find out the sizes of feature maps.
+            An example row, to find the sizes of feature maps.
         n_samples : int
             Number of rows given to ``fit``.
 
@@ -172,9 +173,9 @@ class AdversarialMasking(nn.Module):
         targets : Tensor of shape (batch, n_classes)
             Target distribution of each row.
         quality : Tensor of shape (batch,)
-            How likely each label is clean.
+            Probability that each label is clean.
         feature_map : Tensor of shape (batch, n_channels, h, w)
-            Of X.
+            Feature map of X.
 
         Returns
         -------
@@ -185,7 +186,7 @@ class AdversarialMasking(nn.Module):
         """
         n_rows, n_channels = X.shape[:2]
         activation = activation_map(feature_map.detach(), X.shape[2:])
-        # One draw for all that is random: share, aspect, two colours.
+        # One draw for all random numbers: share, aspect, two colours.
         draw = torch.rand(n_rows, 2 + 2 * n_channels, device=X.device)
         low, high = self.mask_ratio
         ratio = low + (high - low) * draw[:, 0] + self.quality_ratio * (1 - quality)
@@ -211,7 +212,7 @@ class AdversarialMasking(nn.Module):
         turn : int
             Number of the network.
         feature_map : Tensor of shape (2 * batch, n_channels, h, w)
-            Of the images without peak, then of those without valley.
+            Feature maps of the images without peak, then of those without valley.
         X : Tensor of shape (batch, channels, height, width)
             The images.
 
@@ -236,14 +237,14 @@ class AdversarialMasking(nn.Module):
         quality: torch.Tensor,
         feature_map: torch.Tensor | None = None,
     ) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor, torch.Tensor]:
-        """Return masked views for a host that trains on them, and the decoder's loss.
+        """Return masked views for a method that trains on them, and the decoder's loss.
 
         Parameters
         ----------
         turn : int
             Number of the network.
         network : torch module
-            Network whose feature maps say what to mask.
+            Network whose feature maps select the patches.
         X : Tensor of shape (batch, channels, height, width)
             Images of the batch.
         targets : Tensor of shape (batch, n_classes)
@@ -251,7 +252,7 @@ class AdversarialMasking(nn.Module):
         quality : Tensor of shape (batch,)
             Probability that each label is clean.
         feature_map : Tensor of shape (batch, n_channels, h, w), default=None
-            Of X. None computes it.
+            Feature map of X. None computes it.
 
         Returns
         -------
@@ -260,7 +261,7 @@ class AdversarialMasking(nn.Module):
         softened : Tensor of shape (batch, n_classes)
             Target distributions of the masked images.
         loss : Tensor of shape (batch,)
-            Times its weight.
+            Loss of the decoder for each row, times its weight.
         """
         if feature_map is None:
             with torch.no_grad():
@@ -288,7 +289,7 @@ class AdversarialMasking(nn.Module):
         turn : int
             Number of the network.
         network : torch module
-            Network whose feature maps say what to mask.
+            Network whose feature maps select the patches.
         X : Tensor of shape (batch, channels, height, width)
             Images of the batch.
         targets : Tensor of shape (batch, n_classes)
@@ -296,7 +297,7 @@ class AdversarialMasking(nn.Module):
         index : Tensor of shape (batch,), dtype int64
             Row numbers.
         feature_map : Tensor of shape (batch, n_channels, h, w), default=None
-            Of X. None computes it.
+            Feature map of X. None computes it.
 
         Returns
         -------
@@ -323,13 +324,13 @@ class AdversarialMasking(nn.Module):
 
 @contextmanager
 def watch_maps(networks):
-    """Keep the feature maps that networks make, and of which batch each is.
+    """Store the feature maps that networks compute, each with its batch.
 
     Parameters
     ----------
     networks : list of torch modules
-        With ``feature_map(X)``. What their ``embed`` and ``forward`` do without it is
-        not seen.
+        With ``feature_map(X)``. Calls of ``embed`` and ``forward`` that do not
+        use it are not recorded.
 
     Yields
     ------
@@ -346,7 +347,7 @@ def watch_maps(networks):
         return watched
 
     for network in networks:
-        # On the instance, in front of the method of its class.
+        # Set on the instance, where it hides the method of the class.
         network.feature_map = watch(network, network.feature_map)
     try:
         yield maps
@@ -358,7 +359,7 @@ def watch_maps(networks):
 def _make_decoder(map_shape, image_shape):
     """Return transposed convolutions from a feature map to at least the image's size.
 
-    From 4 x 4 to 32 x 32 those of the authors' code; else each doubles the size.
+    From 4 x 4 to 32 x 32 as in the authors' code; else each layer doubles the size.
     """
     n_in, n_out = map_shape[0], image_shape[0]
     widths = [n_in, max(n_in // 2, 1), max(n_in // 4, 1), n_out]

@@ -1,4 +1,4 @@
-"""Mixup of a batch with itself: who is mixed with whom, and in which shares."""
+"""Mixup of a batch: partners of the rows and their shares."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["draw_mixing", "epoch_generator"]
 
 
 def epoch_generator(net: Any) -> np.random.Generator:
-    """Return the generator of the epoch that a net is in, for its ``rng_``.
+    """Return the generator of the current epoch of a net, for its ``rng_``.
 
-    It is one of numpy, which draws a number for a whole batch without a device, and
-    depends on the seed and the epoch alone, so that a training can go on from any.
+    A numpy generator draws one number for a whole batch without the device. It depends
+    only on the seed and the epoch, so that a training can resume at any epoch.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def epoch_generator(net: Any) -> np.random.Generator:
 def draw_mixing(
     net: Any, X: torch.Tensor, *, keeps_most: bool = True
 ) -> tuple[torch.Tensor, float]:
-    """Draw with which other row each row is mixed, and the share that it keeps.
+    """Draw the partner of each row, and the share that each row keeps.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def draw_mixing(
     X : Tensor of shape (batch, ...)
         The rows to be mixed with each other.
     keeps_most : bool, default=True
-        Whether the share is that of the larger part, as rows are mixed whose partners
-        stand in other groups.
+        Whether the share is at least one half, for rows whose partners may be in
+        another group.
 
     Returns
     -------

@@ -107,7 +107,8 @@ def embed(module: nn.Module, X: torch.Tensor) -> torch.Tensor:
     Parameters
     ----------
     module : torch module
-        Its own ``embed`` is used if it has one, else what enters its last Linear layer.
+        Its own ``embed`` is used if it has one, else the input of its last Linear
+        layer.
     X : Tensor of shape (batch, ...)
         Rows of the batch.
 
@@ -130,7 +131,7 @@ def embed(module: nn.Module, X: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def row_refused(module, row):
-    """Name the network and the shape of a row in an error that torch raises inside.
+    """Add the name of the network and the shape of a row to errors of torch.
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ def embed_and_classify(module, X):
     Parameters
     ----------
     module : torch module
-        One with ``embed`` and ``head``, or any other with a Linear layer at its end.
+        A module with ``embed`` and ``head``, or one that ends in a Linear layer.
     X : Tensor of shape (batch, ...)
 
     Returns
@@ -178,7 +179,7 @@ def embed_and_classify(module, X):
     TypeError
         If the module has neither.
     """
-    # What is compiled does not see the hook.
+    # A compiled module would ignore the hook.
     module = getattr(module, "_orig_mod", module)
     if hasattr(module, "embed") and hasattr(module, "head"):
         features = module.embed(X)

@@ -60,79 +60,80 @@ class NetClassifier(
 ):
     """Cross-entropy network classifier, and transformer to its last features.
 
-    A skorch net that keeps scikit-learn's contract. Tables should be standardised by
-    a step before it. The robust classifiers derive from it; by itself it trains on
-    the labels as they are.
+    A skorch net that follows scikit-learn's contract. Tables should be standardised by
+    a step before it. The robust classifiers derive from it; this class itself trains
+    on the given labels.
 
     Parameters
     ----------
     module : torch module class or instance, default=None
         Maps a batch of X to logits of shape (batch, n_classes). A class is given
-        ``input_shape`` and ``n_classes`` if its signature asks for them; an instance
-        is copied at each fit and starts from its weights. None takes `nets.MLP` for
+        ``input_shape`` and ``n_classes`` if its signature has them; an instance
+        is copied at each fit and starts from its weights. None uses `nets.MLP` for
         2-D input, `nets.PreActResNet18` for images.
     criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
         Called with logits and label codes; and with the row numbers if it takes an
-        ``index``, as criteria do that keep a state for each row. Under
+        ``index``, as do criteria with a state for each row. Under
         ``torch.nn.NLLLoss`` the module returns probabilities, as in skorch, and the
         criterion is given their log. With a ``train_split``, ``valid_loss`` is its
-        value on the rows held out; plain cross-entropy if it keeps a state for each
-        row, or takes more than outputs and codes.
+        value on the held-out rows, or plain cross-entropy if it keeps a state for each
+        row or needs more than outputs and codes.
     optimizer : torch optimizer class, default=torch.optim.SGD
         SGD runs with momentum 0.9 and weight decay 2e-3 unless
-        ``optimizer__momentum`` and ``optimizer__weight_decay`` say otherwise.
+        ``optimizer__momentum`` and ``optimizer__weight_decay`` are set.
     lr : float >= 0, default=0.05
         Learning rate at the first epoch.
     max_epochs : int >= 0, default=20
         Epochs that one call of ``fit`` or ``partial_fit`` runs. 0 builds the network
-        and trains nothing; methods that judge labels need 1 or more.
+        and trains nothing; methods that score labels need 1 or more.
     batch_size : int >= 1 or -1, default=128
-        -1 takes all rows at once.
+        -1 uses all rows at once.
     lr_schedule : "cosine", float in (0, 1], callable or None, default="cosine"
         Factor on the learning rate, set before each epoch: "cosine" falls from 1
-        towards 0 over the epochs of the call, a float is multiplied once more at each
+        towards 0 over the epochs of the call, a float is applied once more at each
         epoch, a callable is given (epochs done, max_epochs), None keeps it constant.
         A skorch LRScheduler among the callbacks takes its place.
     augment : "auto", callable or None, default="auto"
         Changes the rows of each training batch: a callable maps a batch to a tensor of
-        the same shape. "auto" moves and mirrors images at random and leaves tables
-        alone.
+        the same shape. "auto" moves and mirrors images at random and does not
+        change tables.
     amp : "auto" or bool, default="auto"
-        Mixed precision in bfloat16. "auto" uses it on CUDA devices that have it.
+        Mixed precision in bfloat16. "auto" uses it on CUDA devices that support it.
     masking : class or None, default=None
-        `nets.AdversarialMasking` shows each image twice more, without the patches that
-        activate the network most and least; its parameters are ``masking__…``.
+        `nets.AdversarialMasking` adds two copies of each image, without the patches
+        that activate the network most and least; its parameters are ``masking__…``.
     random_state : int, RandomState instance or None, default=None
         Initial weights, order of rows, dropout. The same int gives the same bits on
         the CPU, and 2 + 2 epochs at a constant learning rate equal 4.
     iterator_train, iterator_valid : class, default=TensorBatches
-        `nets.LoaderBatches` is for data that do not fit in memory. One that yields
-        plain pairs (X, y), as torch's DataLoader, serves where no row numbers are read.
+        `nets.LoaderBatches` is for data that do not fit in memory. An iterator of plain
+        pairs (X, y), such as torch's DataLoader, can be used if no row numbers are
+        needed.
     train_split : callable or None, default=None
         As in skorch; None trains on every row.
     callbacks : list of skorch callbacks, "disable" or None, default=None
         Callbacks of the training; "disable" leaves out skorch's own too.
     warm_start : bool, default=False
-        Let ``fit`` go on from the weights of the last fit.
+        Whether ``fit`` continues from the weights of the last fit.
     verbose : int, default=0
         1 shows a bar with epoch, loss and time left, on stderr; 2 prints a row for each
         epoch.
     device : str, torch.device or None, default=None
-        None takes CUDA if there is one.
+        None uses CUDA if available.
     compile : bool, default=False
-        Compile the module with ``torch.compile``, each of several networks by itself,
-        and the criterion unless it keeps a state for each row. ``compile__backend``
-        and the like reach the compiler.
+        Whether to compile the module with ``torch.compile``, each of several networks
+        separately, and the criterion unless it keeps a state for each row.
+        ``compile__backend`` and other options are passed to the compiler.
     memory_format : {"auto", "contiguous", "channels_last"}, default="auto"
-        How images lie in memory. "auto" is "channels_last", which convolutions are
-        fastest with.
+        Memory format of images. "auto" is "channels_last", with which convolutions are
+        fastest.
     checkpoint : str, path-like or None, default=None
         File that holds the state of the training after each epoch. If it exists,
-        ``fit`` on the same data with the same parameters goes on where it stopped, to
-        the same weights on the CPU. Callbacks may differ, and go on from their
-        attributes with a trailing underscore. Each training needs a file of its own;
-        a second call of ``partial_fit`` and a warm start are not stored. It is a
-        pickle: open files that you trust only.
+        ``fit`` on the same data with the same parameters resumes where it stopped, with
+        the same weights on the CPU. Callbacks may differ; their attributes with a
+        trailing underscore are restored. Each training needs a separate file; a second
+        call of ``partial_fit`` and a warm start are not stored. It is a pickle: load
+        only files that you trust.
     **kwargs : dict
         Parameters of the parts: ``module__hidden``, ``optimizer__weight_decay``,
         ``iterator_train__drop_last``, ``callbacks__print_log``; and skorch's other
@@ -150,9 +151,9 @@ class NetClassifier(
     device_ : torch.device
     interrupted_ : bool
         Whether Ctrl-C ended the last call of ``fit`` or ``partial_fit``; stops by
-        callbacks are none.
+        callbacks do not count.
     seed_ : int
-        What all of torch's randomness was derived from.
+        Seed from which all of torch's random numbers are derived.
 
     See Also
     --------
@@ -175,8 +176,8 @@ class NetClassifier(
     True
     """
 
-    # skorch sets these on the instance in __init__, where scikit-learn allows nothing
-    # but parameters; __init__ drops them, and these stand in until fit.
+    # skorch sets these on the instance in __init__, where scikit-learn allows only
+    # parameters; __init__ removes them, and these are used until fit.
     history_ = None
     initialized_ = False
     virtual_params_ = {}
@@ -189,10 +190,10 @@ class NetClassifier(
     _criteria = ["criterion"]
     _optimizers = ["optimizer"]
     masking_ = None
-    # Whether the last call of fit or partial_fit was interrupted; no callback's stop.
+    # Whether Ctrl-C interrupted the last call of fit or partial_fit.
     interrupted_ = False
-    # What a net has while it is fitted only: dropped when a fit ends or fails, and in
-    # no pickle, file or checkpoint. A method adds its own.
+    # Attributes that exist only during a fit: dropped when it ends or fails, and left
+    # out of pickles, files and checkpoints. A method adds its own.
     fit_only_attributes_ = [
         *("augmentation_", "autocast_", "goes_on_", "hooks_", "label_quality_"),
         *("open_step_", "sample_weight_", "training_key_", "turn_"),
@@ -200,19 +201,19 @@ class NetClassifier(
     augmentation_ = autocast_ = hooks_ = open_step_ = training_key_ = None
     # The weight of each row, by row number.
     sample_weight_ = None
-    # What a method knows at the start of an epoch of how likely each label is clean, as
-    # each of its networks is told: a Tensor of shape (n_networks, n_samples).
+    # Probability that each label is clean at the start of an epoch, for each network of
+    # a method: a Tensor of shape (n_networks, n_samples).
     label_quality_ = None
-    # Which pass of the epoch is under way, as `passes` names it.
+    # The current pass of the epoch, as named by `passes`.
     turn_ = None
     # Whether partial_fit trains, after which more epochs may follow.
     goes_on_ = False
-    # Slots of a method whose parameters a fitted net takes at the next fit only.
+    # Slots of a method whose parameters take effect at the next fit only.
     _stored_slots = ()
 
     _parameter_constraints = NET_CONSTRAINTS
 
-    # skorch's names the module only. The printer tells an estimator by this function.
+    # skorch's repr shows only the module. The printer recognises estimators by this.
     __repr__ = BaseEstimator.__repr__
     _doc_link_module = DOC_LINK_MODULE
     _doc_link_template = DOC_LINK_TEMPLATE
@@ -276,13 +277,13 @@ class NetClassifier(
         self.memory_format = memory_format
         self.checkpoint = checkpoint
         for name in ("history_", "initialized_", "virtual_params_"):
-            # What the user gave, as ``history=``, stays, as in skorch.
+            # As in skorch, a ``history=`` of the user is kept.
             if kwargs.get(name.removesuffix("_"), kwargs.get(name)) is None:
                 vars(self).pop(name)
 
     def __setattr__(self, name, attr):
         if "module" not in vars(self):
-            # skorch lets a subclass store anything before it calls __init__.
+            # As in skorch, a subclass may store attributes before it calls __init__.
             object.__setattr__(self, name, attr)
         else:
             super().__setattr__(name, attr)
@@ -305,7 +306,7 @@ class NetClassifier(
         -------
         step : Step
             ``loss``, a Tensor of shape (); ``logits`` of shape (batch, n_classes),
-            which recorders see, probabilities under NLLLoss; and ``learnt``.
+            which recorders read, probabilities under NLLLoss; and ``learnt``.
         """
         outputs = self.infer(X)
         if self.criterion_takes_index_:
@@ -332,12 +333,12 @@ class NetClassifier(
         Raises
         ------
         TypeError
-            If ``iterator_train`` yields anything but a Batch, or ``training_loss``
-            returns anything but a Step.
+            If ``iterator_train`` does not yield a Batch, or ``training_loss`` does not
+            return a Step.
         """
         if not isinstance(batch, Batch):
             raise TypeError(
-                f"iterator_train yields {type(batch).__name__}, not Batch; take "
+                f"iterator_train yields {type(batch).__name__}, not Batch; use "
                 "sknoisy.nets.TensorBatches or LoaderBatches."
             )
         if batch.index is None:
@@ -361,7 +362,7 @@ class NetClassifier(
         """Take one step of the optimizer."""
         if self.step_needs_closure_:
             return super().train_step(batch, **fit_params)
-        # skorch hands every optimizer a closure; without one a step is shorter.
+        # skorch passes a closure to every optimizer; without one a step is faster.
         self._zero_grad_optimizer()
         step = self.train_step_single(batch, **fit_params)
         if hooks_of(self, "on_grad_computed"):
@@ -375,9 +376,9 @@ class NetClassifier(
         return step
 
     def augmented(self, X: torch.Tensor) -> torch.Tensor:
-        """Return the rows of a training batch as ``augment`` changes them.
+        """Return the rows of a training batch, changed by ``augment``.
 
-        Methods that make views of their own return the rows as they are.
+        Methods with their own views return the rows unchanged.
 
         Parameters
         ----------
@@ -394,26 +395,26 @@ class NetClassifier(
     def passes(self, batches: Iterable[Any]) -> Iterable[tuple[Any, Iterable[Any]]]:
         """Yield the passes of a training epoch, one after another.
 
-        What a method does between two passes stands between its two ``yield``.
+        Code between two passes belongs between their ``yield`` statements.
 
         Parameters
         ----------
         batches : iterable of Batch
-            All rows in batches; in a new order each time that it is iterated over.
+            All rows in batches, in a new order at each iteration.
 
         Yields
         ------
         turn : object
-            Name or number of the pass, ``turn_`` while it runs.
+            Name or number of the pass, which is ``turn_`` during the pass.
         batches : iterable of Batch
-            What the pass trains on.
+            Batches of the pass.
         """
         yield 0, batches
 
     def start_fit(self, dataset: Any) -> None:
-        """Learn from the rows what a method needs to build its parts.
+        """Compute from the rows what a method needs to build its parts.
 
-        Called before they are built, at a fit that starts anew. Does nothing here.
+        Called before they are built, when a new training starts. Does nothing here.
 
         Parameters
         ----------
@@ -422,15 +423,15 @@ class NetClassifier(
         """
 
     def finish_fit(self, dataset: Any) -> None:
-        """Read off the trained network what a method says about the rows.
+        """Compute the results for the rows from the trained network.
 
         Called once after training, also after an interrupted one. Here the network is
-        tried on a few rows.
+        only tested on a few rows.
 
         Parameters
         ----------
         dataset : ArrayDataset
-            All rows given to ``fit``, those of a validation split included.
+            All rows given to ``fit``, including those of a validation split.
 
         Raises
         ------
@@ -445,7 +446,7 @@ class NetClassifier(
         Parameters
         ----------
         loss : Tensor of shape (batch,) or ()
-            A loss that is already reduced passes through.
+            A loss that is already reduced is returned unchanged.
         index : Tensor of shape (batch,), dtype int64
             Row numbers in the X given to ``fit``.
 
@@ -468,7 +469,7 @@ class NetClassifier(
                 "reduction='none'."
             )
         weight = self.sample_weight_[index]
-        # A batch may hold rows of weight zero only; it then teaches nothing.
+        # All rows of a batch may have weight zero; its loss is then 0.
         return (weight * loss).sum() / weight.sum().clamp_min(1e-12)
 
     def fit(
@@ -483,7 +484,7 @@ class NetClassifier(
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
             Finite numbers, or uint8 images, which become [0, 1]. A torch Dataset that
-            yields rows is taken with ``iterator_train=LoaderBatches``.
+            yields rows needs ``iterator_train=LoaderBatches``.
         y : array-like of shape (n_samples,)
             Labels of any kind: strings, integers, booleans.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -498,15 +499,15 @@ class NetClassifier(
         ValueError
             If a parameter, X, y or the weights are not as described.
         FloatingPointError
-            If the training loss, a weight or what is predicted becomes infinite or NaN.
+            If the training loss, a weight or a prediction becomes infinite or NaN.
 
         Warns
         -----
         TrainingInterruptedWarning
-            If it is interrupted by Ctrl-C within an epoch: the net keeps the weights
-            that it has. Stops by callbacks are none.
+            If Ctrl-C interrupts an epoch: the net keeps its current weights. Stops by
+            callbacks do not warn.
         """
-        # What is no bool is refused below.
+        # Values that are not bools are refused below.
         fresh = not (self.initialized_ and np.all(self.warm_start))
         classes = getattr(self, "classes", None)
         return fit_net(self, X, y, sample_weight, fresh, classes)
@@ -519,7 +520,7 @@ class NetClassifier(
         sample_weight: ArrayLike | None = None,
         epochs: int | None = None,
     ) -> Fitted:
-        """Train for more epochs, ``max_epochs`` of them if nothing is said.
+        """Train for more epochs, by default ``max_epochs``.
 
         Parameters
         ----------
@@ -527,9 +528,9 @@ class NetClassifier(
             As in `fit`. The same rows in the same order as before if the criterion
             keeps a state for each row.
         classes : array-like of shape (n_classes,), default=None
-            All labels there will be; read at the first call only.
+            All labels of all calls; read only at the first call.
         epochs : int >= 0, default=None
-            Takes the place of ``max_epochs`` in this call, in schedules too.
+            Used instead of ``max_epochs`` in this call, also in schedules.
 
         Returns
         -------
@@ -543,7 +544,7 @@ class NetClassifier(
                 first = not self.initialized_
                 return fit_net(self, X, y, sample_weight, first, classes)
         finally:
-            # A fit that is refused does not come to drop it.
+            # A fit that raises an error early does not drop it.
             vars(self).pop("goes_on_", None)
 
     @in_usual_modes

@@ -1,4 +1,4 @@
-"""What a net asks of its optimizers: whether they need a closure, and their rates."""
+"""Optimizers of a net: whether they need a closure, and their learning rates."""
 
 import inspect
 import math
@@ -8,9 +8,9 @@ __all__ = ["lr_factor", "wants_closure"]
 
 
 def wants_closure(optimizer):
-    """Whether a step must be handed the loss as a function, as skorch hands it.
+    """Return whether ``step`` needs the closure that skorch passes.
 
-    torch's own optimizers take a step without one where it is optional.
+    Optimizers of torch are called without it where it is optional.
     """
     step = getattr(type(optimizer), "step", optimizer.step)
     closure = inspect.signature(step).parameters.get("closure")

@@ -1,4 +1,4 @@
-"""What a network returns: logits, or under NLLLoss probabilities, as in skorch."""
+"""Outputs of a network: logits, or under NLLLoss probabilities, as in skorch."""
 
 import inspect
 
@@ -21,12 +21,12 @@ __all__ = [
     "validation_loss",
 ]
 
-# How far the probabilities of a row may be from a sum of 1, in float16 too.
+# Largest deviation of the sum of probabilities from 1, also in float16.
 _SUM_TOLERANCE = 1e-2
 
 
 def takes_proba(criterion):
-    """Whether the module returns probabilities: skorch's convention under NLLLoss.
+    """Return whether the module returns probabilities, skorch's convention for NLLLoss.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ def takes_proba(criterion):
 
 
 def logits_of(criterion, outputs):
-    """Return what a network returns as logits: the log of what are probabilities.
+    """Return the outputs of a network as logits: the log if they are probabilities.
 
     Parameters
     ----------
     criterion : torch criterion or None
-        Under which the network was trained.
+        Criterion of the training.
     outputs : Tensor of shape (batch, n_classes), or a tuple that begins with one
 
     Returns
@@ -57,18 +57,18 @@ def logits_of(criterion, outputs):
     outputs = outputs[0] if isinstance(outputs, tuple) else outputs
     if not takes_proba(criterion):
         return outputs
-    # A probability that was rounded to 0 has a finite logit, and so a finite margin.
+    # A probability that was rounded to 0 gets a finite logit, and so a finite margin.
     return outputs.float().clamp_min(1e-38).log()
 
 
 def scored(criterion, outputs):
-    """Return what a criterion is given: under NLLLoss the log of the outputs.
+    """Return the input of a criterion: under NLLLoss the log of the outputs.
 
     Parameters
     ----------
     criterion : torch criterion or function
     outputs : Tensor of shape (batch, n_classes)
-        What the module returns.
+        Outputs of the module.
 
     Returns
     -------
@@ -77,19 +77,19 @@ def scored(criterion, outputs):
     """
     if not takes_proba(criterion):
         return outputs
-    # skorch's epsilon; but skorch does not see a criterion that is compiled.
+    # skorch's epsilon; skorch itself does not recognise a compiled criterion.
     outputs = outputs.float()
     return (outputs + torch.finfo(outputs.dtype).eps).log()
 
 
 def criterion_value(criterion, outputs, codes):
-    """Return the value of a criterion that takes outputs and codes alone.
+    """Return the value of a criterion of outputs and codes.
 
     Parameters
     ----------
     criterion : torch criterion or function
     outputs : Tensor of shape (batch, n_classes)
-        What the module returns.
+        Outputs of the module.
     codes : Tensor of shape (batch,), dtype int64
 
     Returns
@@ -99,7 +99,7 @@ def criterion_value(criterion, outputs, codes):
     Raises
     ------
     ValueError
-        If a criterion of torch takes no outputs or labels of this shape.
+        If a criterion of torch does not accept outputs or labels of this shape.
     """
     try:
         return criterion(scored(criterion, outputs), codes)
@@ -120,10 +120,9 @@ def validation_loss(criterion, outputs, codes):
     Parameters
     ----------
     criterion : torch criterion or function
-        One that needs more than outputs and codes is for training only: plain
-        cross-entropy takes its place.
+        If it needs more than outputs and codes, plain cross-entropy is used instead.
     outputs : Tensor of shape (batch, n_classes)
-        What the module returns.
+        Outputs of the module.
     codes : Tensor of shape (batch,), dtype int64
 
     Returns
@@ -155,7 +154,7 @@ def keeps_rows(criterion):
 
 
 def scores_alone(criterion):
-    """Whether a criterion scores outputs by labels alone, without a state of rows.
+    """Return whether a criterion needs only outputs and labels, and no state of rows.
 
     Parameters
     ----------
@@ -178,7 +177,7 @@ def scores_alone(criterion):
 
 @torch.no_grad()
 def check_outputs(module, row, n_classes, criterion=None, *, may_be_tuple=False):
-    """Refuse a network that has not one output for each class, or the wrong kind.
+    """Refuse a network without one output for each class, or with wrong outputs.
 
     Parameters
     ----------
@@ -188,17 +187,17 @@ def check_outputs(module, row, n_classes, criterion=None, *, may_be_tuple=False)
     criterion : torch criterion, default=None
         Under NLLLoss the outputs must be probabilities.
     may_be_tuple : bool, default=False
-        Whether the outputs may be a tuple, of which the first counts.
+        Whether the outputs may be a tuple, of which the first is used.
 
     Raises
     ------
     TypeError
-        If the output is no tensor, or the weights do not take float32.
+        If the output is not a tensor, or the weights do not accept float32.
     ValueError
-        If the network cannot take the row, if the shape of the output is not (1,
-        n_classes), or if it cannot be probabilities where they are needed.
+        If the network does not accept the row, if the shape of the output is not (1,
+        n_classes), or if probabilities are needed and the output is not.
     """
-    # What is checked and named is the user's network, not what holds it.
+    # Check and name the network of the user, not a module around it.
     if isinstance(module, Peers):
         module = module.peers[0]
     elif isinstance(module, AttentiveNetwork):
@@ -230,7 +229,7 @@ def _check_proba(name, outputs, criterion):
     low, total = float(outputs.min()), float(outputs.sum())
     if low >= -1e-6 and abs(total - 1) <= _SUM_TOLERANCE:
         return
-    # What is NaN or infinite is told apart when the training diverges.
+    # NaN and infinity are reported when the training diverges.
     if not outputs.isfinite().all():
         return
     loss = type(getattr(criterion, "_orig_mod", criterion)).__name__
@@ -246,5 +245,5 @@ def _signature(component):
     try:
         return inspect.signature(component).parameters
     except (TypeError, ValueError):
-        # Some that are written in C have none.
+        # Some functions written in C have none.
         return {}

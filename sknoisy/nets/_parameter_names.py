@@ -1,4 +1,4 @@
-"""What a misspelt parameter may have meant."""
+"""Suggestions for misspelt parameters."""
 
 import difflib
 import inspect
@@ -7,14 +7,14 @@ __all__ = ["did_you_mean", "signature_of"]
 
 
 def did_you_mean(name, known):
-    """Return the question whether a name like it was meant, or an empty string.
+    """Return a question that suggests a similar name, or an empty string.
 
     Parameters
     ----------
     name : str
-        That nobody takes.
+        The unknown name.
     known : iterable of str
-        Names there are.
+        Known names.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def did_you_mean(name, known):
 
 
 def signature_of(component):
-    """Return the parameter names of a callable, and whether it takes any.
+    """Return the parameter names of a callable, and whether it accepts any.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def signature_of(component):
     -------
     names : list of str
     takes_any : bool
-        True too where it has no signature, as some that are written in C.
+        Also True if it has no signature, as some functions written in C.
     """
     try:
         parameters = inspect.signature(component).parameters.values()

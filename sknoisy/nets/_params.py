@@ -18,26 +18,26 @@ from sknoisy.nets._slots import check_slots
 __all__ = ["NetParamsMixin"]
 
 
-# Parameters of a net that such an estimator names in its own signature.
+# Parameters of a net in the signature of such an estimator.
 _NAMED = ("module", "max_epochs", "batch_size", "lr", "device", "callbacks")
 
 if TYPE_CHECKING:
-    # The class beside it comes from scikit-learn, which has no types.
+    # The base class is from scikit-learn, which has no types.
     _Host = Any
 else:
     _Host = object
 
 
 class NetParamsMixin(_Host):
-    """Let an estimator take ``module__hidden=64`` and hand it to its net.
+    """Parameters such as ``module__hidden=64`` for estimators that build a net.
 
-    The estimator has a parameter ``estimator``, names the net's commonest parameters
+    The estimator has a parameter ``estimator``, has the net's most common parameters
     in its signature, ends it with ``**net_params`` and passes these to
     `_store_net_params`. They are parameters like any other: ``clone``,
     ``get_params``, ``set_params`` and a grid search see them.
     """
 
-    # None leaves them to the net.
+    # None uses the default of the net.
     _parameter_constraints = {
         "estimator": [
             InstanceOf(NeuralNet, "a skorch net, for example NetClassifier(),"),
@@ -63,7 +63,7 @@ class NetParamsMixin(_Host):
     )
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, those of the net included.
+        """Return the parameters, including those of the net.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class NetParamsMixin(_Host):
         return {**super().get_params(deep), **self._net_params()}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of the net included.
+        """Set parameters, including those of the net.
 
         Parameters
         ----------
@@ -97,21 +97,21 @@ class NetParamsMixin(_Host):
         return super().set_params(**own)
 
     def _make_net(self, **defaults):
-        """Return an unfitted net: a clone of ``estimator``, or one of our own.
+        """Return an unfitted net: a clone of ``estimator``, or a `NetClassifier`.
 
         Parameters
         ----------
         **defaults : dict
-            What the method sets on its own net unless the user says otherwise; None
-            says nothing.
+            Parameters that the method sets on its own net unless the user sets them;
+            None sets nothing.
 
         Raises
         ------
         TypeError
-            If ``estimator`` is not a skorch net, or a part of the wrong kind.
+            If ``estimator`` is not a skorch net, or a part is of the wrong kind.
         ValueError
-            If ``estimator`` is given, and parameters for a net of our own as well; or
-            if a parameter names no part of a net.
+            If both ``estimator`` and parameters of the net are given; or if a parameter
+            does not belong to a net.
         """
         self._check_net_params()
         if self.estimator is None:
@@ -128,7 +128,7 @@ class NetParamsMixin(_Host):
         return clone(self.estimator)
 
     def _check_net_params(self):
-        """Refuse names of no part, and a net's parameters beside an estimator."""
+        """Refuse unknown names, and parameters of a net together with ``estimator``."""
         unknown = [name for name in self._net_params() if not self._is_net_param(name)]
         if unknown:
             slots = ", ".join(f"{slot}__…" for slot in self._net_slots)
@@ -151,7 +151,7 @@ class NetParamsMixin(_Host):
             )
 
     def _store_net_params(self, net_params):
-        # Names are scored at fit, like all parameters.
+        # Names are checked at fit, like all parameters.
         self._net_param_names = {*vars(self).get("_net_param_names", ()), *net_params}
         vars(self).update(net_params)
 

@@ -18,16 +18,16 @@ __all__ = ["Peers", "networks_of", "refuse_instance"]
 
 
 class Peers(nn.Module):
-    """Independently built networks as one module; it predicts their mean.
+    """Several independently built networks as one module, which predicts their mean.
 
     Parameters
     ----------
     build : callable
         Returns a new network, with its own initial weights, at each call.
     n_peers : int >= 2, default=2
-        How many networks are built.
+        Number of networks.
     mean_of : {"proba", "logits"}, default="proba"
-        What is averaged for a prediction.
+        The outputs that are averaged for a prediction.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Peers(nn.Module):
         Returns
         -------
         logits : Tensor of shape (batch, n_classes)
-            Of the mean of all peers.
+            Logits of the mean of all peers.
         """
         logits = torch.stack(self.each(X))
         if self.mean_of == "logits":
             return logits.mean(0)
-        # log of the mean probability, but for a constant
+        # log of the mean probability, up to a constant
         return logits.log_softmax(-1).logsumexp(0)
 
     def embed(self, X: torch.Tensor) -> torch.Tensor:
@@ -92,13 +92,13 @@ class Peers(nn.Module):
         Returns
         -------
         features : Tensor of shape (batch, n_features)
-            Those of the first peer first.
+            Features of the first peer come first.
         """
         return torch.cat([embed(peer, X) for peer in self.peers], dim=1)
 
 
 def networks_of(module):
-    """Return the networks for classification that a net's module consists of.
+    """Return the classification networks in a net's module.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def networks_of(module):
     Returns
     -------
     networks : list of torch modules
-        Peers one by one, a network without its branch; else the module itself.
+        The peers, or a network without its attention branch; else the module itself.
     """
     module = getattr(module, "_orig_mod", module)
     if isinstance(module, Peers):
@@ -117,7 +117,7 @@ def networks_of(module):
 
 
 def refuse_instance(module: MakerOfModules | None) -> None:
-    """Refuse a module that is built already: peers are to differ from the start.
+    """Refuse an instance as module: peers must have different initial weights.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a trained net says of rows: probabilities, features, outputs of its parts."""
+"""Predictions of a trained net: probabilities, features, outputs of its parts."""
 
 from functools import partial
 
@@ -16,12 +16,12 @@ __all__ = ["features_of", "outputs_of", "proba_of"]
 
 
 def proba_of(net, X):
-    """Return class probabilities, as `NetClassifier.predict_proba` says.
+    """Return class probabilities, see `NetClassifier.predict_proba`.
 
     Parameters
     ----------
     net : NetClassifier
-        Fitted.
+        A fitted net.
     X : array-like of shape (n_samples, ...)
 
     Returns
@@ -53,7 +53,7 @@ def features_of(net, X):
     Parameters
     ----------
     net : NetClassifier
-        Fitted.
+        A fitted net.
     X : array-like of shape (n_samples, ...)
 
     Returns
@@ -71,7 +71,7 @@ def features_of(net, X):
 
 
 def outputs_of(net, dataset, modules):
-    """Score a dataset with several modules, as `NetClassifier.eval_pass` says.
+    """Score a dataset with several modules, see `NetClassifier.eval_pass`.
 
     Parameters
     ----------
@@ -102,7 +102,8 @@ def outputs_of(net, dataset, modules):
             for name, module in modules.items():
                 out = logits_of(net.criterion_, module(X))
                 if name not in logits:
-                    # Filled as it comes: parts and their union would be twice that.
+                    # Filled in place: a concatenation of batches would need twice the
+                    # memory.
                     size = len(dataset), out.shape[1]
                     logits[name] = out.new_empty(size, dtype=torch.float32)
                 logits[name][here] = out
@@ -113,10 +114,9 @@ def outputs_of(net, dataset, modules):
 
 
 def _nonlinearity_of(net):
-    """Return what makes outputs probabilities: a softmax under any criterion but one.
+    """Return the function from outputs to probabilities: softmax except under NLLLoss.
 
-    skorch would infer that from the criterion, and take an unknown one's outputs as
-    they are.
+    skorch would infer it from the criterion, and use no function for unknown ones.
     """
     if net.predict_nonlinearity != "auto":
         return net._get_predict_nonlinearity()

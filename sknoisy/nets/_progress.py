@@ -1,4 +1,4 @@
-"""The epochs of a training, shown as a bar or as a table."""
+"""Progress of a training, as a bar or a table."""
 
 import sys
 
@@ -15,19 +15,19 @@ class ProgressLog(PrintLog):
     """Show the epochs of a training: a bar, or a table.
 
     With ``verbose=1`` a bar on stderr counts the epochs and shows the loss and the time
-    left; with more, skorch's table has a row for each epoch. Inside of another bar,
-    that of a detector, it refines that one. It is the callback "print_log" of every
-    `NetClassifier`, and takes the parameters of skorch's PrintLog.
+    left; with larger values, skorch's table has a row for each epoch. Inside another
+    bar, for example that of a detector, it refines that bar. It is the callback
+    "print_log" of every `NetClassifier`, and has the parameters of skorch's PrintLog.
 
     Parameters
     ----------
     keys_ignored : str, list of str or None, default=None
         Columns that the table leaves out.
     sink : callable, default=print
-        What takes the rows of the table. Any other than ``print`` gets them whatever
-        ``verbose`` is, in the place of the bar.
+        Function that is called with the rows of the table. Any other than ``print`` is
+        called whatever ``verbose`` is, instead of a bar.
     tablefmt, floatfmt, stralign : str
-        Looks of the table.
+        Format of the table.
 
     Examples
     --------
@@ -41,12 +41,12 @@ class ProgressLog(PrintLog):
     """
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Open the bar at the epochs that this training has behind it."""
+        """Open the bar at the number of epochs already done."""
         self.close()
-        # A training that was stored goes on where it stopped.
+        # A stored training resumes where it stopped.
         before = getattr(net, "epochs_before_", len(net.history))
         is_bar = net.verbose == 1 and self.sink is print
-        # Named as skorch names what is not to be stored.
+        # Named like the attributes that skorch does not pickle.
         self.pbar_ = progress(
             net.max_epochs,
             type(net).__name__,
@@ -65,7 +65,7 @@ class ProgressLog(PrintLog):
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Close the bar."""
-        # What stops a training at the end of an epoch keeps us from hearing of it.
+        # A callback that stops the training at the end of an epoch skips this hook.
         if len(net.history) and "train_batch_count" in net.history[-1]:
             self._count(net)
         self.close()
@@ -105,7 +105,7 @@ class ProgressLog(PrintLog):
 
 
 def close_bars(net):
-    """Close what an error has left open."""
+    """Close bars that were left open by an error."""
     for _, callback in vars(net).get("callbacks_", ()):
         if isinstance(callback, ProgressLog):
             callback.close(failed=True)

@@ -1,21 +1,21 @@
-"""What of skorch a net refuses since something of its own would be left out."""
+"""Features of skorch that a net refuses, because parts of its own would be skipped."""
 
 __all__ = ["learns_from_rows", "refuse_unaccelerated", "refuse_without_rows"]
 
 
 def refuse_without_rows(net, slot="iterator_train"):
-    """Refuse batches without row numbers where something reads these.
+    """Refuse batches without row numbers if something needs them.
 
     Parameters
     ----------
     net : NetClassifier
     slot : {"iterator_train", "iterator_valid"}
-        Which iterator the batches are from.
+        The iterator of the batches.
 
     Raises
     ------
     TypeError
-        If the method, its criterion, weights or masking go by row numbers.
+        If the method, its criterion, weights or masking need row numbers.
     """
     reasons = {
         f"the training of {type(net).__name__}": _overrides(net, "training_loss"),
@@ -35,12 +35,12 @@ def refuse_without_rows(net, slot="iterator_train"):
 
 
 def refuse_unaccelerated(net):
-    """Refuse what the step of skorch's AccelerateMixin would leave out.
+    """Refuse features that the step of skorch's AccelerateMixin would skip.
 
     Parameters
     ----------
     net : NetClassifier
-        About to run its epochs.
+        A net before its epochs.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def refuse_unaccelerated(net):
         )
     n_steps = getattr(net.accelerator, "gradient_accumulation_steps", 1)
     if n_steps > 1:
-        # Only loaders of accelerate's own tell it where an epoch ends.
+        # Only the loaders of accelerate signal the end of an epoch.
         raise ValueError(
             f"the accelerator accumulates gradients over {n_steps} batches, and would "
             "carry some from one epoch to the next. Override train_step instead."
@@ -88,7 +88,7 @@ def _name_of(maker):
 
 
 def learns_from_rows(net):
-    """Whether a method looks at the rows before it builds its parts.
+    """Return whether a method needs the rows to build its parts.
 
     Parameters
     ----------

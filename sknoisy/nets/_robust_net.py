@@ -1,4 +1,4 @@
-"""What robust classifiers share: a loss of their own, and scored labels."""
+"""Common parts of robust classifiers: their own loss, and scores of the labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["RobustNetMixin"]
 
 if TYPE_CHECKING:
-    # The class beside it comes from skorch, which has no types.
+    # The base class is from skorch, which has no types.
     _Host = Any
 else:
     _Host = object
@@ -29,7 +29,7 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
     """The contract of noise scores, on a `NetClassifier` that trains robustly.
 
     A method overrides ``initialize_criterion`` with `own_criterion`, and
-    ``label_evidence`` where it knows more of a row than its prediction.
+    ``label_evidence`` if it has more evidence about a row than its prediction.
     """
 
     def refuse_criterion(self) -> None:
@@ -45,12 +45,12 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
             given.insert(0, "criterion")
         if given:
             raise ValueError(
-                f"{', '.join(given)} would have no effect: {type(self).__name__} has a "
-                "loss of its own. RobustLossClassifier(loss=...) takes any criterion."
+                f"{', '.join(given)} would have no effect: {type(self).__name__} has "
+                "its own loss. RobustLossClassifier(loss=...) takes any criterion."
             )
 
     def start_fit(self, dataset: Any) -> None:
-        """Refuse a criterion before anything is trained.
+        """Refuse a criterion before any training.
 
         Parameters
         ----------
@@ -61,14 +61,14 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
         self.refuse_criterion()
 
     def own_criterion(self, criterion: ClassOf, **params: Any) -> nn.Module:
-        """Make the method's criterion, which returns one loss for each row.
+        """Build the method's criterion, which returns one loss for each row.
 
         Parameters
         ----------
         criterion : torch criterion class
-            Given ``n_samples`` and ``n_classes`` if its signature asks for them.
+            Given ``n_samples`` and ``n_classes`` if its signature has them.
         **params : dict
-            Parameters by name, ``module__hidden`` for example.
+            Arguments of the criterion by name.
 
         Returns
         -------
@@ -96,10 +96,10 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
         self.record_scores(1 - given, evidence, codes)
 
     def record_scores(self, scores: ArrayLike, proba: Array, codes: IntArray) -> None:
-        """Set the scores of all labels, but for those that occur once.
+        """Set the scores of all labels except those that occur once.
 
-        A network learns such a class, which it may have to predict, but can say
-        nothing of the label: all that it knows of the class is that row.
+        A network also learns such a class, but cannot score the label, because that row
+        is its only example of the class.
         """
         is_lone = np.bincount(codes)[codes] == 1
         scores = np.where(is_lone, 0.5, scores)
@@ -127,7 +127,7 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
         return codes, logits["module"]
 
     def label_evidence(self, proba: Array, codes: IntArray) -> Array:
-        """Return how probable each label is for each row.
+        """Return the evidence for each label and row.
 
         Parameters
         ----------
@@ -139,6 +139,6 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
         Returns
         -------
         evidence : ndarray of shape (n_samples, n_classes)
-            Here what is predicted.
+            Here the predicted probabilities.
         """
         return proba

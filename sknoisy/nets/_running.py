@@ -1,4 +1,4 @@
-"""A pass over batches, as skorch makes one, without its look-ups at every batch."""
+"""A pass over batches as in skorch, without its overhead at every batch."""
 
 import math
 
@@ -13,7 +13,7 @@ __all__ = ["hooks_of", "run_pass"]
 
 
 def run_pass(net, batches, training, prefix, step_fn, **fit_params):
-    """Take a step on each batch, and note the losses in the history.
+    """Run a step on each batch, and record the losses in the history.
 
     Parameters
     ----------
@@ -22,11 +22,11 @@ def run_pass(net, batches, training, prefix, step_fn, **fit_params):
     training : bool
         Whether the weights may change, so that losses and weights must stay finite.
     prefix : {"train", "valid"}
-        Of the names in the history.
+        Prefix of the names in the history.
     step_fn : callable
         Takes a batch; returns a dict with its ``loss``.
     **fit_params : dict
-        Handed on to ``step_fn``.
+        Passed to ``step_fn``.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def run_pass(net, batches, training, prefix, step_fn, **fit_params):
     try:
         for batch in batches:
             if makes_rows:
-                # All that skorch's own hook does.
+                # The same as skorch's hook.
                 rows.append({})
             for hook in before:
                 hook(net, batch=batch, training=training)
@@ -54,11 +54,11 @@ def run_pass(net, batches, training, prefix, step_fn, **fit_params):
             if is_watched:
                 row[loss_key] = step["loss"].item()
             else:
-                # Read at the end: a look at each loss would wait for the device.
+                # Read at the end, since reading each loss would wait for the device.
                 unread.append((row, step["loss"].detach()))
             for hook in after:
                 hook(net, batch=batch, training=training, **step)
-            # Two live batches would take turns in the cache.
+            # Two live batches would compete for the cache.
             del batch, step
     finally:
         if unread:
@@ -81,12 +81,12 @@ def hooks_of(net, name):
     ----------
     net : NetClassifier
     name : str
-        Of a hook on batches.
+        Name of a hook on batches.
 
     Returns
     -------
     hooks : list of callable
-        The net's, then those of the callbacks.
+        The hook of the net, then those of the callbacks.
     """
     if net.hooks_ is None:
         net.hooks_ = {}
@@ -101,5 +101,5 @@ def hooks_of(net, name):
 
 
 def _is(hook, function):
-    """Whether a bound hook is this function, or this function itself."""
+    """Return whether a hook is this function, bound or not."""
     return getattr(hook, "__func__", hook) is function

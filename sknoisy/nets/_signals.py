@@ -1,6 +1,6 @@
-"""Training signals: what one forward pass says of one sample and its label.
+"""Training signals: scores of a sample and its label from one forward pass.
 
-Table 6 of [1]_. All are higher for cleaner labels, except the loss.
+Table 6 of [1]_. All except the loss are higher for cleaner labels.
 
 References
 ----------
@@ -38,7 +38,7 @@ def prob_diff(logits: Tensor, y: Tensor) -> Tensor:
     """Return p_y − max_c p_c in [−1, 0], shape (batch,).
 
     The cell of Table 6 is illegible in the source; this is the form of its reference
-    (CONFES), with the sign that makes larger cleaner.
+    (CONFES), with the sign for which larger is cleaner.
     """
     proba = logits.softmax(1)
     return _of_label(proba, y) - proba.amax(1)
@@ -51,7 +51,7 @@ def logit_diff(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def alignment(features: Tensor, y: Tensor) -> Tensor:
-    """Return ⟨u_y, v⟩², the squared projection on the label's main direction.
+    """Return ⟨u_y, v⟩², the squared projection on the main direction of the label.
 
     Parameters
     ----------

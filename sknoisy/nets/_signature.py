@@ -1,4 +1,4 @@
-"""Signatures that name what a constructor hands on."""
+"""Signatures with the parameters that a constructor passes on."""
 
 import inspect
 
@@ -6,17 +6,17 @@ __all__ = ["name_what_is_handed_on"]
 
 
 def name_what_is_handed_on(cls):
-    """Let ``__init__`` name the parameters that it hands on as keywords.
+    """Add the parameters that ``__init__`` passes on as keywords to its signature.
 
-    scikit-learn takes the defaults from the signature of ``__init__`` when it prints an
-    estimator or draws its diagram, and shows what differs. What hides behind
-    ``**net_params`` would be shown always. The class itself keeps the signature that
-    is written, which is short, for ``help`` and editors.
+    scikit-learn reads the defaults from the signature of ``__init__`` when it prints an
+    estimator or draws its diagram, and shows parameters that differ. Those in
+    ``**net_params`` would always be shown. The class keeps its short signature for
+    ``help`` and editors.
 
     Parameters
     ----------
     cls : class
-        A net. Left alone if it inherits ``__init__``, or takes no ``**``.
+        A net. Not changed if it inherits ``__init__``, or has no ``**`` parameters.
     """
     init = vars(cls).get("__init__")
     if init is None:

@@ -1,8 +1,8 @@
-"""The parts of a net: made from its slots, their parameters checked by name.
+"""The parts of a net: built from its slots, with their parameters checked by name.
 
-A slot is a constructor parameter such as ``module``, its parameters are named
-``module__…``. skorch passes them on; here the data's facts are added, and a name that
-nobody takes is an error.
+A slot is a constructor parameter such as ``module``; its parameters are named
+``module__…``. skorch passes them on; here facts about the data are added, and unknown
+names are errors.
 """
 
 import copy
@@ -32,28 +32,28 @@ __all__ = [
 
 _GROUP = re.compile(r"optimizer__param_groups__(\d+)__(\w+)")
 
-# What parts may ask for, and how a user says it before there are data.
+# Facts about data that parts may need, and how the user sets them before data.
 _FACTS = {
     "input_shape": "{slot}__input_shape",
     "n_classes": "classes",
     "n_samples": "",
 }
 
-# Scoring needs no gradient memory, and large batches spare calls.
+# Scoring needs no memory for gradients, and large batches need fewer calls.
 EVAL_BATCH_SIZE = 1024
 
 
 def build_part(net, name, component=None, like=None):
-    """Make a component of a net from its slot, as `NetClassifier.build` says.
+    """Build a component of a net from its slot, see `NetClassifier.build`.
 
     Parameters
     ----------
     net : NetClassifier
-        Knows its data.
+        A net with its data.
     name : str
-        Of the slot.
+        Name of the slot.
     component, like : object, default=None
-        As there.
+        As in `NetClassifier.build`.
 
     Returns
     -------
@@ -77,18 +77,18 @@ def build_part(net, name, component=None, like=None):
         refuse_unknown(name, component, params, known, facts)
     _refuse_unmade(name, component, {**facts, **params})
     made = component(**{**facts, **params})
-    # As skorch, which takes a function as criterion if another one returns it.
+    # As in skorch, a function that returns a function may be the criterion.
     is_criterion = name == "criterion" and callable(made)
     if not isinstance(made, nn.Module) and not is_criterion:
         raise TypeError(
-            f"{name} must make a torch module; {_name_of(component)} makes an "
+            f"{name} must return a torch module; {_name_of(component)} returns an "
             f"object of type {type(made).__name__}."
         )
     return placed(net, made)
 
 
 def placed(net, component):
-    """Put a component where a net's batches are, and as they lie in memory.
+    """Move a component to the device and memory format of a net's batches.
 
     Parameters
     ----------
@@ -107,12 +107,12 @@ def placed(net, component):
 
 
 def is_channels_last(net):
-    """Whether the channels of a net's images lie together in memory.
+    """Return whether a net's images have the memory format channels last.
 
     Parameters
     ----------
     net : NetClassifier
-        Knows its data.
+        A net with its data.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def is_channels_last(net):
 
 
 def shape_of(net):
-    """Return the shape of a row, from the data or as the user gave it.
+    """Return the shape of a row, from the data or from the user.
 
     Parameters
     ----------
@@ -133,14 +133,14 @@ def shape_of(net):
     Returns
     -------
     shape : tuple of int or None
-        None if neither says it.
+        None if neither is known.
     """
     shape = getattr(net, "input_shape_", None)
     return net.get_params_for("module").get("input_shape") if shape is None else shape
 
 
 def facts_of(net):
-    """Return what a net knows of its data, and its parts may ask for by name.
+    """Return the facts about its data that a net passes to its parts by name.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def iterator_params(net, slot):
     Raises
     ------
     ValueError
-        If the iterator does not take one of them.
+        If the iterator does not accept one of them.
     """
     iterator = getattr(net, slot)
     size = net.batch_size
@@ -196,17 +196,17 @@ def iterator_params(net, slot):
 
 
 def store_params(net, params):
-    """Store those parameters that wait for the next fit; return the others.
+    """Store the parameters that take effect at the next fit; return the others.
 
-    skorch would build callbacks at once, and refuses the iterators' parameters of a
-    fitted net. The others are taken at once: a new ``module__hidden`` starts a fitted
-    net anew, a new ``optimizer__momentum`` does not.
+    skorch would build callbacks immediately, and refuses parameters of iterators of a
+    fitted net. The others take effect immediately: a new ``module__hidden`` rebuilds a
+    fitted net, a new ``optimizer__momentum`` does not.
 
     Parameters
     ----------
     net : NetClassifier
     params : dict
-        As ``set_params`` takes them.
+        As passed to ``set_params``.
 
     Returns
     -------
@@ -216,10 +216,10 @@ def store_params(net, params):
     Raises
     ------
     TypeError, ValueError
-        If the net is fitted, and a value or a name is not as it must be.
+        If the net is fitted, and a value or a name is invalid.
     """
     if net.initialized_:
-        # A part is built at once, and nobody else would name it.
+        # A part is built immediately, with an error that does not name the parameter.
         own = net._parameter_constraints
         check_values(net, {k: v for k, v in params.items() if k in own})
     slots = ("callbacks", "iterator_train__", "iterator_valid__", "optimizer__")
@@ -227,7 +227,7 @@ def store_params(net, params):
     stored = {k: v for k, v in params.items() if k.startswith(slots)}
     groups = {}
     if net.initialized_:
-        # As in skorch: a group that the optimizer has now, for this training.
+        # As in skorch: sets a group of the current optimizer, for this training.
         groups = {k: v for k, v in stored.items() if _GROUP.fullmatch(k)}
         _check_groups(net, groups)
         stored = {k: v for k, v in stored.items() if k not in groups}
@@ -247,7 +247,7 @@ def store_params(net, params):
 
 
 def check_slots(net):
-    """Refuse names that nobody takes, and parts of the wrong kind.
+    """Refuse unknown names, and parts of the wrong kind.
 
     Parameters
     ----------
@@ -266,9 +266,9 @@ def check_slots(net):
 
 
 def check_part_names(net):
-    """Refuse names that skorch would leave unread, once the parts are built.
+    """Refuse names that skorch would ignore, once the parts are built.
 
-    Only then it is known which parts a method has.
+    The parts of a method are known only then.
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def check_part_names(net):
     ValueError
         If a parameter has no meaning.
     """
-    # Of names in one piece skorch says the same, and `check_slots` says it in a fit.
+    # skorch refuses names without ``__``, and `check_slots` refuses them in a fit.
     _refuse_unexpected(net, [key for key in net._params_to_validate if "__" in key])
     for slot in ("iterator_train", "iterator_valid"):
         iterator_params(net, slot)
@@ -296,18 +296,18 @@ def check_part_names(net):
 
 
 def refuse_unknown(slot, component, params, known, facts):
-    """Refuse parameters that a component does not take.
+    """Refuse parameters that a component does not accept.
 
     Parameters
     ----------
     slot : str
     component : callable
     params : iterable of str
-        What it would be given.
+        Parameters to be passed.
     known : list of str
-        What it takes.
+        Parameters that it accepts.
     facts : iterable of str
-        What it takes, but not from the user.
+        Parameters that it accepts, but not from the user.
 
     Raises
     ------
@@ -357,7 +357,7 @@ def _refuse_unexpected(net, given):
 
 
 def _refuse_unknown_facts(net, slot, component, known, given):
-    """Refuse to build a part without data if it asks for what only data say."""
+    """Refuse to build a part without data if it needs facts about them."""
     lacks = [fact for fact in _FACTS if fact in known and fact not in given]
     if not lacks:
         return
@@ -372,7 +372,7 @@ def _refuse_unknown_facts(net, slot, component, known, given):
 
 
 def _refuse_unmade(slot, component, params):
-    """Refuse a class that needs more, and a function such as ``F.cross_entropy``."""
+    """Refuse classes that need other arguments, and functions like ``F.nll_loss``."""
     if inspect.isfunction(component) or inspect.isclass(component):
         parameters = inspect.signature(component).parameters.values()
         any_number = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
@@ -385,7 +385,7 @@ def _refuse_unmade(slot, component, params):
         if needs and inspect.isclass(component):
             raise TypeError(
                 f"{component.__name__} needs {', '.join(needs)}: set "
-                f"{slot}__{needs[0]}, or take a class that asks for input_shape and "
+                f"{slot}__{needs[0]}, or use a class with parameters input_shape and "
                 "n_classes."
             )
         if needs:

@@ -1,4 +1,4 @@
-"""What a training step gives back: its loss, its logits, and what was learnt."""
+"""The return value of a training step: loss, logits, and what was learnt."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ __all__ = ["Learnt", "Step", "as_step"]
 
 
 class Learnt(NamedTuple):
-    """What one network learnt in a step.
+    """The rows and targets that one network learnt in a step.
 
     Parameters
     ----------
     network : torch module
         One of the networks that ``module_`` consists of, or another module of the net.
     X : Tensor of shape (batch, ...)
-        All rows of the batch as they were learnt, but before any are mixed.
+        All rows of the batch as they were learnt, but before mixing.
     targets : Tensor of shape (batch,), dtype int64, or (batch, n_classes)
-        Label codes, or a distribution over the classes for each row; before any are
-        mixed.
+        Label codes, or a distribution over the classes for each row; before
+        mixing.
     rows : Tensor of shape (n_rows,), dtype int64, default=None
-        Positions in the batch of those rows that were learnt. None is all.
+        Positions in the batch of the learnt rows. None stands for all.
     """
 
     network: nn.Module
@@ -40,13 +40,13 @@ class Step:
     Parameters
     ----------
     loss : Tensor of shape ()
-        What the optimizer lowers.
+        The loss that the optimizer minimises.
     logits : Tensor of shape (batch, n_classes)
-        What recorders see.
+        The logits that recorders read.
     learnt : sequence of Learnt, default=()
-        Which network learnt which rows, and with which targets. Whatever acts on what
-        was learnt reads it here, adversarial masking above all: a method that leaves it
-        empty cannot be masked. Callbacks are given it in ``on_batch_end``.
+        Which network learnt which rows, and with which targets. It is read by features
+        that depend on what was learnt, such as adversarial masking: a method that
+        leaves it empty cannot be masked. Callbacks get it in ``on_batch_end``.
 
     Examples
     --------
@@ -65,9 +65,9 @@ class Step:
     learnt: Sequence[Learnt] = ()
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yield loss and logits, as what ``training_loss`` returned in 0.1.0 did."""
+        """Yield loss and logits, as ``training_loss`` returned in 0.1.0."""
         warn_user(
-            "training_loss returns a Step and no tuple any more: read step.loss and "
+            "training_loss now returns a Step, not a tuple: read step.loss and "
             "step.logits. From 0.3.0 on a Step cannot be unpacked.",
             FutureWarning,
         )
@@ -75,7 +75,7 @@ class Step:
 
 
 def as_step(net, made) -> Step:
-    """Return what ``training_loss`` has returned as a `Step`.
+    """Return the result of ``training_loss`` as a `Step`.
 
     Parameters
     ----------

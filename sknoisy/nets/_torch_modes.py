@@ -1,4 +1,4 @@
-"""torch's global modes, kept away from what is computed here."""
+"""Protection of computations from torch's global modes."""
 
 import functools
 import threading
@@ -8,18 +8,18 @@ import torch
 
 __all__ = ["in_usual_modes", "usual_modes"]
 
-# The default dtype is one for all threads: the first that needs another one than the
-# user's sets it, the last one sets it back.
+# The default dtype is global for all threads: the first thread that needs another one
+# sets it, the last one restores it.
 _lock = threading.Lock()
 _inside = {"count": 0, "user's": None}
 
 
 @contextmanager
 def usual_modes():
-    """Compute in float32 on the device named, with gradients, whatever is set outside.
+    """Compute in float32 on a given device, with gradients, whatever modes are set.
 
-    What is left as it was afterwards: the default dtype and device, gradient and
-    inference mode, and mixed precision.
+    Afterwards the default dtype and device, gradient and inference mode, and mixed
+    precision are restored.
     """
     with ExitStack() as stack:
         if torch.is_inference_mode_enabled():
@@ -29,8 +29,9 @@ def usual_modes():
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        # A device mode slows every call down: only against another one. A tensor tells
-        # which; torch 2.6 cannot, once the default device was set back to None.
+        # A device mode slows down every call, so it is set only if another one is
+        # active. A tensor shows which; torch 2.6 cannot, once the default device was
+        # reset to None.
         if torch.empty(0).device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
         stack.enter_context(_float32())

@@ -1,4 +1,4 @@
-"""Networks of torchvision, given the number of classes at hand."""
+"""Networks of torchvision for any number of classes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["TorchvisionNet"]
 
 
 class TorchvisionNet(nn.Module):
-    """A torchvision model whose last linear layer is made anew for the classes.
+    """A torchvision model with a new last linear layer for the classes.
 
     Parameters
     ----------
     n_classes : int
         Number of classes.
     model : str or callable, default="resnet18"
-        Name of a torchvision model, or a function that makes a network, such as
+        Name of a torchvision model, or a function that returns a network, such as
         ``torchvision.models.resnet18``. It is called with ``weights`` and ``**params``.
     weights : str, torchvision weights or None, default=None
-        As the model takes them, "DEFAULT" for instance; they are downloaded where
-        torchvision does not find them. None starts from random ones.
+        Passed to the model, for example "DEFAULT"; torchvision downloads them if
+        needed. None uses random weights.
     **params : dict
         Other parameters of the model.
 
@@ -66,7 +66,7 @@ class TorchvisionNet(nn.Module):
         ]
         if not layers:
             raise TypeError(
-                f"{type(self.network).__name__} has no Linear layer to make anew for "
+                f"{type(self.network).__name__} has no Linear layer to replace for "
                 f"{n_classes} classes."
             )
         parent, _, name = layers[-1].rpartition(".")
@@ -75,9 +75,9 @@ class TorchvisionNet(nn.Module):
         setattr(self.network.get_submodule(parent), name, head)
 
     def feature_map(self, X: torch.Tensor) -> torch.Tensor:
-        """Return what the last pooling takes, shape (batch, n_channels, h, w).
+        """Return the input of the last pooling, shape (batch, n_channels, h, w).
 
-        Where a model pools by itself, the output of its last convolution or
+        If a model has no pooling layer, the output of its last convolution or
         normalisation.
 
         Parameters
@@ -93,7 +93,7 @@ class TorchvisionNet(nn.Module):
         Raises
         ------
         TypeError
-            If the model has no such layer, as transformers.
+            If the model has no such layer, for example a transformer.
         """
         layers = list(self.network.modules())
         pools = [layer for layer in layers if isinstance(layer, nn.AdaptiveAvgPool2d)]
@@ -117,7 +117,7 @@ class TorchvisionNet(nn.Module):
         return seen[-1]
 
     def embed(self, X: torch.Tensor) -> torch.Tensor:
-        """Return what enters the last layer, shape (batch, n_features_out).
+        """Return the input of the last layer, shape (batch, n_features_out).
 
         Parameters
         ----------

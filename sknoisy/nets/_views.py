@@ -1,4 +1,4 @@
-"""Weak and strong views of a batch: what a network is asked about, beside the rows."""
+"""Weak and strong views of a batch."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = [
     "weak_view_of",
 ]
 
-# What the parameters weak_view and strong_view may be.
+# Constraints on the parameters weak_view and strong_view.
 WEAK_VIEW = [Interval(Real, 0, None, closed="left"), callable, StrOptions({"auto"})]
 STRONG_VIEW = [Interval(Real, 0, 1, closed="both"), callable, StrOptions({"auto"})]
 
-# Views of tables, where the user says nothing.
+# Default strengths of views of tables.
 _JITTER, _SWAP_RATE = 0.3, 0.6
-# Rows that a feature's spread is taken from, at most.
+# Largest number of rows from which spreads are computed.
 _N_SPREAD_ROWS = 10_000
 
 
@@ -52,7 +52,7 @@ def weak_view_of(
         mirrored.
     spread : Tensor of shape (n_features,), default=None
         Standard deviations of the features, as `check_views` returns them. Not used for
-        images, and by a callable.
+        images or by a callable.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def weak_view_of(
         The changed rows.
     """
     if callable(view):
-        # A copy: views that work in place would else be views of each other.
+        # A copy: otherwise views that work in place would change each other.
         return view(X.clone())
     if X.ndim == 4:
         return crop_and_flip(X)
@@ -76,7 +76,7 @@ def strong_view_of(X: torch.Tensor, view: View = "auto") -> torch.Tensor:
         Rows of a batch.
     view : "auto", float or callable, default="auto"
         A callable is given a copy. For tables a float is the share of the entries that
-        those of other rows replace; "auto" is 0.6. Images are recoloured, too.
+        are replaced by those of other rows; "auto" is 0.6. Images are recoloured, too.
 
     Returns
     -------
@@ -91,19 +91,19 @@ def strong_view_of(X: torch.Tensor, view: View = "auto") -> torch.Tensor:
 
 
 def check_views(net: Any, dataset: Any, names: list[str]) -> torch.Tensor | None:
-    """Refuse views that cannot be made; find the spread of a table's features.
+    """Check the views of a method, and return the spread of a table's features.
 
-    A method calls it in ``start_fit``, keeps what it returns as ``spread_``, and names
-    that among its ``cuda_dependent_attributes_``.
+    A method calls it in ``start_fit``, stores the result as ``spread_``, and lists that
+    name in its ``cuda_dependent_attributes_``.
 
     Parameters
     ----------
     net : NetClassifier
-        Has the views as parameters.
+        With the views as parameters.
     dataset : ArrayDataset
         All rows given to ``fit``.
     names : list of str
-        The views that the method takes: "weak_view", "strong_view".
+        The views that the method uses: "weak_view", "strong_view".
 
     Returns
     -------
@@ -113,9 +113,9 @@ def check_views(net: Any, dataset: Any, names: list[str]) -> torch.Tensor | None
     Raises
     ------
     ValueError
-        If a view is for tables and X is none, or for images of another range.
+        If a view is for tables and X is not one, or for images of another range.
     """
-    # Many images would fill the memory.
+    # All images together could fill the memory.
     n_rows = _N_SPREAD_ROWS if len(net.input_shape_) == 1 else 100
     rows = np.unique(np.linspace(0, len(dataset) - 1, n_rows, dtype=int))
     X = to_float(dataset.fetch(rows)[0])
@@ -127,14 +127,14 @@ def check_views(net: Any, dataset: Any, names: list[str]) -> torch.Tensor | None
         elif X.ndim != 2 and (view != "auto" or X.ndim != 4):
             raise ValueError(
                 f"{name}={view!r} is for tables, but X has {X.ndim} dimensions: "
-                f"give {name} a callable that maps a batch to an augmented one."
+                f"set {name} to a callable that maps a batch to an augmented one."
             )
     if X.ndim == 4 and "strong_view" in names and net.strong_view == "auto":
         low, high = float(X.min()), float(X.max())
         if low < 0 or high > 1:
             raise ValueError(
                 "strong_view='auto' changes the colours of images in [0, 1], but X "
-                f"has values from {low:.3g} to {high:.3g}: scale them, give "
-                "strong_view a callable, or set contrastive_weight=0."
+                f"has values from {low:.3g} to {high:.3g}: scale them, set strong_view "
+                "to a callable, or set contrastive_weight=0."
             )
     return spread

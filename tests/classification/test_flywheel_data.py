@@ -140,7 +140,9 @@ class TestViews:
     @pytest.mark.parametrize("name", ["weak_view", "strong_view"])
     def test_what_they_make_is_a_batch(self, blobs, name, view, found):
         X, y, _ = blobs
-        message = rf"{name} must map .* of \(2, 4\) torch.float32 it made {found}\."
+        message = (
+            rf"{name} must map .* for \(2, 4\) torch.float32 it returned {found}\."
+        )
         with pytest.raises(ValueError, match=message):
             make(**{name: view}, contrastive_weight=0.1).fit(X, y)
 
@@ -186,7 +188,7 @@ class TestViews:
         ("views", "message"),
         [
             ({"weak_view": 0.1}, "weak_view=0.1 is for tables, but X has 4 dimensions"),
-            ({"strong_view": 0.5}, "strong_view=0.5 .*: give strong_view a callable"),
+            ({"strong_view": 0.5}, "strong_view=0.5 .*: set strong_view to a callable"),
             (
                 {},
                 r"changes the colours of images in \[0, 1\].*from -1 to 1[0-9.]+:",

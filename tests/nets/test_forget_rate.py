@@ -292,7 +292,7 @@ class TestAuto:
         assert 0 <= estimator(**SMALL).fit(X, y).forget_rate_ <= 0.9
 
     def test_fewer_are_refused_with_advice(self, blobs, estimator):
-        message = r"needs 4 of them; got n_samples = 3. Give forget_rate a number"
+        message = r"needs 4 of them; got n_samples = 3. Set forget_rate to a number"
         with pytest.raises(ValueError, match=message):
             estimator(**SMALL).fit(blobs[0][:3], [0, 1, 0])
         estimator(forget_rate=0.3, **SMALL).fit(blobs[0][:3], [0, 1, 0])

@@ -645,10 +645,13 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("learnt", "message"),
         [
-            (lambda net, X, y: [], "Host cannot be masked: .* does not say what was"),
+            (
+                lambda net, X, y: [],
+                "Host cannot be masked: .* does not return what was",
+            ),
             (
                 lambda net, X, y: [Learnt(net.module_.head, X, y)],
-                "Host cannot be masked: .* a Linear has learnt, which is none of the",
+                "Host cannot be masked: .* a Linear has learnt, which is not one",
             ),
         ],
     )

@@ -115,8 +115,8 @@ def test_images_after_initialize_lie_as_in_a_fit():
             net(module=Asks),
             "Asks needs n_samples, which .* the data: call fit or partial_fit instead",
         ),
-        (CoTeachingClassifier(Small), "CoTeachingClassifier looks at the rows before"),
-        (net(masking=AdversarialMasking), "NetClassifier looks at the rows before"),
+        (CoTeachingClassifier(Small), "CoTeachingClassifier needs the rows to build"),
+        (net(masking=AdversarialMasking), "NetClassifier needs the rows to build"),
         (net(lr=-1), "'lr' parameter of NetClassifier"),
         (net(max_epoch=3), "unexpected argument.* max_epoch"),
     ],
@@ -205,7 +205,7 @@ def test_a_loader_that_yields_no_pairs(table):
     def three(dataset, batch_size):
         return [[torch.zeros(2, 4)] * 3]
 
-    with pytest.raises(TypeError, match=r"list yields list, and no pairs \(X, y\)"):
+    with pytest.raises(TypeError, match=r"list yields list, not pairs \(X, y\)"):
         net(iterator_train=three).fit(*table)
 
 

@@ -295,7 +295,7 @@ class TestDatasets:
     def test_a_dataset_needs_labels(self, make_net, table):
         X, y = table
         net = make_net(**LOADERS)
-        with pytest.raises(ValueError, match="y is missing: give the labels"):
+        with pytest.raises(ValueError, match="y is missing: pass the labels"):
             net.fit(Rows(X))
         with pytest.raises(ValueError, match="a single class"):
             net.fit(Rows(X), np.zeros(45))

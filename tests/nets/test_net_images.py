@@ -225,7 +225,7 @@ class TestAugment:
         self, images, view, found
     ):
         net = make(augment=view)
-        message = r"augment must map .* of \(2, 3, 8, 8\) torch.float32 it made "
+        message = r"augment must map .* for \(2, 3, 8, 8\) torch.float32 it returned "
         with pytest.raises(ValueError, match=message + found):
             net.fit(*images)
         assert len(net.history) == 0
@@ -306,7 +306,7 @@ class TestFlywheelViews:
 
     @pytest.mark.parametrize("name", ["weak_view", "strong_view"])
     def test_strengths_are_for_tables(self, images, name):
-        message = f"{name}=0.3 is for tables, but X has 4 dimensions: give {name} a c"
+        message = f"{name}=0.3 is for tables, but X has 4 dimensions: set {name} to a c"
         with pytest.raises(ValueError, match=message):
             self.make(**{name: 0.3}).fit(*images)
 
@@ -322,7 +322,9 @@ class TestFlywheelViews:
 
     @pytest.mark.parametrize("name", ["weak_view", "strong_view"])
     def test_views_keep_the_shape_of_images(self, images, name):
-        message = rf"{name} must map .* of \(2, 3, 8, 8\) .* it made \(2, 3, 8, 7\)"
+        message = (
+            rf"{name} must map .* for \(2, 3, 8, 8\) .* it returned \(2, 3, 8, 7\)"
+        )
         with pytest.raises(ValueError, match=message):
             self.make(**{name: lambda X: X[..., 1:]}).fit(*images)
 

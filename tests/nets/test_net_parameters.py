@@ -31,9 +31,9 @@ class NoCallback:
     [
         ({"module": 5}, f"'module' {NET} a torch.nn.Module .* Got 5"),
         ({"module": dict}, f"'module' {NET} .* Got <class 'dict'>"),
-        ({"module": three}, "module must make a torch module; three .* type int"),
+        ({"module": three}, "module must return a torch module; three .* type int"),
         ({"criterion": 3}, f"'criterion' {NET} .* Got 3"),
-        ({"criterion": three}, "criterion must make .*; three makes .* int"),
+        ({"criterion": three}, "criterion must return .*; three returns .* int"),
         ({"optimizer": dict}, f"'optimizer' {NET} .* Got <class 'dict'>"),
         ({"train_split": 0.2}, f"'train_split' {NET} a callable or None. Got 0.2"),
         (
@@ -45,8 +45,8 @@ class NoCallback:
         ({"callbacks": [3]}, "callbacks must be a list of skorch callbacks.*got 3 in"),
         ({"callbacks": [("a", "b")]}, r"callbacks must be .*got \('a', 'b'\) in it"),
         ({"callbacks": [NoCallback()]}, "callbacks must be .*got <.*NoCallback object"),
-        ({"device": "gpu"}, "device='gpu' is no device of torch: give 'cpu'"),
-        ({"device": "meta"}, "device='meta' computes nothing"),
+        ({"device": "gpu"}, "device='gpu' is not a torch device: pass 'cpu'"),
+        ({"device": "meta"}, "device='meta' cannot compute"),
         ({"predict_nonlinearity": 5}, f"'predict_nonlinearity' {NET} .* Got 5"),
         ({"max_epoch": 3}, r"argument\(s\) max_epoch. Did you mean max_epochs\?"),
         ({"batchsize": 3}, r"Did you mean batch_size\?"),
@@ -75,7 +75,7 @@ def test_refused_by_a_net(table, params, message):
         (AUMDetector, {"module__hiden": 3}, r"Did you mean module__hidden\?"),
         (AUMDetector, {"qqq": 3}, "takes no qqq; .*callbacks__….$"),
         (AUMDetector, {"callbacks": [5]}, "callbacks must be a list of skorch .*got 5"),
-        (DynaCorDetector, {"device": "gpu"}, "device='gpu' is no device of torch"),
+        (DynaCorDetector, {"device": "gpu"}, "device='gpu' is not a torch device"),
         (AUMDetector, {"module": 5}, "'module' parameter of AUMDetector must be"),
     ],
 )

@@ -396,7 +396,9 @@ class TestContinuing:
     def test_other_rows_are_refused(self, make_net, table):
         X, y = table
         net = make_net(callbacks=[DynamicsRecorder()]).fit(X, y)
-        with pytest.raises(ValueError, match="holds 45 samples and was given 30"):
+        with pytest.raises(
+            ValueError, match="has records of 45 samples and was given 30"
+        ):
             net.partial_fit(X[:30], y[:30])
 
     @pytest.mark.parametrize("when", WHENS)

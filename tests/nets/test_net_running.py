@@ -119,7 +119,7 @@ class TestTrouble:
         assert len(net.history) == 3 + 9
 
     def test_device_that_does_not_exist(self, table):
-        with pytest.raises(ValueError, match="device='nonsense' is no device"):
+        with pytest.raises(ValueError, match="device='nonsense' is not a torch device"):
             NetClassifier(device="nonsense").fit(*table)
 
 

@@ -156,7 +156,7 @@ class TestRowState:
         X, y = table
         net = RowStateClassifier(criterion=criterion, **PARAMS).fit(X, y)
         before = net.criterion_.count.clone()
-        message = "go on with the rows and labels of the first fit in the same order"
+        message = "continue with the rows and labels of the first fit in the same order"
         for rows in (slice(0, 30), slice(None, None, -1)):
             with pytest.raises(ValueError, match=message):
                 net.partial_fit(X[rows], y[rows])

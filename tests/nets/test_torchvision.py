@@ -115,7 +115,7 @@ def test_models_that_lack_a_layer():
     def no_head(weights):
         return nn.Conv2d(3, 2, 3)
 
-    with pytest.raises(TypeError, match="has no Linear layer to make anew for 4"):
+    with pytest.raises(TypeError, match="has no Linear layer to replace for 4"):
         TorchvisionNet(n_classes=4, model=no_head)
 
     def no_map(weights):
