@@ -49,7 +49,7 @@ class NetParamsMixin(_Host):
             for name, constraints in NetClassifier._parameter_constraints.items()
             if name in _NAMED
         },
-        # Whoever judges labels by a training needs one.
+        # Detectors score labels by a training, which needs an epoch.
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
     }
 
