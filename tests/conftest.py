@@ -1,6 +1,7 @@
 """What every test can count on: one torch thread, data to look for, loud skips."""
 
 import ast
+import gc
 import signal
 from pathlib import Path
 
@@ -9,14 +10,16 @@ import numpy as np
 import pytest
 import sklearn
 import torch
-from fast_part import pytest_collection_modifyitems  # noqa: F401
+from fast_part import FAST_EXAMPLES, pytest_collection_modifyitems  # noqa: F401
 from sklearn.datasets import load_digits
 
 torch.set_num_threads(1)
 # On a machine that does something else, too, a deadline tells nothing of the code.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
-hypothesis.settings.register_profile("fast part", deadline=None, max_examples=25)
+hypothesis.settings.register_profile(
+    "fast part", deadline=None, max_examples=FAST_EXAMPLES
+)
 
 
 def pytest_addoption(parser):
@@ -30,12 +33,19 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    gc.disable()  # what is imported and collected stays to the end
     if config.option.markexpr == "not slow":
         hypothesis.settings.load_profile("fast part")
     for setting in config.getoption("--sklearn-config"):
         name, _, value = setting.partition("=")
         is_name = value.isidentifier() and value not in ("True", "False", "None")
         sklearn.set_config(**{name: value if is_name else ast.literal_eval(value)})
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what stays to the end: all modules and tests."""
+    gc.freeze()
+    gc.enable()
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -7,12 +7,15 @@ estimator is in the whole suite by itself; it belongs in `ENGINES` only if it br
 engine of its own.
 
 Another test with many cases is marked ``fast_cases(n)``: the fast part has n of them.
+A property is tried there on `FAST_EXAMPLES` at most: ``@examples(n)`` asks for n in the
+whole suite, where hypothesis itself would let a number given at the test win.
 """
 
 import inspect
 from collections import defaultdict
 
 import pytest
+from hypothesis import settings
 
 import sknoisy
 
@@ -30,6 +33,13 @@ ENGINES = {
 }
 # A test that is tried on so many different estimators checks a contract.
 MANY = 7
+FAST_EXAMPLES = 10
+
+
+def examples(n):
+    """Return settings for a property that is tried on n examples, or fewer if fast."""
+    limit = settings.default.max_examples
+    return settings(max_examples=min(n, limit) if limit <= FAST_EXAMPLES else n)
 
 
 def public_estimator(value):

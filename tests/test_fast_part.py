@@ -3,11 +3,14 @@
 from functools import partial
 from types import SimpleNamespace
 
+import fast_part
 import pytest
 from fast_part import (
     ENGINES,
+    FAST_EXAMPLES,
     cases_to_spare,
     contract_checks,
+    examples,
     public_estimator,
     pytest_collection_modifyitems,
 )
@@ -79,6 +82,26 @@ def test_some_of_many_cases_evenly_spread(n_cases, n_fast, kept):
     items = cases(n_cases, n_fast)
     spared = list(cases_to_spare(items))
     assert [place for place, item in enumerate(items) if item not in spared] == kept
+
+
+@pytest.mark.parametrize(
+    ("limit", "n", "tried"),
+    [
+        (100, 60, 60),
+        (100, 300, 300),
+        (FAST_EXAMPLES, 60, FAST_EXAMPLES),
+        (FAST_EXAMPLES, 5, 5),
+    ],
+)
+def test_properties_are_tried_on_few_examples_in_the_fast_part(
+    limit, n, tried, monkeypatch
+):
+    def settings(**given):
+        return SimpleNamespace(**given)
+
+    settings.default = settings(max_examples=limit)
+    monkeypatch.setattr(fast_part, "settings", settings)
+    assert examples(n).max_examples == tried
 
 
 def test_an_unknown_engine_is_named(monkeypatch):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from networks_in_numpy import cross_entropy
 from scipy.special import log_softmax, softmax
@@ -89,7 +90,7 @@ def steps_of(clf, phase):
 
 class TestGuidedShares:
     @given(st.lists(st.floats(1e-4, 1 - 1e-4), min_size=2, max_size=20))
-    @settings(max_examples=50, deadline=None)
+    @examples(50)
     def test_both_shares_of_a_swapped_pair_add_up_to_one(self, p_clean):
         p_clean = torch.tensor(p_clean, dtype=torch.float64)
         swap = torch.arange(len(p_clean)).flip(0)

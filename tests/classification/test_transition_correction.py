@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -60,7 +61,7 @@ class TestAnchors:
         st.integers(2, 5),
         st.floats(1, 100),
     )
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     def test_each_class_takes_the_surest_row_that_is_left(
         self, seed, n_rows, n_classes, percentile
     ):

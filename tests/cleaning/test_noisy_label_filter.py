@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from known_detector import FITS, KnownDetector
 from scipy.sparse import csr_array
@@ -44,7 +45,7 @@ def test_what_is_dropped(params, dropped):
     assert fitted.sample_indices_.tolist() == sorted(set(range(8)) - set(dropped))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     scores=st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0]), min_size=1),
     share=st.floats(0.01, 1),
@@ -60,7 +61,7 @@ def test_the_budget_is_met_and_no_kept_row_is_more_suspicious(scores, share):
         assert fitted.noise_scores_[kept].max() <= dropped.min()
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(low=st.floats(0, 1), high=st.floats(0, 1))
 def test_a_larger_threshold_drops_no_more(low, high):
     low, high = sorted((low, high))

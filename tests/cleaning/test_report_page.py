@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from known_detector import KnownDetector
@@ -263,7 +264,7 @@ class TestImages:
     def test_large_ones_are_thinned(self):
         assert displayable(np.zeros((3, 300, 128), np.uint8)).shape == (100, 43, 3)
 
-    @settings(max_examples=50, deadline=None)
+    @examples(50)
     @given(
         arrays(np.uint8, st.sampled_from([(1, 1), (3, 5), (2, 4, 3), (1, 1, 3)])),
     )
@@ -306,7 +307,7 @@ class TestEscaping:
         assert ATTACKS[0] in [line[0] for line in read(fragment).tables[0]]
 
     @pytest.mark.slow
-    @settings(max_examples=200, deadline=None)
+    @examples(200)
     @given(st.text())
     def test_any_text_is_read_back_or_replaced(self, text):
         reader = Reader()

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
@@ -15,7 +16,7 @@ from sknoisy.detection._fine import _log_odds, _noisy_proba, class_alignments
 
 
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(4, 30))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_alignments_by_a_full_svd(seed, n_features, n_samples):
     rng = np.random.default_rng(seed)
     features = rng.normal(1, 1, (n_samples, n_features)) * rng.gamma(2, size=n_features)
@@ -69,7 +70,7 @@ class TestOdds:
         assert found[top] < 0.01
 
     @given(st.integers(0, 1000))
-    @settings(max_examples=20, deadline=None)
+    @examples(20)
     def test_the_less_aligned_the_more_suspicious(self, seed):
         alignments = np.sort(self.draw(seed))
         proba = _noisy_proba(alignments, 0)

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
@@ -34,7 +35,7 @@ def some_matrix(rng, n_classes, diagonal=0.6):
 
 class TestConsensus:
     @given(st.integers(0, 10_000), st.integers(2, 5), st.integers(1, 60))
-    @settings(max_examples=30, deadline=None)
+    @examples(30)
     def test_counts_one_row_at_a_time(self, seed, n_classes, n_samples):
         labels = np.random.default_rng(seed).integers(0, n_classes, (3, n_samples))
         one, two, three = consensus_counts(*labels, n_classes)
@@ -46,7 +47,7 @@ class TestConsensus:
         assert_allclose(one, expected.sum((1, 2)), atol=1e-12)
 
     @given(st.integers(0, 10_000), st.integers(2, 5))
-    @settings(max_examples=20, deadline=None)
+    @examples(20)
     def test_the_model_in_loops(self, seed, n_classes):
         rng = np.random.default_rng(seed)
         T, prior = some_matrix(rng, n_classes), rng.dirichlet(np.ones(n_classes))

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -37,7 +38,7 @@ LOSSES = arrays(
 class TestLargestLosses:
     @pytest.mark.slow
     @given(LOSSES, st.floats(0, 1, exclude_max=True))
-    @settings(max_examples=300, deadline=None)
+    @examples(300)
     def test_against_a_sort(self, losses, rate):
         mask, scores = largest_losses(losses, rate)
         n_kept = max(1, int(np.floor((1 - rate) * len(losses) + 1e-9)))

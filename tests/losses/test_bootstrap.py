@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax, softmax
@@ -79,7 +80,7 @@ class TestTargets:
         np.testing.assert_allclose(given, expected, rtol=1e-6)
 
     @given(LOGITS, st.data())
-    @settings(max_examples=50, deadline=None)
+    @examples(50)
     def test_rows_are_distributions_between_label_and_belief(self, logits, data):
         n_rows, n_classes = logits.shape
         weight = data.draw(arrays(np.float64, n_rows, elements=st.floats(0, 1)))
@@ -128,7 +129,7 @@ class TestPenalty:
         assert weighted.item() == pytest.approx(expected, rel=1e-10)
 
     @given(LOGITS)
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     def test_it_is_a_divergence(self, logits):
         given = prior_penalty(torch.tensor(logits)).item()
         proba = softmax(logits, axis=1)
@@ -139,7 +140,7 @@ class TestPenalty:
         arrays(np.float64, st.integers(2, 5), elements=st.floats(-20, 20)),
         st.integers(1, 3),
     )
-    @settings(max_examples=50, deadline=None)
+    @examples(50)
     def test_it_is_zero_where_the_mean_is_uniform(self, row, n_times):
         # Each class takes each place once, so the mean is uniform, the rows are not.
         shifts = np.array([np.roll(row, k) for k in range(len(row))] * n_times)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sknoisy.losses import (
@@ -158,7 +159,7 @@ def test_alignment_is_zero_when_the_means_are_parallel():
     np.testing.assert_allclose(loss, 0, atol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 10_000))
 def test_alignment_lies_between_0_and_2(seed):
     generator = torch.Generator().manual_seed(seed)
@@ -167,7 +168,7 @@ def test_alignment_lies_between_0_and_2(seed):
     assert -1e-6 <= alignment_loss(z, noisy, copy) <= 2 + 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 10_000))
 def test_losses_do_not_depend_on_the_order_of_the_batch(seed):
     generator = torch.Generator().manual_seed(seed)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -37,7 +38,7 @@ def slow_nt_xent(first, second, temperature):
     st.integers(2, 5),
     st.floats(0.05, 5),
 )
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_it_is_the_double_loop(seed, n_rows, n_features, temperature):
     first, second = draw(seed, n_rows, n_features)
     found = nt_xent(first, second, temperature)

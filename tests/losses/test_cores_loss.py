@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax, softmax
@@ -45,7 +46,7 @@ class TestScores:
         assert (expected > 0).any() and (expected < 0).any()
 
     @given(LOGITS)
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     def test_the_most_probable_label_always_passes(self, z):
         logits = torch.tensor(z)
         scores = sieve_scores(logits, logits.argmax(1))
@@ -53,7 +54,7 @@ class TestScores:
         assert (scores <= sieve_tolerance(4)).all()
 
     @given(LOGITS, st.integers(0, 3))
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     def test_two_labels_are_ordered_as_their_probabilities(self, z, label):
         logits = torch.tensor(z)
         y = torch.full((5,), label)
@@ -136,7 +137,7 @@ class TestCriterion:
         assert not given.any()
 
     @given(LOGITS, st.integers(0, 3))
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     def test_it_is_bounded_below_however_sure(self, z, label):
         logits = torch.tensor(z, requires_grad=True)
         criterion = CORESLoss(5, 4, beta=2.0, sieving=False)

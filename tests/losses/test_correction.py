@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 from torch.nn import functional as F
@@ -93,7 +94,7 @@ class TestBoth:
 
 class TestForward:
     @given(st.integers(0, 1000))
-    @settings(max_examples=30, deadline=None)
+    @examples(30)
     def test_it_is_cross_entropy_of_noisy_predictions(self, seed):
         rng = np.random.default_rng(seed)
         T, z, y = random_matrix(seed), rng.normal(size=(6, 4)), rng.integers(0, 4, 6)
@@ -123,7 +124,7 @@ class TestForward:
 
 class TestBackward:
     @given(st.integers(0, 1000))
-    @settings(max_examples=30, deadline=None)
+    @examples(30)
     def test_its_mean_over_the_given_labels_is_the_clean_loss(self, seed):
         T = random_matrix(seed)
         z = np.random.default_rng(seed).normal(size=4)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
@@ -49,7 +50,7 @@ class TestPenalty:
         arrays(np.float32, (4, 3), elements=st.floats(-100, 100, width=32)),
         st.integers(0, 2),
     )
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     def test_it_is_bounded_however_sure_both_are(self, z, label):
         logits = torch.tensor(z, requires_grad=True)
         targets = F.one_hot(torch.full((4,), label), 3).float()

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -54,7 +55,7 @@ def test_a_cycle_equals_the_reference(reference, case):
     assert torch.equal(after.argmax(1), ours["refurbished"])
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 10_000), st.floats(0.01, 0.99))
 def test_sums(seed, gamma):
     proba, y, _ = draw(seed)
@@ -220,7 +221,7 @@ def slow_wrong(q, y, proba, T_c):
     return wrong
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 10_000))
 def test_a_wrong_label_is_corrupt_and_not_true_by_chance(seed):
     proba, y, q = draw(seed)

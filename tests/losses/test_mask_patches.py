@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -14,7 +15,7 @@ from sknoisy.losses import (
     soften_labels,
 )
 
-MANY = settings(max_examples=60, deadline=None)
+MANY = examples(60)
 SEEDS = st.integers(0, 10_000)
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit, log_softmax, logit, softmax
@@ -123,7 +124,7 @@ class TestValue:
         arrays(np.float64, 3, elements=FINITE),
         arrays(np.int64, 3, elements=st.integers(0, 3)),
     )
-    @settings(max_examples=50, deadline=None)
+    @examples(50)
     def test_full_attention_is_cross_entropy(self, z, boost, y):
         logits, y = torch.tensor(z), torch.tensor(y)
         # log σ(800) is 0 in float64.
@@ -200,7 +201,7 @@ class TestGradients:
         arrays(np.float64, 3, elements=st.floats(-8, 8)),
         st.integers(0, 1000),
     )
-    @settings(max_examples=50, deadline=None)
+    @examples(50)
     def test_equation_6_for_soft_targets(self, z, boost, seed):
         logits = torch.tensor(z, requires_grad=True)
         attention, q = torch.tensor(boost), soft_targets((3, 4), seed)
@@ -315,7 +316,7 @@ class TestTargets:
         torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
 
     @given(st.permutations(range(8)))
-    @settings(max_examples=30, deadline=None)
+    @examples(30)
     def test_the_order_of_rows_does_not_matter(self, order):
         rng = np.random.default_rng(3)
         logits, attention = torch.tensor(rng.normal(size=(8, 5))), torch.zeros(8)

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 from torch.nn import functional as F
@@ -76,7 +77,7 @@ class TestGCE:
         np.testing.assert_allclose(given, expected, rtol=1e-12)
 
     @given(st.floats(0.01, 1), st.integers(0, 100))
-    @settings(max_examples=50, deadline=None)
+    @examples(50)
     def test_gradient_is_that_of_cross_entropy_times_a_power_of_p(self, q, seed):
         rng = np.random.default_rng(seed)
         logits = torch.tensor(3 * rng.normal(size=(5, 3)), requires_grad=True)

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
@@ -338,7 +339,7 @@ def test_the_lower_bound_is_the_mean_log_density_before_the_last_update():
     assert scaled.score(10 * X - 3) == pytest.approx(after.score(X) - np.log(10))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     slope=st.floats(1e-3, 1e3),
     shift=st.floats(-100, 100),
@@ -354,7 +355,7 @@ def test_an_affine_map_of_the_values_changes_no_posterior(slope, shift, seed):
     assert_allclose(other.means_, slope * plain.means_ + shift, atol=1e-6 * slope)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 1000), n_features=st.integers(1, 3))
 def test_the_order_of_rows_and_of_features_does_not_matter(seed, n_features):
     rng = np.random.default_rng(seed)
@@ -367,7 +368,7 @@ def test_the_order_of_rows_and_of_features_does_not_matter(seed, n_features):
     )
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     values=st.lists(st.floats(0, 1), min_size=2, max_size=40),
     points=st.lists(st.floats(-2, 3), min_size=1, max_size=10),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fast_part import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -48,7 +49,7 @@ def test_chunks_cover_every_place_once(n_values, size):
     assert_array_equal(np.concatenate([[], *parts]), places)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(any_floats)
 @example(np.array([5e-324, 1e38]))
 @example(np.array([0.0, -0.0, 2.0**-33, 1e-12, 1e-45], dtype=np.float32))
@@ -102,7 +103,7 @@ def test_histograms_of_pieces_are_the_histogram_of_the_whole(pieces, random):
     assert_array_equal(parts.counts, whole.counts)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(any_floats, st.integers(3, 12))
 def test_quantiles_of_a_histogram_are_right_to_within_a_bin(values, bits):
     histogram = LogHistogram(bits)
@@ -166,7 +167,7 @@ def test_trim_by_hand():
     assert trim(counts, 4, 6).tolist() == [0, 0, 2, 0]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(any_floats, st.data())
 def test_linear_bins_agree_with_a_count_of_every_value(values, data):
     low, high = data.draw(

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from fast_part import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sample_losses import (
@@ -100,7 +101,7 @@ def test_a_swapped_start_matters_only_if_the_noisy_component_is_fixed():
     assert BMMLossSplitter(swapped, identify="fixed").fit(losses).noisy_component_ == 1
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(slope=st.floats(1, 100), shift=st.floats(0, 50), seed=st.integers(0, 1000))
 def test_an_affine_map_of_the_losses_changes_no_posterior(slope, shift, seed):
     # The offsets of 1e-5 and 1e-6 are absolute: losses must spread over 1 or more.
@@ -113,7 +114,7 @@ def test_an_affine_map_of_the_losses_changes_no_posterior(slope, shift, seed):
     assert_allclose(p_noisy_of(moved), p_noisy_of(losses), atol=1e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 1000))
 def test_the_order_of_losses_does_not_matter(seed):
     losses = two_kinds(300, seed)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
@@ -48,7 +49,7 @@ def test_a_row_that_is_its_own_partner_stays(images):
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_swapped_pairs_add_up_and_nothing_leaves_the_range(seed, share):
     rng = np.random.default_rng(seed)
     X = torch.tensor(rng.normal(size=(4, 3)))
@@ -124,7 +125,7 @@ class TestSwapFeatures:
         assert changed == pytest.approx(rate * (1 - 1 / n_rows), abs=0.0064)
 
     @given(st.integers(0, 10_000), st.integers(1, 8), st.floats(0, 1))
-    @settings(max_examples=40, deadline=None)
+    @examples(40)
     def test_entries_come_from_their_own_column(self, seed, n_rows, rate):
         with torch.random.fork_rng():
             torch.manual_seed(seed)

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 from scipy.stats import binomtest, chisquare
@@ -482,7 +483,7 @@ class TestRandAugment:
         st.integers(0, 30),
         st.sampled_from([(1, 5, 5), (3, 8, 8), (3, 6, 11), (4, 7, 7)]),
     )
-    @settings(max_examples=30, deadline=None)
+    @examples(30)
     def test_images_in_images_out(self, seed, n_ops, magnitude, shape):
         with torch.random.fork_rng():
             torch.manual_seed(seed)

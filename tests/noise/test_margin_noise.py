@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -137,7 +138,7 @@ def test_a_row_gets_one_of_its_two_likeliest_classes():
     noise_type=st.sampled_from(TYPES),
     factor=st.floats(0.05, 20),
 )
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_factor_is_the_smallest_that_reaches_the_rate(
     seed, n_classes, agreement, noise_type, factor
 ):

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -96,7 +97,7 @@ def signals(draw):
 
 @pytest.mark.slow
 @given(signals(), st.integers(2, 20), st.none() | st.floats(0, 0.9))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_it_falls_from_at_most_one_to_at_least_zero(both, n_classes, noise_rate):
     labels, planted = both
     calibration = calibrate(labels, planted, n_classes, noise_rate)
@@ -111,7 +112,7 @@ def test_it_falls_from_at_most_one_to_at_least_zero(both, n_classes, noise_rate)
 
 @pytest.mark.slow
 @given(shift=st.floats(-100, 100), scale=st.floats(0.01, 100))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_shift_and_scale_of_the_signal_mean_nothing(shift, scale):
     labels, planted, _ = simulate(0.3, 5, n=1000)
     plain = calibrate(labels, planted, 5)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm, rankdata
@@ -12,7 +13,7 @@ from sknoisy._planting._combination import combination_weights, normal_scores
 
 
 @given(st.integers(0, 10_000), st.integers(1, 40), st.integers(2, 30))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_among_all_rows_they_are_quantiles_of_mid_ranks(seed, n_samples, n_values):
     scores = np.random.default_rng(seed).integers(0, n_values, n_samples) / n_values
     found = normal_scores(scores, np.ones(n_samples, dtype=bool))
@@ -80,7 +81,7 @@ def test_two_that_say_the_same_share_their_weight():
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_they_are_shares(seed, n_detectors):
     rng = np.random.default_rng(seed)
     planted = rng.permutation(200) < 20

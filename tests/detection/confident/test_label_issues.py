@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from fast_part import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from labelled_predictions import noisy, predictions
 
@@ -50,7 +51,7 @@ def peer():
 
 class TestAgainstCleanlab:
     @pytest.mark.filterwarnings("ignore:May not flag all label issues in class")
-    @settings(max_examples=60, deadline=None)
+    @examples(60)
     @given(drawn=predictions(ties=False), share=st.sampled_from([1.0, 0.5, 0.3]))
     def test_random_cases(self, peer, drawn, share):
         labels, proba = drawn
