@@ -31,7 +31,7 @@ def check_reals(**values: Any) -> None:
     for name, value in values.items():
         if not isinstance(value, Real):
             raise TypeError(f"{name} must be a number; got {value!r}.")
-        if isinstance(value, Integral) and not -(2**63) <= value < 2**63:
+        if isinstance(value, Integral) and not -(2**63) <= int(value) < 2**63:
             raise ValueError(
                 f"{name} must be a float, or an integer below 2**63; got {value!r}."
             )

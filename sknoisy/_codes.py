@@ -107,13 +107,13 @@ def encode_labels(y: Labels, classes: Array | None = None) -> tuple[Array, IntAr
         If y is not one column, or its labels are of several kinds or of an unsupported
         kind, such as bytes, tuples or tz-aware dates.
     """
-    y = label_array(y)
-    if y.dtype.kind == "f":
-        assert_all_finite(y, input_name="y")
+    labels = label_array(y)
+    if labels.dtype.kind == "f":
+        assert_all_finite(labels, input_name="y")
     if classes is None:
         with config_context(array_api_dispatch=False):
-            check_classification_targets(y)
-    found, codes = np.unique(y, return_inverse=True)
+            check_classification_targets(labels)
+    found, codes = np.unique(labels, return_inverse=True)
     codes = codes.astype(np.int64, copy=False)
     if classes is None:
         return found, codes

@@ -42,7 +42,7 @@ Routing: TypeAlias = Any
 Axes: TypeAlias = Any
 
 # What an inherited ``fit`` returns. jedi takes Self for the class that defines it.
-Fitted = TypeVar("Fitted")
+Fitted = TypeVar("Fitted", bound=Any)
 
 # What a user hands in: tables, images, lists, frames, tensors. Frames of pandas and
 # polars are array-like.

@@ -171,21 +171,21 @@ def check_rows(
     TypeError
         If X is sparse, a dict or a tensor that requires grad, or has dates or times.
     """
-    X = _refuse_sparse(plain_rows(X))
+    rows = _refuse_sparse(plain_rows(X))
     # Before scikit-learn compares the height with the number of features.
-    refuse_channels_last(getattr(X, "shape", ()))
-    is_uint8 = getattr(X, "ndim", 2) == 4 and np.asarray(X).dtype == np.uint8
-    X = check_numbers(
+    refuse_channels_last(getattr(rows, "shape", ()))
+    is_uint8 = getattr(rows, "ndim", 2) == 4 and np.asarray(rows).dtype == np.uint8
+    rows = check_numbers(
         estimator,
-        X,
+        rows,
         reset=reset,
         dtype=np.uint8 if is_uint8 else np.float32,
         allow_nd=True,
-        ensure_all_finite=not _is_surely_finite(X),
+        ensure_all_finite=not _is_surely_finite(rows),
         ensure_min_samples=min_samples,
     )
-    refuse_channels_last(X.shape)
-    return X
+    refuse_channels_last(rows.shape)
+    return rows
 
 
 def check_numbers(estimator, X, **how):

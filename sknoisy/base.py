@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -27,10 +27,13 @@ from sknoisy._verdicts import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sknoisy._types import (
         Array,
         ArrayLike,
         BoolArray,
+        Estimator,
         Fitted,
         FloatArray,
         IntArray,
@@ -165,7 +168,7 @@ class NoiseScoresMixin:
         mask : ndarray of shape (n_samples,), dtype bool
             True where the label is flagged.
         """
-        return self.fit(X, y, **fit_params).predict_noisy()
+        return cast("Estimator", self).fit(X, y, **fit_params).predict_noisy()
 
     def ranking(self) -> IntArray:
         """Return the row numbers, the most suspicious label first.
@@ -227,13 +230,13 @@ class NoiseDetectorMixin(NoiseScoresMixin):
     """
 
     # The axes of fitted arrays, by name.
-    _fitted_axes = {}
+    _fitted_axes: dict[str, Any] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "fit" in vars(cls):
             # Editors that read an assignment take it for the only definition of fit.
-            setattr(cls, "fit", scores_the_rest(cls.fit))  # noqa: B010
+            setattr(cls, "fit", scores_the_rest(cast("Estimator", cls).fit))  # noqa: B010
 
     def fit_resample(self, X: Rows, y: Labels, **fit_params: Any) -> tuple[Any, Any]:
         """Fit, then return the rows whose label is not flagged.
@@ -261,7 +264,7 @@ class NoiseDetectorMixin(NoiseScoresMixin):
             If every row of a class is flagged: a classifier fitted on the rest would
             not know that class.
         """
-        self.fit(X, y, **fit_params)
+        cast("Estimator", self).fit(X, y, **fit_params)
         kept = self.sample_indices_
         _, codes = encode_labels(y, self.classes_)
         lost = np.setdiff1d(codes, codes[kept])
@@ -305,6 +308,12 @@ class NoiseInjectorMixin:
 
     _doc_link_module = DOC_LINK_MODULE
     _doc_link_template = DOC_LINK_TEMPLATE
+
+    # What a subclass implements.
+    _check_data: Callable[..., Any]
+    _check_rows: Callable[..., Any]
+    _fit_model: Callable[..., Any]
+    _draw: Callable[..., Any]
 
     def fit(self: Fitted, X: Rows, y: Labels) -> Fitted:
         """Draw the noise model.

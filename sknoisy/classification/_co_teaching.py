@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import torch
 
@@ -242,10 +242,11 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
         loss = -log_p.gather(2, y.expand(2, -1)[..., None]).squeeze(2)
         selected = select_by_peer(loss, self.rate_)
         selected = list(selected)
-        total = sum(
+        losses = (
             self.weighted_mean(own[rows], index[rows])
             for own, rows in zip(loss, selected, strict=True)
         )
+        total = cast("torch.Tensor", sum(losses))
         learnt = [
             Learnt(peer, X, y, rows)
             for peer, rows in zip(self.module_.peers, selected, strict=True)

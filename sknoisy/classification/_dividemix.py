@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ from sknoisy.mixture._small_loss import small_loss_splitter
 from sknoisy.nets._masked_training import is_masked, masked_views
 
 if TYPE_CHECKING:
-    from sknoisy._types import Device, MakerOfModules, RandomState, View
+    from sknoisy._types import Device, IntArray, MakerOfModules, RandomState, View
 
 __all__ = ["DivideMixClassifier", "RowGroup"]
 
@@ -200,7 +200,10 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         *("rows_", "clean_", "splits_", "n_labelled_", "progress_"),
     ]
     # Of a batch, the rows whose labels are kept; None takes all labels as given.
-    n_labelled_ = None
+    n_labelled_: int | None = None
+    # What is known of the labels after the warm-up, and the rows of each network.
+    clean_: torch.Tensor | None
+    splits_: list[tuple[IntArray, IntArray]] | None
 
     _parameter_constraints = {
         **NetClassifier._parameter_constraints,
@@ -324,10 +327,10 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         logits : Tensor of shape (batch, n_classes)
             Mean of both views.
         """
-        n = self.n_labelled_
+        n = cast("int", self.n_labelled_)
         own, partner = self._networks()
         views = [weak_view_of(X, self.weak_view, self.spread_) for _ in range(2)]
-        w = self.clean_[1 - self.turn_, index[:n]]
+        w = cast("torch.Tensor", self.clean_)[1 - self.turn_, index[:n]]
         with torch.no_grad():
             logits = own(torch.cat(views)).float().chunk(2)
             refined = refined_targets(
@@ -366,7 +369,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         # The guesses were made of all first views, then of all second ones.
         X = torch.cat([labelled.views[0], unlabelled.views[0]])
         targets = torch.cat([labelled.targets[0], unlabelled.targets[0]])
-        quality = self.clean_[1 - self.turn_, index]
+        quality = cast("torch.Tensor", self.clean_)[1 - self.turn_, index]
         masked, softened, loss = masked_views(self, own, X, targets, quality, index)
         groups = [
             with_views(labelled, masked, softened, slice(None, n)),
@@ -458,7 +461,8 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         # Groups have what is known of their labels; other steps take labels as given.
         n_samples = self.rows_fitted_[0]
         self.label_quality_ = torch.ones(2, n_samples, device=self.device_)
-        kept = [len(rows) for rows, _ in self.splits_ or ()]
+        splits: Any = self.splits_
+        kept = [len(rows) for rows, _ in splits or ()]
         share = np.mean(kept) / len(dataset_train) if kept else np.nan
         self.history.record("kept", float(share))
 
@@ -466,9 +470,8 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         """Train each network on its rows, one after the other."""
         for turn in (0, 1):
             self.n_labelled_ = None
-            labelled = unlabelled = ()
-            if self.splits_ is not None:
-                labelled, unlabelled = self.splits_[1 - turn]
+            splits: Any = self.splits_
+            labelled, unlabelled = ((), ()) if splits is None else splits[1 - turn]
             if len(labelled) >= _MIN_ROWS:
                 yield turn, self._pairs(labelled, unlabelled)
             else:

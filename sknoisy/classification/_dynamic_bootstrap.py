@@ -284,7 +284,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
     def start_fit(self, dataset: Any) -> None:
         """Set the phases."""
         super().start_fit(dataset)
-        self.mixtures_ = []
+        self.mixtures_: list[Any] = []
         self.n_warmup_ = self._n_warmup()
 
     def training_loss(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -267,7 +267,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         """Settle λ, the warm-up and the views."""
         super().start_fit(dataset)
         n_classes = len(self.classes_)
-        self.lam_ = self.lam
+        self.lam_ = cast("float", self.lam)
         if self.lam == "auto":
             self.lam_ = min(_LAM, _LAM_PER_CLASS * n_classes)
         elif self.lam >= n_classes:
@@ -315,7 +315,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
             epsilon=self.epsilon,
             resample=self.resample,
         )
-        parts = {"cycles": cycles}
+        parts: dict[str, nn.Module] = {"cycles": cycles}
         if self.contrastive_weight:
             row = torch.zeros(1, *self.input_shape_, device=self.device_)
             with torch.no_grad():

@@ -174,8 +174,8 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
 
     def initialize_criterion(self) -> Self:
         """Build the loss."""
-        by_name = isinstance(self.loss, str)
-        self.criterion_ = self.build("loss", _LOSSES[self.loss] if by_name else None)
+        of_name = _LOSSES[self.loss] if isinstance(self.loss, str) else None
+        self.criterion_ = self.build("loss", of_name)
         return self
 
     def on_epoch_end(

@@ -19,8 +19,8 @@ class RowGroup(NamedTuple):
         One for each view.
     """
 
-    views: list
-    targets: list
+    views: list[torch.Tensor]
+    targets: list[torch.Tensor]
 
 
 def with_views(group, views, targets, rows):

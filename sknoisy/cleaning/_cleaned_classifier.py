@@ -222,7 +222,7 @@ class CleanedClassifier(
         check_parameters(self)
         weight_name = self._check_weight_name()
         for name in ("n_features_in_", "classifier_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         if y is None:
             raise ValueError(
                 "CleanedClassifier requires y to be passed, but the target y is None."

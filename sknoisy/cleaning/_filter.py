@@ -167,7 +167,7 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
             )
         classes, codes = encode_labels(y)
         self._check_rule(len(codes))
-        vars(self).pop("n_features_in_", None)
+        self.__dict__.pop("n_features_in_", None)
         if routes_metadata():
             params = process_routing(self, "fit", **fit_params).detector.fit
         else:

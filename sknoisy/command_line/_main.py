@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_audit(commands: argparse._SubParsersAction) -> None:
+def _add_audit(commands: argparse._SubParsersAction[Any]) -> None:
     help_ = "find wrong labels in a table"
     parser = commands.add_parser("audit", help=help_, description=help_.capitalize())
     parser.set_defaults(command="audit")
@@ -172,7 +172,7 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
     )
 
 
-def _add_inject(commands: argparse._SubParsersAction) -> None:
+def _add_inject(commands: argparse._SubParsersAction[Any]) -> None:
     help_ = "write a copy of a table with wrong labels, for tests"
     parser = commands.add_parser("inject", help=help_, description=help_.capitalize())
     parser.set_defaults(command="inject")

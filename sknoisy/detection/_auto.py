@@ -266,7 +266,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             )
             self._tabulate(competition)
             if not all_compete:
-                bar.total -= np.count_nonzero(self.candidates_["weight"] == 0)
+                bar.total -= int((self.candidates_["weight"] == 0).sum())
                 self._score_all(competition, X, codes, seed, groups)
         self._warn_of_failures()
         self._conclude(competition.given, codes)

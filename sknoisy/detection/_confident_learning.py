@@ -256,7 +256,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
                 "is None."
             )
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         if X is not None:
             X = self._check_rows(X, pred_probs)
         elif pred_probs is None:
@@ -277,7 +277,8 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         self._find(codes)
         return self
 
-    def fit_resample(
+    # A torch Dataset, which the base takes for other detectors, is refused here.
+    def fit_resample(  # type: ignore[override]
         self, X: ArrayLike, y: Labels, **fit_params: Any
     ) -> tuple[Any, Any]:
         """Fit, then return the rows whose label is not flagged.

@@ -197,7 +197,7 @@ class DynamicsClassifier(NetClassifier):
         """Forget the epochs of an earlier training."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         if len(self.history) == self.epochs_before_ + 1:
-            self.validation_scores_ = []
+            self.validation_scores_: list[float] = []
 
     def on_epoch_end(
         self,

@@ -294,9 +294,9 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
                 proba = self._read_losses(X, codes, seed, bar, routed)
             rate = _estimated_rate(proba, codes) if is_unknown else self.noise_rate
         scores = np.empty(len(codes))
-        groups = np.unique(codes) if self.per_class else [slice(None)]
-        for group in groups:
-            rows = codes == group if self.per_class else group
+        parts: Any = np.unique(codes) if self.per_class else [slice(None)]
+        for part in parts:
+            rows = codes == part if self.per_class else part
             _, scores[rows] = largest_losses(self.losses_[rows], rate)
         scores = keep_order(scores, self._suspicion(proba, codes))
         self.record_scores(scores, proba, codes)

@@ -107,7 +107,7 @@ class ActivationMapDisplay:
             estimator = estimator[-1]
         check_is_fitted(estimator)
         is_net = isinstance(estimator, NetClassifier)
-        networks = networks_of(estimator.module_) if is_net else [None]
+        networks: list[Any] = networks_of(estimator.module_) if is_net else [None]
         for network in networks:
             if not hasattr(network, "feature_map"):
                 raise TypeError(
@@ -121,11 +121,11 @@ class ActivationMapDisplay:
         batch = batch.to(estimator.device_)
         # predict has left the networks in evaluation mode.
         with torch.no_grad():
-            maps = [
+            of_networks = [
                 activation_map(network.feature_map(batch), batch.shape[2:])
                 for network in networks
             ]
-        maps = torch.stack(maps).mean(0).cpu().numpy()
+        maps = torch.stack(of_networks).mean(0).cpu().numpy()
         if isinstance(titles, str) and titles == "auto":
             titles = [str(label) for label in predicted]
         return cls(images, maps, titles=titles).plot(ax=ax)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -128,7 +128,7 @@ class DynamicsDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         groups = (("flagged", flagged), ("not flagged", ~flagged))
         epochs = np.arange(1, trajectories.shape[1] + 1)
-        self.lines_ = []
+        self.lines_: list[Any] = []
         for color, (name, rows) in zip(("C1", "C0"), groups, strict=True):
             if not rows.any():
                 continue

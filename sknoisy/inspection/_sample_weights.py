@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -122,10 +122,11 @@ class SampleWeightsDisplay:
         if ax is None:
             _, ax = plt.subplots()
         self.ax_, self.figure_ = ax, ax.figure
-        edges = np.linspace(0, 1, _N_BINS + 1)
+        edges: Any = np.linspace(0, 1, _N_BINS + 1)
         self.bars_ = []
         for name, rows in groups:
-            _, _, bars = ax.hist(weights[rows], edges, alpha=0.6)
+            # Their type depends on the histogram: bars, as there is one data set.
+            bars: Any = ax.hist(weights[rows], edges, alpha=0.6)[2]
             bars.set_label(f"{name} ({rows.sum()} rows)")
             self.bars_.append(bars)
         ax.set(xlabel="Weight", ylabel="Rows", xlim=(0, 1))

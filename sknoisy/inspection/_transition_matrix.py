@@ -217,8 +217,10 @@ class TransitionMatrixDisplay:
             ) from error
         matrix = as_numbers("transition_matrix", self.transition_matrix, 2)
         n_classes = len(matrix)
-        names = range(n_classes) if self.display_labels is None else self.display_labels
-        names = list(names) if np.ndim(names) == 1 else [names]
+        given: Any = self.display_labels
+        if given is None:
+            given = range(n_classes)
+        names = list(given) if np.ndim(given) == 1 else [given]
         if matrix.shape != (n_classes, n_classes):
             raise ValueError(
                 f"transition_matrix must be square; got shape {matrix.shape}."

@@ -12,7 +12,7 @@ _LEVELS = 255
 _FLAT = 1e-5
 
 
-def activation_map(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
+def activation_map(feature_map: Tensor, size: tuple[int, ...]) -> Tensor:
     """Return how strongly each pixel of an image activates the last feature map.
 
     The energy of the channels Σ_k A_k², enlarged to the image; the smallest value of an

@@ -185,15 +185,15 @@ class BetaMixture(DensityMixin, BaseEstimator):
         """
         check_parameters(self)
         alphas, betas = self._initial_parameters()
-        X = check_numbers(
+        rows = check_numbers(
             self, X, dtype=[np.float64, np.float32], ensure_min_samples=len(alphas)
         )
-        weights = check_weights(sample_weight, X, dtype=np.float64)
+        weights = check_weights(sample_weight, rows, dtype=np.float64)
         if weights is not None:
-            X, weights = X[weights > 0], weights[weights > 0]
-        self.support_ = self._find_support(X)
-        points, weights = self._points(X, weights)
-        shape = len(alphas), X.shape[1]
+            rows, weights = rows[weights > 0], weights[weights > 0]
+        self.support_ = self._find_support(rows)
+        points, weights = self._points(rows, weights)
+        shape = len(alphas), rows.shape[1]
         self.alphas_ = np.broadcast_to(alphas[:, None], shape).copy()
         self.betas_ = np.broadcast_to(betas[:, None], shape).copy()
         self.weights_ = np.full(len(alphas), 1 / len(alphas))
@@ -215,10 +215,10 @@ class BetaMixture(DensityMixin, BaseEstimator):
         proba : ndarray of shape (n_samples, n_components), dtype float64
             Posterior probability of each component; rows sum to 1.
         """
-        X = self._check(X)
-        proba = np.empty((len(X), len(self.weights_)))
-        for part in chunks(len(X)):
-            log_joint = self._log_joint(self._scale(X[part]))
+        rows = self._check(X)
+        proba = np.empty((len(rows), len(self.weights_)))
+        for part in chunks(len(rows)):
+            log_joint = self._log_joint(self._scale(rows[part]))
             log_joint -= log_joint.max(axis=0)
             joint = np.exp(log_joint, out=log_joint)
             np.divide(joint, joint.sum(axis=0), out=proba[part].T)
@@ -253,10 +253,11 @@ class BetaMixture(DensityMixin, BaseEstimator):
             In the units of X. Values beyond an end of the interval, or nearer to it
             than ``clip``, are given the density where they are clipped.
         """
-        X = self._check(X)
-        density = np.empty(len(X))
-        for part in chunks(len(X)):
-            density[part] = logsumexp(self._log_joint(self._scale(X[part])), axis=0)
+        rows = self._check(X)
+        density = np.empty(len(rows))
+        for part in chunks(len(rows)):
+            log_joint = self._log_joint(self._scale(rows[part]))
+            density[part] = logsumexp(log_joint, axis=0)
         low, high = self.support_
         return density - np.log(high - low).sum()
 

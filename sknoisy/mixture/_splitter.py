@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 from sklearn.base import (
@@ -151,6 +151,9 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     _doc_link_module = DOC_LINK_MODULE
     _doc_link_template = DOC_LINK_TEMPLATE
 
+    # The losses of `partial_fit` so far.
+    _sample: GrowingSample | None
+
     _parameter_constraints = {
         "mixture": [
             StrOptions({"beta", "gaussian"}),
@@ -213,7 +216,7 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._sample = None
         if is_dask(X):
             self._take_in_blocks(X)
-            sample, self._sample = self._sample, None
+            sample, self._sample = cast("GrowingSample", self._sample), None
             return self._fit_losses(*sample.summary(self._levels()))
         losses = self._check_losses(X, reset=True)
         return self._fit_losses(losses, None, quantiles(losses, self._levels()))
@@ -248,7 +251,8 @@ class BMMLossSplitter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self._take_in_blocks(X)
         else:
             self._take_in(X)
-        return self._fit_losses(*self._sample.summary(self._levels()))
+        sample = cast("GrowingSample", self._sample)
+        return self._fit_losses(*sample.summary(self._levels()))
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Return the posterior probabilities of a right and of a wrong label.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ArrayDataset", "Batch", "LoaderBatches", "TensorBatches", "to_float"]
 
 
-class Batch(tuple):
+class Batch(tuple[Any, Any]):
     """A pair (X, y) that also carries the row numbers of its samples.
 
     It unpacks as a plain 2-tuple, so skorch and its callbacks treat it as one.
@@ -43,6 +43,9 @@ class Batch(tuple):
     [7, 4]
     """
 
+    # It hides tuple.index, which no reader of a batch needs.
+    index: torch.Tensor | None  # type: ignore[assignment]
+
     def __new__(cls, X, y, index):
         """Create the pair and attach the row numbers."""
         batch = super().__new__(cls, (X, y))
@@ -53,7 +56,7 @@ class Batch(tuple):
         return type(self), (*self, self.index)
 
 
-class ArrayDataset(Dataset):
+class ArrayDataset(Dataset[Any]):
     """Checked rows and label codes, as the net's iterators read them.
 
     Parameters
@@ -69,6 +72,9 @@ class ArrayDataset(Dataset):
     ValueError
         If the two lengths differ.
     """
+
+    # A device, and the rows and codes that are there.
+    _there: tuple[torch.device, torch.Tensor, torch.Tensor | None] | None
 
     # Not named X and y on purpose: skorch would score these arrays, and compare decoded
     # labels with codes. `LabelledRows` has labels.
@@ -89,7 +95,7 @@ class ArrayDataset(Dataset):
         X, y, _ = self.fetch([row])
         return X[0], 0 if y is None else y[0]
 
-    def on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    def on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return all rows and codes as tensors on a device, copied there once.
 
         Parameters
@@ -109,7 +115,7 @@ class ArrayDataset(Dataset):
 
     def fetch(
         self, rows: torch.Tensor | Sequence[int]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
         """Return X, y and row numbers of some rows, as tensors on the CPU.
 
         Parameters
@@ -122,13 +128,13 @@ class ArrayDataset(Dataset):
         X, y, index : Tensors
             On the CPU; y is None if there are no labels.
         """
-        rows = np.asarray(rows)
+        numbers = np.asarray(rows)
         if isinstance(self.features, Dataset):
-            X = default_collate([_first(self.features[int(row)]) for row in rows])
+            X = default_collate([_first(self.features[int(row)]) for row in numbers])
         else:
-            X = torch.from_numpy(np.ascontiguousarray(self.features[rows]))
-        y = None if self.codes is None else torch.from_numpy(self.codes[rows])
-        return X, y, torch.from_numpy(rows)
+            X = torch.from_numpy(np.ascontiguousarray(self.features[numbers]))
+        y = None if self.codes is None else torch.from_numpy(self.codes[numbers])
+        return X, y, torch.from_numpy(numbers)
 
 
 class LabelledRows(ArrayDataset, SkorchDataset):
@@ -227,7 +233,7 @@ class TensorBatches:
             order = torch.randperm(self.n_rows).to(device)
             order = order if self.rows is None else self.rows[order]
         else:
-            order = self.rows
+            order = cast("torch.Tensor", self.rows)
         for start, stop in self.bounds:
             index = order[start:stop]
             y = None if self.y is None else self.y[index]
@@ -346,7 +352,7 @@ class PairBatches:
         return Batch(to_float(X), y, None)
 
 
-class _Fetcher(Dataset):
+class _Fetcher(Dataset[Any]):
     """A dataset that is indexed by the row numbers of a whole batch."""
 
     def __init__(self, base):

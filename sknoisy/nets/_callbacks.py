@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import torch
 from skorch.callbacks import Callback, EpochScoring, LRScheduler
@@ -61,6 +61,10 @@ class DynamicsRecorder(Callback):
     >>> recorder.trajectories_.shape, recorder.mean_proba_.shape
     ((150, 5), (150, 3))
     """
+
+    # None before the first epoch.
+    signals_: torch.Tensor | None
+    proba_sum_: torch.Tensor | None
 
     def __init__(
         self,
@@ -153,13 +157,15 @@ class DynamicsRecorder(Callback):
     @property
     def trajectories_(self) -> FloatArray:
         """Signals of the completed epochs, shape (n_samples, n_epochs)."""
-        return self.signals_[: self.n_recorded_].numpy().T
+        signals = cast("torch.Tensor", self.signals_)
+        return signals[: self.n_recorded_].numpy().T
 
     @property
     def mean_proba_(self) -> FloatArray:
         """Mean softmax of the completed epochs, shape (n_samples, n_classes)."""
         # Each epoch that used the row added a distribution, so the sum is their number.
-        total = self.proba_sum_ / self.proba_sum_.sum(1, keepdim=True)
+        proba_sum = cast("torch.Tensor", self.proba_sum_)
+        total = proba_sum / proba_sum.sum(1, keepdim=True)
         return total.cpu().numpy()
 
     def _keep(self, index, y_pred):

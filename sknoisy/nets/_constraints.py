@@ -2,6 +2,7 @@
 
 from numbers import Integral, Real
 from os import PathLike
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from sknoisy._validation import Interval, Options, StrOptions
 
 __all__ = ["NET_CONSTRAINTS"]
 
-NET_CONSTRAINTS = {
+NET_CONSTRAINTS: dict[str, list[Any]] = {
     "module": [MakerOf(nn.Module, "torch.nn.Module"), None],
     "criterion": [MakerOf(nn.Module, "torch.nn.Module")],
     "optimizer": [

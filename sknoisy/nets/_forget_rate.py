@@ -78,7 +78,7 @@ def select_small_losses(loss: Tensor, forget_rate: float) -> Tensor:
 
 
 def forget_rate_at(
-    epoch: int, forget_rate: float, ramp_epochs: int, exponent: float = 1.0
+    epoch: int, forget_rate: float, ramp_epochs: float, exponent: float = 1.0
 ) -> float:
     """Return the share of rows R(T) that is left out in an epoch.
 
@@ -88,7 +88,7 @@ def forget_rate_at(
         T, the first one is 1.
     forget_rate : float in [0, 1)
         τ.
-    ramp_epochs : int >= 1
+    ramp_epochs : float >= 1
         T_k: over these R rises in equal steps, from 0 to τ^c.
     exponent : float > 0, default=1.0
         c.

@@ -25,6 +25,9 @@ __all__ = [
 class _MapNetwork(nn.Module):
     """A network with a linear head on the mean of its last feature map."""
 
+    body: nn.Module
+    head: nn.Module
+
     def feature_map(self, X: torch.Tensor) -> torch.Tensor:
         """Return the last feature map, shape (batch, n_features_out, h, w).
 

@@ -45,7 +45,7 @@ class OpenStep:
         Whether the method has requested masked views and trains on them itself.
     """
 
-    maps: dict
+    maps: dict[torch.nn.Module, list[tuple[Tensor, Tensor]]]
     has_views: bool = False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import torch
 from torch import nn
@@ -105,6 +105,9 @@ class AdversarialMasking(nn.Module):
     torch.Size([1, 200])
     """
 
+    # A buffer, which torch would take for a tensor or a module.
+    label_quality: torch.Tensor
+
     def __init__(
         self,
         mask_ratio: tuple[float, float] = (0.02, 0.07),
@@ -151,7 +154,7 @@ class AdversarialMasking(nn.Module):
         self.decoders = nn.ModuleList()
         for network in networks:
             was_training = network.training
-            shape = tuple(network.eval().feature_map(row).shape[1:])
+            shape = tuple(_map_of(network.eval(), row).shape[1:])
             network.train(was_training)
             self.decoders.append(_make_decoder(shape, tuple(row.shape[1:])))
         self.register_buffer("label_quality", torch.ones(len(networks), n_samples))
@@ -196,10 +199,11 @@ class AdversarialMasking(nn.Module):
             aspect += draw[:, 1] * (1 / self.aspect_ratio - self.aspect_ratio)
         colours = draw[:, 2:].chunk(2, 1)
         places = peak_and_valley(activation)
-        masked = tuple(
+        made = tuple(
             mask_patches(X, place, ratio / 2, aspect, colour, self.anchor)
             for place, colour in zip(places, colours, strict=True)
         )
+        masked = cast("tuple[torch.Tensor, torch.Tensor]", made)
         return masked, soften_labels(targets, ratio, self.keep_argmax)
 
     def reconstruction_loss(
@@ -265,11 +269,11 @@ class AdversarialMasking(nn.Module):
         """
         if feature_map is None:
             with torch.no_grad():
-                feature_map = network.feature_map(X)
+                feature_map = _map_of(network, X)
         masked, softened = self.views(X, targets, quality, feature_map)
         if not self.reconstruction_weight:
             return masked, softened, X.new_zeros(len(X))
-        feature_map = network.feature_map(torch.cat(masked))
+        feature_map = _map_of(network, torch.cat(masked))
         errors = self.reconstruction_loss(turn, feature_map, X)
         return masked, softened, self.reconstruction_weight * errors
 
@@ -306,7 +310,7 @@ class AdversarialMasking(nn.Module):
         """
         if feature_map is None:
             with torch.no_grad():
-                feature_map = network.feature_map(X)
+                feature_map = _map_of(network, X)
         quality = self.label_quality[turn, index]
         masked, softened = self.views(X, targets, quality, feature_map)
         both = torch.cat(masked)
@@ -316,10 +320,15 @@ class AdversarialMasking(nn.Module):
         loss = self.masking_weight * (losses[0] + losses[1]) / 2
         if self.reconstruction_weight:
             seen = maps[network]
-            feature_map = seen[-1][1] if seen else network.feature_map(both)
+            feature_map = seen[-1][1] if seen else _map_of(network, both)
             errors = self.reconstruction_loss(turn, feature_map, X)
             loss = loss + self.reconstruction_weight * errors
         return loss
+
+
+def _map_of(network: Any, X: torch.Tensor) -> torch.Tensor:
+    # torch takes what it does not know of a module for a tensor or a module.
+    return network.feature_map(X)
 
 
 @contextmanager

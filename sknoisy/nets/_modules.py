@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import nn
@@ -122,11 +123,11 @@ def embed(module: nn.Module, X: torch.Tensor) -> torch.Tensor:
     TypeError
         If the module has neither.
     """
-    module = getattr(module, "_orig_mod", module)
-    if hasattr(module, "embed"):
-        return module.embed(X)
+    plain: Any = getattr(module, "_orig_mod", module)
+    if hasattr(plain, "embed"):
+        return plain.embed(X)
     with torch.no_grad():
-        return embed_and_classify(module, X)[0]
+        return embed_and_classify(plain, X)[0]
 
 
 @contextmanager

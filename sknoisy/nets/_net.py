@@ -180,7 +180,7 @@ class NetClassifier(
     # parameters; __init__ removes them, and these are used until fit.
     history_ = None
     initialized_ = False
-    virtual_params_ = {}
+    virtual_params_: dict[str, Any] = {}
     prefixes_ = [
         *NeuralNetClassifier.prefixes_,
         *("module", "criterion", "masking", "optimizer"),
@@ -198,18 +198,19 @@ class NetClassifier(
         *("augmentation_", "autocast_", "goes_on_", "hooks_", "label_quality_"),
         *("open_step_", "sample_weight_", "training_key_", "turn_"),
     ]
-    augmentation_ = autocast_ = hooks_ = open_step_ = training_key_ = None
+    augmentation_ = hooks_ = open_step_ = training_key_ = None
+    autocast_: Any = None
     # The weight of each row, by row number.
     sample_weight_ = None
     # Probability that each label is clean at the start of an epoch, for each network of
     # a method: a Tensor of shape (n_networks, n_samples).
-    label_quality_ = None
+    label_quality_: torch.Tensor | None = None
     # The current pass of the epoch, as named by `passes`.
-    turn_ = None
+    turn_: Any = None
     # Whether partial_fit trains, after which more epochs may follow.
     goes_on_ = False
     # Slots of a method whose parameters take effect at the next fit only.
-    _stored_slots = ()
+    _stored_slots: tuple[str, ...] = ()
 
     _parameter_constraints = NET_CONSTRAINTS
 
@@ -279,7 +280,7 @@ class NetClassifier(
         for name in ("history_", "initialized_", "virtual_params_"):
             # As in skorch, a ``history=`` of the user is kept.
             if kwargs.get(name.removesuffix("_"), kwargs.get(name)) is None:
-                vars(self).pop(name)
+                self.__dict__.pop(name)
 
     def __setattr__(self, name, attr):
         if "module" not in vars(self):
@@ -346,12 +347,13 @@ class NetClassifier(
         if not self.module_.training:
             self._set_training(True)
         X, y = batch
+        index: Any = batch.index
         X = self.augmented(X)
         with self.autocast_:
             if self.masking_ is not None:
-                step = masked_step(self, X, y, batch.index)
+                step = masked_step(self, X, y, index)
             else:
-                step = as_step(self, self.training_loss(X, y, batch.index))
+                step = as_step(self, self.training_loss(X, y, index))
         step.loss.backward()
         for name in self._optimizers:
             begin_momentum(getattr(self, name + "_"))

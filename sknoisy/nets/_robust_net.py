@@ -88,14 +88,17 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
             All rows given to ``fit``.
         """
         super().finish_fit(dataset)
-        codes, logits = self.score_rows(dataset)
+        given_codes, logits = self.score_rows(dataset)
         proba = logits.softmax(1).cpu().numpy()
-        codes = codes.cpu().numpy()
+        codes = given_codes.cpu().numpy()
         evidence = self.label_evidence(proba, codes)
         given = evidence[np.arange(len(codes)), codes].astype(np.float64)
         self.record_scores(1 - given, evidence, codes)
 
-    def record_scores(self, scores: ArrayLike, proba: Array, codes: IntArray) -> None:
+    # It takes no mask, which here always follows from the scores.
+    def record_scores(  # type: ignore[override]
+        self, scores: ArrayLike, proba: Array, codes: IntArray
+    ) -> None:
         """Set the scores of all labels except those that occur once.
 
         A network also learns such a class, but cannot score the label, because that row

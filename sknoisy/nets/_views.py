@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def weak_view_of(
         return view(X.clone())
     if X.ndim == 4:
         return crop_and_flip(X)
-    return jitter(X, spread, _JITTER if view == "auto" else view)
+    return jitter(X, cast("torch.Tensor", spread), _JITTER if view == "auto" else view)
 
 
 def strong_view_of(X: torch.Tensor, view: View = "auto") -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def estimate_transition_matrix(
-    y_true: ArrayLike, y_noisy: ArrayLike, *, labels: Sequence[Any] | None = None
+    y_true: ArrayLike, y_noisy: ArrayLike, *, labels: ArrayLike | None = None
 ) -> Floats:
     """Return the share of each given label among the rows of each true class.
 
@@ -141,7 +140,7 @@ def noise_report(y_true: ArrayLike, y_noisy: ArrayLike) -> pd.DataFrame:
 
 
 def encode_both(
-    y_true: ArrayLike, y_noisy: ArrayLike, labels: Sequence[Any] | None = None
+    y_true: ArrayLike, y_noisy: ArrayLike, labels: Any = None
 ) -> tuple[list[Any], Codes, Codes]:
     """Turn two label vectors into codes of the same classes.
 
