@@ -80,15 +80,23 @@ def begin_momentum(optimizer):
     ----------
     optimizer : torch optimizer
         Only a fused SGD with momentum is changed.
+
+    Returns
+    -------
+    may_be_late : bool
+        Whether a weight has had no gradient yet, so that this must be called again.
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
-        return
+        return False
+    state, may_be_late = optimizer.state, False
     for group in optimizer.param_groups:
         if not (group.get("fused") and group.get("momentum")):
             continue
-        state = optimizer.state
         learning = [weight for weight in group["params"] if weight.grad is not None]
         late = [w for w in learning if state[w].get("momentum_buffer") is None]
         if len(late) < len(learning):
             for weight in late:
                 state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        resting = (w for w in group["params"] if w.grad is None)
+        may_be_late |= any("momentum_buffer" not in state.get(w, ()) for w in resting)
+    return may_be_late

@@ -398,7 +398,7 @@ class TrainingLoopMixin(_Host):
             run_pass(self, iterator, False, prefix, step_fn, **fit_params)
             return
         for turn, batches in self.passes(iterator):
-            self.turn_ = turn
+            self.turn_, self.some_may_be_late_ = turn, True
             run_pass(self, batches, True, prefix, step_fn, **fit_params)
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:

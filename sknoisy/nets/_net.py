@@ -196,7 +196,8 @@ class NetClassifier(
     # out of pickles, files and checkpoints. A method adds its own.
     fit_only_attributes_ = [
         *("augmentation_", "autocast_", "goes_on_", "hooks_", "label_quality_"),
-        *("open_step_", "sample_weight_", "training_key_", "turn_"),
+        *("open_step_", "sample_weight_", "some_may_be_late_", "training_key_"),
+        "turn_",
     ]
     augmentation_ = hooks_ = open_step_ = training_key_ = None
     autocast_: Any = None
@@ -207,6 +208,9 @@ class NetClassifier(
     label_quality_: torch.Tensor | None = None
     # The current pass of the epoch, as named by `passes`.
     turn_: Any = None
+    # Whether a weight may get its first gradient later than others: checked in each
+    # batch of a pass until none can.
+    some_may_be_late_ = True
     # Whether partial_fit trains, after which more epochs may follow.
     goes_on_ = False
     # Slots of a method whose parameters take effect at the next fit only.
@@ -355,8 +359,10 @@ class NetClassifier(
             else:
                 step = as_step(self, self.training_loss(X, y, index))
         step.loss.backward()
-        for name in self._optimizers:
-            begin_momentum(getattr(self, name + "_"))
+        if self.some_may_be_late_:
+            names = [name + "_" for name in self._optimizers]
+            late = [begin_momentum(getattr(self, name)) for name in names]
+            self.some_may_be_late_ = any(late)
         y_pred = step.logits.detach()
         return {"loss": step.loss, "y_pred": y_pred, "learnt": step.learnt}
 

@@ -38,7 +38,9 @@ def takes_proba(criterion):
     takes_proba : bool
         False for any other criterion, whose module returns logits.
     """
-    return isinstance(getattr(criterion, "_orig_mod", criterion), nn.NLLLoss)
+    # Asked at every batch: to ask a module for an attribute that it lacks is slow.
+    parts = getattr(criterion, "_modules", None) or {}
+    return isinstance(parts.get("_orig_mod", criterion), nn.NLLLoss)
 
 
 def logits_of(criterion, outputs):

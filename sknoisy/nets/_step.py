@@ -33,7 +33,7 @@ class Learnt(NamedTuple):
     rows: Tensor | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Step:
     """A training step, as ``training_loss`` of a `NetClassifier` returns it.
 
