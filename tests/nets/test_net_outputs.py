@@ -202,7 +202,11 @@ class Proba(nn.Module):
 
 def test_a_compiled_criterion_is_seen_through():
     class Compiled(nn.Module):
-        _orig_mod = nn.NLLLoss()
+        """Holds the criterion as torch.compile does."""
+
+        def __init__(self):
+            super().__init__()
+            self._orig_mod = nn.NLLLoss()
 
     assert takes_proba(Compiled()) and not takes_proba(nn.CrossEntropyLoss())
     out = torch.tensor([[0.5, 0.5], [0.0, 1.0]])
