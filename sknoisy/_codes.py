@@ -61,7 +61,7 @@ def check_classes(estimator, classes, codes, min_per_class=1):
         A ValueError: if a class that occurs has fewer than ``min_per_class`` rows.
     """
     if len(classes) < 2:
-        found = f"y has a single class, {classes.tolist()[0]!r}" if len(classes) else ""
+        found = f"y has only one class, {classes.tolist()[0]!r}" if len(classes) else ""
         raise ValueError(
             f"{found or 'y is empty'}; {type(estimator).__name__} needs at least two "
             "classes."

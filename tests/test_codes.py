@@ -18,7 +18,7 @@ class TestClasses:
         check_classes(Estimator(), classes, np.array([0, 0, 1, 1]), min_per_class=2)
 
     def test_a_single_class_and_none(self):
-        with pytest.raises(ValueError, match="a single class, 'a'; Estimator needs"):
+        with pytest.raises(ValueError, match="only one class, 'a'; Estimator needs"):
             check_classes(Estimator(), np.array(["a"]), np.zeros(3, dtype=int))
         with pytest.raises(ValueError, match="y is empty; Estimator needs at least"):
             check_classes(Estimator(), np.array([]), np.array([], dtype=int))

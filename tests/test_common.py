@@ -205,7 +205,7 @@ class TestNoiseScoresContract:
     [
         (lambda X, y: (np.where(X == X[0, 0], np.nan, X), y), "NaN"),
         (lambda X, y: (np.where(X == X[0, 0], np.inf, X), y), "infinity"),
-        (lambda X, y: (X, np.zeros(len(y))), r"a single class, 0\.0; {name} "),
+        (lambda X, y: (X, np.zeros(len(y))), r"only one class, 0\.0; {name} "),
         (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
         (lambda X, y: (X, y + 0.5), "Unknown label type"),
         (lambda X, y: (X, np.where(np.arange(180), y, np.nan)), "missing label"),

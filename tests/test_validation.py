@@ -136,7 +136,7 @@ class TestRowsAndLabels:
 
     @pytest.mark.parametrize("label", [3, "a"])
     def test_a_single_class(self, X, label):
-        with pytest.raises(ValueError, match=f"a single class, .*{label}.* at least"):
+        with pytest.raises(ValueError, match=f"only one class, .*{label}.* at least"):
             check_rows_and_labels(Estimator(), X, [label] * 6)
 
     def test_too_few_rows_of_a_class(self, X):

@@ -172,7 +172,7 @@ def _check_dataset(net, X, y, fresh, classes):
         classes = np.arange(codes.max() + 1)
     classes, codes = encode_labels(codes, sorted_classes(classes))
     if len(classes) < 2:
-        raise ValueError("y has a single class; at least two classes are needed.")
+        raise ValueError("y has only one class; at least two classes are needed.")
     rows = X.features if isinstance(X, ArrayDataset) else X
     if fresh and isinstance(rows, np.ndarray):
         check_pixels(rows)

@@ -351,7 +351,7 @@ def test_bad_parameters_are_refused(scored, params, error, message):
     [
         (lambda X, y: (X, None), "requires y"),
         (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
-        (lambda X, y: (X, ["ant"] * 60), "a single class"),
+        (lambda X, y: (X, ["ant"] * 60), "only one class"),
         (lambda X, y: (X, [None, *y[1:]]), "missing label"),
     ],
 )

@@ -361,7 +361,7 @@ class TestRefusals:
             ConfidentLearningDetector().fit(X[:-1], y, pred_probs=proba)
 
     def test_one_class_beside_probabilities(self):
-        with pytest.raises(ValueError, match="a single class, 'a'"):
+        with pytest.raises(ValueError, match="only one class, 'a'"):
             ConfidentLearningDetector().fit(None, ["a", "a"], pred_probs=np.eye(2))
 
     def test_rows_of_nothing_cannot_be_kept(self, blobs):

@@ -297,7 +297,7 @@ class TestDatasets:
         net = make_net(**LOADERS)
         with pytest.raises(ValueError, match="y is missing: pass the labels"):
             net.fit(Rows(X))
-        with pytest.raises(ValueError, match="a single class"):
+        with pytest.raises(ValueError, match="only one class"):
             net.fit(Rows(X), np.zeros(45))
         with pytest.raises(ValueError, match="45 rows but 44 labels"):
             net.fit(Rows(X), y[:-1])
@@ -317,7 +317,7 @@ class TestRefusals:
         [
             (lambda X, y: (np.where(X == X[3, 0], np.nan, X), y), "contains NaN"),
             (lambda X, y: (np.where(X == X[3, 0], np.inf, X), y), "infinity"),
-            (lambda X, y: (X, np.zeros(45, int)), "a single class.*0.*at least two"),
+            (lambda X, y: (X, np.zeros(45, int)), "only one class.*0.*at least two"),
             (lambda X, y: (X[1:], y), "inconsistent numbers of samples"),
             (lambda X, y: (X, y + 0.5), "Unknown label type: continuous"),
             (lambda X, y: (X, None), "NetClassifier requires y"),

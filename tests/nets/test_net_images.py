@@ -517,7 +517,7 @@ class TestPictures:
         assert clf.predict_noisy().shape == (54,)
 
     def test_pictures_of_one_class(self, images):
-        with pytest.raises(ValueError, match="a single class"):
+        with pytest.raises(ValueError, match="only one class"):
             make(**LOADERS).fit(Folder(images[0], [0] * 54))
 
     def test_they_need_the_loader(self, images):

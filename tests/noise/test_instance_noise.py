@@ -355,7 +355,7 @@ def test_bad_rows_and_labels_are_refused():
         injector.fit(X, X[:, 0])
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[10, 9\]"):
         injector.fit(X, y[:9])
-    with pytest.raises(ValueError, match="a single class"):
+    with pytest.raises(ValueError, match="only one class"):
         injector.fit(X, np.zeros(10, dtype=int))
     X[3, 2] = np.nan
     with pytest.raises(ValueError, match="Input X contains NaN"):

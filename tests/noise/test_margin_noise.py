@@ -495,7 +495,7 @@ def test_bad_rows_and_labels_are_refused():
         injector.corrupt(X, y)
     with pytest.raises(ValueError, match="requires y to be passed"):
         injector.fit(X, None)
-    with pytest.raises(ValueError, match="a single class"):
+    with pytest.raises(ValueError, match="only one class"):
         injector.fit(X, np.zeros(20, dtype=int))
     with pytest.raises(ValueError, match="Input X contains NaN"):
         injector.fit(np.where(X > 0.9, np.nan, X * np.nan), y)
