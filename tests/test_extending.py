@@ -34,6 +34,21 @@ def test_seams_and_declarations_are_there_to_override(table, owner):
         assert purpose[-1] != "." and len(purpose) > 10
 
 
+def test_the_mixin_comes_first_among_the_bases():
+    class Right(extending.RobustNetMixin, extending.NetClassifier):
+        """Has noise scores."""
+
+    class Derived(Right):
+        """Has them too."""
+
+    message = (
+        r"Wrong would have no noise scores: .* before RobustNetMixin .* Write "
+        r"class Wrong\(RobustNetMixin, NetClassifier\)"
+    )
+    with pytest.raises(TypeError, match=message):
+        type("Wrong", (extending.NetClassifier, extending.RobustNetMixin), {})
+
+
 def imported(path):
     """Return the modules of sknoisy that a file imports."""
     found = set()

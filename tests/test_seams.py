@@ -27,6 +27,8 @@ BY_ITSELF = {
     *("__dict__", "__doc__", "__module__", "__weakref__", "__qualname__"),
     *("__firstlineno__", "__static_attributes__", "__annotations__"),
     *("_sklearn_auto_wrap_output_keys", "set_score_request", "__signature__"),
+    # It checks the class, and changes nothing of the net.
+    "__init_subclass__",
 }
 # A method that is no robust classifier, and what it overrides beyond the seams.
 BEYOND = {

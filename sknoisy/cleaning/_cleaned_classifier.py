@@ -89,8 +89,7 @@ class CleanedClassifier(
         - "drop": on the rows that are not flagged,
         - "relabel": on all rows, the flagged ones with the suggested label,
         - "reweight": on all rows with the given label, and ``1 - noise_scores_`` as
-        sample
-          weight.
+          sample weight.
     memory : str, object with the joblib.Memory interface, or None, default=None
         Cache of fitted detectors: a folder or a `joblib.Memory`. With it, a grid
         search over ``action`` or over parameters of the classifier fits the detector

@@ -284,6 +284,8 @@ def _masked_loss(net, index, maps, network, X, targets, rows=None) -> Tensor | f
     if rows is not None:
         X, targets, index = X[rows], targets[rows], index[rows]
         feature_map = None if feature_map is None else feature_map[rows]
+    if len(X) == 0:
+        return 0.0
     loss = net.masking_(turn, network, X, targets, index, feature_map)
     return net.weighted_mean(loss, index)
 

@@ -29,7 +29,7 @@ from sknoisy.nets._predicting import features_of
 from sknoisy.nets._refusals import refuse_without_rows
 from sknoisy.nets._running import hooks_of
 from sknoisy.nets._signature import name_what_is_handed_on
-from sknoisy.nets._step import Learnt, Step, as_step
+from sknoisy.nets._step import Learnt, Step, as_step, refuse_loss_without_gradient
 from sknoisy.nets._torch_modes import in_usual_modes
 
 if TYPE_CHECKING:
@@ -340,6 +340,8 @@ class NetClassifier(
         TypeError
             If ``iterator_train`` does not yield a Batch, or ``training_loss`` does not
             return a Step.
+        ValueError
+            If the loss of the step is not one number with a gradient.
         """
         if not isinstance(batch, Batch):
             raise TypeError(
@@ -358,6 +360,7 @@ class NetClassifier(
                 step = masked_step(self, X, y, index)
             else:
                 step = as_step(self, self.training_loss(X, y, index))
+        refuse_loss_without_gradient(self, step.loss)
         step.loss.backward()
         if self.some_may_be_late_:
             names = [name + "_" for name in self._optimizers]
@@ -449,19 +452,19 @@ class NetClassifier(
         try_on_rows(self, dataset)
 
     def weighted_mean(self, loss: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """Return Σ w l / Σ w over a batch; the mean without sample weights.
+        """Return Σ w l / Σ w over rows of a batch; the mean without sample weights.
 
         Parameters
         ----------
-        loss : Tensor of shape (batch,) or ()
-            A loss that is already reduced is returned unchanged.
-        index : Tensor of shape (batch,), dtype int64
+        loss : Tensor of shape (n_rows,) or ()
+            Loss of each row. A loss that is already reduced is returned unchanged.
+        index : Tensor of shape (n_rows,), dtype int64
             Row numbers in the X given to ``fit``.
 
         Returns
         -------
         loss : Tensor of shape ()
-            The weighted mean.
+            The weighted mean; without any row 0, with a gradient of 0.
 
         Raises
         ------
@@ -469,7 +472,10 @@ class NetClassifier(
             If there are sample weights and the loss is already reduced.
         """
         if self.sample_weight_ is None:
-            return loss.mean() if loss.ndim else loss
+            if loss.ndim == 0:
+                return loss
+            # The sum over no rows is 0; their mean would be NaN.
+            return loss.mean() if loss.numel() else loss.sum()
         if loss.ndim == 0:
             raise ValueError(
                 "sample_weight needs a criterion that returns one loss per row; got "

@@ -8,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from sknoisy.base import NoiseScoresMixin
+from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._parameter_names import signature_of
 from sknoisy.nets._slots import facts_of
 
@@ -28,9 +29,22 @@ else:
 class RobustNetMixin(NoiseScoresMixin, _Host):
     """The contract of noise scores, on a `NetClassifier` that trains robustly.
 
-    A method overrides ``initialize_criterion`` with `own_criterion`, and
+    It comes before `NetClassifier` among the bases of a class. A method may override
+    ``initialize_criterion`` with `own_criterion` if it keeps a state for each row, and
     ``label_evidence`` if it has more evidence about a row than its prediction.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        order = cls.__mro__
+        if NetClassifier not in order:
+            return
+        if order.index(NetClassifier) < order.index(RobustNetMixin):
+            raise TypeError(
+                f"{cls.__name__} would have no noise scores: NetClassifier comes "
+                "before RobustNetMixin among its bases. Write "
+                f"class {cls.__name__}(RobustNetMixin, NetClassifier)."
+            )
 
     def refuse_criterion(self) -> None:
         """Refuse a criterion, which would not be used.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sknoisy._warning import warn_user
 
-__all__ = ["Learnt", "Step", "as_step"]
+__all__ = ["Learnt", "Step", "as_step", "refuse_loss_without_gradient"]
 
 
 class Learnt(NamedTuple):
@@ -24,7 +24,8 @@ class Learnt(NamedTuple):
         Label codes, or a distribution over the classes for each row; before
         mixing.
     rows : Tensor of shape (n_rows,), dtype int64, default=None
-        Positions in the batch of the learnt rows. None stands for all.
+        Positions in the batch of the learnt rows; there may be none. The default
+        stands for all.
     """
 
     network: nn.Module
@@ -40,9 +41,12 @@ class Step:
     Parameters
     ----------
     loss : Tensor of shape ()
-        The loss that the optimizer minimises.
+        The loss that the optimizer minimises, computed from outputs of the networks. If
+        no row of a batch is learnt, ``weighted_mean`` of no rows returns a loss of 0
+        with a gradient; ``torch.zeros(())`` has no gradient and is refused.
     logits : Tensor of shape (batch, n_classes)
-        The logits that recorders read.
+        The logits that recorders read. Their softmax must be the prediction of
+        ``module_``.
     learnt : sequence of Learnt, default=()
         Which network learnt which rows, and with which targets. It is read by features
         that depend on what was learnt, such as adversarial masking: a method that
@@ -108,3 +112,33 @@ def as_step(net, made) -> Step:
             FutureWarning,
         )
     return Step(*made)
+
+
+def refuse_loss_without_gradient(net, loss):
+    """Refuse the loss of a step from which no gradient can be computed.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    loss : object
+        ``loss`` of the `Step`.
+
+    Raises
+    ------
+    ValueError
+        If it is not a tensor of one number that depends on a trainable parameter.
+    """
+    if isinstance(loss, Tensor) and loss.requires_grad and loss.numel() == 1:
+        return
+    if not isinstance(loss, Tensor):
+        found = f"an object of type {type(loss).__name__}"
+    elif loss.numel() != 1:
+        found = f"a tensor of shape {tuple(loss.shape)}"
+    else:
+        found = "a number that depends on no trainable parameter"
+    raise ValueError(
+        f"training_loss of {type(net).__name__} must return in Step(loss, ...) a "
+        "tensor of shape (), computed from outputs of its networks; the loss is "
+        f"{found}. For a batch from which nothing is learnt, return "
+        "self.weighted_mean(losses[rows], index[rows]) with empty rows, which is 0."
+    )

@@ -375,6 +375,20 @@ class TestHost:
         clf = Judged(PreActResNet, masking=AdversarialMasking, **SMALL, **FAST)
         assert clf.fit(X, y).n_seen_ == 6
 
+    @pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+    def test_a_step_without_learnt_rows_masks_nothing(self, images, dtype):
+        class Idle(NetClassifier):
+            def training_loss(self, X, y, index):
+                logits = self.module_(X)
+                rows = torch.zeros(len(y) if dtype == torch.bool else 0, dtype=dtype)
+                learnt = [Learnt(self.module_, X, y, rows)]
+                return Step(0 * logits.sum(), logits, learnt)
+
+        masking = {"masking": AdversarialMasking, "masking__warmup_epochs": 1}
+        net = Idle(Plain, **{**FAST, "max_epochs": 2}, **masking)
+        net.fit(images[0], images[1])
+        assert net.history[:, "train_loss"] == [0, 0]
+
     def test_rows_that_co_teaching_has_chosen(self, images):
         X, y, _ = images
         seen = []

@@ -94,6 +94,31 @@ class TestTrainingLoss:
         assert net.weighted_mean(loss, index).item() == pytest.approx(expected)
         assert net.weighted_mean(loss[2:], index[2:]).item() == 0
 
+    @pytest.mark.parametrize("weight", [None, torch.ones(3)])
+    def test_weighted_mean_of_no_rows_is_zero_with_a_gradient(self, make_net, weight):
+        net = make_net()
+        net.sample_weight_ = weight
+        loss, none = torch.ones(3, requires_grad=True), torch.arange(0)
+        mean = net.weighted_mean(loss[none], none)
+        mean.backward()
+        assert mean.shape == () and mean.item() == 0
+        assert (loss.grad == 0).all()
+
+    def test_a_batch_from_which_nothing_is_learnt_keeps_the_weights(self, table):
+        class Idle(NetClassifier):
+            def training_loss(self, X, y, index):
+                logits = self.module_(X)
+                rows = (y < 0).nonzero().squeeze(1)
+                losses = F.cross_entropy(logits, y, reduction="none")
+                return Step(self.weighted_mean(losses[rows], index[rows]), logits)
+
+        params = {**PARAMS, "optimizer__weight_decay": 0.0}
+        untrained = NetClassifier(**{**params, "lr": 0.0}).fit(*table)
+        np.testing.assert_array_equal(
+            Idle(**params).fit(*table).predict_proba(table[0]),
+            untrained.predict_proba(table[0]),
+        )
+
     def test_epoch_hooks_of_the_net_live_without_callbacks(self, table):
         class Counting(NetClassifier):
             def on_train_begin(self, net, X=None, y=None, **kwargs):

@@ -68,6 +68,25 @@ def test_anything_else_is_refused(blobs, made):
 
 
 @pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        (torch.zeros(()), "a number that depends on no trainable parameter"),
+        (torch.ones(3, requires_grad=True), r"a tensor of shape \(3,\)"),
+        (0.0, "an object of type float"),
+    ],
+    ids=["no gradient", "a loss for each row", "no tensor"],
+)
+def test_a_loss_without_a_gradient_is_refused(blobs, loss, found):
+    class Other(NetClassifier):
+        def training_loss(self, X, y, index):
+            return Step(loss, self.module_(X))
+
+    message = f"training_loss of Other must .* the loss is {found}.*weighted_mean"
+    with pytest.raises(ValueError, match=message):
+        Other(**PARAMS).fit(*blobs[:2])
+
+
+@pytest.mark.parametrize(
     "make", [NetClassifier, *public_estimators("robust classifier")]
 )
 def test_callbacks_are_told_what_was_learnt(blobs, make):
