@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from test_documented_defaults import documented_defaults
 from torch import nn
 
 from sknoisy import FlywheelClassifier, NetClassifier, RobustLossClassifier
@@ -20,14 +21,8 @@ from sknoisy._documentation import DOC_LINK_TEMPLATE
 
 ALL = public_estimators()
 CLASSIFIERS = public_estimators("net", "robust classifier")
+# A method may have its own defaults of the first three.
 SHOWN = ["lr", "max_epochs", "batch_size", "random_state", "verbose", "device"]
-# Where a method has another value than the net; the papers' values stand in docstrings.
-OWN_DEFAULTS = {
-    "DivideMixClassifier": {"lr": 0.02},
-    "DynamicsClassifier": {"lr": 1.0},
-    "FlywheelClassifier": {"lr": 0.02},
-    "JoCoRClassifier": {"lr": 0.02},
-}
 ROWS = np.linspace(-1, 1, 24, dtype=np.float32).reshape(12, 2)
 LABELS = np.arange(12) % 2
 
@@ -58,12 +53,17 @@ class Closed(NetClassifier):
 @pytest.mark.parametrize("cls", CLASSIFIERS)
 class TestSignatureOfAClassifier:
     def test_training_parameters_stand_in_it(self, cls):
-        usual = {name: defaults(NetClassifier)[name] for name in SHOWN}
-        own = defaults(cls)
-        assert {name: own[name] for name in SHOWN} == {
-            **usual,
-            **OWN_DEFAULTS.get(cls.__name__, {}),
-        }
+        usual, own = defaults(NetClassifier), defaults(cls)
+        for name in SHOWN:
+            assert name in own, f"the signature of {cls.__name__} lacks {name}"
+            assert type(own[name]) is type(usual[name]), name
+        for name in ("random_state", "verbose", "device"):
+            assert own[name] == usual[name], name
+
+    def test_docstring_has_the_defaults_of_the_signature(self, cls):
+        promised = dict(documented_defaults(cls))
+        for name in SHOWN:
+            assert promised[name] == defaults(cls)[name], name
 
     def test_constructor_stores_them(self, cls):
         params = {
