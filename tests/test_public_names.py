@@ -1,5 +1,6 @@
 """What is public stands wherever it must, or a test names what is missing where."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -23,6 +24,7 @@ from sklearn.base import BaseEstimator
 import sknoisy
 from sknoisy import NetClassifier
 from sknoisy.base import NoiseDetectorMixin
+from sknoisy.extending import Peers, RobustNetMixin
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -52,6 +54,24 @@ def in_image_lists():
     text = (ROOT / "docs/user_guide/images.rst").read_text(encoding="utf-8")
     section = text.split("\nWhich estimators take images\n")[1].split("\nNetworks\n")[0]
     return re.findall(r":class:`(\w+)`", section)
+
+
+def in_changelog():
+    """Return the names in the changelog."""
+    return re.findall(r"\w+", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+
+
+def in_table_of_hosts():
+    """Return the names in the table of classifiers that can be masked."""
+    text = (ROOT / "docs/user_guide/masking.rst").read_text(encoding="utf-8")
+    section = text.split("\nHosts\n")[1].split("\nActivation maps\n")[0]
+    return re.findall(r":class:`(\w+)`", section)
+
+
+def of_several_networks():
+    """Return the robust classifiers that train peers."""
+    robust = public_estimators("robust classifier")
+    return [cls for cls in robust if "Peers(" in inspect.getsource(cls)]
 
 
 def in_campaign():
@@ -88,6 +108,12 @@ PLACES = {
         ESTIMATORS,
         "say under 'Which estimators take images' whether it takes them",
     ),
+    "docs/user_guide/masking.rst": (
+        in_table_of_hosts,
+        of_several_networks,
+        "say under 'Hosts' which rows each network learns with masking",
+    ),
+    "CHANGELOG.md": (in_changelog, EVERYTHING, "add a line for the next release"),
     "tests/public_estimators.py": (
         in_contract_tests,
         ESTIMATORS,
@@ -162,7 +188,8 @@ def test_names_of_rooms_are_in_the_api_page():
 PARTS = {"DynamicsClustering", "SieveNet"}
 
 
-def test_every_estimator_is_exported():
+def own_estimators():
+    """Yield the estimators that any module of the package defines."""
     for module in pkgutil.walk_packages(sknoisy.__path__, "sknoisy."):
         if module.name.endswith("__main__"):
             continue
@@ -170,10 +197,46 @@ def test_every_estimator_is_exported():
             if not inspect.isclass(value) or value.__module__ != module.name:
                 continue
             is_estimator = issubclass(value, BaseEstimator) and hasattr(value, "fit")
-            if is_estimator and not name.startswith("_"):
-                assert name in {*sknoisy.__all__, *PARTS}, (
-                    f"{module.name}.{name} is missing in sknoisy._HOME"
-                )
+            if is_estimator and not name.startswith("_") and name not in PARTS:
+                yield value
+
+
+def imported_for_types(source):
+    """Return the names that the TYPE_CHECKING block of a file imports."""
+    return {
+        alias.name
+        for block in ast.parse(source).body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+        for alias in node.names
+    }
+
+
+def missing_exports(cls, source):
+    """Return a sentence for each of four places that does not export an estimator."""
+    name, home = cls.__name__, ".".join(cls.__module__.split(".")[:2])
+    line = f'"{name}"'
+    places = {
+        f"{home}.__all__": (rooms()[home].__all__, f"import it there and add {line}"),
+        "sknoisy._HOME": (sknoisy._HOME, f'add {line}: "{home}"'),
+        "sknoisy.__all__": (sknoisy.__all__, f"add {line}"),
+        "the TYPE_CHECKING block of sknoisy/__init__.py": (
+            imported_for_types(source),
+            f"add it to the names of {home}",
+        ),
+    }
+    return [
+        f"{name} is missing in {place}: {advice}"
+        for place, (found, advice) in places.items()
+        if name not in found
+    ]
+
+
+def test_every_estimator_is_exported():
+    source = inspect.getsource(sknoisy)
+    assert [
+        text for cls in own_estimators() for text in missing_exports(cls, source)
+    ] == []
 
 
 def test_every_page_is_in_the_index_of_the_guide():
@@ -206,6 +269,14 @@ class Trained(NetClassifier):
     """A net of an outsider."""
 
 
+class Paired(RobustNetMixin, NetClassifier):
+    """A robust classifier of two networks."""
+
+    def initialize_module(self):
+        self.module_ = Peers(lambda: self.build("module"))
+        return self
+
+
 @pytest.fixture
 def publish(monkeypatch):
     """Make a class public, as its author would."""
@@ -230,12 +301,34 @@ class TestANewEstimator:
 
     @pytest.mark.parametrize(
         "place",
-        ["docs/api.rst", "docs/user_guide", "README.md", "docs/user_guide/images.rst"],
+        [
+            *("docs/api.rst", "docs/user_guide", "README.md", "CHANGELOG.md"),
+            "docs/user_guide/images.rst",
+        ],
     )
     def test_is_missed_in_the_pages(self, publish, place):
         publish(Ordinary)
         (sentence,) = [text for text in missing_in(place) if "Ordinary" in text]
         assert sentence.startswith(f"Ordinary is missing in {place}: ")
+
+    def test_of_several_networks_is_missed_in_the_table_of_hosts(self, publish):
+        publish(Paired)
+        place = "docs/user_guide/masking.rst"
+        assert missing_in(place) == [
+            f"Paired is missing in {place}: say under 'Hosts' which rows each network "
+            "learns with masking"
+        ]
+
+    def test_that_is_not_exported_is_missed_in_four_places(self, monkeypatch):
+        monkeypatch.setattr(Ordinary, "__module__", "sknoisy.detection._ordinary")
+        assert missing_exports(Ordinary, "") == [
+            "Ordinary is missing in sknoisy.detection.__all__: import it there and add "
+            '"Ordinary"',
+            'Ordinary is missing in sknoisy._HOME: add "Ordinary": "sknoisy.detection"',
+            'Ordinary is missing in sknoisy.__all__: add "Ordinary"',
+            "Ordinary is missing in the TYPE_CHECKING block of sknoisy/__init__.py: "
+            "add it to the names of sknoisy.detection",
+        ]
 
     def test_that_cannot_be_made_is_named(self, publish):
         publish(Demanding)
