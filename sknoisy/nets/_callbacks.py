@@ -183,7 +183,8 @@ class DynamicsRecorder(Callback):
         with torch.no_grad():
             for batch in net.get_iterator(dataset, training=False):
                 if self.when == "epoch_end":
-                    self._keep(batch.index, net.infer(batch[0]))
+                    fit_params = getattr(net, "fit_params_", {})
+                    self._keep(batch.index, net.infer(batch[0], **fit_params))
                 if self.signal == "alignment":
                     v = embed(net.module_, batch[0]).float()
                     if features is None:

@@ -31,6 +31,7 @@ from sknoisy.nets._checkpoint import (
 from sknoisy.nets._defaults import default_augmentation
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
 from sknoisy.nets._divergence import refuse_divergence, undefined_states
+from sknoisy.nets._fit_params import check_fit_params, for_module, refuse_untaken
 from sknoisy.nets._input import check_input
 from sknoisy.nets._masked_training import check_masking, check_started
 from sknoisy.nets._optimizing import wants_closure
@@ -43,7 +44,7 @@ from sknoisy.nets._torch_modes import usual_modes
 __all__ = ["begin_without_data", "epochs_of_call", "fit_net"]
 
 
-def fit_net(net, X, y, sample_weight, fresh, classes):
+def fit_net(net, X, y, sample_weight, fresh, classes, method, fit_params):
     """Train a net on unchecked data.
 
     Parameters
@@ -55,6 +56,10 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
         Whether a new training starts.
     classes : array-like of shape (n_classes,) or None
         All labels of all calls.
+    method : {"fit", "partial_fit"}
+        The method that was called.
+    fit_params : dict
+        Its further arguments, for the module and the split.
 
     Returns
     -------
@@ -63,8 +68,8 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
 
     Raises
     ------
-    ValueError
-        If a parameter or the data are invalid.
+    TypeError, ValueError
+        If a parameter, the data or a further argument is invalid.
     FloatingPointError
         If the training diverges.
     """
@@ -73,6 +78,7 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
     check_parameters(net)
     check_slots(net)
     _refuse_no_epochs(net)
+    check_fit_params(net, fit_params, method)
     is_first = fresh or not hasattr(net, "input_shape_")
     dataset, classes = check_input(net, X, y, is_first, classes)
     weights = check_weights(sample_weight, dataset.codes)
@@ -90,10 +96,12 @@ def fit_net(net, X, y, sample_weight, fresh, classes):
             if weights is not None:
                 net.sample_weight_ = torch.from_numpy(weights).to(net.device_)
             resumes = _build_or_resume(net, dataset, fresh, is_first)
+            refuse_untaken(net, fit_params, method)
+            net.fit_params_ = for_module(net, fit_params)
             if weights is not None and _may_set_reduction(net):
                 net.criterion_.reduction = "none"
             undefined = undefined_states(net)
-            _train(net, dataset, resumes, is_first)
+            _train(net, dataset, resumes, is_first, method, fit_params)
             if net.interrupted_ and needs_whole():
                 raise KeyboardInterrupt
             refuse_divergence(net, undefined)
@@ -221,7 +229,7 @@ def _try_outputs(net, dataset):
     check_outputs(net.module_, row, len(net.classes_), net.criterion_)
 
 
-def _train(net, dataset, resumes, is_first):
+def _train(net, dataset, resumes, is_first, method, fit_params):
     """Run the remaining epochs."""
     groups = net._param_groups()
     if not resumes:
@@ -244,7 +252,8 @@ def _train(net, dataset, resumes, is_first):
     refuse_unaccelerated(net)
     try:
         _begin_epochs(net, dataset, resumes, is_first)
-        _run_epochs(net, dataset, max(net.max_epochs - done, 0))
+        n_epochs = max(net.max_epochs - done, 0)
+        _run_epochs(net, dataset, n_epochs, method, fit_params)
     except torch.OutOfMemoryError as error:
         raise torch.OutOfMemoryError(
             f"the device has no memory left. Lower batch_size (now "
@@ -266,7 +275,9 @@ def _begin_epochs(net, dataset, resumes, is_first):
     labels = getattr(dataset, "y", None)
     with as_before(net) if resumes else nullcontext():
         net.notify("on_train_begin", X=dataset, y=labels)
-    if not resumes and (is_first or takes_proba(net.criterion_)):
+    is_new = is_first or takes_proba(net.criterion_)
+    # What fit hands to the module may fit a whole batch only: the first one is tried.
+    if not resumes and is_new and not net.fit_params_:
         # After the callbacks, of which skorch's InputShapeSetter fits a module to X.
         _try_outputs(net, dataset)
     if net.training_key_ is not None and not resumes:
@@ -274,10 +285,10 @@ def _begin_epochs(net, dataset, resumes, is_first):
         save_training(net, net.checkpoint)
 
 
-def _run_epochs(net, dataset, n_epochs):
+def _run_epochs(net, dataset, n_epochs, method, fit_params):
     """Run epochs as skorch's ``partial_fit``; record whether Ctrl-C ends them."""
     try:
-        net.fit_loop(dataset, epochs=n_epochs)
+        net.fit_loop(dataset, epochs=n_epochs, _routing_method=method, **fit_params)
     except KeyboardInterrupt as error:
         # A callback stops a training in the same way.
         net.interrupted_ = not is_stop(error)

@@ -10,6 +10,7 @@ from sknoisy._codes import encode_labels, sorted_classes
 from sknoisy._image_rows import check_pixels
 from sknoisy._validation import check_rows, check_rows_and_labels
 from sknoisy.nets._batches import ArrayDataset, LabelledRows
+from sknoisy.nets._fit_params import for_split
 
 __all__ = ["check_input", "rows_as_dataset", "split_rows", "with_codes"]
 
@@ -83,7 +84,7 @@ def split_rows(net, dataset, **fit_params):
     net : NetClassifier
     dataset : ArrayDataset
     **fit_params : dict
-        Passed to ``train_split``.
+        Arguments of ``fit``; those that ``train_split`` takes are passed to it.
 
     Returns
     -------
@@ -97,6 +98,7 @@ def split_rows(net, dataset, **fit_params):
     """
     if not net.train_split:
         return dataset, None
+    fit_params = for_split(net, fit_params)
     parts = net.train_split(dataset, dataset.codes, **fit_params)
     if not isinstance(parts, tuple | list) or len(parts) != 2:
         raise TypeError(

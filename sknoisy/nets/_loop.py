@@ -394,6 +394,9 @@ class TrainingLoopMixin(_Host):
         """Run the passes of an epoch; a single one for validation."""
         if iterator is None:
             return
+        if fit_params:
+            # What only train_split takes stays out of the steps.
+            fit_params = self.fit_params_
         if not training:
             run_pass(self, iterator, False, prefix, step_fn, **fit_params)
             return

@@ -24,7 +24,7 @@ from sknoisy.nets._divergence import try_on_rows
 from sknoisy.nets._fitting import epochs_of_call, fit_net
 from sknoisy.nets._loop import TrainingLoopMixin
 from sknoisy.nets._masked_training import masked_step
-from sknoisy.nets._outputs import scored
+from sknoisy.nets._outputs import check_batch_outputs, scored
 from sknoisy.nets._predicting import features_of
 from sknoisy.nets._refusals import refuse_without_rows
 from sknoisy.nets._running import hooks_of
@@ -195,12 +195,14 @@ class NetClassifier(
     # Attributes that exist only during a fit: dropped when it ends or fails, and left
     # out of pickles, files and checkpoints. A method adds its own.
     fit_only_attributes_ = [
-        *("augmentation_", "autocast_", "goes_on_", "hooks_", "label_quality_"),
-        *("open_step_", "sample_weight_", "some_may_be_late_", "training_key_"),
-        "turn_",
+        *("augmentation_", "autocast_", "fit_params_", "goes_on_", "hooks_"),
+        *("label_quality_", "open_step_", "sample_weight_", "some_may_be_late_"),
+        *("training_key_", "turn_"),
     ]
     augmentation_ = hooks_ = open_step_ = training_key_ = None
     autocast_: Any = None
+    # Arguments of `fit` that are passed to the module in each step.
+    fit_params_: dict[str, Any] = {}
     # The weight of each row, by row number.
     sample_weight_ = None
     # Probability that each label is clean at the start of an epoch, for each network of
@@ -313,7 +315,9 @@ class NetClassifier(
             ``loss``, a Tensor of shape (); ``logits`` of shape (batch, n_classes),
             which recorders read, probabilities under NLLLoss; and ``learnt``.
         """
-        outputs = self.infer(X)
+        outputs = self.infer(X, **self.fit_params_)
+        if self.fit_params_:
+            check_batch_outputs(self, outputs, len(y))
         if self.criterion_takes_index_:
             loss = self.criterion_(scored(self.criterion_, outputs), y, index)
         else:
@@ -328,7 +332,7 @@ class NetClassifier(
         ----------
         batch : Batch
         **fit_params : dict
-            Not used.
+            Not used: `training_loss` reads ``fit_params_``.
 
         Returns
         -------
@@ -437,7 +441,7 @@ class NetClassifier(
         """Compute the results for the rows from the trained network.
 
         Called once after training, also after an interrupted one. Here the network is
-        only tested on a few rows.
+        only tested on a few rows, unless ``fit`` passes it further arguments.
 
         Parameters
         ----------
@@ -449,7 +453,8 @@ class NetClassifier(
         FloatingPointError
             If the outputs are infinite or NaN.
         """
-        try_on_rows(self, dataset)
+        if not self.fit_params_:
+            try_on_rows(self, dataset)
 
     def weighted_mean(self, loss: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Return Σ w l / Σ w over rows of a batch; the mean without sample weights.
@@ -491,6 +496,7 @@ class NetClassifier(
         X: Rows,
         y: Labels | None = None,
         sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
     ) -> Fitted:
         """Train the network.
 
@@ -503,6 +509,11 @@ class NetClassifier(
             Labels of any kind: strings, integers, booleans.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the loss, at least 0.
+        **fit_params : dict
+            Passed unchanged, as in skorch, to ``train_split`` and to the module's
+            ``forward`` in each step, if these have a parameter of that name. With
+            metadata routing, request those of the module with `set_fit_request`.
+            Methods that override ``training_loss`` pass only rows to the module.
 
         Returns
         -------
@@ -512,6 +523,8 @@ class NetClassifier(
         ------
         ValueError
             If a parameter, X, y or the weights are not as described.
+        TypeError
+            If neither module nor ``train_split`` takes one of ``fit_params``.
         FloatingPointError
             If the training loss, a weight or a prediction becomes infinite or NaN.
 
@@ -524,7 +537,7 @@ class NetClassifier(
         # Values that are not bools are refused below.
         fresh = not (self.initialized_ and np.all(self.warm_start))
         classes = getattr(self, "classes", None)
-        return fit_net(self, X, y, sample_weight, fresh, classes)
+        return fit_net(self, X, y, sample_weight, fresh, classes, "fit", fit_params)
 
     def partial_fit(
         self: Fitted,
@@ -533,6 +546,7 @@ class NetClassifier(
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         epochs: int | None = None,
+        **fit_params: Any,
     ) -> Fitted:
         """Train for more epochs, by default ``max_epochs``.
 
@@ -545,6 +559,8 @@ class NetClassifier(
             All labels of all calls; read only at the first call.
         epochs : int >= 0, default=None
             Used instead of ``max_epochs`` in this call, also in schedules.
+        **fit_params : dict
+            As in `fit`; with metadata routing, requested by `set_partial_fit_request`.
 
         Returns
         -------
@@ -555,8 +571,8 @@ class NetClassifier(
         self.goes_on_ = True
         try:
             with epochs_of_call(self, epochs):
-                first = not self.initialized_
-                return fit_net(self, X, y, sample_weight, first, classes)
+                rest = not self.initialized_, classes, "partial_fit", fit_params
+                return fit_net(self, X, y, sample_weight, *rest)
         finally:
             # A fit that raises an error early does not drop it.
             vars(self).pop("goes_on_", None)

@@ -11,6 +11,7 @@ from sknoisy.nets._modules import row_refused
 from sknoisy.nets._peers import Peers
 
 __all__ = [
+    "check_batch_outputs",
     "check_outputs",
     "criterion_value",
     "keeps_rows",
@@ -211,20 +212,49 @@ def check_outputs(module, row, n_classes, criterion=None, *, may_be_tuple=False)
     module.train(was_training)
     if may_be_tuple and isinstance(outputs, tuple):
         outputs = outputs[0]
+    _check_shape(name, outputs, 1, n_classes)
+    if takes_proba(criterion):
+        _check_proba(name, outputs.float(), criterion)
+
+
+@torch.no_grad()
+def check_batch_outputs(net, outputs, n_rows):
+    """Refuse outputs of a batch that are no logits of its rows, or no probabilities.
+
+    Parameters
+    ----------
+    net : NetClassifier
+        Whose module has made them.
+    outputs : object
+    n_rows : int
+
+    Raises
+    ------
+    TypeError
+        If they are no tensor.
+    ValueError
+        If their shape is not (n_rows, n_classes), or if they cannot be probabilities
+        where these are needed.
+    """
+    name = type(getattr(net.module_, "_orig_mod", net.module_)).__name__
+    _check_shape(name, outputs, n_rows, len(net.classes_))
+    if takes_proba(net.criterion_):
+        _check_proba(name, outputs[:1].float(), net.criterion_)
+
+
+def _check_shape(name, outputs, n_rows, n_classes):
     if not isinstance(outputs, torch.Tensor):
         raise TypeError(
             f"{name} must return logits, one tensor of shape (batch, n_classes); it "
             f"returns a {type(outputs).__name__}. Wrap it in a module that returns "
             "the logits alone."
         )
-    if outputs.shape != (1, n_classes):
+    if outputs.shape != (n_rows, n_classes):
         raise ValueError(
             f"{name} must return logits of shape (batch, n_classes): "
             f"it has {outputs[0].numel() if outputs.ndim else 1} outputs for a row, "
             f"but {n_classes} are needed."
         )
-    if takes_proba(criterion):
-        _check_proba(name, outputs.float(), criterion)
 
 
 def _check_proba(name, outputs, criterion):

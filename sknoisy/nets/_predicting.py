@@ -100,7 +100,7 @@ def outputs_of(net, dataset, modules):
             codes.append(y)
             here = slice(n_done, n_done := n_done + len(y))
             for name, module in modules.items():
-                out = logits_of(net.criterion_, module(X))
+                out = logits_of(net.criterion_, module(X, **net.fit_params_))
                 if name not in logits:
                     # Filled in place: a concatenation of batches would need twice the
                     # memory.

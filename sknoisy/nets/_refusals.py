@@ -1,6 +1,11 @@
 """Features of skorch that a net refuses, because parts of its own would be skipped."""
 
-__all__ = ["learns_from_rows", "refuse_unaccelerated", "refuse_without_rows"]
+__all__ = [
+    "has_own_step",
+    "learns_from_rows",
+    "refuse_unaccelerated",
+    "refuse_without_rows",
+]
 
 
 def refuse_without_rows(net, slot="iterator_train"):
@@ -18,7 +23,7 @@ def refuse_without_rows(net, slot="iterator_train"):
         If the method, its criterion, weights or masking need row numbers.
     """
     reasons = {
-        f"the training of {type(net).__name__}": _overrides(net, "training_loss"),
+        f"the training of {type(net).__name__}": has_own_step(net),
         "its criterion": net.criterion_takes_index_,
         "sample_weight": net.sample_weight_ is not None,
         "masking": net.masking_ is not None,
@@ -51,7 +56,7 @@ def refuse_unaccelerated(net):
     if type(net).train_step_single.__module__ != "skorch.hf":
         return
     left_out = {
-        f"the training_loss of {type(net).__name__}": _overrides(net, "training_loss"),
+        f"the training_loss of {type(net).__name__}": has_own_step(net),
         "augment": net.augmentation_ is not None,
         "masking": net.masking_ is not None,
         "sample_weight": net.sample_weight_ is not None,
@@ -100,6 +105,21 @@ def learns_from_rows(net):
         Whether it overrides ``start_fit``.
     """
     return _overrides(net, "start_fit")
+
+
+def has_own_step(net):
+    """Whether a method computes the loss of a batch by itself.
+
+    Parameters
+    ----------
+    net : NetClassifier
+
+    Returns
+    -------
+    has : bool
+        Whether it overrides ``training_loss``.
+    """
+    return _overrides(net, "training_loss")
 
 
 def _overrides(net, seam):

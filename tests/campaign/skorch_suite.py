@@ -43,7 +43,6 @@ _PROBA = "its module returns no probabilities under NLLLoss, which is refused"
 _PARAMETER = "a parameter of the wrong kind is refused before anything is trained"
 _OUTPUTS = "its module has not one output for each class, which is refused"
 _CODES = "classes that y does not have are refused; labels are what y says"
-_FIT_PARAMS = "fit takes sample_weight only; others for module and split are refused"
 _TRIED = "counts calls of the module, which is also tried on a few rows"
 _COPY = "a module instance is copied, so that a fit changes no parameter"
 _DATASET = "the net makes its own datasets; dataset= is refused"
@@ -93,12 +92,7 @@ REASONS = {
         "*test_net_initialized_with_custom_dataset_args": _DATASET,
         "*test_net_initialized_with_initalized_dataset_and_kwargs_raises": _DATASET,
         "*test_repr_*": _REPR,
-        "*test_fit_params_passed_to_*": _FIT_PARAMS,
-        "*test_data_dict_and_fit_params*": _FIT_PARAMS,
-        "*test_*fit_with_extra_params_*": _FIT_PARAMS,
-        "*test_groups_routed_to_train_split": _FIT_PARAMS,
-        "*test_undeclared_param_rejected_by_routing": _FIT_PARAMS,
-        "*test_backward_compat_fit_params_to_train_split": _FIT_PARAMS,
+        "*test_data_dict_and_fit_params*": _DATA,
         "*test_setting_callback_to_none_and_more_params_later_raises": (
             "parameters of callbacks are checked when the net is built"
         ),
