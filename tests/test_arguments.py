@@ -56,6 +56,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize(("name", "call"), CALLS, ids=[name for name, _ in CALLS])
 @pytest.mark.parametrize("value", [[0.5], "0.5", {"a": 1}], ids=repr)
 def test_what_is_no_number_is_named(name, call, value):

@@ -56,6 +56,7 @@ UNCHECKED_MODES = {
 @pytest.mark.parametrize(
     ("estimator", "expected"), ESTIMATORS, ids=[label(e) for e, _ in ESTIMATORS]
 )
+@pytest.mark.fast_cases(3)
 @pytest.mark.usefixtures("default_output")
 def test_scikit_learn_contract(estimator, expected, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
@@ -93,6 +94,7 @@ def fitted(detector, blobs):
 
 @pytest.mark.parametrize("detector", SCORERS, ids=label)
 class TestNoiseScoresContract:
+    @pytest.mark.fast_cases(3)
     def test_fitted_attributes(self, detector, fitted, blobs):
         _, y, _ = blobs
         n_samples = len(y)
@@ -121,6 +123,7 @@ class TestNoiseScoresContract:
         assert (flagged & is_noisy).sum() / is_noisy.sum() > 0.7
         assert (flagged & ~is_noisy).sum() / (~is_noisy).sum() < 0.2
 
+    @pytest.mark.fast_cases(3)
     def test_the_same_seed_gives_the_same_bits(self, detector, fitted, blobs):
         X, y, _ = blobs
         with torch.random.fork_rng():
@@ -132,11 +135,13 @@ class TestNoiseScoresContract:
         if not isinstance(detector, FINEDetector):
             assert (fitted.noise_scores_ != other.noise_scores_).any()
 
+    @pytest.mark.fast_cases(3)
     def test_a_second_fit_forgets_the_first(self, detector, fitted, blobs):
         X, y, _ = blobs
         twice = clone(detector).fit(X[::-1], y[::-1]).fit(X, y)
         assert_same_arrays(fitted, twice)
 
+    @pytest.mark.fast_cases(3)
     def test_renaming_the_classes_changes_no_flag(self, detector, fitted, blobs):
         X, y, _ = blobs
         names = np.array(["ant", "bee", "cat"])
@@ -149,6 +154,7 @@ class TestNoiseScoresContract:
         )
         assert named.classes_.tolist() == names.tolist()
 
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
     def test_frames(self, detector, fitted, blobs, frame):
         X, y, _ = blobs
@@ -158,6 +164,7 @@ class TestNoiseScoresContract:
         assert of_frame.feature_names_in_.tolist() == columns
         np.testing.assert_array_equal(of_frame.noise_scores_, fitted.noise_scores_)
 
+    @pytest.mark.fast_cases(3)
     def test_last_step_of_a_pipeline(self, detector, blobs):
         X, y, _ = blobs
         names = np.array(["ant", "bee", "cat"])[y]
@@ -165,6 +172,7 @@ class TestNoiseScoresContract:
         pipe = make_pipeline(StandardScaler(), clone(detector)).fit(table, names)
         assert pipe[-1].predict_noisy().shape == (len(y),)
 
+    @pytest.mark.fast_cases(3)
     def test_nothing_global_changes(self, detector, blobs):
         X, y, _ = blobs
         X_before, y_before = X.copy(), y.copy()
@@ -279,6 +287,7 @@ SMALL_NETS = {
 }
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
 @pytest.mark.parametrize("make", ON_IMAGES)
 @pytest.mark.parametrize("net", SMALL_NETS.values(), ids=SMALL_NETS.keys())
@@ -368,6 +377,7 @@ class TestInjectorContract:
         np.testing.assert_allclose(T.sum(1), 1, rtol=1e-12)
         assert fitted.classes_.tolist() == [0, 1, 2]
 
+    @pytest.mark.fast_cases(3)
     def test_corrupt_agrees_and_sets_nothing(self, injector, blobs):
         X, y, _ = blobs
         fitted = clone(injector)
@@ -378,6 +388,7 @@ class TestInjectorContract:
         assert (fitted.corrupt(X[::2], y[::2]) != y_noisy[::2]).any()
         assert pickle.dumps(vars(fitted)) == before
 
+    @pytest.mark.fast_cases(3)
     def test_fit_forgets_an_earlier_fit_resample(self, injector, blobs):
         X, y, _ = blobs
         fitted = clone(injector)
@@ -385,6 +396,7 @@ class TestInjectorContract:
         once = clone(injector).fit(X, y)
         assert vars(fitted.fit(X, y)).keys() == vars(once).keys()
 
+    @pytest.mark.fast_cases(3)
     def test_labels_keep_their_values(self, injector, blobs):
         X, y, _ = blobs
         names = np.array(["ant", "bee", "cat"])[y]
@@ -403,6 +415,7 @@ class TestInjectorContract:
         with pytest.raises(TypeError, match="should be transformers"):
             make_pipeline(clone(injector), LogisticRegression()).fit(X, y)
 
+    @pytest.mark.fast_cases(3)
     def test_the_same_seed_gives_the_same_labels(self, injector, blobs):
         X, y, _ = blobs
         first, again = (clone(injector).fit_resample(X, y)[1] for _ in range(2))
@@ -414,6 +427,7 @@ class TestInjectorContract:
         other = clone(injector).set_params(random_state=1).fit_resample(X, y)[1]
         assert (first != other).any()
 
+    @pytest.mark.fast_cases(3)
     def test_without_a_seed_fits_differ_and_a_generator_is_drawn_from(
         self, injector, blobs
     ):
@@ -430,6 +444,7 @@ class TestInjectorContract:
         ]
         np.testing.assert_array_equal(*drawn)
 
+    @pytest.mark.fast_cases(3)
     def test_no_global_generator_moves(self, injector, blobs):
         X, y, _ = blobs
         before = np.append(*np.random.get_state()[1:3])
@@ -441,6 +456,7 @@ class TestInjectorContract:
 JUDGES = [e for e, _ in ESTIMATORS if isinstance(e, NoiseScoresMixin)]
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
 @pytest.mark.parametrize("estimator", [NetClassifier(), *JUDGES], ids=label)
 def test_a_fit_is_silent_by_default(estimator, blobs, capfd):

@@ -36,6 +36,7 @@ def outputs(estimator, X, y):
     return found
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("estimator", ONE_EACH, ids=label)
 def test_the_configuration_changes_no_bit(estimator, blobs, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")

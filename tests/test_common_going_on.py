@@ -20,6 +20,7 @@ def quiet(fit, X, y):
         return fit(X, y)
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
 @pytest.mark.parametrize("net", NETS, ids=label)
 def test_two_and_three_epochs_are_five(net, blobs):

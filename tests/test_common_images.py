@@ -92,6 +92,7 @@ def page_lists():
     return [listed(part) for part in parts]
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.filterwarnings("ignore:24 losses are too few")
 @pytest.mark.filterwarnings("ignore:the losses cannot be split")
@@ -168,6 +169,7 @@ class TestDynaCorSettings:
             assert net.fit(X[::6], y[::6]).module_.head.in_features == 8 * width
 
 
+@pytest.mark.slow
 def test_a_user_parameter_of_another_network_is_named():
     X, y = images("uint8")
     with pytest.raises(ValueError, match="takes no module__hidden; it takes width"):

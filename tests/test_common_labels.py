@@ -54,6 +54,7 @@ def two_classes(y):
 
 @pytest.mark.parametrize(("y", "classes"), KINDS.values(), ids=KINDS)
 class TestKinds:
+    @pytest.mark.fast_cases(4)
     def test_injectors(self, y, classes):
         injector = SymmetricNoiseInjector(0.5, selection="exact", random_state=0)
         same, noisy = injector.fit_resample(X, y)
@@ -67,7 +68,7 @@ class TestKinds:
         same_kind(again, y)
         assert plain(again) == plain(noisy)
 
-    @pytest.mark.fast_cases(20)
+    @pytest.mark.fast_cases(4)
     def test_detectors_filters_and_reports(self, y, classes):
         proba = PROBA
         if two_classes(y):
@@ -93,7 +94,7 @@ class TestKinds:
             report.by_class["n_rows"].sum() == report.confusion.to_numpy().sum() == 12
         )
 
-    @pytest.mark.fast_cases(20)
+    @pytest.mark.fast_cases(4)
     def test_classifiers_and_tables(self, y, classes):
         cleaned = CleanedClassifier(FirstIsWrong(), GaussianNB(), action="relabel")
         cleaned.fit(X, y)
@@ -106,6 +107,7 @@ class TestKinds:
         np.testing.assert_array_equal(T, np.eye(len(set(classes))))
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize(
     "kind",
     [
@@ -126,6 +128,7 @@ def test_nets_predict_the_users_values(kind):
     np.testing.assert_array_equal(net.partial_fit(X, y).classes_, net.classes_)
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize("injector", INJECTORS, ids=label)
 @pytest.mark.parametrize(
     "kind",
@@ -173,6 +176,7 @@ ENTRIES = {
 }
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("enter", ENTRIES.values(), ids=ENTRIES)
 def test_what_is_no_label_is_refused_before_anything_else(enter):
     for y, message in NO_LABELS.values():

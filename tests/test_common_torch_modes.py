@@ -115,6 +115,7 @@ def assert_same(left, right):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_net_fits_as_without_a_mode(blobs, mode):
     X, y = blobs[0], blobs[1]
@@ -127,6 +128,7 @@ def test_a_net_fits_as_without_a_mode(blobs, mode):
     assert_same(found, expected)
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("estimator", [*KINDS.values(), *OTHERS], ids=label)
 def test_nets_and_detectors_of_nets_fit_as_without_all_modes(blobs, estimator):
     X, y = blobs[0], blobs[1]

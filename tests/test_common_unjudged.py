@@ -237,6 +237,7 @@ class TestWhatHoldsADetector:
         sampler = NoisyLabelFilter(KnownDetector(scores)).fit(X, y)
         assert len(sampler.unjudged_) == 0
 
+    @pytest.mark.slow
     def test_a_report_shows_it(self, data, tmp_path):
         X, y = data
         detector = ConfidentLearningDetector(random_state=0).fit(X, y)

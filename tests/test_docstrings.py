@@ -62,6 +62,7 @@ def documented():
     return sorted(found)
 
 
+@pytest.mark.slow
 def test_public_docstrings_describe_parameters_and_results():
     names = documented()
     assert len(names) > 200

@@ -72,6 +72,7 @@ def blobs():
 
 
 class TestClassifiers:
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize(("step", "epoch"), [(1, 1), (5, "[123]")])
     @pytest.mark.parametrize("classifier", [NetClassifier(), *KINDS], ids=label)
     def test_they_keep_what_they_have_and_say_how_much(

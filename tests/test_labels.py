@@ -41,6 +41,7 @@ def same_kind(labels, y):
         assert labels.shape == y.shape
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize(("y", "classes"), KINDS.values(), ids=KINDS)
 def test_no_label_is_merged_and_others_come_back_in_the_same_kind(y, classes):
     before = plain(y)

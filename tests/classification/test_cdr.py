@@ -183,6 +183,7 @@ def sgd_in_numpy(batches, weights, rate, lr, momentum, decay):
 
 
 class TestTraining:
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("rate", [0.0, 0.3, 0.7])
     def test_several_steps_in_numpy(self, blobs, rate):
         X, y, _ = blobs

@@ -165,6 +165,7 @@ class TestStep:
             both = losses[0].mean() + losses[1].mean()
             assert step.loss == pytest.approx(both, rel=1e-4)
 
+    @pytest.mark.slow
     def test_a_step_keeps_a_row_at_least(self, watch):
         clf = watch(forget_rate=0.9, batch_size=4, ramp_epochs=1)
         later = [step for step in clf.taken_ if step.epoch > 1]

@@ -188,7 +188,7 @@ def ramp(clf, step, n_epochs):
 
 
 class TestStep:
-    @pytest.mark.fast_cases(3)
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(
         "params",
         [
@@ -278,6 +278,7 @@ class TestSplit:
                 np.testing.assert_array_equal(split[0], np.flatnonzero(clean > 0.5))
                 assert sorted(np.concatenate(split)) == list(range(180))
 
+    @pytest.mark.slow
     def test_losses_may_be_averaged_over_epochs(self, watch, blobs):
         X, y, _ = blobs
         clf = watch(loss_memory=2, max_epochs=6)
@@ -316,6 +317,7 @@ class TestSplit:
         # Else the test could not tell one network from the other.
         assert n_differ
 
+    @pytest.mark.slow
     def test_the_other_rows_start_again_in_a_new_order(self, watch):
         clf = watch(clean_threshold=0.05, batch_size=20)
         seen_twice = 0
@@ -498,6 +500,7 @@ FULL = {"module__dropout": 0.3, "loss_memory": 3}
 
 
 class TestState:
+    @pytest.mark.slow
     def test_a_pickle_holds_no_rows(self, blobs, tmp_path):
         _, y, _ = blobs
         X = np.random.default_rng(0).normal(size=(180, 2000)).astype(np.float32)
@@ -636,6 +639,7 @@ class TestWhatGoesIn:
         n_steps = sum(len(row["batches"]) for row in clf.history[2:])
         assert len(given["view"]) == 1 + 2 * n_steps
 
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("batches", [None, LoaderBatches])
     def test_rows_of_a_validation_split_take_no_part_and_are_judged(
         self, blobs, batches
@@ -670,6 +674,7 @@ class TestWhatGoesIn:
         clf = make(**params, iterator_train__drop_last=drop_last).fit(X, y)
         assert clf.clean_proba_.shape == (n_rows,)
 
+    @pytest.mark.slow
     def test_two_classes_and_one_of_three_rows(self, blobs):
         X, y, _ = blobs
         binary = make().fit(X, np.where(y == 0, "no", "yes"))

@@ -154,7 +154,7 @@ GAPS = {"deterministic": (0, 1e-4), "binomial": (1e-4, 0.022), "beta": (0.3, 1)}
 
 
 class TestLossOfABatch:
-    @pytest.mark.fast_cases(6)
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("prior_weight", [0.0, 1.0])
     @pytest.mark.parametrize("targets", ["hard", "soft", "soft_to_hard"])
     @pytest.mark.parametrize("weights", ["dynamic", "static"])

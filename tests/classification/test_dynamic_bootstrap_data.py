@@ -41,7 +41,7 @@ class FixedPosterior(DynamicBootstrapClassifier):
 class TestSampleWeights:
     ONE_BATCH = {**SMALL, "batch_size": -1, "max_epochs": 8, "lr": 0.1}
 
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("targets", ["hard", "soft", "soft_to_hard"])
     @pytest.mark.parametrize("prior_weight", [0.0, 1.0])
     def test_integer_weights_equal_repeated_rows(self, blobs, targets, prior_weight):
@@ -56,7 +56,7 @@ class TestSampleWeights:
         np.testing.assert_allclose(given, expected, rtol=1e-3, atol=1e-5)
         assert np.abs(plain - expected).max() > 5e-3
 
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("mixup", [None, "static", "guided"])
     @pytest.mark.parametrize("weights", ["dynamic", None])
     def test_labels_of_weight_zero_do_not_enter(self, blobs, mixup, weights):
@@ -173,6 +173,7 @@ class TestWhatGoesIn:
             rtol=1e-5,
         )
 
+    @pytest.mark.slow
     def test_pickles_hold_no_tensor_beyond_the_net(self, blobs):
         X, y, _ = blobs
         clf = make(mixup="guided").fit(X, y, sample_weight=np.ones(180))

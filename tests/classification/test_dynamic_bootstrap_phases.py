@@ -50,7 +50,7 @@ class CountingSplitter(BMMLossSplitter):
 
 
 class TestPhases:
-    @pytest.mark.fast_cases(4)
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         ("params", "expected"),
         [
@@ -112,6 +112,7 @@ class TestPhases:
             np.testing.assert_allclose(clf.temperatures_[:91], ladder, rtol=1e-12)
             assert set(clf.temperatures_[91:]) == {0.001}
 
+    @pytest.mark.slow
     def test_other_targets_are_not_sharpened(self, watch, blobs):
         # At a temperature of 0.001 soft targets would be hard ones.
         X, y, _ = blobs
@@ -225,6 +226,7 @@ class TestMixtures:
         np.testing.assert_allclose(clf.losses_, -log_p, rtol=1e-3, atol=1e-6)
         assert len(clf.history[:, "valid_loss"]) == 6
 
+    @pytest.mark.slow
     def test_a_second_fit_starts_them_anew_and_a_warm_one_does_not(self, blobs):
         X, y, _ = blobs
         clf = make(lr_schedule=None).fit(X, y).fit(X, y)

@@ -84,7 +84,7 @@ class TestELR:
 
 @pytest.mark.parametrize("estimator", BOTH)
 class TestBoth:
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("beta", [0.7, 0.99])
     def test_a_slow_average_does_not_make_labels_suspicious(
         self, blobs, estimator, beta

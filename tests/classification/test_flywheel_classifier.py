@@ -211,7 +211,7 @@ CONTRAST = {"contrastive_weight": 0.3, "temperature": 0.4}
 
 
 class TestSteps:
-    @pytest.mark.fast_cases(4)
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("weighted", [False, True])
     @pytest.mark.parametrize(
         "params",
@@ -437,6 +437,7 @@ class TestNetworks:
         buffers = [clf.optimizer_.state[w]["momentum_buffer"] for w in weights]
         assert all(buffer.any() for buffer in buffers)
 
+    @pytest.mark.slow
     def test_a_later_contrastive_weight_waits_for_the_next_fit(self, blobs):
         X, y, _ = blobs
         clf, same = make().fit(X, y), make().fit(X, y)

@@ -365,6 +365,7 @@ class TestWhatGoesIn:
         assert clf.predict_proba(X).shape == (180, 3)
         assert np.isfinite(clf.transition_matrix_).all()
 
+    @pytest.mark.slow
     def test_a_dataset_that_is_read_in_batches(self, blobs):
         X, y, _ = blobs
         loader = {"iterator_train": LoaderBatches, "iterator_valid": LoaderBatches}

@@ -189,6 +189,7 @@ class TestState:
             for key, value in getattr(clf, name).state_dict().items():
                 assert value.equal(getattr(other, name).state_dict()[key])
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         ("epoch", "batch", "n_judged"), [(1, 2, 0), (2, 3, 0), (3, 2, 1), (4, 5, 2)]
     )

@@ -122,6 +122,7 @@ class Watched(JoCoRClassifier):
 
 
 class TestStep:
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("weighted", [False, True])
     def test_both_networks_learn_the_rows_with_the_smallest_joint_losses(
         self, blobs, weighted
@@ -154,6 +155,7 @@ class TestStep:
 
 
 class TestNetworks:
+    @pytest.mark.slow
     def test_fewer_wrong_labels_of_digits_are_learnt(self):
         X, y = load_digits(return_X_y=True)
         injector = TransitionNoiseInjector(pair_flip_matrix(10, 0.3), random_state=0)
@@ -174,6 +176,7 @@ class TestNetworks:
         with pytest.raises(ValueError, match="module must be a class: two copies"):
             clf.fit(*blobs[:2])
 
+    @pytest.mark.slow
     def test_the_more_the_disagreement_weighs_the_more_alike_they_are(self, blobs):
         X, y, _ = blobs
         apart = []

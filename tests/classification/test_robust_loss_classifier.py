@@ -195,6 +195,7 @@ class TestParameters:
         assert (params["loss"], params["loss__a"]) == ("sce", 0.3)
         assert params["module__hidden"] == 5 and params["prune_every"] == "auto"
 
+    @pytest.mark.slow
     def test_grid_search_over_losses_and_their_parameters(self, blobs):
         X, y, _ = blobs
         grid = [

@@ -314,6 +314,7 @@ class TestUse:
             clf.predict_proba(X), plain.predict_proba(X), rtol=1e-3, atol=1e-5
         )
 
+    @pytest.mark.slow
     def test_predictions_are_of_the_true_classes(self, blobs):
         # Three blobs, clean; a matrix that swaps two names teaches the swap.
         X, y, is_noisy = blobs

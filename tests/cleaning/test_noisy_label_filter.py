@@ -199,6 +199,7 @@ def test_fit_parameters_reach_the_detector(blobs):
     assert np.flatnonzero(sampler.noise_mask_).tolist() == [4, 9]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("default_output")
 def test_step_of_an_imbalanced_learn_pipeline(blobs):
     from imblearn.pipeline import make_pipeline as make_imblearn_pipeline

@@ -167,6 +167,7 @@ def test_labels_of_a_csv_are_taken_as_they_are_written(capsys, tmp_path, names):
     assert set(found["given_label"]) == set(names)
 
 
+@pytest.mark.slow
 def test_delimiter_and_encoding_are_used(capsys, tmp_path):
     table, _ = easy_table()
     table["kind"] = table["kind"].map({"ant": "Ameise", "bee": "Käfer"})
@@ -179,7 +180,7 @@ def test_delimiter_and_encoding_are_used(capsys, tmp_path):
     assert "120 rows" in succeeds(capsys, ["audit", tabbed, "--label", "kind", *FAST])
 
 
-@pytest.mark.fast_cases(2)
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", sorted(set(DETECTORS) - {"auto", "dynacor"}))
 def test_every_detector_can_be_asked_for(csv, capsys, name):
     # A mixture of few wrong labels warns; a slow machine would see progress.
@@ -209,6 +210,7 @@ def test_the_same_seed_prints_the_same_summary(csv, capsys):
     assert succeeds(capsys, argv) == first
 
 
+@pytest.mark.slow
 def test_the_true_labels_of_a_trial_are_not_looked_at(capsys, tmp_path):
     table, _ = easy_table()
     path, issues = tmp_path / "data.csv", tmp_path / "issues.csv"
@@ -221,6 +223,7 @@ def test_the_true_labels_of_a_trial_are_not_looked_at(capsys, tmp_path):
     assert issues.read_bytes() == expected
 
 
+@pytest.mark.slow
 def test_dropped_columns_are_named_and_not_looked_at(capsys, tmp_path):
     table, _ = easy_table()
     path, issues = tmp_path / "data.csv", tmp_path / "issues.csv"
@@ -427,6 +430,7 @@ def test_progress_is_shown_on_a_terminal_only_and_not_if_quiet(
     succeeds(capsys, [*argv, "--quiet"])
 
 
+@pytest.mark.slow
 def test_a_warning_is_one_line_once_and_none_if_quiet(csv, capsys, monkeypatch):
     report = sknoisy.label_report
 

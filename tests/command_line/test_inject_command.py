@@ -45,6 +45,7 @@ def test_labels_change_at_the_given_rate_and_the_true_ones_are_kept(
     assert f"noise rate {n_changed / 600:.4f}" in line
 
 
+@pytest.mark.slow
 def test_margin_noise_uses_the_columns(csv, capsys, tmp_path):
     out = tmp_path / "noisy.csv"
     argv = ["inject", csv, "--label", "kind", "--noise-rate", "0.2", "--out", out]

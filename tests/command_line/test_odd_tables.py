@@ -57,7 +57,7 @@ def csv(tmp_path):
     return path
 
 
-@pytest.mark.fast_cases(8)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("name", SLICE)
 def test_an_odd_table_ends_in_a_result_or_a_sentence(name):
     cases = [case for case in odd_tables.CASES if case.name == name]
@@ -171,6 +171,7 @@ def test_numbers_and_dates_are_read_as_they_are_written(cells, options, kind):
     assert "price" in read_with(cells, options).kinds[kind]
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize(
     ("cells", "note"),
     [
@@ -192,6 +193,7 @@ def test_a_column_that_an_option_would_read_is_named(cells, note):
     assert read_with(cells, ["--text", "price"]).notes == []
 
 
+@pytest.mark.slow
 def test_notes_are_printed_and_options_are_passed_on(capsys, tmp_path):
     table, _ = easy_table()
     path = tmp_path / "data.csv"
@@ -261,6 +263,7 @@ class TestFormulas:
         table.to_csv(path, index=False)
         return path, ["audit", path, "--label", "kind", *FAST, *more]
 
+    @pytest.mark.slow
     def test_labels_in_the_list_are_quoted_unless_asked(self, capsys, tmp_path):
         issues = tmp_path / "issues.csv"
         _, argv = self.argv(tmp_path, "--issues", issues)

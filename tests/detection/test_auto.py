@@ -218,6 +218,7 @@ class TestCompetition:
         assert auto._count_rounds(n_rows) == expected
         assert auto.set_params(n_rounds=3)._count_rounds(n_rows) == 3
 
+    @pytest.mark.slow
     def test_hardly_any_weight_is_none(self, digits, monkeypatch):
         from sknoisy._planting import _competition
 
@@ -274,6 +275,7 @@ class TestVerdict:
         assert auto.noise_rate_ == best.noise_rate_
         assert auto.candidates_["weight"].tolist().count(1.0) == 1
 
+    @pytest.mark.slow
     def test_it_flags_the_weighted_mean_of_what_the_candidates_flag(self, three):
         table = three.candidates_
         expected, n_rows = table["weight"] @ table["flagged"], len(three.noise_mask_)
@@ -321,6 +323,7 @@ class TestFailures:
         alone = AutoNoiseDetector(QUICK, n_rounds=2, random_state=0).fit(X, y)
         assert_array_equal(auto.noise_scores_, alone.noise_scores_)
 
+    @pytest.mark.slow
     def test_nor_does_one_that_fails_later(self, digits):
         class FewRows(NeighborVoteDetector):
             def fit(self, X, y):
@@ -345,6 +348,7 @@ class TestFailures:
         with pytest.raises(TypeError, match="no use"):
             AutoNoiseDetector(detectors).fit(X, y)
 
+    @pytest.mark.slow
     def test_default_candidates_fail_in_silence_but_say_why(self, digits, monkeypatch):
         from sknoisy.detection import _auto
 
@@ -464,6 +468,7 @@ class TestWhatItTakes:
         assert roc_auc_score(wrong, auto.noise_scores_) > 0.99
         assert (auto.suggested_labels_ == y).mean() > 0.95
 
+    @pytest.mark.slow
     def test_pipelines_that_end_in_a_detector(self):
         X, y = load_wine(return_X_y=True)
         raw, scaled = FINEDetector(), make_pipeline(StandardScaler(), FINEDetector())

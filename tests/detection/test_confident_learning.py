@@ -71,6 +71,7 @@ class TestGivenProbabilities:
                 found = detector.label_quality_
                 np.testing.assert_allclose(found, digits[name], rtol=rtol)
 
+    @pytest.mark.fast_cases(4)
     @pytest.mark.parametrize("filter_by", FILTERS)
     @pytest.mark.parametrize("quality", QUALITIES)
     def test_scores_rank_as_the_quality_and_flags_by_filter(
@@ -273,6 +274,7 @@ class TestOutOfFold:
         proba = out_of_fold(seeded, X, y)
         np.testing.assert_allclose(detector.pred_probs_, proba, rtol=1e-6)
 
+    @pytest.mark.slow
     def test_none_draws_anew(self, blobs):
         X, y, _ = blobs
         a, b = (ConfidentLearningDetector().fit(X, y).pred_probs_ for _ in range(2))
@@ -289,7 +291,7 @@ class TestOutOfFold:
         given = two.fit(X, y).pred_probs_
         np.testing.assert_array_equal(one.fit(X, y).pred_probs_, given)
 
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(
         "labels", [["c", "a", "b"], [10, -3, 7], [2.0, 0.0, 1.0], [True, False, True]]
     )

@@ -98,6 +98,7 @@ class TestSchedule:
         shares = np.bincount(blobs[1]) / 180
         np.testing.assert_allclose(seen.prior[0], shares, rtol=1e-6)
 
+    @pytest.mark.slow
     def test_the_warmup_ends_when_something_is_learnt(self, blobs):
         X, y, _ = blobs
         detector = CORESDetector(max_epochs=40, **QUICK).fit(X, y)
@@ -151,6 +152,7 @@ class TestSieve:
             counts = np.bincount(y, minlength=3) - np.bincount(y[~kept], minlength=3)
             np.testing.assert_allclose(prior, counts / counts.sum(), rtol=1e-6)
 
+    @pytest.mark.slow
     def test_rows_that_are_sieved_out_do_not_move_the_weights(self, blobs):
         X, y, is_noisy = blobs
         detector = CORESDetector(**QUICK).fit(X, y)
@@ -159,6 +161,7 @@ class TestSieve:
         assert differs[is_noisy].mean() > 0.9 and differs[~is_noisy].mean() < 0.05
         assert f1_score(is_noisy, detector.noise_mask_) > 0.9
 
+    @pytest.mark.slow
     def test_the_mask_is_a_score_above_zero(self, blobs):
         X, y, _ = blobs
         detector = CORESDetector(**QUICK).fit(X, y)

@@ -145,7 +145,7 @@ def test_blobs(blobs):
 
 # The lowest AUROC of ten seeds is 0.968 for the first group, and 0.850 and 0.871 for
 # the others; chance has 0.5, a signal the wrong way round less than 0.1.
-@pytest.mark.fast_cases(2)
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("params", "floor"),
     [
@@ -225,6 +225,7 @@ def test_the_outcome_is_put_together_from_the_trainings(
         assert (runs[0]["codes"][180:] != y[source]).all()
 
 
+@pytest.mark.slow
 def test_all_settings_see_the_same_planted_labels_and_seeds(blobs, trainings):
     X, y, _ = blobs
     detector = DynaCorDetector(settings=[*ONE, *ONE], n_runs=3, random_state=0)
@@ -261,6 +262,7 @@ def test_signals_of_the_end_of_an_epoch_are_those_of_the_finished_net(blobs, tra
     np.testing.assert_allclose(last["trajectories"][:, -1], expected, atol=1e-4)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("corruption", ["relabel", "copy"])
 def test_scores_fall_with_the_mean_signal_and_have_no_ties(blobs, corruption):
     X, y, _ = blobs
@@ -273,6 +275,7 @@ def test_scores_fall_with_the_mean_signal_and_have_no_ties(blobs, corruption):
     assert (np.diff(signal) > -1e-5).all()
 
 
+@pytest.mark.slow
 def test_the_noise_rate_is_the_larger_of_two_estimates(blobs, monkeypatch):
     X, y, _ = blobs
 
@@ -304,6 +307,7 @@ def outcome(detector):
     )
 
 
+@pytest.mark.slow
 def test_nothing_but_the_given_labels_is_known(blobs):
     X, truth, _ = blobs
     injector = SymmetricNoiseInjector(0.3, random_state=0)

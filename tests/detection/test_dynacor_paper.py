@@ -157,6 +157,7 @@ def test_probabilities_under_nll_loss_give_the_margins_of_their_logs(blobs):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_callbacks_of_the_user_run_and_disable_keeps_the_recorder(blobs):
     from skorch.callbacks import Callback
 

@@ -53,6 +53,7 @@ class TestSettings:
         detector = DynaCorDetector(settings=(TWO[0],), n_runs=2, random_state=0)
         assert detector.fit(X, y).settings_ == [TWO[0]]
 
+    @pytest.mark.slow
     def test_auto_tries_four_from_little_to_much_capacity(self, blobs, trainings):
         X, y, _ = blobs
         detector = DynaCorDetector(n_runs=2, max_epochs=1, random_state=0).fit(X, y)
@@ -72,6 +73,7 @@ class TestSettings:
         assert len(trainings) == 2 and detector.setting_aurocs_.shape == (1, 2)
         assert trainings[0]["params"]["module__hidden"] == (512, 512)
 
+    @pytest.mark.slow
     def test_parameters_of_the_user_hold_for_all_settings(self, blobs, trainings):
         X, y, _ = blobs
         DynaCorDetector(
@@ -98,6 +100,7 @@ class TestSettings:
         detector.fit(X, y)
         assert settings == TWO and detector.settings is settings
 
+    @pytest.mark.slow
     def test_one_that_diverges_is_left_out(self, blobs):
         X, y, is_noisy = blobs
         wild, tame = {**TWO[0], "lr": 1e30}, {**TWO[0], "max_epochs": 8}
@@ -165,6 +168,7 @@ class TestSettings:
             assert {name: params[name] for name in setting} == setting
             assert params["module__dropout"] == 0.1
 
+    @pytest.mark.slow
     def test_a_module_gets_no_settings_of_ours_but_how_to_train(self, blobs, trainings):
         X, y, _ = blobs
 
@@ -186,6 +190,7 @@ class TestSettings:
         assert detector.net_.module_.head.in_features == 4
         assert detector.trajectories_.shape == (180, 2)
 
+    @pytest.mark.slow
     def test_clone_and_pickle_keep_them(self, blobs):
         X, y, _ = blobs
         detector = DynaCorDetector(settings=TWO, n_runs=2, random_state=0)
@@ -284,6 +289,7 @@ def test_one_setting_can_do_without_copies(blobs, plan):
 
 
 class TestCallbacks:
+    @pytest.mark.slow
     def test_early_stopping_is_no_interruption(self, blobs, trainings):
         X, y, _ = blobs
         # No epoch is better than the last one by that much.
@@ -324,6 +330,7 @@ class TestCallbacks:
         assert np.isfinite(detector.trajectories_).all()
         assert roc_auc_score(is_noisy, detector.noise_scores_) > 0.85
 
+    @pytest.mark.slow
     def test_disabled_ones_change_nothing(self, blobs):
         X, y, _ = blobs
         plain = DynaCorDetector(**QUICK).fit(X, y)

@@ -28,6 +28,7 @@ def test_it_reads_the_order_of_epochs_that_the_mean_hides():
     assert f1_score(y_test, mean.predict(X_test)) < 0.65
 
 
+@pytest.mark.slow
 def test_the_mean_is_enough_where_levels_differ():
     X, y = simulate(600, 0)
     X_test, y_test = simulate(400, 1)
@@ -35,6 +36,7 @@ def test_the_mean_is_enough_where_levels_differ():
     assert f1_score(y_test, mean.predict(X_test)) > 0.95
 
 
+@pytest.mark.slow
 def test_the_epoch_with_the_best_validation_f1_is_kept():
     X, y = simulate(200, 0)
     X[:, 1:] = 0  # little to learn: the score goes up and down

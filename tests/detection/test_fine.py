@@ -90,6 +90,7 @@ class TestOdds:
 
 
 class TestDetector:
+    @pytest.mark.slow
     def test_digits(self):
         X, y = load_digits(return_X_y=True)
         injector = SymmetricNoiseInjector(0.3, random_state=0)
@@ -138,6 +139,7 @@ class TestDetector:
         assert_allclose(found.noise_scores_, expected.noise_scores_)
         assert found.estimator_ is not halved
 
+    @pytest.mark.slow
     def test_a_network_makes_features_of_images(self):
         rng = np.random.default_rng(0)
         y = rng.permutation(np.repeat([0, 1], 30))

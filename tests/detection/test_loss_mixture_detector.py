@@ -215,6 +215,7 @@ class TestOutOfFold:
         assert set(range(10)) <= set(np.flatnonzero(detector.noise_mask_))
         assert detector.feature_names_in_.tolist() == ["colour", "size"]
 
+    @pytest.mark.slow
     def test_a_search_chooses_within_each_fold(self, blobs):
         X, y, is_noisy = blobs
         search = GridSearchCV(LogisticRegression(), {"C": [1e-3, 0.1]}, cv=2)

@@ -290,6 +290,7 @@ class TestDetector:
         assert_array_equal(detector.noise_mask_, [False, True, True, False])
         assert detector.suggested_labels_.tolist() == ["ant", "ant", "ant", "bee"]
 
+    @pytest.mark.slow
     def test_scores_go_with_the_mask_and_have_few_ties(self):
         X, y = load_digits(return_X_y=True)
         _, y = SymmetricNoiseInjector(0.3, random_state=0).fit_resample(X, y)

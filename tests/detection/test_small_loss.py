@@ -83,6 +83,7 @@ class TestNetworks:
         np.testing.assert_array_equal(detector.noise_mask_, expected)
         np.testing.assert_array_equal(detector.noise_scores_, scores)
 
+    @pytest.mark.slow
     def test_the_estimate_is_near_and_does_not_touch_the_losses(self, blobs):
         X, y, is_noisy = blobs
         params = {**QUICK, "max_epochs": 12, "batch_size": 30}

@@ -68,6 +68,7 @@ def test_grey_and_standardised_images_are_shown():
     assert shown.min() == 0 and shown.max() == 1
 
 
+@pytest.mark.slow
 def test_errors(images, blobs, monkeypatch):
     X, y = images
     with pytest.raises(NotFittedError, match="not fitted"):

@@ -81,6 +81,7 @@ def test_the_drawn_beta_densities_are_those_fitted():
     assert [line.axes for line in display.lines_[:2]] == [display.ax_] * 2
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 def test_the_drawn_normal_densities_are_those_fitted(covariance_type):
     from sklearn.mixture import GaussianMixture
@@ -199,6 +200,7 @@ def test_from_estimator_takes_whatever_has_a_splitter_and_losses():
     assert given.losses is others and given.splitter is detector.splitter_
 
 
+@pytest.mark.slow
 def test_from_estimator_takes_our_detector_and_our_classifier(blobs):
     X, y, is_noisy = blobs
     detector = LossMixtureDetector(LogisticRegression(), random_state=0).fit(X, y)
@@ -212,6 +214,7 @@ def test_from_estimator_takes_our_detector_and_our_classifier(blobs):
     assert display.splitter is net.mixtures_[-1] and display.bars_ == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("default_output")
 def test_from_estimator_takes_the_last_step_of_a_pipeline():
     losses, _ = two_kinds()

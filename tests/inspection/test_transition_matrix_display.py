@@ -115,6 +115,7 @@ def test_from_estimator_takes_whatever_has_a_matrix(estimator):
     assert names_on(ax.xaxis) == ["ant", "bee", "cat"]
 
 
+@pytest.mark.slow
 def test_from_estimator_takes_the_last_step_of_a_pipeline():
     X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 3
     pipe = make_sklearn_pipeline(StandardScaler(), Estimates()).fit(X, y)

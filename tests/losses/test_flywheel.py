@@ -146,6 +146,7 @@ def test_the_regulariser_is_bounded():
     assert_allclose(found, 0.5 * np.log(1e-8), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_regulariser_makes_the_likeliest_class_certain():
     # Lemma 1 with five classes: p = 0.6 e_0 + 0.4 / 5, λ = 0.4 has its optimum at e_0.
     p = torch.full((5,), 0.08, dtype=torch.float64)
@@ -492,6 +493,7 @@ class TestTruth:
     them as well. Only what is known of ε can decide.
     """
 
+    @pytest.mark.fast_cases(1)
     def test_where_epsilon_is_known(self, start):
         world = World(EVEN, "uniform")
         gamma, T_c = world.run(world.fit(torch.eye(4)[world.y]), start)

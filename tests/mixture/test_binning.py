@@ -134,6 +134,7 @@ def test_quantiles_of_a_histogram_of_many_values():
         assert quantile.n_below + quantile.n_above == pytest.approx(300_000, abs=3)
 
 
+@pytest.mark.slow
 def test_equal_values_are_no_quantile_in_between():
     # A fifth are zeros: both sides of the quantile that falls among them exclude them.
     histogram = LogHistogram()

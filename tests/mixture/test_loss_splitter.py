@@ -68,6 +68,7 @@ def test_the_look_up_table_of_the_reference_is_reproduced(reference, case):
     assert 0 < np.abs(found - exact).max() < 2 * np.abs(np.diff(table)).max()
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("kind", HARD)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_bins_change_posteriors_by_less_than_1e_4(kind, dtype):

@@ -48,7 +48,7 @@ MOMENTS = [
 
 
 class TestKilled:
-    @pytest.mark.fast_cases(9)
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("moment", MOMENTS, ids=lambda m: f"{m[0]}-{m[1]}")
     @EVERY_CLASSIFIER
     def test_at_any_moment(self, name, moment, tmp_path):
@@ -58,7 +58,7 @@ class TestKilled:
         assert_same_training(resumed, reference(name))
         assert os.listdir(tmp_path) == ["run.pt"]
 
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("moment", [("on_epoch_begin", 2), ("on_batch_end", 4)])
     @EVERY_CLASSIFIER
     def test_on_images_that_are_augmented(self, name, moment, tmp_path):
@@ -67,7 +67,7 @@ class TestKilled:
         resumed = make(name, "images", checkpoint=path).fit(*DATA["images"])
         assert_same_training(resumed, reference(name, "images"))
 
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     @EVERY_CLASSIFIER
     def test_again_and_again(self, name, tmp_path):
         net = make(name, checkpoint=tmp_path / "run.pt")

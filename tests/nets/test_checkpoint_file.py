@@ -69,6 +69,7 @@ def stored(tmp_path):
 
 
 class TestOtherTraining:
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize(
         ("params", "what"),
         [

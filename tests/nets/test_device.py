@@ -38,6 +38,7 @@ def generator_stays():
 
 
 class TestThreads:
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(
         ("n_threads", "iterator"), [(2, {}), (4, {"iterator_train": LoaderBatches})]
     )
@@ -83,6 +84,7 @@ class TestThreads:
             for found in parallel(jobs):
                 np.testing.assert_array_equal(found, alone)
 
+    @pytest.mark.slow
     def test_so_have_candidates(self, table):
         quick = {**SMALL, "max_epochs": 2}
         candidates = [(f"aum {n}", AUMDetector(n_runs=n, **quick)) for n in (2, 3)]

@@ -297,6 +297,7 @@ class TestAuto:
             estimator(**SMALL).fit(blobs[0][:3], [0, 1, 0])
         estimator(forget_rate=0.3, **SMALL).fit(blobs[0][:3], [0, 1, 0])
 
+    @pytest.mark.fast_cases(1)
     def test_rows_that_are_loaded_one_by_one(self, blobs, estimator):
         X, y, _ = blobs
 

@@ -260,6 +260,7 @@ class TestCutout:
 class TestAgainstPIL:
     """Bytes for bytes; where PIL rounds to bytes in between, within two of them."""
 
+    @pytest.mark.fast_cases(4)
     @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
     @pytest.mark.parametrize("sign", SIGNS)
     @pytest.mark.parametrize("name", MOVING)
@@ -290,6 +291,7 @@ class TestAgainstPIL:
             expected = expected[:, compared]
             np.testing.assert_allclose(found[:, compared], expected, atol=1e-4)
 
+    @pytest.mark.fast_cases(4)
     @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
     @pytest.mark.parametrize("sign", SIGNS)
     @pytest.mark.parametrize("name", BLENDING)
@@ -378,6 +380,7 @@ class TestOperations:
         image = np.full((3, 4, 4), 255, np.uint8)
         assert (by_pil("solarize", 0, 1, image) == 0).all()
 
+    @pytest.mark.fast_cases(4)
     @pytest.mark.parametrize("name", OPERATIONS)
     @pytest.mark.parametrize("n_channels", [1, 3, 4])
     @pytest.mark.parametrize("strength", [0.0, 1 / 3, 1.0])
@@ -445,6 +448,7 @@ class TestRandAugment:
                 here = distance.argmin(1)[operation == code] % 2
                 assert binomtest(int(here.sum()), len(here), 0.5).pvalue > 0.001
 
+    @pytest.mark.slow
     def test_two_operations_one_after_the_other_by_default(self):
         image = scaled(draw_bytes((3, 20, 20), 1))[0]
         candidates = torch.cat(

@@ -466,6 +466,7 @@ class TestHost:
         ).fit(X, y)
         assert len(seen) > 8
 
+    @pytest.mark.slow
     def test_targets_of_noise_attention(self, images):
         X, y, _ = images
         seen = []
@@ -571,6 +572,7 @@ class TestEveryHost:
         resumed = self.make(host, checkpoint=path).fit(X, y)
         np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
 
+    @pytest.mark.fast_cases(1)
     def test_weights_of_rows(self, images, host):
         X, y, _ = images
         weight = np.random.default_rng(0).integers(0, 3, 60)
@@ -600,6 +602,7 @@ class TestUse:
             AdversarialMasking
         )
 
+    @pytest.mark.slow
     def test_an_instance_is_copied(self, images):
         X, y, _ = images
         masking = AdversarialMasking(aspect="fixed", warmup_epochs=1)
@@ -629,6 +632,7 @@ class TestUse:
         clf.partial_fit(X, y)
         assert clf.masking_.label_quality.shape == (1, 60)
 
+    @pytest.mark.slow
     def test_a_loader_and_a_split(self, images):
         from skorch.dataset import ValidSplit
 

@@ -115,6 +115,7 @@ def test_a_given_history_is_filled(table):
     assert "history_" not in vars(NetClassifier())
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize(
     "names", [[0, 1, 2], [1, 2, 3], ["cat", "ant", "bee"]], ids=str
 )

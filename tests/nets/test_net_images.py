@@ -118,6 +118,7 @@ class Seen(nn.Module):
 
 
 class TestAugment:
+    @pytest.mark.slow
     def test_images_are_moved_and_mirrored_by_default(self, images):
         auto = make().fit(*images)
         named = make(augment=crop_and_flip).fit(*images)
@@ -135,7 +136,7 @@ class TestAugment:
         auto = make(**params).fit(X, y)
         assert_same_weights(auto, make(augment=None, **params).fit(X, y))
 
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     @CLASSIFIERS
     def test_each_training_batch_once_and_nothing_else(self, classifier, images):
         X, y = images
@@ -263,6 +264,7 @@ class TestFlywheelViews:
         own = {"max_epochs": 4, "warmup_epochs": 2, "lr": 0.02}
         return make(FlywheelClassifier, **{**own, **params})
 
+    @pytest.mark.slow
     def test_cycles_do_not_augment_twice(self, images):
         seen = []
 
@@ -378,7 +380,7 @@ class TestLayout:
         nets[1].module_.load_state_dict(nets[0].module_.state_dict())
         np.testing.assert_allclose(nets[1].predict_proba(X), a, atol=1e-5)
 
-    @pytest.mark.fast_cases(8)
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize("iterator", [{}, LOADERS], ids=["tensors", "loader"])
     @pytest.mark.parametrize("split", [None, ValidSplit(3)])
     @pytest.mark.parametrize("form", ["auto", "channels_last", "contiguous"])
@@ -402,7 +404,7 @@ class TestLayout:
             assert is_channels_last(net.module_.conv.weight)
             assert not net.module_.conv.weight.is_contiguous()
 
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     @CLASSIFIERS
     def test_every_convolution_of_every_network(self, classifier, images):
         net = make(classifier).fit(*images)
@@ -470,7 +472,7 @@ class Folder(Dataset):
 
 
 class TestPictures:
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("kind", [list, np.asarray, torch.as_tensor])
     @pytest.mark.parametrize("mode", ["RGB", "L"])
     def test_they_train_as_arrays_do(self, images, mode, kind):
@@ -484,6 +486,7 @@ class TestPictures:
         np.testing.assert_array_equal(net.predict(folder), net.predict(X))
         np.testing.assert_array_equal(net.predict_proba(folder), net.predict_proba(X))
 
+    @pytest.mark.slow
     def test_other_labels_may_be_given(self, images):
         X, y = images
         names = np.array(["ant", "bee", "cat"])
@@ -500,6 +503,7 @@ class TestPictures:
         assert net.classes_.tolist() == [0, 1, 2, 3, 4]
         assert net.predict_proba(X).shape == (54, 5)
 
+    @pytest.mark.slow
     def test_going_on(self, images):
         X, y = images
         a = make(**LOADERS).fit(Folder(X, y.tolist()))
@@ -556,6 +560,7 @@ class TestRefusals:
         with pytest.raises(TypeError, match=message):
             make(**LOADERS).fit(kind(), np.arange(6) % 2)
 
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
     @pytest.mark.parametrize("n_channels", [1, 3, 4])
     def test_channels_last_arrays(self, dtype, n_channels):
@@ -763,7 +768,7 @@ def cosine(lr, lowest, share):
 
 
 class TestSchedulesOfPapers:
-    @pytest.mark.fast_cases(4)
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         ("policy", "expected"),
         [

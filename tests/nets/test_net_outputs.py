@@ -112,7 +112,7 @@ def test_a_robust_loss_that_is_nll(table):
     )
 
 
-@pytest.mark.fast_cases(2)
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("stock", [False, True], ids=["ours", "stock"])
 @pytest.mark.parametrize(
     ("detector", "params"),

@@ -74,6 +74,7 @@ class TestNames:
         again.set_params(module__hidden=5)
         assert detector.module__hidden == 3
 
+    @pytest.mark.fast_cases(1)
     def test_set_params_takes_new_and_old_ones(self, kind, table):
         detector = small(kind, module__hidden=3)
         given = detector.set_params(
@@ -90,6 +91,7 @@ class TestNames:
         assert len(detector.net_.history) == 1
         assert clone(detector).get_params()["module__dropout"] == 0.1
 
+    @pytest.mark.fast_cases(2)
     def test_they_reach_the_net(self, kind, table, spy):
         detector = small(
             kind,
@@ -107,6 +109,7 @@ class TestNames:
         assert "print_log" not in dict(detector.net_.callbacks_)
         assert detector.callbacks == [spy]
 
+    @pytest.mark.fast_cases(1)
     def test_a_grid_of_them(self, kind, table):
         grid = {"module__hidden": [2, 5], "optimizer__lr": [0.01]}
         for params in ParameterGrid(grid):
@@ -115,6 +118,7 @@ class TestNames:
             assert width == params["module__hidden"]
             assert detector.net_.optimizer_.param_groups[0]["lr"] <= 0.01
 
+    @pytest.mark.fast_cases(1)
     def test_pickle_and_copy_keep_them(self, kind, table):
         detector = small(kind)
         expected = clone(detector).fit(*table).noise_scores_
@@ -122,6 +126,7 @@ class TestNames:
             assert again.get_params() == detector.get_params()
             np.testing.assert_array_equal(again.fit(*table).noise_scores_, expected)
 
+    @pytest.mark.fast_cases(2)
     def test_dropping_the_last_batch_leaves_finite_scores(self, kind, table):
         detector = small(
             kind, iterator_train__drop_last=True, batch_size=16, max_epochs=6
@@ -132,6 +137,7 @@ class TestNames:
 
 @BOTH
 class TestTypos:
+    @pytest.mark.fast_cases(4)
     @pytest.mark.parametrize(
         ("name", "message"),
         [
@@ -222,6 +228,7 @@ class TestEstimator:
         with pytest.raises(ValueError, match=message):
             detector.fit(*table)
 
+    @pytest.mark.fast_cases(2)
     def test_a_copy_from_another_process_can_be_fitted(self, kind, table):
         # Pickling makes new objects even of the defaults.
         detector = small(kind, NetClassifier(max_epochs=1, module__hidden=3))

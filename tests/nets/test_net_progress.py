@@ -123,6 +123,7 @@ class TestWhatIsShown:
         _, err = fitted(net, capsys, *blobs[:2])
         assert "100%, epoch 4/4, took" in err
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         "kind",
         [

@@ -121,6 +121,7 @@ class TestTrajectories:
         assert (np.ptp(columns["online"], axis=1) > 0).mean() > 0.9
         assert (np.ptp(columns["epoch_end"], axis=1) == 0).all()
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("signal", SIGNALS)
     def test_epoch_end_values_are_those_of_the_net_after_each_epoch(
         self, make_net, table, signal
@@ -248,6 +249,7 @@ class TestMissingRows:
 
 
 class TestObserving:
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize("signal", ["logit_diff", "alignment"])
     @pytest.mark.parametrize("when", WHENS)
     @pytest.mark.parametrize("iterator", [TensorBatches, LoaderBatches])

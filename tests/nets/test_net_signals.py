@@ -33,6 +33,7 @@ def by_hand(name, logits, y):
     return np.array(values)
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize("name", sorted(SIGNALS))
 @pytest.mark.parametrize("n_classes", [2, 7])
 @pytest.mark.parametrize("scale", [1, 50, 500])

@@ -155,6 +155,7 @@ def test_random_partner_is_always_another_class(n_classes, seed):
     assert all(a != b and 0 <= b < n_classes for a, b in mapping.items())
 
 
+@pytest.mark.slow
 def test_random_partner_is_drawn_from_random_state_in_fit():
     def draw(seed):
         injector = AsymmetricNoiseInjector(mapping="random_partner", random_state=seed)

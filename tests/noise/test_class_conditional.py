@@ -202,6 +202,7 @@ def test_no_rows_give_no_labels(injector):
     assert clone(injector).fit(None, y).corrupt(None, y[:0]).shape == (0,)
 
 
+@pytest.mark.fast_cases(4)
 @every_injector
 @pytest.mark.parametrize(
     "X",

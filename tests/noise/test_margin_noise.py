@@ -173,6 +173,7 @@ def default_on_digits():
     return FrozenEstimator(MarginNoiseInjector(random_state=0).fit(X, y).estimator_)
 
 
+@pytest.mark.fast_cases(2)
 @every_type
 @pytest.mark.parametrize("noise_rate", [0.2, 0.35, 0.7])
 def test_realised_rate_is_the_set_one_on_digits(
@@ -323,6 +324,7 @@ def test_frozen_estimator_keeps_its_random_state():
     assert forest.random_state is None
 
 
+@pytest.mark.slow
 def test_unset_seeds_of_the_estimator_come_from_random_state():
     P, y = table(agreement=0.3)
     forest = RandomForestClassifier(n_estimators=5)

@@ -113,6 +113,7 @@ def test_prediction_and_score_of_a_fitted_pipeline_inject_nothing(injector, digi
     assert pipeline.score(X[600:], y[600:]) == by_hand.score(X_new, y[600:])
 
 
+@pytest.mark.slow
 def test_noise_rate_can_be_searched_like_any_parameter(digits):
     X, y = digits
     pipeline = make_pipeline(

@@ -46,6 +46,7 @@ def test_there_are_files_of_each_released_version():
     assert names == set(save_fixtures.estimators()) - newer
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.usefixtures("default_output")
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_file_of_an_earlier_version_says_the_same(path):

@@ -103,6 +103,7 @@ def test_each_layer_that_a_file_may_name_is_here():
     assert allowed == set(LAYERS)
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize("name", LAYERS)
 def test_each_layer_comes_back_and_others_do_not(name, tmp_path):
     layer = make(name)

@@ -131,6 +131,7 @@ def pair(request, tmp_path_factory):
 
 
 class TestEveryEstimator:
+    @pytest.mark.fast_cases(3)
     @pytest.mark.usefixtures("default_output")
     def test_outputs_are_the_same_bits(self, pair):
         # Prediction leaves a net in evaluation mode.
@@ -162,6 +163,7 @@ class TestEveryEstimator:
         assert same(clone(loaded).get_params(), clone(fitted).get_params())
         assert same(pickle.loads(pickle.dumps(loaded)).get_params(), theirs)
 
+    @pytest.mark.fast_cases(3)
     def test_training_goes_on_to_the_same_bits(self, pair):
         fitted, path = pair
         if not hasattr(fitted, "partial_fit"):
@@ -209,6 +211,7 @@ def test_labels_and_column_names(labels, tmp_path):
         assert same(loaded.predict(frame), net.predict(frame))
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize(
     "value",
     [

@@ -297,6 +297,7 @@ def net_file(tmp_path_factory):
     return path.read_bytes()
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -732,6 +733,7 @@ def test_a_manifest_that_is_too_large_or_deep_is_neither_read_nor_written(
         save(Holder("x" * 5000), path)
 
 
+@pytest.mark.slow
 def test_unknown_names_are_cut_and_shown_without_escapes(net_file, tmp_path):
     names = [f"name{i}.{'x' * 3000}" for i in range(3000)] + ["\x1b[2J.evil\n"]
     path = tmp_path / "file"

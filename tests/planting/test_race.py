@@ -120,6 +120,7 @@ def test_the_last_one_that_diverges_says_so(aurocs):
         race(candidates, train, 2)
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), TrainingInterrupted("short")])
 @pytest.mark.parametrize("call", range(9))
 def test_an_interruption_keeps_who_has_scored_all_rows(call, error):
@@ -229,7 +230,7 @@ def test_one_run_has_no_standard_error_and_the_best_is_chosen():
     assert choose([first, second], origin, 2) is second
 
 
-@pytest.mark.fast_cases(2)
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("n_classes", [3, 10])
 def test_rows_that_anyone_suspects_do_not_count(copies, n_classes):

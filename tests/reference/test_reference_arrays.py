@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 SCRIPTS = sorted(HERE.glob("make_*.py"))
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_a_script_makes_its_file(script):
     made = importlib.import_module(script.stem).make()

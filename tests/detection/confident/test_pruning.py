@@ -201,6 +201,7 @@ class TestFilters:
 
 
 class TestBlocks:
+    @pytest.mark.slow
     def test_more_classes_than_a_byte_holds(self):
         labels, proba = noisy(3000, 300)
         expected = is_best_by_loops(labels, proba)
@@ -222,6 +223,7 @@ class TestBlocks:
             again = label_quality(labels, proba, method)
             np.testing.assert_array_equal(again, values)
 
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize("rule", FILTERS)
     def test_no_second_table_is_made(self, rule):
         labels, proba = noisy(60_000, 100)

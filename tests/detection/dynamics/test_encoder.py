@@ -26,6 +26,7 @@ def load_reference_weights(cnn, data):
     cnn.load_state_dict(state)
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("how", ["sign", "l2_time"])
 def test_encoding_and_initial_centers_equal_the_reference(reference, how):
     data = reference("dynacor_clustering.npz")
