@@ -275,7 +275,6 @@ def test_scores_fall_with_the_mean_signal_and_have_no_ties(blobs, corruption):
     assert (np.diff(signal) > -1e-5).all()
 
 
-@pytest.mark.slow
 def test_the_noise_rate_is_the_larger_of_two_estimates(blobs, monkeypatch):
     X, y, _ = blobs
 
