@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from test_public_names import imported_for_types
 
 import sknoisy.classification
 from sknoisy import extending
@@ -67,10 +68,11 @@ def test_a_method_needs_nothing_else():
 
 def test_shipped_methods_take_from_it_what_it_has():
     room = Path(sknoisy.classification.__file__).parent
+    shared = {*extending.__all__, *imported_for_types(inspect.getsource(extending))}
     for path in sorted(room.glob("_[a-z]*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.ImportFrom) or node.module[:8] != "sknoisy.":
                 continue
             names = {alias.name for alias in node.names}
             if node.module != "sknoisy.extending":
-                assert not names & {*extending.__all__}, f"{path.name}: {node.module}"
+                assert not names & shared, f"{path.name}: {node.module}"

@@ -19,7 +19,7 @@ from sknoisy.extending import (
 from sknoisy.nets._many_tensors import multiplied_each, multiply_each_
 
 if TYPE_CHECKING:
-    from sknoisy._types import Device, MakerOfModules, RandomState
+    from sknoisy.extending import Device, MakerOfModules, RandomState
 
 __all__ = ["CDRClassifier", "keep_critical_gradients"]
 

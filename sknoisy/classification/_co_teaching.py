@@ -22,7 +22,7 @@ from sknoisy.extending import (
 )
 
 if TYPE_CHECKING:
-    from sknoisy._types import Device, MakerOfModules, RandomState
+    from sknoisy.extending import Device, MakerOfModules, RandomState
 
 __all__ = ["CoTeachingClassifier", "select_by_peer"]
 
@@ -213,11 +213,13 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
     def start_fit(self, dataset: Any) -> None:
         """Set the forget rate before the networks are built."""
         super().start_fit(dataset)
+        # Also here, because "auto" trains a network before the two are built.
         refuse_instance(self.module)
         self.forget_rate_ = resolve_forget_rate(self, dataset)
 
     def initialize_module(self) -> Self:
         """Build two networks."""
+        # set_params(module=...) of a fitted net calls this without start_fit.
         refuse_instance(self.module)
         self.module_ = Peers(lambda: self.build("module"), mean_of="proba")
         return self

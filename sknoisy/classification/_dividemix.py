@@ -49,7 +49,7 @@ from sknoisy.mixture._small_loss import small_loss_splitter
 from sknoisy.nets._masked_training import is_masked, masked_views
 
 if TYPE_CHECKING:
-    from sknoisy._types import Device, IntArray, MakerOfModules, RandomState, View
+    from sknoisy.extending import Device, IntArray, MakerOfModules, RandomState, View
 
 __all__ = ["DivideMixClassifier", "RowGroup"]
 

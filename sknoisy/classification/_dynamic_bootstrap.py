@@ -31,7 +31,7 @@ from sknoisy.losses._bootstrap import STATIC_WEIGHTS
 from sknoisy.mixture import BMMLossSplitter
 
 if TYPE_CHECKING:
-    from sknoisy._types import Device, MakerOfModules, RandomState
+    from sknoisy.extending import Device, MakerOfModules, RandomState
 
 __all__ = ["DynamicBootstrapClassifier", "guided_shares"]
 

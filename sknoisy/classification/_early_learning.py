@@ -11,7 +11,7 @@ from sknoisy.extending import Interval, NetClassifier, RobustNetMixin
 from sknoisy.losses import ELRLoss
 
 if TYPE_CHECKING:
-    from sknoisy._types import Array, Device, IntArray, MakerOfModules, RandomState
+    from sknoisy.extending import Array, Device, IntArray, MakerOfModules, RandomState
 
 __all__ = ["ELRClassifier"]
 

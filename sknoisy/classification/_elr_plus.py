@@ -31,7 +31,7 @@ from sknoisy.losses import ELRLoss, early_learning_penalty
 from sknoisy.nets._many_tensors import lerp_each_
 
 if TYPE_CHECKING:
-    from sknoisy._types import Array, Device, IntArray, MakerOfModules, RandomState
+    from sknoisy.extending import Array, Device, IntArray, MakerOfModules, RandomState
 
 __all__ = ["ELRPlusClassifier"]
 

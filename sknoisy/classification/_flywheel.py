@@ -39,7 +39,8 @@ from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._outputs import check_outputs
 
 if TYPE_CHECKING:
-    from sknoisy._types import Device, Estimator, MakerOfModules, RandomState, View
+    from sknoisy._types import Estimator
+    from sknoisy.extending import Device, MakerOfModules, RandomState, View
 
 __all__ = ["FlywheelClassifier"]
 

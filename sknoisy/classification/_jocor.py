@@ -209,11 +209,13 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
     def start_fit(self, dataset: Any) -> None:
         """Set the forget rate before the networks are built."""
         super().start_fit(dataset)
+        # Also here, because "auto" trains a network before the two are built.
         refuse_instance(self.module)
         self.forget_rate_ = resolve_forget_rate(self, dataset)
 
     def initialize_module(self) -> Self:
         """Build two networks."""
+        # set_params(module=...) of a fitted net calls this without start_fit.
         refuse_instance(self.module)
         self.module_ = Peers(lambda: self.build("module"), mean_of="proba")
         return self

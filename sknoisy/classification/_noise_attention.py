@@ -21,7 +21,7 @@ from sknoisy.losses import NoiseAttentionLoss
 from sknoisy.nets._attention import AttentiveNetwork
 
 if TYPE_CHECKING:
-    from sknoisy._types import Array, Device, IntArray, MakerOfModules, RandomState
+    from sknoisy.extending import Array, Device, IntArray, MakerOfModules, RandomState
 
 __all__ = ["NALClassifier"]
 

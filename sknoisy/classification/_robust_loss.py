@@ -18,7 +18,7 @@ from sknoisy.extending import (
 from sknoisy.losses import BootstrapLoss, GCELoss, SCELoss, TruncatedGCELoss
 
 if TYPE_CHECKING:
-    from sknoisy._types import Device, MakerOfModules, RandomState
+    from sknoisy.extending import Device, MakerOfModules, RandomState
 
 __all__ = ["RobustLossClassifier"]
 

@@ -23,13 +23,8 @@ from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss
 from sknoisy.noise._transition import check_transition_matrix
 
 if TYPE_CHECKING:
-    from sknoisy._types import (
-        ArrayLike,
-        Device,
-        FloatArray,
-        MakerOfModules,
-        RandomState,
-    )
+    from sknoisy._types import ArrayLike, FloatArray
+    from sknoisy.extending import Device, MakerOfModules, RandomState
 
 __all__ = ["TransitionCorrectionClassifier", "anchor_transition_matrix"]
 

@@ -20,6 +20,11 @@ __all__ = ["Peers", "networks_of", "refuse_instance"]
 class Peers(nn.Module):
     """Several independently built networks as one module, which predicts their mean.
 
+    A step that trains all peers should return logits with the softmax that ``forward``
+    predicts: of ``logits``, of shape (n_peers, batch, n_classes),
+    ``logits.log_softmax(-1).logsumexp(0)`` for ``mean_of="proba"``, or
+    ``logits.mean(0)`` for ``mean_of="logits"``. A step of one peer returns its logits.
+
     Parameters
     ----------
     build : callable
@@ -28,6 +33,11 @@ class Peers(nn.Module):
         Number of networks.
     mean_of : {"proba", "logits"}, default="proba"
         The outputs that are averaged for a prediction.
+
+    Attributes
+    ----------
+    peers : torch.nn.ModuleList of length n_peers
+        The networks, in the order in which they were built.
     """
 
     def __init__(

@@ -45,8 +45,8 @@ class Step:
         no row of a batch is learnt, ``weighted_mean`` of no rows returns a loss of 0
         with a gradient; ``torch.zeros(())`` has no gradient and is refused.
     logits : Tensor of shape (batch, n_classes)
-        The logits that recorders read. Their softmax must be the prediction of
-        ``module_``.
+        The logits that recorders read: those of the prediction if the step runs all
+        networks, else those of the network that it trains.
     learnt : sequence of Learnt, default=()
         Which network learnt which rows, and with which targets. It is read by features
         that depend on what was learnt, such as adversarial masking: a method that
