@@ -26,7 +26,7 @@ def warm():
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.fast_cases(8)
+@pytest.mark.fast_cases(5)
 @pytest.mark.parametrize("name", subjects.SUBJECTS)
 def test_odd_calls_end_in_sound_results_or_clear_errors(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -363,6 +363,7 @@ class TestDetectorContract:
 
 @pytest.mark.parametrize("injector", INJECTORS, ids=label)
 class TestInjectorContract:
+    @pytest.mark.fast_cases(3)
     def test_fitted_attributes(self, injector, blobs):
         X, y, _ = blobs
         fitted = clone(injector)

@@ -24,6 +24,7 @@ def blobs():
     return 2 * np.eye(3)[y] + rng.normal(size=(51, 3)), y
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.filterwarnings("ignore:the refurbished labels have collapsed")
 @pytest.mark.parametrize("scale", [1e-30, 1e15])
 @pytest.mark.parametrize("estimator", SCORERS, ids=label)

@@ -40,6 +40,7 @@ def fitted(estimator):
     return clone(estimator).fit(*rows_and_labels())
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("judge", JUDGES, ids=label)
 def test_every_judge_says_it_as_measured(judge):
     assert not hasattr(clone(judge), "scores_are_probabilities_")

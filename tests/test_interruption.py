@@ -185,6 +185,7 @@ PLAIN = NeuralNetClassifier(
 
 
 class TestDetectors:
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize(
         ("detector", "step", "message"),
         [

@@ -183,6 +183,7 @@ class TestStep:
 
 
 class TestEpochs:
+    @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
         ("max_epochs", "ramp"), [(1, 1), (2, 1), (8, 2), (20, 5), (200, 50)]
     )

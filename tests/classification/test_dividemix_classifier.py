@@ -664,7 +664,7 @@ class TestWhatGoesIn:
         assert clf.clean_proba_.shape == (180,)
         assert len(np.unique(clf.clean_proba_[valid])) > 20
 
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("n_rows", [177, 151])
     @pytest.mark.parametrize("params", [{"batch_size": 25}, {"batch_size": -1}])
     @pytest.mark.parametrize("drop_last", [False, True])

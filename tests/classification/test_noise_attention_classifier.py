@@ -57,6 +57,7 @@ class TestLoss:
             clf.history[:5, "train_loss"], [expected] * 5, rtol=1e-5
         )
 
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize(
         ("start", "every", "moves"),
         [

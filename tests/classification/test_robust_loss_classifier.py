@@ -172,7 +172,9 @@ class TestOwnLoss:
     def test_the_slot_is_loss_and_not_criterion(self, blobs):
         for params in ({"criterion": GCELoss}, {"criterion__q": 0.3}):
             (name,) = params
-            message = f"^{name} would have no effect: RobustLossClassifier has a loss"
+            message = (
+                f"^{name} would have no effect: RobustLossClassifier has its own loss"
+            )
             with pytest.raises(ValueError, match=message):
                 RobustLossClassifier(**params, **SMALL).fit(*blobs[:2])
 

@@ -256,6 +256,7 @@ CONTENTS = {
 }
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize("name", CONTENTS)
 def test_a_table_that_cannot_be_judged_is_one_clear_line(capsys, tmp_path, name):
     content, message = CONTENTS[name]

@@ -243,7 +243,7 @@ def test_an_epoch_is_drawn_without_losses_unless_they_are_given():
         assert len(given.bars_) == 1 and given.splitter is display.splitter
 
 
-@pytest.mark.fast_cases(3)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     ("fallback", "losses"),
     [

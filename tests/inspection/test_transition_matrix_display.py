@@ -94,6 +94,7 @@ def test_of_many_classes_every_few_are_named_at_their_place():
     np.testing.assert_array_equal(ax.get_yticks(), np.arange(0, 100, 5))
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     "estimator",
     [

@@ -286,6 +286,7 @@ class TestAuto:
         clf = estimator(**SMALL).partial_fit(X, y, classes=[0, 1, 2, 3])
         assert clf.predict_proba(X).shape == (180, 4)
 
+    @pytest.mark.fast_cases(3)
     @pytest.mark.parametrize("rows", [4, 5, 6])
     def test_a_handful_of_rows_is_enough(self, blobs, estimator, rows):
         X, y = blobs[0][:rows], [0, 1, 0, 1, 2, 2][:rows]

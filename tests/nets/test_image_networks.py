@@ -141,6 +141,7 @@ class TestSizes:
 
 
 class TestShapes:
+    @pytest.mark.fast_cases(4)
     @pytest.mark.parametrize("network", RESIDUAL)
     @pytest.mark.parametrize(
         ("shape", "blocks", "side"),

@@ -91,7 +91,7 @@ class TestNames:
         assert len(detector.net_.history) == 1
         assert clone(detector).get_params()["module__dropout"] == 0.1
 
-    @pytest.mark.fast_cases(2)
+    @pytest.mark.fast_cases(1)
     def test_they_reach_the_net(self, kind, table, spy):
         detector = small(
             kind,

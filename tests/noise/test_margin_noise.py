@@ -173,7 +173,7 @@ def default_on_digits():
     return FrozenEstimator(MarginNoiseInjector(random_state=0).fit(X, y).estimator_)
 
 
-@pytest.mark.fast_cases(2)
+@pytest.mark.fast_cases(1)
 @every_type
 @pytest.mark.parametrize("noise_rate", [0.2, 0.35, 0.7])
 def test_realised_rate_is_the_set_one_on_digits(

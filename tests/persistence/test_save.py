@@ -151,6 +151,7 @@ class TestEveryEstimator:
         if hasattr(fitted, "noise_scores_"):
             assert same(loaded.noise_scores_, fitted.noise_scores_)
 
+    @pytest.mark.fast_cases(3)
     def test_all_attributes_are_the_same(self, pair):
         fitted, path = pair
         assert same(load(path), fitted)

@@ -217,6 +217,7 @@ def forge_array(arrays, rng):
             arrays[name] = flat.view(array.dtype).reshape(array.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.fast_cases(1)
 def test_forged_files_with_a_right_checksum(original, tmp_path):
     manifest, arrays = unpack(original[1])

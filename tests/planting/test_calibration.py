@@ -34,7 +34,7 @@ def bayes(values, noise_rate, gap):
 
 # With two classes and 40 % noise, 40 % of the planted labels are right: their density
 # is a mixture itself, and taken for that of wrong labels it gives a rate near 0.7.
-@pytest.mark.fast_cases(6)
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize(
     ("noise_rate", "n_classes"),
     [
