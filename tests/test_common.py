@@ -67,7 +67,7 @@ def test_scikit_learn_contract(estimator, expected, monkeypatch):
         warnings.filterwarnings("ignore", message=".*losses are too few")
         warnings.filterwarnings("ignore", message="the losses cannot be split")
         warnings.filterwarnings("ignore", message="the mixture finds no second")
-        warnings.filterwarnings("ignore", message="candidates that failed take")
+        warnings.filterwarnings("ignore", message="candidates that failed are")
         warnings.filterwarnings("ignore", message="the refurbished labels have coll")
         results = check_estimator(
             clone(estimator), expected_failed_checks=expected, on_skip=None
