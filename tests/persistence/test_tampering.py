@@ -218,7 +218,6 @@ def forge_array(arrays, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.fast_cases(1)
 def test_forged_files_with_a_right_checksum(original, tmp_path):
     manifest, arrays = unpack(original[1])
     rng = np.random.default_rng(1)
