@@ -31,18 +31,24 @@ class MakerOf(HasMethods):
         Name of the base in messages.
     instances : bool, default=True
         Whether an instance is allowed.
+    callables : bool, default=False
+        Whether any class is allowed whose instances can be called.
     """
 
-    def __init__(self, base: type, name: str, *, instances: bool = True) -> None:
+    def __init__(
+        self, base: type, name: str, *, instances: bool = True, callables: bool = False
+    ) -> None:
         super().__init__(["__call__"])
         self.base = base
         self.name = name
         self.instances = instances
+        self.callables = callables
 
     def is_satisfied_by(self, val: Any) -> bool:
         """Return whether a value is allowed."""
         if isinstance(val, type):
-            return issubclass(val, self.base)
+            can_call = any("__call__" in vars(base) for base in val.__mro__)
+            return issubclass(val, self.base) or (self.callables and can_call)
         if isinstance(val, self.base):
             return self.instances
         return callable(val)

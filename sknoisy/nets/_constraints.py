@@ -14,7 +14,7 @@ __all__ = ["NET_CONSTRAINTS"]
 
 NET_CONSTRAINTS: dict[str, list[Any]] = {
     "module": [MakerOf(nn.Module, "torch.nn.Module"), None],
-    "criterion": [MakerOf(nn.Module, "torch.nn.Module")],
+    "criterion": [MakerOf(nn.Module, "torch.nn.Module", callables=True)],
     "optimizer": [
         MakerOf(torch.optim.Optimizer, "torch.optim.Optimizer", instances=False)
     ],

@@ -4,7 +4,6 @@ Parameters and data are checked, the training begins, continues, or is resumed f
 file, and its result is checked. The epochs are run by skorch, see `_loop`.
 """
 
-import inspect
 import zlib
 from contextlib import contextmanager, nullcontext
 
@@ -35,7 +34,7 @@ from sknoisy.nets._fit_params import check_fit_params, for_module, refuse_untake
 from sknoisy.nets._input import check_input
 from sknoisy.nets._masked_training import check_masking, check_started
 from sknoisy.nets._optimizing import wants_closure
-from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_proba
+from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_index, takes_proba
 from sknoisy.nets._progress import close_bars
 from sknoisy.nets._refusals import learns_from_rows, refuse_unaccelerated
 from sknoisy.nets._slots import check_slots, placed
@@ -247,8 +246,7 @@ def _train(net, dataset, resumes, is_first, method, fit_params):
     # AccelerateMixin calls the closure itself, and does not pass it to the optimizer.
     is_own = type(net)._step_optimizer is not NeuralNet._step_optimizer
     net.step_needs_closure_ = is_own or any(map(wants_closure, optimizers))
-    forward = getattr(net.criterion_, "forward", net.criterion_)
-    net.criterion_takes_index_ = "index" in inspect.signature(forward).parameters
+    net.criterion_takes_index_ = takes_index(net.criterion_)
     refuse_unaccelerated(net)
     try:
         _begin_epochs(net, dataset, resumes, is_first)

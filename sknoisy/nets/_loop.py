@@ -28,6 +28,7 @@ from sknoisy.nets._slots import (
     build_part,
     check_part_names,
     iterator_params,
+    moved,
     refuse_unknown,
     shape_of,
     store_params,
@@ -208,7 +209,7 @@ class TrainingLoopMixin(_Host):
         module : torch module
             The module, compiled or not.
         """
-        module = module.to(self.device_)
+        module = moved(module, self.device_)
         if not self.compile or (name in self._criteria and not scores_alone(module)):
             return module
         parts = getattr(module, "compiled_parts", None)
@@ -360,7 +361,14 @@ class TrainingLoopMixin(_Host):
         ------
         ValueError
             If a criterion of torch does not accept outputs or labels of this shape.
+        AttributeError
+            If a subclass has no ``criterion_``, and does not override this either.
         """
+        if self.criterion_ is None:
+            raise AttributeError(
+                f"{type(self).__name__} has no criterion_: set it in "
+                "initialize_criterion, or override get_loss too."
+            )
         if not isinstance(y_true, torch.Tensor):
             y_true = to_tensor(y_true, device=self.device_)
         if training:

@@ -72,12 +72,12 @@ class NetClassifier(
         is copied at each fit and starts from its weights. None uses `nets.MLP` for
         2-D input, `nets.PreActResNet18` for images.
     criterion : torch criterion class or instance, default=torch.nn.CrossEntropyLoss
-        Called with logits and label codes; and with the row numbers if it takes an
-        ``index``, as do criteria with a state for each row. Under
-        ``torch.nn.NLLLoss`` the module returns probabilities, as in skorch, and the
-        criterion is given their log. With a ``train_split``, ``valid_loss`` is its
-        value on the held-out rows, or plain cross-entropy if it keeps a state for each
-        row or needs more than outputs and codes.
+        Or another class whose instances can be called. Called with logits and label
+        codes; and with the row numbers if it takes an ``index``, as do criteria with a
+        state for each row. Under ``torch.nn.NLLLoss`` the module returns probabilities,
+        as in skorch, and the criterion is given their log. With a ``train_split``,
+        ``valid_loss`` is its value on the held-out rows, or plain cross-entropy if it
+        keeps a state for each row or needs more than outputs and codes.
     optimizer : torch optimizer class, default=torch.optim.SGD
         SGD runs with momentum 0.9 and weight decay 2e-3 unless
         ``optimizer__momentum`` and ``optimizer__weight_decay`` are set.
@@ -189,6 +189,8 @@ class NetClassifier(
     _modules = ["module"]
     _criteria = ["criterion"]
     _optimizers = ["optimizer"]
+    # A subclass may give its criterion another name, and override get_loss.
+    criterion_: Any = None
     masking_ = None
     # Whether Ctrl-C interrupted the last call of fit or partial_fit.
     interrupted_ = False

@@ -18,6 +18,7 @@ __all__ = [
     "logits_of",
     "scored",
     "scores_alone",
+    "takes_index",
     "takes_proba",
     "validation_loss",
 ]
@@ -156,6 +157,21 @@ def keeps_rows(criterion):
     return next(keep, None)
 
 
+def takes_index(criterion):
+    """Return whether a criterion takes the row numbers of a batch.
+
+    Parameters
+    ----------
+    criterion : torch criterion, function or None
+        None if a subclass of the net gives its criterion another name.
+
+    Returns
+    -------
+    takes : bool
+    """
+    return "index" in _signature(getattr(criterion, "forward", criterion))
+
+
 def scores_alone(criterion):
     """Return whether a criterion needs only outputs and labels, and no state of rows.
 
@@ -169,7 +185,7 @@ def scores_alone(criterion):
         Whether it may score a validation batch, and be compiled.
     """
     forward = getattr(criterion, "forward", criterion)
-    if "index" in _signature(forward) or keeps_rows(criterion):
+    if takes_index(criterion) or keeps_rows(criterion):
         return False
     try:
         inspect.signature(forward).bind(None, None)

@@ -23,6 +23,7 @@ __all__ = [
     "check_slots",
     "facts_of",
     "is_channels_last",
+    "moved",
     "iterator_params",
     "placed",
     "refuse_unknown",
@@ -103,7 +104,25 @@ def placed(net, component):
         return component
     if is_channels_last(net):
         component = component.to(memory_format=torch.channels_last)
-    return component.to(net.device_)
+    return moved(component, net.device_)
+
+
+def moved(component, device):
+    """Move a module to a device, unless it is there.
+
+    Parameters
+    ----------
+    component : torch module
+        Its ``to`` may be its own, and is called once only.
+    device : torch.device
+
+    Returns
+    -------
+    component : torch module
+    """
+    tensors = [*component.parameters(), *component.buffers()]
+    is_there = all(tensor.device == device for tensor in tensors)
+    return component if is_there else component.to(device)
 
 
 def is_channels_last(net):
@@ -235,6 +254,7 @@ def store_params(net, params):
     net._params_to_validate.update(stored)
     rest = {k: v for k, v in params.items() if k not in (*stored, *groups)}
     if not net.initialized_:
+        _refuse_params_of_removed(net, stored)
         return rest
     live = {k: v for k, v in stored.items() if k.startswith("optimizer__")}
     if live:
@@ -279,8 +299,16 @@ def check_part_names(net):
     ValueError
         If a parameter has no meaning.
     """
-    # skorch refuses names without ``__``, and `check_slots` refuses them in a fit.
-    _refuse_unexpected(net, [key for key in net._params_to_validate if "__" in key])
+    # skorch refuses names without ``__``, and `check_slots` refuses them in a fit; it
+    # also knows the right name if a part's is followed by one underscore only.
+    _refuse_unexpected(
+        net,
+        [
+            key
+            for key in net._params_to_validate
+            if "__" in key and not key.startswith(tuple(net.prefixes_))
+        ],
+    )
     for slot in ("iterator_train", "iterator_valid"):
         iterator_params(net, slot)
     unread = [f"dataset__{name}" for name in net.get_params_for("dataset")]
@@ -403,6 +431,19 @@ def _refuse_no_callbacks(callbacks):
             raise TypeError(
                 "callbacks must be a list of skorch callbacks, or of pairs of a name "
                 f"and a callback; got {item!r} in it."
+            )
+
+
+def _refuse_params_of_removed(net, params):
+    """Refuse parameters of a callback that the user has set to None before."""
+    for key in params:
+        slot, _, name = key.partition("__")
+        name, is_param, _ = name.partition("__")
+        removed = vars(net).get(f"callbacks__{name}", name) is None
+        if slot == "callbacks" and is_param and removed:
+            # skorch says so when it builds the callbacks.
+            raise ValueError(
+                f"Trying to set a parameter for callback {name} which does not exist."
             )
 
 

@@ -304,3 +304,63 @@ def test_a_module_instance_stored_by_a_subclass(table, kind):
 
 def test_our_iterators_stay_the_default():
     assert NetClassifier().iterator_train is TensorBatches
+
+
+class TestCriterion:
+    def test_any_class_whose_instances_are_called(self, table):
+        class Plain:
+            def __call__(self, y_pred, y_true):
+                return nn.functional.cross_entropy(y_pred, y_true)
+
+        params = {"module__hidden": 4, "max_epochs": 2, "random_state": 0}
+        ours = NetClassifier(criterion=Plain, **params).fit(*table)
+        torchs = NetClassifier(**params).fit(*table)
+        assert ours.history[:, "train_loss"] == torchs.history[:, "train_loss"]
+
+    def test_a_class_that_cannot_be_called_is_refused(self, table):
+        with pytest.raises(ValueError, match="'criterion' parameter of NetClassifier"):
+            NetClassifier(criterion=dict).fit(*table)
+
+    def test_by_another_name_with_get_loss(self, table):
+        class Named(NetClassifier):
+            def initialize_criterion(self):
+                self.mycriterion_ = nn.CrossEntropyLoss()
+                return self
+
+        class Scores(Named):
+            def get_loss(self, y_pred, y_true, *args, **kwargs):
+                return self.mycriterion_(y_pred, y_true)
+
+        params = {"module__hidden": 4, "max_epochs": 1, "random_state": 0}
+        fitted = Scores(**params).fit(*table)
+        plain = NetClassifier(**params).fit(*table)
+        proba = fitted.predict_proba(table[0])
+        np.testing.assert_array_equal(proba, plain.predict_proba(table[0]))
+        with pytest.raises(AttributeError, match="Named has no criterion_: set it in"):
+            Named(**params).fit(*table)
+
+
+class TestOnceOnly:
+    def test_parts_are_moved_once(self):
+        moves = []
+
+        class Watched(nn.Linear):
+            def to(self, *args, **kwargs):
+                moves.append(args)
+                return super().to(*args, **kwargs)
+
+        params = {"module__in_features": 4, "module__out_features": 3}
+        NetClassifier(Watched, device="cpu", **params).initialize()
+        assert moves == [("cpu",)]
+
+
+class TestWords:
+    def test_parameter_of_a_callback_that_was_removed(self):
+        net = NetClassifier().set_params(callbacks__print_log=None)
+        with pytest.raises(ValueError, match="callback print_log which does not exist"):
+            net.set_params(callbacks__print_log__sink=print)
+
+    def test_one_underscore_too_few(self):
+        net = NetClassifier(Small, module__n_classes=3, callbacks_mycb__foo=1)
+        with pytest.raises(ValueError, match=r"did you mean callbacks__mycb__foo\?"):
+            net.initialize()
