@@ -51,6 +51,8 @@ def check_input(net, X, y, fresh, classes):
     else:
         X = check_rows(net, X)
         classes, codes = encode_labels(y, net.classes_)
+    if net.dataset is not SkorchDataset:
+        return ArrayDataset(_in_own_dataset(net, X, codes), codes), classes
     return LabelledRows(X, codes, classes), classes
 
 
@@ -71,9 +73,11 @@ def rows_as_dataset(net, X):
         base = base.dataset
     if isinstance(base, ArrayDataset):
         return X
-    if net.autocast_ is not None and _are_own_rows(net, X):
+    if isinstance(X, Dataset):
         return ArrayDataset(X)
-    return ArrayDataset(X if isinstance(X, Dataset) else check_rows(net, X))
+    if net.autocast_ is None or not _are_own_rows(net, X):
+        X = check_rows(net, X)
+    return ArrayDataset(_in_own_dataset(net, X, None))
 
 
 def split_rows(net, dataset, **fit_params):
@@ -181,6 +185,13 @@ def _check_dataset(net, X, y, fresh, classes):
     if isinstance(rows, np.ndarray):
         return LabelledRows(rows, codes, classes), classes
     return ArrayDataset(rows, codes), classes
+
+
+def _in_own_dataset(net, X, codes):
+    """Return checked rows in the user's ``dataset``, or unchanged without one."""
+    if net.dataset is SkorchDataset:
+        return X
+    return net.dataset(X, codes, **net.get_params_for("dataset"))
 
 
 def _are_own_rows(net, X):

@@ -10,6 +10,7 @@ import inspect
 import re
 
 import torch
+from skorch.dataset import Dataset
 from torch import nn
 
 from sknoisy._parameters import check_values
@@ -283,6 +284,8 @@ def check_slots(net):
     if isinstance(net.callbacks, list):
         _refuse_no_callbacks(net.callbacks)
     _refuse_unexpected(net, [key for key in net._params_to_validate if "__" not in key])
+    # Its class is called before the parts are built.
+    _check_dataset_params(net)
 
 
 def check_part_names(net):
@@ -311,16 +314,28 @@ def check_part_names(net):
     )
     for slot in ("iterator_train", "iterator_valid"):
         iterator_params(net, slot)
-    unread = [f"dataset__{name}" for name in net.get_params_for("dataset")]
+    unread = _check_dataset_params(net)
     if net.callbacks == "disable":
         unread += [f"callbacks__{key}" for key in net.get_params_for("callbacks")]
     else:
         _refuse_unknown_callbacks(net)
     if unread:
         raise ValueError(
-            f"{', '.join(unread)} would have no effect: the net makes its own "
-            "datasets, and disabled callbacks take no parameters."
+            f"{', '.join(unread)} would have no effect: skorch's Dataset takes no "
+            "parameters here, nor do disabled callbacks. Set dataset to a class of "
+            "your own that takes them."
         )
+
+
+def _check_dataset_params(net):
+    """Return the names of parameters that nobody reads; refuse unknown ones."""
+    params = net.get_params_for("dataset")
+    if net.dataset is Dataset:
+        return [f"dataset__{name}" for name in params]
+    known, takes_any = signature_of(net.dataset)
+    if not takes_any:
+        refuse_unknown("dataset", net.dataset, params, known[2:], ())
+    return []
 
 
 def refuse_unknown(slot, component, params, known, facts):

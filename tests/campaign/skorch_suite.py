@@ -46,7 +46,7 @@ _OUTPUTS = "its module has not one output for each class, which is refused"
 _CODES = "classes that y does not have are refused; labels are what y says"
 _TRIED = "counts calls of the module, which is also tried on a few rows"
 _COPY = "a module instance is copied, so that a fit changes no parameter"
-_DATASET = "the net makes its own datasets; dataset= is refused"
+_DATASET = "dataset= is a class; an instance is given as X"
 _NAMES = "the net predicts with module_"
 _SEED = "weights are drawn from random_state, and not from torch's global generator"
 _DEVICE = "the net moves its parts itself, to a device of torch that it has checked"
@@ -92,7 +92,6 @@ REASONS = {
         "*test_*fit_with_extra_params_*": _PROBA,
         "*test_groups_routed_to_train_split": _PROBA,
         "*test_backward_compat_fit_params_to_train_split": _PROBA,
-        "*test_net_initialized_with_custom_dataset_args": _DATASET,
         "*test_net_initialized_with_initalized_dataset_and_kwargs_raises": _DATASET,
         "*test_repr_*": _REPR,
         "*test_data_dict_and_fit_params*": _DATA,

@@ -452,3 +452,45 @@ class TestOutput:
         with torch.random.fork_rng():
             given = net.forward(X, training=True)
         assert not given.detach().equal(net.forward(X))
+
+
+class Multiplied(Rows):
+    """Yields rows times a factor, and notes what it was given."""
+
+    given = []
+
+    def __init__(self, X, y=None, factor=1):
+        self.given.append((X.dtype, None if y is None else y.tolist()))
+        super().__init__(factor * X, y)
+
+
+class TestOwnDataset:
+    def test_it_yields_the_rows_of_fit_and_predict(self, make_net, table):
+        X, y = table
+        Multiplied.given.clear()
+        own = make_net(dataset=Multiplied, dataset__factor=2, **LOADERS)
+        own.fit(X.astype(np.float64), np.array(["ant", "bee", "cat"])[y])
+        proba = own.predict_proba(X)
+        assert Multiplied.given == [(np.float32, y.tolist()), (np.float32, None)]
+        plain = make_net(**LOADERS).fit(2 * X, y)
+        np.testing.assert_array_equal(proba, plain.predict_proba(2 * X))
+
+    @pytest.mark.parametrize(
+        "params, error, match",
+        [
+            ({"dataset": Multiplied}, TypeError, "for Multiplied set iterator_train"),
+            (
+                {"dataset": Multiplied, "dataset__facto": 2, **LOADERS},
+                ValueError,
+                r"Multiplied takes no dataset__facto; it takes factor. Did you mean",
+            ),
+            (
+                {"dataset": Rows(np.zeros((2, 4)))},
+                ValueError,
+                "'dataset' parameter of NetClassifier must be a callable",
+            ),
+        ],
+    )
+    def test_what_it_cannot_be(self, make_net, table, params, error, match):
+        with pytest.raises(error, match=match):
+            make_net(**params).fit(*table)
