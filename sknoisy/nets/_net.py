@@ -327,6 +327,26 @@ class NetClassifier(
         loss = self.weighted_mean(loss, index)
         return Step(loss, outputs, [Learnt(self.module_, X, y)])
 
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Return the module's outputs for a batch.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, ...)
+            Rows of the batch; anything else is converted as by skorch.
+        **fit_params : dict
+            Passed to the module.
+
+        Returns
+        -------
+        outputs : Tensor of shape (batch, n_classes)
+            Logits, or probabilities under NLLLoss.
+        """
+        if isinstance(x, torch.Tensor) and x.device == self.device_:
+            # As skorch's, without its checks of what kind of data a batch is.
+            return self.module_(x, **fit_params)
+        return super().infer(x, **fit_params)
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute loss, logits and gradients of a batch.
 
@@ -366,8 +386,11 @@ class NetClassifier(
                 step = masked_step(self, X, y, index)
             else:
                 step = as_step(self, self.training_loss(X, y, index))
-        refuse_loss_without_gradient(self, step.loss)
-        step.loss.backward()
+        try:
+            step.loss.backward()
+        except (AttributeError, RuntimeError):
+            refuse_loss_without_gradient(self, step.loss)
+            raise
         if self.some_may_be_late_:
             names = [name + "_" for name in self._optimizers]
             late = [begin_momentum(getattr(self, name)) for name in names]
