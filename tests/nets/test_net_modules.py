@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from sknoisy.nets import MLP, embed
+from sknoisy.nets import MLP, NetClassifier, embed
 from sknoisy.nets._defaults import (
     begin_momentum,
     default_module,
@@ -156,6 +156,37 @@ class TestDefaults:
         early, late = trained([1, 2], begins)
         assert torch.equal(early, trained([1], begins)[0])
         assert torch.equal(late, trained([2], begins)[0])
+
+    def test_a_part_may_begin_within_an_epoch(self):
+        # The second layer is used from the fifth of eight batches on.
+        class Growing(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first, self.second = nn.Linear(4, 3), nn.Linear(4, 3)
+                self.n_seen = 0
+
+            def forward(self, X):
+                self.n_seen += self.training
+                out = self.first(X)
+                return out + self.second(X) if self.n_seen > 4 else out
+
+        rng = np.random.default_rng(0)
+        X, y = rng.standard_normal((64, 4), dtype=np.float32), np.arange(64) % 3
+        net = NetClassifier(Growing, batch_size=8, max_epochs=1, random_state=0)
+        net.fit(X, y)
+        for weight in net.module_.parameters():
+            assert "momentum_buffer" in net.optimizer_.state[weight]
+
+    def test_it_is_told_whether_a_part_may_still_begin(self):
+        weights = [nn.Parameter(torch.ones(2)) for _ in range(2)]
+        stepped = torch.optim.SGD(weights, lr=0.1, momentum=0.9, fused=True)
+        used = ((0,), True), ((0, 1), False), ((1,), False)
+        for parts, may_be_late in used:
+            stepped.zero_grad()
+            sum(weights[part].sum() for part in parts).backward()
+            assert begin_momentum(stepped) is may_be_late
+            stepped.step()
+        assert begin_momentum(torch.optim.SGD(weights, lr=0.1)) is False
 
     def test_the_users_choice_of_kernel_stands(self):
         cpu = torch.device("cpu")
