@@ -75,7 +75,7 @@ def calibrate(given, planted, n_classes, noise_rate=None):
     >>> round(calibration.noise_rate, 1), calibration([-2, 4]).round(1).tolist()
     (0.2, [1.0, 0.0])
     """
-    # With all labels wrong there would be no right ones to learn from.
+    # If all labels were wrong, there would be no right ones to fit.
     rate = 0.2 if noise_rate is None else min(noise_rate, MAX_RATE)
     low, high = _bounds(np.concatenate([given, planted]))
     if not low < high:
@@ -89,7 +89,7 @@ def calibrate(given, planted, n_classes, noise_rate=None):
         gaussian_filter1d(values, SMOOTHING)
         for values in (share, _histogram(planted, edges))
     )
-    # Most labels are right, and theirs are the higher signals.
+    # Most labels are right, and right labels have the higher signals.
     mean = np.median(given[given >= np.median(given)])
     deviation = max(0.7 * given.std(), edges[1] - edges[0])
     for _ in range(N_STEPS):
@@ -118,7 +118,8 @@ def calibrate(given, planted, n_classes, noise_rate=None):
 def _bounds(values):
     """Return the ends of the bins: a few far values must not stretch them."""
     least, low, high, most = np.quantile(values, [0.001, 0.05, 0.95, 0.999])
-    # Of few values, one in a thousand is the farthest. But most may be equal.
+    # Of few values, these are nearly the extremes: far ones are cut off first, unless
+    # most values are equal.
     reach = 2 * (high - low) or np.inf
     near = values[(values >= low - reach) & (values <= high + reach)]
     return max(least, near.min()), min(most, near.max())

@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 __all__ = ["combination_weights", "normal_scores"]
 
-# Of the squared weights: with two detectors that say the same, both count.
+# Penalty on the squared weights: two identical detectors share the weight.
 _PENALTY = 1e-3
 
 
@@ -50,7 +50,7 @@ def combination_weights(
     features: NDArray[np.float64],
     planted: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Return how much each detector should count: a logistic regression, none negative.
+    """Return the weights of the detectors, by a non-negative logistic regression.
 
     Parameters
     ----------

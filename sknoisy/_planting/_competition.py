@@ -1,4 +1,4 @@
-"""A competition of detectors: how well each finds planted labels is its weight.
+"""A competition of detectors, weighted by how well they find planted labels.
 
 The candidates score the given labels first, and what they suggest tells which labels
 are planted in the rounds. Only one that fails is dropped: one that lies behind may see
@@ -31,9 +31,9 @@ from sknoisy.base import TrainingInterrupted
 
 __all__ = ["Competition", "Verdict", "competes"]
 
-# A candidate with less weight is not worth a fit on more rows.
+# A candidate with less weight is not fitted on more rows.
 _LEAST_WEIGHT = 0.01
-# Flips that no candidate suggests: of so many rows in all.
+# Share of the rows for flips that no candidate suggests.
 _ANY_FLIP = 0.02
 
 
@@ -41,7 +41,7 @@ _competes: ContextVar[bool] = ContextVar("sknoisy_competes", default=False)
 
 
 def competes():
-    """Return whether what is being fitted is one of several candidates.
+    """Return whether the current fit is that of one of several candidates.
 
     It keeps to itself then what only those can act on who chose it.
     """
@@ -50,7 +50,7 @@ def competes():
 
 @dataclass
 class Verdict:
-    """What a candidate says of the labels it was fitted on.
+    """Scores, flags and suggestions of a candidate for the labels it was fitted on.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Verdict:
 
 
 class Competition:
-    """Fits candidates on given and on planted labels, and weighs them.
+    """Fits candidates on given and on planted labels, and computes their weights.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class Competition:
         self._classes = classes
         self._n_jobs = n_jobs
         self._bar = bar
-        # Of each complete round: where labels are planted, and the scores.
+        # For each complete round: where labels are planted, and the scores.
         self._rounds = []
 
     @property
@@ -123,7 +123,7 @@ class Competition:
         return aurocs
 
     def score(self, X, codes, seed, among=None, groups=None):
-        """Let candidates score the given labels.
+        """Score the given labels with candidates.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class Competition:
         self.given = [verdicts.get(i) for i in range(len(self.names))]
 
     def play(self, X, codes, corruption_rate, n_rounds, rng, groups=None):
-        """Plant labels, again and again, and let all candidates score those.
+        """Plant labels in several rounds, and score them with all candidates.
 
         Parameters
         ----------
@@ -203,7 +203,7 @@ class Competition:
             )
 
     def weigh(self, strategy):
-        """Return what each candidate counts.
+        """Return the weight of each candidate.
 
         Parameters
         ----------
@@ -231,7 +231,7 @@ class Competition:
         return weights / weights.sum()
 
     def _flips(self, codes):
-        """Count how often each label stands where another one is suggested.
+        """Count how often another label is suggested for each given one.
 
         Rows are the suggested labels, columns the given ones, mean of the candidates.
         """
@@ -245,7 +245,7 @@ class Competition:
     def _fit(self, among, X, codes, seed, groups, place, planted=None):
         """Fit candidates; return the verdicts of those that do not fail."""
         given = self._classes[codes]
-        # Workers would get large arrays that cannot be written to, which torch minds.
+        # Workers would get large arrays as read-only memory maps, of which torch warns.
         run = Parallel(self._n_jobs, return_as="generator", max_nbytes=None)
         results = run(
             delayed(_fit_candidate)(
@@ -272,7 +272,7 @@ class Competition:
 
 
 def _fit_candidate(detector, X, y, classes, seed, groups):
-    """Return a candidate's verdict, or the error that it ends with."""
+    """Return a candidate's verdict, or the error that it raised."""
     detector = clone(detector)
     set_random_states(detector, seed)
     start = time.perf_counter()
@@ -284,7 +284,7 @@ def _fit_candidate(detector, X, y, classes, seed, groups):
     except TrainingInterrupted:
         raise
     except Exception as error:
-        # One that does not suit the data must not take the others along.
+        # A candidate that does not suit the data must not end the others.
         return error
     finally:
         _competes.reset(token)

@@ -1,4 +1,4 @@
-"""Planted labels: corrupted copies of rows, or other labels in the rows' own place."""
+"""Planted labels: on corrupted copies of rows, or in place of given labels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ __all__ = [
     "rank_in_class",
 ]
 
-# Rows of a class that planting leaves at least: less is no class to be scored.
+# Planting leaves at least so many rows of a class: with fewer it cannot be scored.
 _MIN_LEFT = 2
 
 
@@ -144,7 +144,7 @@ def planted_labels(
     bounds = np.cumsum(odds, axis=1) / odds.sum(1, keepdims=True)
     draws = rng.random((len(rows), 1))
     planted = codes.copy()
-    # Sums may end a rounding below the largest draw.
+    # By rounding, the sums may end below the largest draw.
     last = np.where(codes[rows] == len(flips) - 1, len(flips) - 2, len(flips) - 1)
     planted[rows] = np.minimum((draws >= bounds[codes[rows]]).sum(1), last)
     return planted
@@ -192,7 +192,7 @@ def copy_noise_rate(noise_rate: float, n_classes: int) -> float:
 
 
 def _count(share: float, n_samples: int) -> int:
-    # The small term keeps a product that is a whole number from falling below it.
+    # The small term keeps rounding from lowering a product that is an integer.
     return int(share * n_samples + 1e-9)
 
 

@@ -1,4 +1,4 @@
-"""Epochs in which a row took no part."""
+"""Epochs in which a row was not used."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ __all__ = ["fill_gaps"]
 
 
 def fill_gaps(trajectories):
-    """Give a row that took no part in an epoch its mean over the other epochs.
+    """Fill epochs in which a row was not used by its mean over the other epochs.
 
     Happens where the user drops incomplete batches; 0 for a row that was never seen.
 

@@ -1,4 +1,4 @@
-"""A race of settings of one network: who finds planted labels best is chosen.
+"""A race of settings of one network: the one that finds planted labels best is chosen.
 
 All rounds are planted before the first, alike for all candidates. After each round the
 candidates that lie behind are dropped, since a fit takes long, and in the end one is
@@ -21,12 +21,12 @@ from sknoisy._progress import progress
 
 __all__ = ["Candidate", "choose", "race"]
 
-# How far a candidate may lie behind in AUROC and stay active.
+# Largest AUROC difference to the best at which a candidate stays active.
 SLACK = 0.03
 
 
 class Candidate:
-    """A setting of the net, and what its fits recorded, one for each round.
+    """A setting of the net, and the records of its fits, one for each round.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Candidate:
         self._proba_sum = 0
 
     def add(self, trajectories, mean_proba, net):
-        """Take in the next round."""
+        """Add the next round."""
         self.trajectories.append(trajectories)
         self._proba_sum = self._proba_sum + mean_proba * ~self.planted[-1][:, None]
         if self.planted.any():
@@ -102,7 +102,7 @@ class Candidate:
         return self._even_trajectories()[self.planted]
 
     def auroc(self, number, weights=None):
-        """Return how well the planted labels of a round are told from the others."""
+        """Return how well the planted labels of a round are separated from others."""
         signal = self.trajectories[number].mean(1)
         return planted_auroc(self.planted[number], -signal, weights)
 
@@ -189,7 +189,7 @@ def race(candidates, train, n_rounds, bar=None):
 
 
 def _fit(candidate, train, number, is_alone):
-    """Fit a candidate in a round; return whether that went well."""
+    """Fit a candidate in a round; return whether it succeeded."""
     try:
         candidate.add(*train(candidate.setting, number))
     except FloatingPointError:
@@ -221,7 +221,7 @@ def choose(candidates, origin, n_classes):
     if len(candidates) == 1:
         return candidates[0]
     suspicion = [c.calibrate(n_classes)(c.given_signal) for c in candidates]
-    # Some weight for all, since there may be nothing that all candidates trust.
+    # Each row keeps some weight, since candidates may trust no row in common.
     trust = np.maximum(1 - np.max(suspicion, axis=0), 1e-3)[origin]
     # After an interruption some have one round more.
     n_rounds = min(len(c.trajectories) for c in candidates)

@@ -1,4 +1,4 @@
-"""What a race and a competition share: how a round is scored, told and broken off.
+"""Shared by race and competition: scores, progress and interruption of rounds.
 
 Both let *candidates* show how well they find wrong labels that were *planted* among the
 given ones. In a *round* labels are planted in some places, and each candidate that is
@@ -13,12 +13,12 @@ from sknoisy.base import TrainingInterrupted
 
 __all__ = ["BROKEN_OFF", "planted_auroc", "tell_broken_off", "tell_fit"]
 
-# What ends rounds early: a key, or a candidate that tells of one by its own error.
+# Exceptions that end rounds early: an interruption, also if a candidate reports it.
 BROKEN_OFF = (KeyboardInterrupt, TrainingInterrupted)
 
 
 def planted_auroc(planted, scores, weights=None):
-    """Return how well scores tell planted labels from the others.
+    """Return how well scores separate planted labels from the others.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def planted_auroc(planted, scores, weights=None):
 
 
 def tell_fit(bar, place, candidate, auroc=None):
-    """Count a fit on the bar, and say how well it went.
+    """Advance the bar by a fit, and show its AUROC.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def tell_fit(bar, place, candidate, auroc=None):
 
 
 def tell_broken_off(error, lacks, result, bar, n_done, n_planned, unit):
-    """Tell that rounds were broken off, or raise where too little was complete.
+    """Warn of interrupted rounds, or raise an error if none is complete.
 
     Parameters
     ----------

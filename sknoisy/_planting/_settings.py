@@ -11,11 +11,11 @@ PAPER = {
     "optimizer__weight_decay": 5e-4,
 }
 
-# What a network of the user's own takes from it.
+# The part of it that is used for the user's own network.
 OWN_MODULE = {key: PAPER[key] for key in PAPER if not key.startswith("module__")}
 
-# From little to much capacity. On noisy human labels of plain features the second
-# wins; on small texts the first; on tables the third or the last.
+# From low to high capacity. On noisy human labels of plain features the second wins;
+# on small texts the first; on tables the third or the last.
 AUTO = (
     {
         "lr": 0.02,
@@ -44,7 +44,7 @@ AUTO = (
 # The default network for images has neither dropout nor hidden layers to set.
 # The same supplement, for PreAct-ResNet-18 trained from scratch.
 _PAPER_IMAGES = {"lr": 0.02, "max_epochs": 300, "optimizer__weight_decay": 5e-4}
-# Held back, and not: few, since each training is of a whole residual network.
+# Strongly and mildly regularised: only two, since residual networks train slowly.
 IMAGES = (
     {"lr": 0.02, "max_epochs": 10, "optimizer__weight_decay": 2e-2},
     {"lr": 0.05, "max_epochs": 20, "optimizer__weight_decay": 2e-3},
@@ -52,7 +52,7 @@ IMAGES = (
 
 
 def default_settings(name, n_dims):
-    """Return the settings that stand behind a name, for the default network.
+    """Return the settings of a name, for the default network.
 
     Parameters
     ----------

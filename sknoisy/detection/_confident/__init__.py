@@ -1,1 +1,1 @@
-"""Confident learning: the confident joint, and the label issues it tells of."""
+"""Confident learning: the confident joint, and label issues based on it."""

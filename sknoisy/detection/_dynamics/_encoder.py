@@ -80,7 +80,7 @@ class TrajectoryCNN(nn.Module):
 
     def forward(self, X):
         """Encode trajectories (batch, n_epochs) as (batch, n_out)."""
-        # The numbers of Conv1d, ReLU, flatten and Linear, a seventh sooner: with one
+        # Equal to Conv1d, ReLU, flatten and Linear, in a seventh less time: with one
         # channel in, a convolution is a product with windows; the others run as 2-D
         # ones of height 1, channels last; and the Linear layer takes that order.
         windows = F.pad(X, (1, 1)).unfold(1, 3, 1)  # (batch, n_epochs, 3)
@@ -127,7 +127,7 @@ class DynamicsEncoder(nn.Module):
 
 
 class DynamicsClustering(NetClassifier):
-    """Cluster trajectories into clean and noisy; the label says what is a copy.
+    """Cluster trajectories into clean and noisy; the labels mark copies.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class DynamicsClustering(NetClassifier):
             "lr_schedule": None,
             # bfloat16 would keep two digits of the cosines that it trains on.
             "amp": False,
-            # What the convolutions of 512 rows need stays in the processor's cache.
+            # The convolutions of 512 rows fit into the processor's cache.
             "iterator_valid__batch_size": 512,
         }
         super().__init__(module, **{**defaults, **kwargs})
@@ -172,7 +172,7 @@ class DynamicsClustering(NetClassifier):
             self.metrics_ = []
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Set the centres before the first epoch, and score that state too."""
+        """Set the centres before the first epoch, and evaluate that state too."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         if len(self.history) == 1:
             self._set_centers(dataset_train)
@@ -184,7 +184,7 @@ class DynamicsClustering(NetClassifier):
         self._score(dataset_train)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Go back to the selected epoch."""
+        """Restore the selected epoch."""
         super().on_train_end(net, X, y, **kwargs)
         if self.metrics_:
             self.module_.load_state_dict(self.best_state_)
@@ -221,7 +221,7 @@ class DynamicsClustering(NetClassifier):
         _, codes, logits = self.eval_pass(dataset, ["module"])
         q_noisy = logits["module"][:, 1].exp()
         metric = selection_metric(q_noisy, codes == 1, self.copied_rows)
-        # Strictly greater: of equals the earlier state stays.
+        # Strictly greater: of equal states the earlier is kept.
         if not self.metrics_ or metric > max(self.metrics_):
             self.best_epoch_ = len(self.metrics_)
             self.scores_ = q_noisy.double().cpu().numpy()

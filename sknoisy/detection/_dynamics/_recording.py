@@ -56,10 +56,10 @@ def record_dynamics(
     recorder = DynamicsRecorder(signal, when)
     dataset = ArrayDataset(X, codes)
     is_disabled = net.callbacks == "disable"
-    # Assigned, since skorch's set_params stumbles over a net without callbacks.
+    # Assigned, since skorch's set_params fails for a net without callbacks.
     net.callbacks = [*([] if is_disabled else net.callbacks or []), recorder]
     if is_disabled:
-        # The user's choice holds for skorch's own callbacks; the recorder must run.
+        # The user's choice applies to skorch's own callbacks; the recorder must run.
         names = [name for name, _ in net.get_default_callbacks()]
         net.set_params(**{f"callbacks__{name}": None for name in names})
     net.set_params(train_split=None)
@@ -82,7 +82,7 @@ def record_dynamics(
 
 
 def _fit_plain(net, dataset, n_classes, seed):
-    """Fit a skorch net that is not ours, without a trace on global generators."""
+    """Fit a skorch net that is not ours, without changing global generators."""
     device = resolve_device(net.device or "cpu")
     with isolated_rng(device):
         seed_torch(device, seed)
@@ -103,7 +103,7 @@ def _fit_plain(net, dataset, n_classes, seed):
 
 @contextmanager
 def _noting_interruptions(net):
-    """Note whether the keyboard ends a training, which skorch passes over."""
+    """Record whether Ctrl-C ends a training, which skorch does not."""
     net.interrupted_, loop = False, net.fit_loop
 
     def fit_loop(*args, **kwargs):

@@ -1,1 +1,1 @@
-"""Rows as points: where they come from, and what their neighbours agree on."""
+"""Rows as points: their features, and the consensus of neighbours."""

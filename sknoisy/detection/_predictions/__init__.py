@@ -1,1 +1,1 @@
-"""Predictions of rows left out of the fit, and losses read from them."""
+"""Predictions of held-out rows, and losses computed from them."""

@@ -49,7 +49,7 @@ class FoldsMixin(_Host):
     whatever splits the rows, and other metadata to the estimator.
     """
 
-    # The splitter asks for them, and it alone.
+    # Only the splitter requests them.
     __metadata_request__fit = {"groups": UNUSED}
 
     def get_metadata_routing(self) -> Routing:
@@ -152,7 +152,7 @@ def folds_of(estimator, X, codes, seed, split_params):
 
 
 def _splitter(cv, codes, group_codes, seed):
-    """Return what splits the rows: seeded, and a copy if it has to be."""
+    """Return the splitter, as a seeded copy if it draws."""
     if cv is None or isinstance(cv, Integral):
         n_folds = _N_FOLDS if cv is None else cv
         if group_codes is None:
@@ -220,7 +220,7 @@ def _check_coverage(cv, splits, n_samples):
 
 
 def _check_split(estimator, number, train, test, codes, group_codes):
-    """Refuse a split that learns what it predicts, or has not learnt its classes."""
+    """Refuse a split that predicts fitted rows, or lacks classes among them."""
     cv = estimator.cv
     shared = np.intersect1d(train, test)
     if len(shared):

@@ -24,7 +24,7 @@ MIN_PROBA = 1e-7
 
 
 class LossesMixin(FoldsMixin, NetParamsMixin):
-    """What a detector reads that goes by losses: ``losses_`` of the given labels.
+    """Detectors based on losses: ``losses_`` of the given labels.
 
     Those of a network are averaged over its training; any other ``estimator`` predicts
     rows that it was not fitted on. The detector also has ``cv`` and ``n_jobs``.
@@ -78,7 +78,7 @@ class LossesMixin(FoldsMixin, NetParamsMixin):
         return proba
 
     def _predict_out_of_fold(self, X, codes, seed, bar, routed):
-        """Let a classifier predict each fold after fitting it on the others."""
+        """Predict each fold by a classifier fitted on the others."""
         splits = folds_of(self, X, codes, seed, routed.splitter.split)
         bar.total = len(splits)
         how = {"n_jobs": self.n_jobs, "seed": seed, "bar": bar}
@@ -89,7 +89,7 @@ class LossesMixin(FoldsMixin, NetParamsMixin):
         return proba
 
     def _suspicion(self, proba, codes):
-        """Return what orders rows of equal losses, and all others as the losses do.
+        """Return values that rank as the losses do and break ties.
 
         Parameters
         ----------
