@@ -10,7 +10,13 @@ from scipy.sparse import issparse
 
 from sknoisy._labels import is_of, refuse_odd_tensor, tensor_to_array
 
-__all__ = ["explained", "plain_rows", "refuse_no_rows", "refuse_odd_rows"]
+__all__ = [
+    "explained",
+    "is_frame",
+    "plain_rows",
+    "refuse_no_rows",
+    "refuse_odd_rows",
+]
 
 _TEXTS = (
     "put make_pipeline(TfidfVectorizer(), TruncatedSVD(100)) before it, or pass texts "
@@ -25,6 +31,21 @@ _CATEGORIES = (
 
 _SQUARE_OVERFLOWS = 1e150
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+def is_frame(X):
+    """Return whether X is a DataFrame, of pandas, polars or a library like them.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    flag : bool
+    """
+    has_names = hasattr(X, "columns") and hasattr(X, "dtypes")
+    return has_names and len(getattr(X, "shape", ())) == 2
 
 
 def refuse_no_rows(X, what="X"):

@@ -1,0 +1,1 @@
+"""Encode frames with numbers, dates, categories and texts as numbers."""
