@@ -1,5 +1,7 @@
 """Cost of DynaCorDetector: the whole fit, and the paper's second stage by itself.
 
+And of the search of neighbours of NeighborVoteDetector.
+
 The whole fit, with defaults, is compared with plain training loops over the same
 networks for the same epochs, as often as the detector trained them: everything beyond
 1 is recording, judging and choosing. Its peak memory is given in multiples of X.
@@ -8,6 +10,10 @@ The second stage, the encoder of ``decision="cluster"``, is compared with a loop
 DataLoader that yields single rows, with Conv1d and torch's default Adam, as published
 code has it. Both cluster the same trajectories for the same epochs, judge every epoch
 and keep the best.
+
+The search of neighbours is compared with scikit-learn's by brute force for the cosine,
+for tables of 4, 64 and 512 columns. The peaks of memory are in MB above the start.
+``--neighbors`` measures only this.
 
 One process, one thread, in turns; ratios are medians of paired ratios of CPU time.
 Default: 10,000 x 512, 3 rounds; encoder 7 rounds of 5 epochs. ``--full``: 50,000 rows,
@@ -26,10 +32,11 @@ import numpy as np
 import torch
 from sklearn.datasets import make_classification
 from sklearn.metrics import f1_score
+from sklearn.neighbors import NearestNeighbors
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from sknoisy import DynaCorDetector, SymmetricNoiseInjector
+from sknoisy import DynaCorDetector, NeighborVoteDetector, SymmetricNoiseInjector
 from sknoisy.detection._dynamics._encoder import (
     DynamicsClustering,
     normalize_trajectories,
@@ -97,6 +104,31 @@ def whole_fit(X, y, seed):
 def peak_bytes():
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def cosine_search(X):
+    search = NearestNeighbors(n_neighbors=18, metric="cosine", algorithm="brute")
+    return search.fit(X).kneighbors(X)
+
+
+def neighbor_searches(n_rows, rounds):
+    """Print CPU time and memory of both searches; ours come first, for the peaks."""
+    tables = [noisy_blobs(n_rows, n)[0].astype(np.float64) for n in (4, 64, 512)]
+    searches = {"ours": NeighborVoteDetector()._search, "cosine": cosine_search}
+    for search in searches.values():
+        search(tables[0][:99])
+    start, peaks, seconds = peak_bytes(), [], []
+    for _ in range(rounds):
+        for search in searches.values():
+            seconds.append([cpu_seconds(partial(search, X))[0] for X in tables])
+            peaks.append((peak_bytes() - start) / 1e6)
+    seconds = np.reshape(seconds, (rounds, 2, len(tables)))
+    print("neighbours     columns   CPU s   ours/cosine   MB ours   MB cosine")
+    for j, X in enumerate(tables):
+        ratio = np.median(seconds[:, 0, j] / seconds[:, 1, j])
+        ours_s = np.median(seconds[:, 0, j])
+        memory = f"{peaks[0]:10.0f}{peaks[1]:12.0f}" if j == len(tables) - 1 else ""
+        print(f"{'':15s}{X.shape[1]:7d}{ours_s:8.1f}{ratio:14.2f}{memory}")
 
 
 def watched_training(n_rows):
@@ -193,9 +225,13 @@ def with_dataloader(rows, is_copy, copied, epochs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--full", action="store_true", help="50,000 rows, 10 epochs")
+    parser.add_argument("--neighbors", action="store_true", help="their search only")
     args = parser.parse_args()
     torch.set_num_threads(1)
     n_rows, n_fits = (50_000, 1) if args.full else (10_000, 3)
+    neighbor_searches(n_rows, n_fits)
+    if args.neighbors:
+        return
     X, y = noisy_blobs(n_rows)
     DynaCorDetector(max_epochs=1).fit(X[:500], y[:500])
     print(f"{n_rows} x 512, 30 % of the labels wrong")

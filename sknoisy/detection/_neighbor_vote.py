@@ -7,9 +7,11 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
 
 from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._progress import progress
@@ -33,8 +35,8 @@ __all__ = ["NeighborVoteDetector", "neighbor_votes"]
 # The consensus of neighbours takes memory proportional to the cube of the number of
 # classes, and more time. With more classes than this, votes are counted.
 _MOST_CLASSES = 100
-# Distances in memory at a time.
-_BLOCK_SIZE = 2**22
+# Up to so many columns a tree finds neighbours faster than all distances do.
+_MOST_COLUMNS_OF_A_TREE = 5
 # In each round a tenth of the rows is left out: spare neighbours replace them.
 _SUBSAMPLE = 0.9
 _SPARE = 8
@@ -75,49 +77,6 @@ def _votes(labels, weights, n_classes):
     return normalize(votes.reshape(n_samples, n_classes))
 
 
-def nearest_rows(features, n_neighbors, n_jobs=None):
-    """Return the nearest rows by the cosine, the row itself among them.
-
-    What `sklearn.neighbors.NearestNeighbors` finds by brute force, in blocks of rows
-    that take 64 MB; its own blocks take up to 2 GB.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n_samples, n_features), dtype float64
-    n_neighbors : int
-        At most n_samples.
-    n_jobs : int or None, default=None
-        Blocks at a time.
-
-    Returns
-    -------
-    distances : ndarray of shape (n_samples, n_neighbors), dtype float64
-        Rising.
-    neighbors : ndarray of shape (n_samples, n_neighbors), dtype int64
-        Row numbers.
-    """
-    rows = normalize(features)
-    step = max(1, _BLOCK_SIZE // len(rows))
-    parts = [slice(i, i + step) for i in range(0, len(rows), step)]
-    found = Parallel(n_jobs, prefer="threads")(
-        delayed(_nearest_of_block)(rows, part, n_neighbors) for part in parts
-    )
-    return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
-
-
-def _nearest_of_block(rows, part, n_neighbors):
-    distances = rows[part] @ rows.T
-    distances *= -1
-    distances += 1
-    np.clip(distances, 0, 2, out=distances)
-    own = np.arange(len(distances))
-    distances[own, part.start + own] = 0
-    near = np.argpartition(distances, n_neighbors - 1, axis=1)[:, :n_neighbors]
-    distances = np.take_along_axis(distances, near, 1)
-    order = np.argsort(distances, axis=1)
-    return np.take_along_axis(distances, order, 1), np.take_along_axis(near, order, 1)
-
-
 class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     """Wrong-label detector by the labels of the nearest rows (SimiFeat).
 
@@ -141,7 +100,8 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         In each round a tenth of the rows is left out; a label is flagged if it is
         flagged in more than half of its rounds.
     n_jobs : int or None, default=None
-        Blocks of rows whose neighbours are searched at a time, each in a thread.
+        Threads of the search. None leaves their number to scikit-learn: one with up to
+        five columns, else all cores, or ``OMP_NUM_THREADS``.
     verbose : int, default=0
         1 shows a bar; the search of neighbours is one step.
     random_state : int, RandomState instance or None, default=None
@@ -181,10 +141,11 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
 
     Notes
     -----
-    Similarity is the cosine. Neighbours are searched once, block by block, in memory
-    that grows with the number of rows; in a round the next ones
-    replace those that are left out. [1]_ searches again in every round, with augmented
-    images. A row's own vote counts as much as that of a neighbour which is a step
+    Similarity is the cosine: 1 between rows of zeros, 0 between them and other rows.
+    Neighbours are searched once, by :class:`sklearn.neighbors.NearestNeighbors`, in
+    memory that grows with the number of rows; in a round the next ones replace those
+    that are left out. [1]_ searches again in every round, with augmented images. A
+    row's own vote counts as much as that of a neighbour which is a step
     nearer than the nearest two are apart, as in the authors' code.
 
     The estimate of [2]_ takes memory proportional to the cube of the number of classes,
@@ -360,18 +321,22 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
 
     def _search(self, features):
         """Find the nearest rows by the cosine, the row itself first."""
-        n_found = min(self.n_neighbors + _SPARE, len(features))
-        distances, neighbors = nearest_rows(features, n_found, self.n_jobs)
-        own = np.arange(len(features))
-        # With duplicate rows, another one may come first, or displace the row.
-        place = np.where(neighbors == own[:, None], 0, 1)
-        order = np.argsort(place, axis=1, kind="stable")
-        distances = np.take_along_axis(distances, order, 1)
-        neighbors = np.take_along_axis(neighbors, order, 1)
-        neighbors[:, 0] = own
+        rows = _directions(features)
+        threads = None if self.n_jobs is None else effective_n_jobs(self.n_jobs)
+        is_tree = rows.shape[1] <= _MOST_COLUMNS_OF_A_TREE
+        search = NearestNeighbors(
+            n_neighbors=min(self.n_neighbors + _SPARE, len(rows)) - 1,
+            algorithm="kd_tree" if is_tree else "brute",
+            n_jobs=threads,
+        )
+        with threadpool_limits(threads, user_api="openmp"):
+            distances, neighbors = search.fit(rows).kneighbors()
+        # Of two vectors of length 1: |a - b|² = 2 - 2ab.
+        distances = np.square(distances) / 2
         # Its own vote is that of a neighbour somewhat nearer than the nearest.
-        distances[:, 0] = 2 * distances[:, 1] - distances[:, 2]
-        return distances, neighbors
+        nearer = 2 * distances[:, 0] - distances[:, 1]
+        neighbors = np.column_stack([np.arange(len(rows)), neighbors])
+        return np.column_stack([nearer, distances]), neighbors
 
     def _round(self, codes, distances, neighbors, taken, k):
         """Return the label with the most votes of each row that is not left out.
@@ -409,6 +374,13 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
             all_ = np.ones(len(rows), dtype=bool)
             suggested[rows] = suggest_labels(votes, codes[rows], all_)
         self.suggested_labels_ = self.classes_[suggested]
+
+
+def _directions(features):
+    """Return rows of length 1; those of zeros are at right angles to all others."""
+    rows = normalize(features)
+    zeros = np.einsum("ij,ij->i", rows, rows) < 0.5
+    return np.column_stack([rows, zeros]) if zeros.any() else rows
 
 
 def _flag_by_rank(own, codes, right, rng):

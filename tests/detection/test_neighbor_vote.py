@@ -12,8 +12,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics.pairwise import cosine_distances
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import FunctionTransformer
+from threadpoolctl import threadpool_info
 
 from sknoisy import NeighborVoteDetector, SymmetricNoiseInjector, pair_flip_matrix
 from sknoisy.detection import _neighbor_vote
@@ -24,7 +26,7 @@ from sknoisy.detection._embeddings._consensus import (
     consensus_model,
     estimate_by_consensus,
 )
-from sknoisy.detection._neighbor_vote import nearest_rows, neighbor_votes
+from sknoisy.detection._neighbor_vote import neighbor_votes
 from sknoisy.noise import symmetric_matrix
 
 
@@ -145,9 +147,40 @@ class TestVotes:
         near = 1 - (unit[:, None] * unit[neighbors]).sum(2)
         assert_allclose(distances[:, 1:], near[:, 1:], atol=1e-7)
 
-    def test_a_row_votes_among_many_that_are_equal(self):
-        _, neighbors = NeighborVoteDetector(n_neighbors=3)._search(np.ones((40, 2)))
+    @pytest.mark.parametrize("n_columns", [2, 9])
+    def test_a_row_votes_among_many_that_are_equal(self, n_columns):
+        X = np.ones((40, n_columns))
+        distances, neighbors = NeighborVoteDetector(n_neighbors=3)._search(X)
         assert_array_equal(neighbors[:, 0], np.arange(40))
+        assert all(len(set(row)) == len(row) for row in neighbors)
+        assert_allclose(distances, 0, atol=1e-14)
+
+    # A tree finds those of five columns, all distances those of six.
+    @pytest.mark.parametrize("n_columns", [2, 5, 6, 30])
+    def test_the_nearest_rows_are_those_by_the_cosine(self, n_columns):
+        X = np.random.default_rng(0).normal(size=(300, n_columns)) + 0.2
+        far = cosine_distances(X)
+        np.fill_diagonal(far, -1)
+        expected = np.argsort(far, axis=1)[:, :18]
+        distances, neighbors = NeighborVoteDetector()._search(X)
+        assert_array_equal(neighbors, expected)
+        expected = np.take_along_axis(far, expected, 1)[:, 1:]
+        assert_allclose(distances[:, 1:], expected, atol=1e-14)
+
+    @pytest.mark.parametrize("n_columns", [3, 20])
+    def test_rows_of_zeros_are_equal_and_at_right_angles_to_others(self, n_columns):
+        X = np.random.default_rng(0).normal(size=(30, n_columns))
+        X[:12] = 0
+        # Only its direction counts, however short it is; that of 1e-200 is lost.
+        X[20], X[3] = 1e-9 * X[20], 1e-200
+        far = cosine_distances(X)
+        far[:12, :12] = 0
+        np.fill_diagonal(far, -1)
+        distances, neighbors = NeighborVoteDetector(n_neighbors=3)._search(X)
+        assert_array_equal(neighbors[:, 0], np.arange(30))
+        assert_allclose(distances[:, 1:], np.sort(far)[:, 1:11], atol=1e-14)
+        found = np.take_along_axis(far, neighbors[:, 1:], 1)
+        assert_allclose(distances[:, 1:], found, atol=1e-14)
 
     @pytest.mark.parametrize("k", [5, 18])
     def test_those_that_sit_out_do_not_vote(self, k):
@@ -171,30 +204,39 @@ class TestVotes:
 
 
 class TestMemory:
-    @pytest.mark.parametrize("n_jobs", [None, 2])
-    def test_blocks_and_threads_change_nothing(self, monkeypatch, n_jobs):
+    @pytest.mark.parametrize(("n_columns", "n_jobs"), [(4, None), (4, 2), (9, 2)])
+    def test_blocks_and_threads_change_nothing(self, monkeypatch, n_columns, n_jobs):
         rng = np.random.default_rng(0)
-        X, y = rng.normal(size=(60, 4)), rng.integers(0, 3, 60)
+        X, y = rng.normal(size=(60, n_columns)), rng.integers(0, 3, 60)
         whole = NeighborVoteDetector(random_state=0).fit(X, y)
-        monkeypatch.setattr(_neighbor_vote, "_BLOCK_SIZE", 60 * 8)
         monkeypatch.setattr(_joint, "_BLOCK_SIZE", 18 * 11)
         parts = NeighborVoteDetector(n_jobs=n_jobs, random_state=0).fit(X, y)
         assert_array_equal(parts.noise_mask_, whole.noise_mask_)
         assert_allclose(parts.noise_scores_, whole.noise_scores_, rtol=1e-12)
         assert_array_equal(parts.suggested_labels_, whole.suggested_labels_)
 
-    def test_the_nearest_rows_are_those_of_scikit_learn(self):
-        X = np.random.default_rng(0).normal(size=(300, 5))
-        search = NearestNeighbors(n_neighbors=9, metric="cosine", algorithm="brute")
-        distances, neighbors = nearest_rows(X, 9)
-        for found, expected in zip(
-            (distances, neighbors), search.fit(X).kneighbors(X), strict=True
-        ):
-            assert_array_equal(found, expected)
+    @pytest.mark.parametrize(("n_jobs", "n_threads"), [(None, None), (2, 2)])
+    def test_jobs_are_threads_of_the_search(self, monkeypatch, n_jobs, n_threads):
+        def count():
+            infos = threadpool_info()
+            return [
+                each["num_threads"] for each in infos if each["user_api"] == "openmp"
+            ]
+
+        class Spy(NearestNeighbors):
+            def kneighbors(self):
+                seen.append(count())
+                return super().kneighbors()
+
+        before, seen = count(), []
+        monkeypatch.setattr(_neighbor_vote, "NearestNeighbors", Spy)
+        NeighborVoteDetector(n_jobs=n_jobs)._search(np.eye(9))
+        assert seen == [[n_threads] * len(before) if n_threads else before]
+        assert count() == before
 
     @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize(
-        ("n_classes", "n_each", "most"), [(150, 4, 8), (2, 1500, 90)]
+        ("n_classes", "n_each", "most"), [(150, 4, 8), (2, 1500, 10)]
     )
     def test_megabytes(self, n_classes, n_each, most):
         rng = np.random.default_rng(0)
