@@ -25,8 +25,11 @@ _TEXTS = (
 )
 _CATEGORIES = (
     "encode them in a step before it, for example by OneHotEncoder("
-    "sparse_output=False) in a ColumnTransformer, or by skrub's TableVectorizer"
+    "sparse_output=False) in a ColumnTransformer, or by skrub's TableVectorizer. "
+    "AutoNoiseDetector takes frames as they are"
 )
+# The detector that encodes frames.
+_TAKES_FRAMES = "AutoNoiseDetector"
 
 
 _SQUARE_OVERFLOWS = 1e150
@@ -210,12 +213,25 @@ def _strings(X, name):
         return None
     row, column, value = found
     value = str(value) if isinstance(value, str) else value
-    needs = f"where {name} needs numbers"
     if column is None:
-        return ValueError(f"X has texts, such as {value!r:.60}, {needs}; {_TEXTS}.")
+        return _texts(X, name, value)
     return ValueError(
         f"X has strings in column {column!r}, such as {value!r:.60} in row {row}, "
-        f"{needs}; {_CATEGORIES}."
+        f"where {name} needs numbers; {_CATEGORIES}."
+    )
+
+
+def _texts(X, name, example):
+    """Return an error that says how texts are passed."""
+    frame = 'pandas.DataFrame({"text": X})'
+    if hasattr(X, "to_frame"):
+        frame = "X.to_frame()"
+    texts = f"X is a {type(X).__name__} of texts, such as {example!r:.60}"
+    if name == _TAKES_FRAMES:
+        return ValueError(f"{texts}; pass a frame, {frame}.")
+    return ValueError(
+        f"{texts}, where {name} needs numbers; pass a frame, {frame}, to "
+        f"{_TAKES_FRAMES}. Or {_TEXTS}."
     )
 
 

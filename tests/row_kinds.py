@@ -54,9 +54,10 @@ ODD_ROWS = {
         np.ma.array(NUMBERS, mask=NUMBERS > 6),
         r"X has \d masked entries; fill",
     ),
-    "list of texts": (TEXTS, "X has texts, such as .*TfidfVectorizer.*TruncatedSVD"),
-    "array of texts": (np.array(TEXTS), "has texts, such as .*, where .* needs numb"),
-    "Series of texts": (pd.Series(TEXTS), "has texts, .* whose estimator accepts them"),
+    "list of texts": (TEXTS, r'list of texts.* pass .*DataFrame\({"text": X}\)'),
+    "array of texts": (np.array(TEXTS), "of texts, such as 'good film'.* pass a frame"),
+    "Series of texts": (pd.Series(TEXTS), r"Series of texts.* frame, X.to_frame\(\)"),
+    "polars Series of texts": (pl.Series(TEXTS), r"pass a frame, X.to_frame\(\)"),
     "column of strings": (
         frame(colour=COLOURS),
         r"strings in column 'colour', such as 'red' in row 0, .*OneHotEncoder",

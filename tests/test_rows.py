@@ -1,11 +1,18 @@
 import numpy as np
 import pytest
 import torch
-from row_kinds import AS_NUMBERS, NO_ROWS, NUMBERS, ODD_ROWS, TOO_MUCH
+from row_kinds import AS_NUMBERS, NO_ROWS, NUMBERS, ODD_ROWS, TEXTS, TOO_MUCH
 from scipy.sparse import dok_array
 from sklearn.base import BaseEstimator
 
-from sknoisy._rows import explained, plain_rows, refuse_no_rows, refuse_odd_rows
+from sknoisy import AutoNoiseDetector
+from sknoisy._rows import (
+    _TAKES_FRAMES,
+    explained,
+    plain_rows,
+    refuse_no_rows,
+    refuse_odd_rows,
+)
 from sknoisy._validation import check_numbers, check_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore:pandas.DataFrame with sparse col")
@@ -28,6 +35,17 @@ def test_numbers_are_taken_whatever_holds_them(X):
     rows = check_rows(Detector(), X, reset=True)
     assert rows.dtype == np.float32
     np.testing.assert_array_equal(rows, NUMBERS.astype(np.float32))
+
+
+def test_what_else_can_be_done_with_texts():
+    with pytest.raises(ValueError, match="where Detector needs numbers") as caught:
+        check_rows(Detector(), TEXTS, reset=True)
+    for advice in ("AutoNoiseDetector", "TruncatedSVD", "estimator accepts them"):
+        assert advice in str(caught.value)
+    with pytest.raises(ValueError, match=r"list of texts.*; pass a frame") as caught:
+        check_rows(AutoNoiseDetector(), TEXTS, reset=True)
+    assert "numbers" not in str(caught.value)
+    assert AutoNoiseDetector.__name__ == _TAKES_FRAMES
 
 
 def test_values_whose_squares_overflow():
