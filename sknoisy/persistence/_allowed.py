@@ -10,13 +10,18 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-__all__ = ["find_names", "is_allowed", "is_allowed_layer", "name_of"]
+__all__ = ["find_names", "is_allowed", "is_allowed_layer", "is_plain", "name_of"]
 
 # Listed one by one: they predict with numpy, or with code that checks its input, so
-# that no array in a file can cause an access outside its memory.
+# that no array in a file can cause an access outside its memory. See _consistency for
+# those that may only be unfitted.
 _ENUMERATED = {
     "builtins": "bool float int object print str",
     "imblearn.pipeline": "Pipeline",
+    # Private, and in fitted pipelines.
+    "sknoisy.detection._tables._columns": "Columns",
+    "sknoisy.detection._tables._encoder": "TableEncoder _as_float32",
+    "sknoisy.detection._tables._texts": "TextFeatures",
     "numpy": (
         "bool bool_ bytes_ complex128 complex64 datetime64 float16 float32 float64 "
         "floating generic inexact int16 int32 int64 int8 integer intc intp longlong "
@@ -31,6 +36,7 @@ _ENUMERATED = {
     "sklearn.dummy": "DummyClassifier",
     "sklearn.ensemble": (
         "BaggingClassifier ExtraTreesClassifier ExtraTreesRegressor "
+        "GradientBoostingClassifier HistGradientBoostingClassifier "
         "RandomForestClassifier RandomForestRegressor StackingClassifier "
         "VotingClassifier"
     ),
@@ -44,7 +50,7 @@ _ENUMERATED = {
     "sklearn.impute": "MissingIndicator SimpleImputer",
     "sklearn.linear_model": (
         "LinearRegression LogisticRegression LogisticRegressionCV Ridge RidgeCV "
-        "RidgeClassifier RidgeClassifierCV"
+        "RidgeClassifier RidgeClassifierCV SGDClassifier"
     ),
     "sklearn.mixture": "BayesianGaussianMixture GaussianMixture",
     "sklearn.naive_bayes": (
@@ -116,6 +122,11 @@ _ENUMERATED = {
         "_indexing_dict _indexing_list_tuple_of_data _indexing_ndframe _indexing_none "
         "_indexing_other noop to_numpy to_tensor"
     ),
+}
+# Classes among them that are no estimators; a file may hold their attributes.
+_PLAIN = {
+    "sknoisy.detection._tables._columns.Columns",
+    "sknoisy.detection._tables._texts.TextFeatures",
 }
 # Subpackages whose functions have no side effects.
 _PURE = {"sknoisy.losses", "sknoisy.nets", "sknoisy.noise"}
@@ -200,6 +211,20 @@ def is_allowed(name: str) -> bool:
     is_allowed : bool
     """
     return _find(name) is not None
+
+
+def is_plain(name: str) -> bool:
+    """Return whether a file may hold objects of a class that is no estimator.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    is_plain : bool
+    """
+    return name in _PLAIN
 
 
 def is_allowed_layer(kind: type) -> bool:

@@ -6,14 +6,18 @@ import numpy as np
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
     RandomForestClassifier,
     RandomForestRegressor,
 )
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.linear_model import SGDClassifier
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import BaseDecisionTree
 
 from sknoisy._validation import NODE_DTYPE, Tree
+from sknoisy.persistence._attributes import looks_learnt
 
 __all__ = ["check_bools", "check_estimator_state", "make_tree"]
 
@@ -23,6 +27,8 @@ _FORESTS = (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+# Their fitted state includes compiled objects, or arrays that compiled code trusts.
+_UNFITTED = (GradientBoostingClassifier, HistGradientBoostingClassifier, SGDClassifier)
 _TEXTS = (CountVectorizer, HashingVectorizer)
 _LEAF = -1
 
@@ -40,6 +46,11 @@ def check_estimator_state(estimator: Any) -> None:
         If they contradict each other, or cannot be checked.
     """
     own = vars(estimator)
+    if isinstance(estimator, _UNFITTED) and any(map(looks_learnt, own)):
+        raise ValueError(
+            f"{type(estimator).__name__} is supported unfitted only, because its "
+            "compiled code does not check what a fit has learnt"
+        )
     if isinstance(estimator, _TEXTS) and own.get("input") == "filename":
         raise ValueError("input='filename' would open files: set it after loading")
     if isinstance(estimator, BaseDecisionTree) and "tree_" in own:

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 
-from sknoisy.persistence._allowed import is_allowed
+from sknoisy.persistence._allowed import is_allowed, is_plain
 from sknoisy.persistence._attributes import check_names, is_path, looks_learnt, of_a_fit
 from sknoisy.persistence._consistency import (
     check_bools,
@@ -47,7 +47,8 @@ class Decoder:
     found : dict of str to class or function
         All classes and functions that may be named, by name.
     vouched : collection of classes
-        Passed by the caller; plain objects may be instances of these only.
+        Passed by the caller; plain objects may be instances of these and of a few
+        classes of this package.
     """
 
     def __init__(self, arrays, found, vouched=()):
@@ -305,7 +306,8 @@ class Decoder:
         name, attributes = self.fields(entry, "class", "attributes")
         kind = self.kind(name, object)
         self.require(
-            kind in self.vouched, "an object is of a class that is not in known"
+            is_plain(name) or kind in self.vouched,
+            "an object is of a class that is not in known",
         )
         value = object.__new__(kind)
         vars(value).update(self.attributes(kind, attributes))
