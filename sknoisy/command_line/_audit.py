@@ -11,7 +11,7 @@ import numpy as np
 from sknoisy.cleaning._report_page import SCORE_HEAD
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
 from sknoisy.command_line._choices import DETECTORS
-from sknoisy.command_line._columns import NumberTable, to_numbers
+from sknoisy.command_line._columns import ReadTable, read_columns
 from sknoisy.command_line._errors import CommandError, interruptible, refusals, shown
 from sknoisy.command_line._files import (
     check_columns,
@@ -58,15 +58,11 @@ def _audit(
         frame = read_table(source, args.label, as_strings=notation.is_local)
         labels = check_labels(source, frame[args.label])
         features, left_out = _features(frame, args)
-        table = to_numbers(
-            features,
-            text=args.text,
-            notation=notation,
-            random_state=args.random_state,
-        )
+        table = read_columns(features, text=args.text, notation=notation)
+        X = table.to_numbers(args.random_state)
     with step(f"scoring {len(labels):,} labels", quiet=args.quiet):
-        detector = _fitted(DETECTORS[args.detector], table, labels, args.random_state)
-    report = _report(detector, table, labels)
+        detector = _fitted(DETECTORS[args.detector], X, labels, args.random_state)
+    report = _report(detector, X, labels)
     shown_columns = frame.drop(columns=[args.label])
     if args.out:
         with writing(Path(args.out), "--out"):
@@ -114,25 +110,25 @@ def clean_name(label: str) -> str:
     return f"{label}_clean"
 
 
-def _fitted(name: str, table: NumberTable, labels: Any, random_state: int) -> Any:
+def _fitted(name: str, X: Any, labels: Any, random_state: int) -> Any:
     import sknoisy
 
     detector = getattr(sknoisy, name)(random_state=random_state)
     with refusals(f"{name} cannot score these labels"), interruptible():
-        return detector.fit(table.values, labels)
+        return detector.fit(X, labels)
 
 
-def _report(detector: Any, table: NumberTable, labels: Any) -> Any:
+def _report(detector: Any, X: Any, labels: Any) -> Any:
     import sknoisy
 
-    return sknoisy.label_report(detector, table.values, labels)
+    return sknoisy.label_report(detector, X, labels)
 
 
 def _summary(
     source: Source,
     args: argparse.Namespace,
     report: Any,
-    table: NumberTable,
+    table: ReadTable,
     left_out: dict[str, str],
     detector: Any,
 ) -> list[str]:

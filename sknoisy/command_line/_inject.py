@@ -8,7 +8,7 @@ from typing import Any
 
 from sknoisy._regular_files import written_in_one_step
 from sknoisy.command_line._audit import clean_name
-from sknoisy.command_line._columns import to_numbers
+from sknoisy.command_line._columns import read_columns
 from sknoisy.command_line._errors import CommandError, interruptible, refusals, shown
 from sknoisy.command_line._files import (
     check_columns,
@@ -76,12 +76,9 @@ def _corrupted(
     """Return the noisy labels, how many changed, and notes on the columns."""
     features, notes = None, []
     if args.kind in _BY_FEATURES:
-        table = to_numbers(
-            frame.drop(columns=[args.label, *args.drop]),
-            notation=notation,
-            random_state=args.random_state,
-        )
-        features, notes = table.values, table.notes
+        kept = frame.drop(columns=[args.label, *args.drop])
+        table = read_columns(kept, notation=notation)
+        features, notes = table.to_numbers(args.random_state), table.notes
     injector = _injector(args.kind, args.noise_rate, args.random_state)
     failure = f"{args.kind} noise of rate {args.noise_rate} cannot be injected"
     with refusals(failure), interruptible():

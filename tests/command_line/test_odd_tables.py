@@ -17,7 +17,7 @@ from command_tables import easy_table, fails, succeeds
 import sknoisy
 from sknoisy.base import TrainingInterrupted
 from sknoisy.command_line import _main, main
-from sknoisy.command_line._columns import to_numbers
+from sknoisy.command_line._columns import read_columns
 
 sys.path.append(str(Path(__file__).parents[1] / "campaign"))
 import odd_tables
@@ -139,7 +139,7 @@ def read_with(cells, options):
     argv = ["audit", "data.csv", "--label", "kind", *options]
     args = _main._parser().parse_args(argv)
     table = pd.DataFrame({"size": np.arange(120.0) ** 2, "price": cells})
-    return to_numbers(table, text=args.text, notation=_main._notation(args))
+    return read_columns(table, text=args.text, notation=_main._notation(args))
 
 
 NUMBERS = np.random.default_rng(1).permutation(120) * 37 + 1000

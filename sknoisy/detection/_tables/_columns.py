@@ -1,6 +1,7 @@
 """Recognise what each column of a frame holds."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from sknoisy.detection._tables._cells import (
     read_column,
 )
 
-__all__ = ["Columns", "table_columns"]
+__all__ = ["Columns", "recognised_columns", "table_columns"]
 
 _MAX_CATEGORIES = 40
 # As many as gradient boosting tells apart.
@@ -39,12 +40,39 @@ class Columns:
     kinds: dict[Any, str]
     dropped: dict[Any, str]
 
-    def of_kind(self, *kinds):
+    def of_kind(self, *kinds: str) -> list[Any]:
         """Return the names of the columns of some kinds, in the order of the table."""
         return [name for name, kind in self.kinds.items() if kind in kinds]
 
 
-def table_columns(X, *, text=()):
+def table_columns(X: Any, *, text: Collection[Any] = ()) -> Columns:
+    """Recognise the kind of each column of a table, of which some must be of use.
+
+    Parameters
+    ----------
+    X : pandas or polars DataFrame, or ndarray of shape (n_samples, n_columns)
+    text : collection of str
+        Columns that are texts in any case.
+
+    Returns
+    -------
+    columns : Columns
+
+    Raises
+    ------
+    ValueError
+        As `recognised_columns`, or if no column is left.
+    """
+    columns = recognised_columns(X, text=text)
+    if not columns.kinds:
+        reasons = [f"{name!r} {reason}" for name, reason in columns.dropped.items()]
+        raise ValueError(
+            "; ".join(["no column of X is left to use", *reasons[:3]]) + "."
+        )
+    return columns
+
+
+def recognised_columns(X: Any, *, text: Collection[Any] = ()) -> Columns:
     """Recognise the kind of each column of a table.
 
     Numbers and dates are told by their types; categories too, if at most 255 values
@@ -66,7 +94,7 @@ def table_columns(X, *, text=()):
     Raises
     ------
     ValueError
-        If no column is left, or if a cell holds several values or a complex number.
+        If a cell holds several values or a complex number.
     """
     kinds, dropped = {}, {}
     names = list(X.columns) if is_frame(X) else range(X.shape[1])
@@ -79,9 +107,6 @@ def table_columns(X, *, text=()):
             kinds[name] = kind
         else:
             dropped[name] = reason
-    if not kinds:
-        reasons = [f"{name!r} {reason}" for name, reason in dropped.items()][:3]
-        raise ValueError("; ".join(["no column of X is left to use", *reasons]) + ".")
     return Columns(kinds, dropped)
 
 
