@@ -13,6 +13,7 @@ __all__ = ["as_numbers", "as_strings", "has_categories", "is_missing", "read_col
 _SEVERAL = (list, tuple, dict, set, frozenset, np.ndarray)
 _NUMBERS = (Real, Decimal, np.bool_)
 _DATES = (date, timedelta)
+_NOTHING = ("NoneType", "NAType", "NaTType")
 _A_DAY = timedelta(days=1)
 
 
@@ -72,7 +73,17 @@ def is_missing(cells):
     -------
     missing : ndarray of shape (n_samples,), dtype bool
     """
-    return np.fromiter(map(_is_nothing, cells), dtype=bool, count=len(cells))
+    kinds = set(map(type, cells))
+    # NA and NaT are told by their names, so that pandas need not be imported.
+    nothing = {kind for kind in kinds if kind.__name__ in _NOTHING}
+    floats = {kind for kind in kinds if issubclass(kind, float | np.floating)}
+    if not nothing | floats:
+        return np.zeros(len(cells), dtype=bool)
+    missing = [
+        type(cell) in nothing or (type(cell) in floats and cell != cell)
+        for cell in cells
+    ]
+    return np.array(missing, dtype=bool)
 
 
 def as_numbers(cells):
@@ -121,9 +132,10 @@ def as_strings(cells):
     -------
     strings : ndarray of shape (n_samples,), dtype object
     """
-    strings = np.full(len(cells), np.nan, dtype=object)
-    for row in np.flatnonzero(~is_missing(cells)):
-        strings[row] = str(cells[row])
+    if set(map(type, cells)) == {str}:
+        return cells
+    strings = np.array([str(cell) for cell in cells], dtype=object)
+    strings[is_missing(cells)] = np.nan
     return strings
 
 
@@ -131,15 +143,6 @@ def _several(name, kind):
     return ValueError(
         f"column {name!r} holds several values a cell ({kind}); split them into "
         "columns, or drop it."
-    )
-
-
-def _is_nothing(cell):
-    # NA and NaT are told by their names, so that pandas need not be imported.
-    return (
-        cell is None
-        or (isinstance(cell, float | np.floating) and cell != cell)
-        or type(cell).__name__ in ("NAType", "NaTType")
     )
 
 
