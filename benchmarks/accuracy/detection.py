@@ -176,8 +176,8 @@ def noisy_line(cell):
 
 def clean_line(cell):
     return (
-        f"  {cell['flagged']:.3f} {cell['rate_off']:+.3f} {cell['auroc']:.3f} "
-        f"{cell['f1']:.3f} {cell['seconds']:6.1f}"
+        f"  {cell['flagged']:.3f} {cell['rate_off']:+.3f} {cell['auroc']:5.3f} "
+        f"{cell['f1']:5.3f} {cell['seconds']:6.1f}"
     )
 
 
