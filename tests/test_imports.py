@@ -1,6 +1,8 @@
 """The order of dependence of the rooms, read from the import statements."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,23 @@ ORDER = (
 )
 # It loads what it names when it is asked for it; the other one runs the command line.
 NO_ROOM = {"sknoisy", "sknoisy.__main__"}
+# A quick audit loads no torch: no module of these rooms does, ...
+ROOMS_WITHOUT_TORCH = (
+    *("foundation", "noise", "mixture", "_planting"),
+    *("encoders", "cleaning", "command_line"),
+)
+# ... and of other rooms none of these modules and of those in them.
+WITHOUT_TORCH = (
+    "sknoisy.detection._auto",
+    "sknoisy.detection._competitors",
+    "sknoisy.detection._confident",
+    "sknoisy.detection._confident_learning",
+    "sknoisy.detection._embeddings",
+    "sknoisy.detection._fine",
+    "sknoisy.detection._neighbor_vote",
+    "sknoisy.detection._tables",
+    "sknoisy.persistence._saving",
+)
 # Hooks that scikit-learn's guide for developers names, or that IPython calls.
 HOOKS = {
     "_parameter_constraints",
@@ -198,3 +217,140 @@ def test_private_methods_of_scikit_learn_are_called_in_one_file():
         if name.rpartition(".")[2] in private - own
     ]
     assert not found
+
+
+def _run_on_import(body):
+    """Yield the import statements that run when a module is imported."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from _run_on_import(node.orelse)
+        else:
+            for part in ("body", "orelse", "handlers", "finalbody"):
+                yield from _run_on_import(getattr(node, part, ()))
+
+
+def _loaded_by(tree):
+    """Return the modules that the import of a module loads, with their packages."""
+    names = set()
+    for node in _run_on_import(tree.body):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        else:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    parts = [name.split(".") for name in names]
+    found = {".".join(p[:n]) for p in parts for n in range(1, len(p) + 1)}
+    return {name for name in found if name in TREES or "." not in name}
+
+
+def _way_to(package, module, loads):
+    """Return the modules by whose imports a module loads a package, or None."""
+    ways = [[module]]
+    seen = {module}
+    for way in ways:
+        if package in loads[way[-1]]:
+            return [*way, package]
+        new = sorted((loads[way[-1]] & loads.keys()) - seen)
+        seen.update(new)
+        ways += [[*way, name] for name in new]
+    return None
+
+
+def test_a_way_to_a_package_is_found():
+    code = """
+        from typing import TYPE_CHECKING
+        import skorch.utils
+        if TYPE_CHECKING:
+            import pandas
+        else:
+            from sknoisy.nets import MLP
+        try:
+            import polars
+        except ImportError:
+            import numpy as np
+        class A:
+            import joblib
+        def later():
+            import torch
+    """
+    lines = [line[8:] for line in code.splitlines()]
+    found = _loaded_by(ast.parse("\n".join(lines)))
+    ours = {"sknoisy", "sknoisy.nets"}
+    assert found == {"typing", "skorch", "polars", "numpy", "joblib", *ours}
+    loads = {"a": {"b", "os"}, "b": {"c"}, "c": {"a", "torch"}}
+    assert _way_to("torch", "a", loads) == ["a", "b", "c", "torch"]
+    assert _way_to("pandas", "a", loads) is None
+
+
+def test_torch_is_imported_by_what_trains_networks_only():
+    loads = {module: _loaded_by(tree) for module, tree in TREES.items()}
+    # For type checkers only.
+    del loads["sknoisy._types"]
+    free = {
+        module
+        for module in loads.keys() - NO_ROOM
+        if _room(module) in ROOMS_WITHOUT_TORCH
+        or f"{module}.".startswith(tuple(f"{name}." for name in WITHOUT_TORCH))
+    }
+    assert set(WITHOUT_TORCH) < free
+    assert _way_to("torch", "sknoisy.nets", loads)
+    found = [_way_to("torch", module, loads) for module in sorted(free)]
+    assert not list(filter(None, found))
+
+
+def _printed(code, *args):
+    """Return what a new process prints."""
+    run = [sys.executable, "-c", code, *map(str, args)]
+    return subprocess.run(run, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_package_alone_loads_none_of_its_dependencies():
+    code = (
+        "import sys, sknoisy; sknoisy.__version__; dir(sknoisy)\n"
+        "print({'numpy', 'scipy', 'sklearn', 'pandas', 'torch'} & set(sys.modules))"
+    )
+    assert _printed(code) == "set()\n"
+
+
+@pytest.mark.slow
+def test_an_audit_without_networks_imports_no_torch(tmp_path):
+    code = """
+import sys, warnings
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+import sknoisy
+from sknoisy.command_line import main
+from sknoisy.detection._tables._encoder import TableEncoder
+
+path = sys.argv[1]
+y = np.arange(60) % 2
+frame = pd.DataFrame({"size": np.random.default_rng(0).normal(size=60) + y, "label": y})
+frame.to_csv(f"{path}/table.csv", index=False)
+for detector in ("confident-learning", "neighbors", "fine"):
+    table = ["audit", f"{path}/table.csv", "--label", "label", "--quiet", "--force"]
+    files = ["--issues", f"{path}/issues.csv", "--out", f"{path}/page.html"]
+    assert main([*table, *files, "--detector", detector]) == 0
+    assert "torch" not in sys.modules, detector
+warnings.simplefilter("ignore")
+trees = make_pipeline(
+    TableEncoder(output="codes"), HistGradientBoostingClassifier(max_iter=2)
+)
+detectors = [
+    ("trees", sknoisy.ConfidentLearningDetector(trees)),
+    ("votes", make_pipeline(TableEncoder(), sknoisy.NeighborVoteDetector(n_rounds=1))),
+]
+auto = sknoisy.AutoNoiseDetector(detectors, n_rounds=1).fit(frame[["size"]], y)
+sknoisy.label_report(auto, frame[["size"]], y).to_html(f"{path}/auto.html")
+model = sknoisy.CleanedClassifier(auto, HistGradientBoostingClassifier(max_iter=2))
+model.fit(frame[["size"]], y)
+sknoisy.save(auto, f"{path}/auto")
+sknoisy.load(f"{path}/auto")
+print("torch" in sys.modules, "skorch" in sys.modules)
+"""
+    assert _printed(code, tmp_path).splitlines()[-1] == "False False"
