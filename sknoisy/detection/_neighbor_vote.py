@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Literal, Self
@@ -329,7 +330,10 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
             algorithm="kd_tree" if is_tree else "brute",
             n_jobs=threads,
         )
-        with threadpool_limits(threads, user_api="openmp"):
+        limited = nullcontext()
+        if threads is not None:
+            limited = threadpool_limits(threads, user_api="openmp")
+        with limited:
             distances, neighbors = search.fit(rows).kneighbors()
         # Of two vectors of length 1: |a - b|² = 2 - 2ab.
         distances = np.square(distances) / 2

@@ -54,8 +54,8 @@ def consensus_model(T, prior):
     """
     weighted = prior[:, None] * T
     pairs = weighted.T @ T
-    triples = np.einsum("ia,ib,ic->abc", weighted, T, T, optimize=True)
-    return weighted.sum(0), pairs, triples
+    triples = weighted.T @ _products(T)
+    return weighted.sum(0), pairs, triples.reshape(-1, *T.shape)
 
 
 def estimate_by_consensus(counts):
@@ -103,6 +103,12 @@ def _unpack(values, K):
     return softmax(values[: K * K].reshape(K, K), axis=1), softmax(values[K * K :])
 
 
+def _products(T):
+    """Return the products of all pairs in each row, of shape (K, K * K)."""
+    # Few classes are usual, where einsum takes longer to plan than to compute.
+    return (T[:, :, None] * T[:, None, :]).reshape(len(T), -1)
+
+
 def _loss_and_gradient(values, counts, K):
     T, prior = _unpack(values, K)
     parts, loss = [], 0.0
@@ -111,12 +117,13 @@ def _loss_and_gradient(values, counts, K):
         loss += _SCALE * (difference**2).sum()
         parts.append(2 * _SCALE * difference)
     one, two, three = parts
+    products = _products(T)
     # Along each of the three places that a label may have.
     three = three + three.transpose(1, 0, 2) + three.transpose(2, 0, 1)
     by_T = one[None, :] + T @ (two + two.T)
-    by_T = by_T + np.einsum("abc,ib,ic->ia", three, T, T, optimize=True)
+    by_T = by_T + products @ three.reshape(K, -1).T
     by_prior = T @ one + ((T @ two) * T).sum(1)
-    by_prior = by_prior + np.einsum("abc,ia,ib,ic->i", parts[2], T, T, T, optimize=True)
+    by_prior = by_prior + (products @ parts[2].reshape(K, -1).T * T).sum(1)
     by_T = prior[:, None] * by_T
     # Through both softmaxes.
     by_T = T * (by_T - (by_T * T).sum(1, keepdims=True))
