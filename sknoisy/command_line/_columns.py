@@ -68,6 +68,29 @@ class ReadTable:
         encoder = TableEncoder(text=self.text, random_state=random_state)
         return encoder.fit_transform(self.frame)
 
+    def to_frame(self, random_state: int | None) -> Any:
+        """Return the columns for AutoNoiseDetector, which encodes them itself.
+
+        Parameters
+        ----------
+        random_state : int or None
+
+        Returns
+        -------
+        frame : pandas DataFrame
+            With the features of those columns that would not be recognised as texts.
+        """
+        kinds = recognised_columns(self.frame).kinds
+        forced = [name for name in self.text if kinds.get(name) != "text"]
+        if not forced:
+            return self.frame
+        encoder = TableEncoder(text=forced, random_state=random_state)
+        encoder.set_output(transform="pandas")
+        features = encoder.fit_transform(self.frame[forced]).add_prefix("text of ")
+        return import_pandas().concat(
+            [self.frame.drop(columns=forced), features], axis=1
+        )
+
 
 def read_columns(
     frame: Any, *, text: Collection[str] = (), notation: Notation | None = None

@@ -149,3 +149,20 @@ def test_a_table_without_useful_columns_is_refused():
 def test_cells_with_several_values_are_refused():
     with pytest.raises(CommandError, match=r"'it' holds several values a cell \(list"):
         only([[1, 2]] * N)
+
+
+def test_a_frame_keeps_its_columns_but_those_that_are_forced_to_be_text():
+    texts = [f"the comment {chr(97 + i % 26)} of {i}" for i in range(N)]
+    frame = pd.DataFrame(
+        {"x": NUMBERS, "long": texts, "colour": ["red", "dark red", None] * (N // 3)}
+    )
+    table = read_columns(frame, text=["long"])
+    assert table.to_frame(random_state=0) is table.frame
+    assert table.frame.columns.tolist() == ["x", "long", "colour"]
+    table = read_columns(frame, text=["long", "colour"])
+    features = table.to_frame(random_state=0)
+    assert features.columns[:2].tolist() == ["x", "long"]
+    given = features.filter(like="text of colour").to_numpy()
+    np.testing.assert_array_equal(
+        given, features_of(frame[["colour"]], text=["colour"])
+    )
