@@ -23,9 +23,10 @@ skipped and said. The cleanlab columns need ``pip install cleanlab``: self-confi
 from out-of-fold probabilities, of a logistic regression (the C of 1, 0.1, 0.01, 0.001
 with the best out-of-fold log-loss on the noisy labels), of 50 nearest neighbours (20
 below 3,000 rows), of gradient boosting (60 iterations of 15 leaves, learning rate 0.05;
-categories as they are, of texts the 512 most frequent words), of a forest (100 trees, 5
-rows a leaf; ordinal codes), and of the mean of regression, boosting and forest, whose
-time is the sum of the three. The mislabeled columns need
+categories as they are, of texts the 512 most frequent words, and 32 bins above 100
+columns), of a forest (100 trees, 5 rows a leaf; ordinal codes), and of the mean of
+regression, boosting and forest, whose time is the sum of the three. The mislabeled
+columns need
 ``pip install git+https://github.com/orange-opensource/mislabeled``: margins of a
 logistic regression along its training, or of the same boosting along its stages, split
 by a mixture of two Gaussians.
