@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 import sknoisy
@@ -88,7 +89,9 @@ USUAL = {
 
 # The one table of estimators by name: variants to try, and what differs from `USUAL`.
 LINES = LogisticRegression()
+TREES = HistGradientBoostingClassifier(max_iter=5)
 SPECIAL = {
+    "AUMDetector": {"contract": [{}, {"estimator": TREES}]},
     "AsymmetricNoiseInjector": {
         "contract": [{}, {"mapping": "random_partner"}],
         "blobs": [{}, {"mapping": "random_partner"}],
@@ -167,7 +170,13 @@ SPECIAL = {
         "going on": [{"warmup_epochs": 1}, {"warmup_epochs": 2}, {"warmup_epochs": 4}],
     },
     "InstanceNoiseInjector": {"contract": [{}, {"feature_scaling": "standard"}]},
-    "LossMixtureDetector": {"contract": [{}, {"estimator": LINES}]},
+    "LossMixtureDetector": {
+        "contract": [
+            {},
+            {"estimator": LINES},
+            {"estimator": TREES, "stages": "mean", "cv": None},
+        ]
+    },
     "MarginNoiseInjector": {
         "contract": [{}, {"noise_type": "II", "factor": 1.4, "estimator": LINES}]
     },

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator
+from skorch import NeuralNet
 
 from sknoisy._interruption import interruptions, tell
-from sknoisy._parameters import check_parameters
-from sknoisy._planting._gaps import fill_gaps
+from sknoisy._parameters import N_JOBS, InstanceOf, check_parameters
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
-from sknoisy._validation import Interval, check_rows_and_labels
+from sknoisy._validation import Interval, StrOptions
 from sknoisy._verdicts import defined_scores, suggest_labels
 from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
 from sknoisy.detection._dynamics._recording import record_dynamics
+from sknoisy.detection._dynamics._stages import LearnsInStages, of_one_length
 from sknoisy.detection._order import keep_order
-from sknoisy.nets import NetParamsMixin
+from sknoisy.detection._predictions._net_or_classifier import NetOrClassifierMixin
 
 if TYPE_CHECKING:
     from sknoisy._types import (
+        ArrayLike,
         Callbacks,
         Device,
         Estimator,
@@ -36,30 +38,45 @@ if TYPE_CHECKING:
 __all__ = ["AUMDetector"]
 
 
-class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
+class AUMDetector(NetOrClassifierMixin, NoiseDetectorMixin, BaseEstimator):
     """Wrong-label detector by the area under the margin (AUM).
 
     The margin of a row is the logit of its given label minus the largest other logit;
-    its mean over the epochs is low where the rest of the data contradicts the label.
-    The threshold is learnt: some rows are moved to an extra class, so that their label
-    is wrong, and their margins are a sample of those of wrong labels [1]_.
+    its mean over the epochs, or over the stages of boosting, is low where the rest of
+    the data contradicts the label. The threshold is learnt: some rows are moved to an
+    extra class, so that their label is wrong, and their margins are a sample of those
+    of wrong labels [1]_.
 
     Parameters
     ----------
-    estimator : skorch net, default=None
-        Classifier whose training is watched; its module must return one logit more
-        than there are classes. It is cloned. None builds a `NetClassifier` with the
-        parameters named below.
-    percentile : float in [0, 100], default=99
+    estimator : skorch net or classifier that learns in stages, default=None
+        Classifier whose training is watched; it is cloned. The module of a net must
+        return one logit more than there are classes. Of scikit-learn's classifiers:
+        boosting (``staged_predict_proba``; stages are trees), those with
+        ``partial_fit`` (stages are passes over the rows, ``max_epochs`` of them), or a
+        Pipeline that ends in one; X is then whatever they take. None builds a
+        `NetClassifier` with the parameters named below.
+    percentile : float in [0, 100], None or "auto", default="auto"
         Percentile of the extra class's margins below which a label is flagged. More
-        rows are flagged as it grows.
+        rows are flagged as it grows. None trains once on the given labels, without an
+        extra class, and flags rows with a negative AUM. "auto" is 99, as in [1]_, for a
+        network and None for any other classifier.
     n_runs : int >= 2, default=2
         Trainings, each with another set of rows in the extra class. Two are enough for
-        each row to keep its own label once.
+        each row to keep its own label once. Without an extra class there is one.
+    cv : int >= 2, scikit-learn splitter, iterable of splits or None, default=None
+        For a classifier that is not a network: None reads the margins of the rows that
+        it is fitted on. Otherwise they are those of rows that it was not fitted on, and
+        a run takes a fit for each fold. An int is a number of stratified and shuffled
+        folds, at most as many as the smallest class has rows (or groups). Any other
+        splitter must predict every row; repeated predictions are averaged.
+    n_jobs : int or None, default=None
+        Folds fitted at a time, with ``cv``.
     module : torch module class, default=None
         Network to train; None takes an `nets.MLP` with one hidden layer of 512.
     max_epochs : int >= 1, default=30
-        [1]_ trains ResNets for 150.
+        Epochs, or passes of a classifier with ``partial_fit``. [1]_ trains ResNets for
+        150.
     batch_size : int >= 1, default=64
         Rows in a batch. Larger batches train faster and take fewer steps.
     lr : float >= 0, default=0.05
@@ -79,8 +96,8 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         1 / (1 + exp((AUM − t) / s)) with t the threshold and s the interquartile range
-        of the extra class's AUM; the smallest over the runs in which the row had its
-        own label. Larger = more suspicious.
+        of the extra class's AUM (without one, 0 and that of all AUM); the smallest over
+        the runs in which the row had its own label. Larger = more suspicious.
     scores_are_probabilities_ : bool
         False: the scores are an order.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
@@ -94,10 +111,11 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     margins_ : ndarray of shape (n_samples,), dtype float64
         The AUM, averaged over those runs: larger = cleaner.
     thresholds_ : ndarray of shape (n_runs,), dtype float64
-    trajectories_ : ndarray of shape (n_samples, n_epochs), dtype float32
-        Margins by epoch, averaged over those runs.
+        One threshold of 0 without an extra class.
+    trajectories_ : ndarray of shape (n_samples, n_stages), dtype float32
+        Margins by epoch or stage, averaged over those runs.
     net_ : skorch net
-        The classifier of the last run.
+        The network of the last run; other classifiers are not kept.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
 
@@ -108,10 +126,12 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     Notes
     -----
     The extra class gets ⌊N / (C + 1)⌋ rows, as [1]_ writes; the authors' code takes
-    ⌊N / C⌋. The first epoch is left out of the mean, as in the authors' code. With few
+    ⌊N / C⌋. The first epoch of a network is left out of the mean, as in the authors'
+    code. If the estimator is no network, each class keeps two of its rows. With few
     classes the extra class is a large part of the rows, the network learns it, and
     most rows are flagged: look at ``noise_rate_``, and lower ``percentile`` if it is
-    implausible. The order of the scores suffers less.
+    implausible. The order of the scores suffers less. That of boosting suffers more: it
+    ranks labels better without an extra class, most of all if there are two classes.
 
     References
     ----------
@@ -132,9 +152,20 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
-        **NetParamsMixin._parameter_constraints,
-        "percentile": [Interval(Real, 0, 100, closed="both")],
+        **NetOrClassifierMixin._parameter_constraints,
+        "estimator": [
+            InstanceOf(NeuralNet, "a skorch net, for example NetClassifier()"),
+            LearnsInStages(),
+            None,
+        ],
+        "percentile": [
+            Interval(Real, 0, 100, closed="both"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "n_runs": [Interval(Integral, 2, None, closed="left")],
+        "cv": ["cv_object"],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 
@@ -147,8 +178,10 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self,
         estimator: Estimator = None,
         *,
-        percentile: float = 99,
+        percentile: Literal["auto"] | float | None = "auto",
         n_runs: int = 2,
+        cv: Any = None,
+        n_jobs: int | None = None,
         module: MakerOfModules | None = None,
         max_epochs: int = 30,
         batch_size: int = 64,
@@ -162,6 +195,8 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.estimator = estimator
         self.percentile = percentile
         self.n_runs = n_runs
+        self.cv = cv
+        self.n_jobs = n_jobs
         self.module = module
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -172,15 +207,25 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
         self._store_net_params(net_params)
 
-    def fit(self, X: Rows, y: Labels) -> Self:
+    def fit(
+        self, X: Rows, y: Labels, *, groups: ArrayLike | None = None, **fit_params: Any
+    ) -> Self:
         """Train with an extra class, and score every given label.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-            Rows of a table, or images.
+            Rows of a table, or images. With a classifier that is not a network, any X
+            that it accepts.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of rows that belong together, such as a patient: no row is predicted
+            by a classifier fitted on rows of its group. Only with ``cv``. With an int,
+            a class whose rows all belong to one group is not scored.
+        **fit_params : dict
+            With metadata routing enabled, further arguments of the splitter and of the
+            ``fit`` of a classifier that is not a network.
 
         Returns
         -------
@@ -190,18 +235,30 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Raises
         ------
         RuntimeError
-            If it is interrupted before every row has been scored once.
+            If the training of a network is interrupted before every row has been
+            scored once.
         ValueError
             If a parameter, X or y is not as described, if fewer than two labels
             occur more than once, or if there are too few
             rows for the extra class.
         """
         check_parameters(self)
-        X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
+        if self._is_net() and self.cv is not None:
+            raise ValueError(
+                f"cv={self.cv!r} would have no effect: a network learns all rows. "
+                "Leave it out, or pass a classifier that learns in stages, for example "
+                "HistGradientBoostingClassifier()."
+            )
+        routed = self._routed(groups, fit_params)
+        X, codes = self._check_data(X, y)
         rng = random_generator(self.random_state)
-        n_samples, n_classes = len(X), len(self.classes_)
+        n_samples, n_classes = len(codes), len(self.classes_)
         extra = self._extra_rows(n_samples, n_classes, rng)
-        runs = self._run_all(X, codes, extra, n_classes, rng)
+        if self._is_net():
+            runs = self._run_all(X, codes, extra, n_classes, rng)
+        else:
+            extra = [_without_the_last(rows, codes) for rows in extra]
+            runs = self._run_stages(X, codes, extra, n_classes, rng, routed)
         extra = extra[: len(runs)]
         self.thresholds_ = np.array([run["threshold"] for run in runs])
         ordinary = _ordinary_runs(extra, n_samples)
@@ -211,15 +268,23 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.noise_mask_ = self.noise_scores_ > 0.5
         self.noise_rate_ = float(self.noise_mask_.mean())
         self.margins_ = _mean_over(ordinary, [run["margins"] for run in runs])
-        trajectories = _of_one_length([run["trajectories"] for run in runs])
+        trajectories = of_one_length([run["trajectories"] for run in runs])
         self.trajectories_ = _mean_over(ordinary, trajectories).astype(np.float32)
         mean_proba = _mean_over(ordinary, [run["mean_proba"] for run in runs])
         suggested = suggest_labels(mean_proba, codes, self.noise_mask_)
         self.suggested_labels_ = self.classes_[suggested]
         return self
 
+    def _percentile(self):
+        """Return the percentile, or None if there is no extra class."""
+        if self.percentile == "auto":
+            return 99 if self._is_net() else None
+        return self.percentile
+
     def _extra_rows(self, n_samples, n_classes, rng):
         """Draw the rows of the extra class of each run, disjoint as far as possible."""
+        if self._percentile() is None:
+            return [np.empty(0, dtype=np.int64)]
         n_extra = n_samples // (n_classes + 1)
         if n_extra < 2:
             raise ValueError(
@@ -266,16 +331,40 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return runs
 
     def _run(self, X, codes, extra, n_classes, rng):
-        """Train once with some rows in the extra class."""
-        given = codes.copy()
-        given[extra] = n_classes
+        """Train a network once with some rows in the extra class."""
+        given, n_outputs = _with_extra_class(codes, extra, n_classes)
         self.net_ = self._make_net(lr_schedule=None, optimizer__weight_decay=1e-4)
         trajectories, mean_proba = record_dynamics(
-            self.net_, X, given, n_classes + 1, seed=int(rng.integers(2**31))
+            self.net_, X, given, n_outputs, seed=int(rng.integers(2**31))
         )
-        margins = trajectories[:, 1:] if trajectories.shape[1] > 1 else trajectories
-        margins = margins.mean(1, dtype=np.float64)
-        low, high, threshold = np.percentile(margins[extra], [25, 75, self.percentile])
+        counted = trajectories[:, 1:] if trajectories.shape[1] > 1 else trajectories
+        return self._judged(trajectories, counted, extra, mean_proba[:, :n_classes])
+
+    def _run_stages(self, X, codes, extra, n_classes, rng, routed):
+        """Fit a classifier once, or fold by fold, for each set of extra rows."""
+        seed = int(rng.integers(2**31))
+        splits = self._splits(X, codes, seed, routed)
+        n_fits = 1 if splits is None else len(splits)
+        how = {"signal": "margin", "seed": seed}
+        runs = []
+        name, unit = type(self).__name__, "training" if splits is None else "fold"
+        with progress(len(extra) * n_fits, name, self.verbose, unit=unit) as bar:
+            for rows in extra:
+                given, n_outputs = _with_extra_class(codes, rows, n_classes)
+                stages, mean = self._record_stages(
+                    X, given, splits, routed, n_classes=n_outputs, bar=bar, **how
+                )
+                runs.append(self._judged(stages, stages, rows, mean[:, :n_classes]))
+        return runs
+
+    def _judged(self, trajectories, counted, extra, mean_proba):
+        """Return margins of a run, and how far they are below its threshold."""
+        margins = counted.mean(1, dtype=np.float64)
+        if len(extra):
+            marks = [25, 75, self._percentile()]
+            low, high, threshold = np.percentile(margins[extra], marks)
+        else:
+            low, high, threshold = *np.percentile(margins, [25, 75]), 0.0
         # The scale only shapes the score; equal margins must not divide by zero.
         scale = max(high - low, np.finfo(np.float64).tiny)
         with np.errstate(over="ignore"):
@@ -285,8 +374,26 @@ class AUMDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             "lack": lack,
             "margins": margins,
             "trajectories": trajectories,
-            "mean_proba": mean_proba[:, :n_classes],
+            "mean_proba": mean_proba,
         }
+
+
+def _with_extra_class(codes, rows, n_classes):
+    """Return codes with some rows in an extra class, and the number of classes."""
+    given = codes.copy()
+    given[rows] = n_classes
+    return given, n_classes + (len(rows) > 0)
+
+
+def _without_the_last(rows, codes):
+    """Return the rows of the extra class without the last two of each class."""
+    ordinary = np.ones(len(codes), dtype=bool)
+    ordinary[rows] = False
+    kept = np.bincount(codes[ordinary], minlength=codes.max() + 1)
+    for code in np.flatnonzero(kept < 2):
+        own = rows[codes[rows] == code]
+        rows = np.setdiff1d(rows, own[: 2 - kept[code]])
+    return rows
 
 
 def _ordinary_runs(extra, n_samples):
@@ -295,16 +402,6 @@ def _ordinary_runs(extra, n_samples):
     for run, rows in enumerate(extra):
         ordinary[run, rows] = False
     return ordinary
-
-
-def _of_one_length(trajectories):
-    """Fill missing epochs of shorter runs with the mean of each row."""
-    n_epochs = max(t.shape[1] for t in trajectories)
-    missing = [((0, 0), (0, n_epochs - t.shape[1])) for t in trajectories]
-    return [
-        fill_gaps(np.pad(t, width, constant_values=np.nan))
-        for t, width in zip(trajectories, missing, strict=True)
-    ]
 
 
 def _mean_over(ordinary, arrays):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -10,9 +10,10 @@ from sklearn.base import BaseEstimator, clone
 from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._planting._competition import competes
 from sknoisy._random_states import random_generator, set_random_states
-from sknoisy._validation import HasMethods
+from sknoisy._validation import HasMethods, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin
+from sknoisy.detection._dynamics._stages import LearnsInStages, learns_in_stages
 from sknoisy.detection._order import keep_order
 from sknoisy.detection._predictions._losses import LossesMixin
 from sknoisy.mixture import BMMLossSplitter
@@ -57,19 +58,26 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         It is cloned. None builds a `NetClassifier` with the parameters named below.
     splitter : BMMLossSplitter or similar, default=None
         Turns losses into probabilities; cloned. None takes ``BMMLossSplitter()``.
+    stages : {"last", "mean"}, default="last"
+        Losses of a classifier that is not a network: those of its predictions once it
+        is fitted, or their mean over the stages in which it learns. "mean" needs a
+        classifier with ``staged_predict_proba`` (boosting: stages are trees) or with
+        ``partial_fit`` (stages are passes over the rows, ``max_epochs`` of them), or a
+        Pipeline that ends in one. A network's losses are always averaged.
     cv : int >= 2, scikit-learn splitter, iterable of splits or None, default=5
         For a classifier that is not a network: how the rows are split for fitting and
         predicting.
         An int is a number of stratified and shuffled folds, at most as many as the
         smallest class has rows (or groups); None takes 5. Any other splitter must
-        predict every row; repeated predictions are averaged.
+        predict every row; repeated predictions are averaged. With ``stages="mean"``,
+        None fits all rows and reads the losses of the same rows, in one fit.
     n_jobs : int or None, default=None
         Folds fitted at a time, for a classifier that is not a network.
     module : torch module class, default=None
         Network to train; None takes an `nets.MLP` with one hidden layer of 512.
     max_epochs : int >= 1, default=20
-        Epochs whose losses are averaged. More epochs let the network
-        memorise wrong labels, which then have small losses too.
+        Epochs whose losses are averaged, or passes over the rows, see ``stages``. More
+        of them let the model memorise wrong labels, which then have small losses too.
     batch_size : int >= 1, default=128
         Rows in a batch. Larger batches train faster and take fewer steps.
     lr : float >= 0, default=0.05
@@ -103,8 +111,8 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         Rows whose label occurs once: they have the score 0.5 and no flag.
     losses_ : ndarray of shape (n_samples,), dtype float64
         Cross-entropy of the given labels, averaged over the epochs or out of fold.
-    trajectories_ : ndarray of shape (n_samples, n_epochs), dtype float32
-        Losses by epoch; of a network only.
+    trajectories_ : ndarray of shape (n_samples, n_stages), dtype float32
+        Losses by epoch of a network, or by stage with ``stages="mean"``.
     splitter_ : BMMLossSplitter
         Fitted to ``losses_``, or without percentiles if these show no wrong labels.
     net_ : skorch net
@@ -163,6 +171,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         **LossesMixin._parameter_constraints,
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "splitter": [HasMethods(["fit", "transform"]), None],
+        "stages": [StrOptions({"last", "mean"})],
         "cv": ["cv_object"],
         "n_jobs": N_JOBS,
         "random_state": ["random_state"],
@@ -173,6 +182,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         estimator: Estimator = None,
         *,
         splitter: Estimator = None,
+        stages: Literal["last", "mean"] = "last",
         cv: Any = 5,
         n_jobs: int | None = None,
         module: MakerOfModules | None = None,
@@ -187,6 +197,7 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
     ) -> None:
         self.estimator = estimator
         self.splitter = splitter
+        self.stages = stages
         self.cv = cv
         self.n_jobs = n_jobs
         self.module = module
@@ -231,8 +242,11 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         ValueError
             If a parameter, X or y is not as described, or if fewer than two labels
             occur more than once.
+        TypeError
+            With ``stages="mean"``, if the classifier does not learn in stages.
         """
         check_parameters(self)
+        self._check_stages()
         routed = self._routed(groups, fit_params)
         X, codes = self._check_data(X, y)
         seed = int(random_generator(self.random_state).integers(2**31))
@@ -252,6 +266,13 @@ class LossMixtureDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             # The posteriors of labels that the classifier agrees with mean little.
             self.noise_rate_ = float(self.noise_mask_.mean())
         return self
+
+    def _check_stages(self):
+        if self._by_stages() and not learns_in_stages(self.estimator):
+            raise TypeError(
+                f'stages="mean" needs {LearnsInStages()}; got '
+                f"{type(self.estimator).__name__}."
+            )
 
     def _needs_a_check(self, p_noisy, doubted):
         """Whether the classifier agrees with many of the labels that are flagged."""

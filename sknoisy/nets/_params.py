@@ -127,8 +127,11 @@ class NetParamsMixin(_Host):
             )
         return clone(self.estimator)
 
-    def _check_net_params(self):
-        """Refuse unknown names, and parameters of a net together with ``estimator``."""
+    def _check_net_params(self, own=()):
+        """Refuse unknown names, and parameters of a net together with ``estimator``.
+
+        ``own`` names parameters of the signature that it has for the estimator, too.
+        """
         unknown = [name for name in self._net_params() if not self._is_net_param(name)]
         if unknown:
             slots = ", ".join(f"{slot}__…" for slot in self._net_slots)
@@ -141,7 +144,8 @@ class NetParamsMixin(_Host):
         if self.estimator is None:
             return
         signature = inspect.signature(type(self)).parameters
-        given = [n for n in _NAMED if getattr(self, n) != signature[n].default]
+        named = [name for name in _NAMED if name not in own]
+        given = [n for n in named if getattr(self, n) != signature[n].default]
         given += self._net_params()
         if given:
             raise ValueError(

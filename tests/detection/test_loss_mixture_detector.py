@@ -9,9 +9,9 @@ from seeds_of_detectors import seed_of
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
@@ -249,6 +249,63 @@ class TestOutOfFold:
         one = LossMixtureDetector(forest, random_state=0).fit(X, y)
         two = LossMixtureDetector(forest, n_jobs=2, random_state=0).fit(X, y)
         np.testing.assert_array_equal(one.losses_, two.losses_)
+
+
+STUMPS = GradientBoostingClassifier(n_estimators=5, max_depth=2, random_state=0)
+
+
+@pytest.mark.filterwarnings("ignore:the mixture finds no second component")
+class TestStages:
+    def test_in_sample_losses_are_the_mean_over_the_stages(self, blobs):
+        X, y, is_noisy = blobs
+        detector = LossMixtureDetector(STUMPS, stages="mean", cv=None, random_state=0)
+        detector.fit(X, y)
+        proba = np.array(list(clone(STUMPS).fit(X, y).staged_predict_proba(X)))
+        losses = -np.log(proba[:, np.arange(180), y])
+        np.testing.assert_allclose(detector.trajectories_, losses.T, rtol=1e-5)
+        np.testing.assert_allclose(detector.losses_, losses.mean(0), rtol=1e-5)
+        mean = proba.mean(0)
+        mean[np.arange(180), y] = -1
+        expected = np.where(detector.noise_mask_, mean.argmax(1), y)
+        np.testing.assert_array_equal(detector.suggested_labels_, expected)
+        assert roc_auc_score(is_noisy, detector.noise_scores_) > 0.9
+
+    def test_out_of_fold_losses_by_hand(self, blobs):
+        X, y, _ = blobs
+        detector = LossMixtureDetector(STUMPS, stages="mean", cv=2, random_state=0)
+        detector.fit(X, y)
+        folds = StratifiedKFold(2, shuffle=True, random_state=seed_of(0))
+        for train, test in folds.split(X, y):
+            fitted = clone(STUMPS).fit(X[train], y[train])
+            proba = np.array(list(fitted.staged_predict_proba(X[test])))
+            losses = -np.log(proba[:, np.arange(len(test)), y[test]]).mean(0)
+            np.testing.assert_allclose(detector.losses_[test], losses, rtol=1e-5)
+        last = LossMixtureDetector(STUMPS, cv=2, random_state=0).fit(X, y)
+        stages = detector.trajectories_[:, -1]
+        np.testing.assert_allclose(stages, last.losses_, rtol=1e-5)
+        assert not hasattr(last, "trajectories_")
+
+    def test_passes_are_as_many_as_max_epochs(self, blobs):
+        X, y, _ = blobs
+        model = SGDClassifier(loss="log_loss")
+        detector = LossMixtureDetector(model, stages="mean", max_epochs=3).fit(X, y)
+        assert detector.trajectories_.shape == (180, 3)
+        # The fitted classifier has its own number of passes.
+        with pytest.raises(ValueError, match="max_epochs: set on the estimator"):
+            LossMixtureDetector(model, max_epochs=3).fit(X, y)
+
+    def test_groups_need_folds(self, blobs):
+        X, y, _ = blobs
+        detector = LossMixtureDetector(STUMPS, stages="mean", cv=None)
+        with pytest.raises(ValueError, match="cv=None learns all rows"):
+            detector.fit(X, y, groups=np.arange(180))
+
+    def test_a_classifier_without_stages_is_refused(self, blobs):
+        X, y, _ = blobs
+        detector = LossMixtureDetector(LogisticRegression(), stages="mean")
+        message = 'stages="mean" needs a classifier that learns .* got LogisticRegr'
+        with pytest.raises(TypeError, match=message):
+            detector.fit(X, y)
 
 
 @pytest.mark.parametrize("estimator", [None, LogisticRegression()], ids=str)

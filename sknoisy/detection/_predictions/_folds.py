@@ -73,6 +73,14 @@ class FoldsMixin(_Host):
     def _splits_rows(self):
         return True
 
+    def _learns_all_rows(self):
+        """Return what fits all rows, in words."""
+        return "a network learns all rows"
+
+    def _splits_rows_with(self):
+        """Return what must be passed for rows to be left out, in words."""
+        return "an estimator that is no network"
+
     def _routed(self, groups, params):
         """Return what goes to the estimator's ``fit`` and to the splitter's ``split``.
 
@@ -95,9 +103,9 @@ class FoldsMixin(_Host):
         """
         if groups is not None and not self._splits_rows():
             raise ValueError(
-                "groups would have no effect: a network learns all rows, and none are "
-                "left out to be predicted. Leave groups out, or pass an estimator that "
-                "is no network."
+                f"groups would have no effect: {self._learns_all_rows()}, and none are "
+                "left out to be predicted. Leave groups out, or pass "
+                f"{self._splits_rows_with()}."
             )
         split = {} if groups is None else {"groups": groups}
         if routes_metadata():

@@ -14,7 +14,12 @@ from sknoisy._rows import explained, refuse_odd_rows
 from sknoisy._selected_rows import params_of_rows, rows_for
 from sknoisy._validation import check_consistent_length, indexable, validate_data
 
-__all__ = ["check_any_rows_and_labels", "predict_out_of_fold"]
+__all__ = [
+    "check_any_rows_and_labels",
+    "predict_out_of_fold",
+    "refuse_undefined",
+    "run_folds",
+]
 
 
 def check_any_rows_and_labels(estimator, X, y):
@@ -92,6 +97,48 @@ def predict_out_of_fold(
     ValueError
         If a probability is infinite or NaN.
     """
+    n_classes = int(codes.max()) + 1
+    given = {} if fit_params is None else fit_params
+    how = {"n_jobs": n_jobs, "seed": seed, "bar": bar}
+    parts = run_folds(
+        _predict_fold, estimator, X, codes, splits, n_classes, given, **how
+    )
+    proba, counts = None, np.zeros(len(codes), dtype=np.int64)
+    for (_, test), of_fold in zip(splits, parts, strict=True):
+        if proba is None:
+            dtype = of_fold.dtype if of_fold.dtype.kind == "f" else np.float64
+            proba = np.zeros((len(codes), n_classes), dtype=dtype)
+        proba[test] += of_fold
+        counts[test] += 1
+    if counts.max() > 1:
+        proba /= counts[:, None]
+    refuse_undefined(estimator, proba)
+    return proba
+
+
+def run_folds(run, estimator, X, codes, splits, *args, n_jobs=None, seed=0, bar=None):
+    """Yield the result of each fold.
+
+    Parameters
+    ----------
+    run : function
+        Called as ``run(estimator, X, codes, split, *args)`` with a clone for each fold;
+        fits it.
+    estimator, X, codes, splits, n_jobs, seed, bar
+        As in `predict_out_of_fold`.
+    *args : tuple
+        Further arguments of ``run``.
+
+    Yields
+    ------
+    result : object
+        What ``run`` returns, in the order of the splits.
+
+    Raises
+    ------
+    TypeError
+        If X has dates or times, and no step before the classifier might take them.
+    """
     if not _has_steps(estimator):
         refuse_dates(X)
     set_random_states(estimator, seed)
@@ -100,29 +147,16 @@ def predict_out_of_fold(
     if not one_by_one:
         bar.begin(len(splits))
     (X,) = indexable(X)
-    n_classes = int(codes.max()) + 1
-    given = {} if fit_params is None else fit_params
-    run = Parallel(n_jobs, return_as="generator")
-    results = run(
-        delayed(_predict_fold)(clone(estimator), X, codes, split, n_classes, given)
-        for split in splits
+    results = Parallel(n_jobs, return_as="generator")(
+        delayed(run)(clone(estimator), X, codes, split, *args) for split in splits
     )
-    proba, counts = None, np.zeros(len(codes), dtype=np.int64)
     with explained(X, f"estimator {type(estimator).__name__}"):
-        for (_, test), of_fold in zip(splits, results, strict=True):
-            if proba is None:
-                dtype = of_fold.dtype if of_fold.dtype.kind == "f" else np.float64
-                proba = np.zeros((len(codes), n_classes), dtype=dtype)
-            proba[test] += of_fold
-            counts[test] += 1
+        for result in results:
+            yield result
             if one_by_one:
                 bar.advance()
     if not one_by_one:
         bar.advance(len(splits))
-    if counts.max() > 1:
-        proba /= counts[:, None]
-    _refuse_undefined(estimator, proba)
-    return proba
 
 
 def _has_steps(estimator):
@@ -132,12 +166,19 @@ def _has_steps(estimator):
     return hasattr(estimator, "steps")
 
 
-def _refuse_undefined(estimator, proba):
-    undefined = ~np.isfinite(proba).all(axis=1)
+def refuse_undefined(estimator, values):
+    """Refuse probabilities, or other values, that are infinite or NaN.
+
+    Raises
+    ------
+    ValueError
+        With the number of rows and the first of them.
+    """
+    undefined = ~np.isfinite(values).all(axis=1)
     if undefined.any():
         raise ValueError(
-            f"estimator {type(estimator).__name__} predicts probabilities that are "
-            f"infinite or NaN for {undefined.sum()} of {len(proba)} rows, first for "
+            f"estimator {type(estimator).__name__} predicts values that are "
+            f"infinite or NaN for {undefined.sum()} of {len(values)} rows, first for "
             f"row {undefined.argmax()}; it must give numbers for all. Standardise X, "
             "or take another classifier."
         )
