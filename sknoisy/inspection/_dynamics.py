@@ -22,11 +22,13 @@ class DynamicsDisplay:
     Parameters
     ----------
     trajectories : ndarray of shape (n_samples, n_epochs)
-        Training signal of each sample in each epoch.
+        Training signal of each sample in each epoch, or stage of boosting.
     noise_mask : ndarray of shape (n_samples,), dtype bool
         True = flagged.
     signal_name : str, default="logit_diff"
         Label of the vertical axis.
+    stage_name : str, default="Epoch"
+        Label of the horizontal axis.
 
     Attributes
     ----------
@@ -57,10 +59,12 @@ class DynamicsDisplay:
         noise_mask: ArrayLike,
         *,
         signal_name: str = "logit_diff",
+        stage_name: str = "Epoch",
     ) -> None:
         self.trajectories = trajectories
         self.noise_mask = noise_mask
         self.signal_name = signal_name
+        self.stage_name = stage_name
 
     @classmethod
     def from_estimator(cls, estimator: Estimator, *, ax: Axes | None = None) -> Self:
@@ -85,13 +89,17 @@ class DynamicsDisplay:
         if hasattr(estimator, "steps"):
             estimator = estimator[-1]
         check_is_fitted(estimator, ["trajectories_", "noise_mask_"])
-        name = getattr(estimator, "signal", "logit_diff")
+        signal = "loss" if hasattr(estimator, "losses_") else "logit_diff"
+        names = {
+            "signal_name": getattr(estimator, "signal", signal),
+            "stage_name": "Epoch" if hasattr(estimator, "net_") else "Stage",
+        }
         trajectories, mask = estimator.trajectories_, estimator.noise_mask_
         if len(unjudged := unjudged_rows(estimator)):
             # They were not part of the training.
             trajectories = np.delete(trajectories, unjudged, axis=0)
             mask = np.delete(mask, unjudged)
-        display = cls(trajectories, mask, signal_name=name)
+        display = cls(trajectories, mask, **names)
         return display.plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
@@ -138,6 +146,6 @@ class DynamicsDisplay:
             label = f"{name} ({rows.sum()} rows)"
             self.lines_ += ax.plot(epochs, middle, color=color, label=label)
             ax.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0)
-        ax.set(xlabel="Epoch", ylabel=self.signal_name)
+        ax.set(xlabel=self.stage_name, ylabel=self.signal_name)
         ax.legend(loc="best")
         return self

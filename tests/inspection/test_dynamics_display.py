@@ -2,14 +2,22 @@
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknoisy import AUMDetector, DynaCorDetector, DynamicsDisplay
+from sknoisy import (
+    AUMDetector,
+    DynaCorDetector,
+    DynamicsDisplay,
+    LossMixtureDetector,
+)
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
+
+TREES = HistGradientBoostingClassifier(max_iter=3)
 
 
 def test_lines_are_the_medians_of_the_two_groups():
@@ -53,8 +61,25 @@ def test_from_estimator_takes_detectors_and_pipelines(blobs, detector, name):
     _, ax = plt.subplots()
     display = DynamicsDisplay.from_estimator(pipe, ax=ax)
     assert display.ax_ is ax and display.figure_ is ax.figure
-    assert ax.get_ylabel() == name
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Epoch", name)
     assert display.trajectories is pipe[-1].trajectories_
+
+
+@pytest.mark.parametrize(
+    ("detector", "signal"),
+    [
+        (AUMDetector(TREES), "logit_diff"),
+        (LossMixtureDetector(TREES, stages="mean", cv=None), "loss"),
+    ],
+    ids=["margins", "losses"],
+)
+@pytest.mark.filterwarnings("ignore:the mixture finds no second component")
+def test_stages_of_boosting_are_named(blobs, detector, signal):
+    X, y, _ = blobs
+    display = DynamicsDisplay.from_estimator(detector.fit(X, y))
+    assert display.ax_.get_xlabel() == "Stage"
+    assert display.ax_.get_ylabel() == signal
+    assert len(display.lines_[-1].get_ydata()) == 3
 
 
 def test_not_fitted():
