@@ -364,7 +364,8 @@ class AUMDetector(NetOrClassifierMixin, NoiseDetectorMixin, BaseEstimator):
             marks = [25, 75, self._percentile()]
             low, high, threshold = np.percentile(margins[extra], marks)
         else:
-            low, high, threshold = *np.percentile(margins, [25, 75]), 0.0
+            low, high = np.percentile(margins, [25, 75])
+            threshold = 0.0
         # The scale only shapes the score; equal margins must not divide by zero.
         scale = max(high - low, np.finfo(np.float64).tiny)
         with np.errstate(over="ignore"):
