@@ -8,6 +8,7 @@ __all__ = [
     "corrupted_copies",
     "corrupted_labels",
     "planted_labels",
+    "proportional_rows",
     "rank_in_class",
 ]
 
@@ -174,6 +175,38 @@ def rank_in_class(codes: NDArray[np.int64]) -> NDArray[np.int64]:
     rank = np.empty(len(codes), dtype=np.int64)
     rank[by_class] = np.arange(len(codes)) - starts
     return rank
+
+
+def proportional_rows(
+    codes: NDArray[np.int64], n_rows: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw rows with the classes in proportion, but at least two of each.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,), dtype int64
+    n_rows : int
+        About so many; at most one less for each class, and one or two more for each
+        that is rare.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    rows : ndarray of shape (about n_rows,), dtype int64
+        Row numbers, ascending.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy._planting._corruption import proportional_rows
+    >>> codes = np.repeat([0, 1, 2], [60, 30, 3])
+    >>> rows = proportional_rows(codes, 31, np.random.default_rng(0))
+    >>> np.bincount(codes[rows]).tolist()
+    [20, 10, 2]
+    """
+    taken = np.maximum(np.bincount(codes) * n_rows // len(codes), _MIN_LEFT)
+    order = rng.permutation(len(codes))
+    return np.sort(order[rank_in_class(codes[order]) < taken[codes[order]]])
 
 
 def copy_noise_rate(noise_rate: float, n_classes: int) -> float:

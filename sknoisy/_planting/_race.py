@@ -2,10 +2,12 @@
 
 All rounds are planted before the first, alike for all candidates. After each round the
 candidates that lie behind are dropped, since a fit takes long, and in the end one is
-chosen: the labels are scored from what its fits recorded. A competition
-(`_competition`) plants by what its candidates suggest, drops only those that fail, and
-weighs all.
+chosen: the labels are scored from what its fits recorded, in the race and in the rounds
+that it goes on with alone. A competition (`_competition`) plants by what its candidates
+suggest, drops only those that fail, and weighs all.
 """
+
+from itertools import combinations
 
 import numpy as np
 
@@ -19,10 +21,15 @@ from sknoisy._planting._rounds import (
 )
 from sknoisy._progress import progress
 
-__all__ = ["Candidate", "choose", "race"]
+__all__ = ["Candidate", "choose", "race", "race_then_repeat"]
 
 # Largest AUROC difference to the best at which a candidate stays active.
 SLACK = 0.03
+# Rounds of a candidate are enough when its mean signal would correlate so much with
+# that of as many other rounds.
+ENOUGH_AGREEMENT = 0.98
+# Rows that a correlation is computed from, at least.
+_FEWEST_ROWS = 3
 
 
 class Candidate:
@@ -78,6 +85,21 @@ class Candidate:
     def scores_all(self):
         """Whether each sample has been seen under its given label."""
         return bool((~self.planted[:, : self.n_samples]).any(0).all())
+
+    @property
+    def agreement(self):
+        """Expected correlation of the mean signal with that of as many other rounds.
+
+        By the formula of Spearman and Brown, from the mean correlation of two rounds.
+        """
+        signal, given, n_rounds = self.signal, ~self.planted, len(self.trajectories)
+        mean = np.mean(
+            [
+                _correlation(*signal[[a, b]][:, given[a] & given[b]])
+                for a, b in combinations(range(n_rounds), 2)
+            ]
+        )
+        return float(n_rounds * mean / (1 + (n_rounds - 1) * mean))
 
     @property
     def given_signal(self):
@@ -160,32 +182,117 @@ def race(candidates, train, n_rounds, bar=None):
     bar = progress(len(active) * n_rounds, "race", 0) if bar is None else bar
     try:
         for number in range(n_rounds):
-            n_before = len(active)
-            for candidate in list(active):
-                if _fit(candidate, train, number, len(active) == 1):
-                    auroc = candidate.aurocs[-1] if candidate.aurocs else None
-                    place = f"round {number + 1} of {n_rounds}"
-                    tell_fit(bar, place, candidate.setting, auroc)
-                else:
-                    active.remove(candidate)
-                    bar.advance()
-            if len(active) > 1:
-                means = [np.mean(candidate.aurocs) for candidate in active]
-                near = np.array(means) >= max(means) - SLACK
-                active = [c for c, keep in zip(active, near, strict=True) if keep]
-            bar.total -= (n_before - len(active)) * (n_rounds - number - 1)
+            _compete(active, train, number, n_rounds, bar)
     except BROKEN_OFF as error:
-        active = [c for c in active if c.trajectories and c.scores_all]
-        tell_broken_off(
-            error,
-            "every row had been scored once",
-            "labels are scored",
-            bar,
-            sum(len(candidate.trajectories) for candidate in active),
-            len(active) * n_rounds,
-            "trainings",
-        )
+        active = _kept(active, n_rounds, error, bar)
     return active
+
+
+def race_then_repeat(candidates, train, pick, rounds, bar, finalist=None):
+    """Let candidates compete in a few rounds, and fit the best one in further ones.
+
+    It is fitted until two such means of its signal would agree closely. If it diverges,
+    the next best takes its place.
+
+    Parameters
+    ----------
+    candidates : list of Candidate
+    train : callable
+        As in `race`.
+    pick : callable
+        Takes those that are active after the race; returns the best.
+    rounds : tuple of int
+        How many all compete in; how many the best one has at least, and at most.
+    bar : Progress
+        As in `race`.
+    finalist : callable, default=None
+        Takes a setting; returns a Candidate and the function that trains it. For a race
+        on a part of the rows, after which the best setting starts again on all. None
+        goes on with the best candidate.
+
+    Returns
+    -------
+    best : Candidate
+
+    Raises
+    ------
+    FloatingPointError
+        If all candidates diverge.
+    TrainingInterrupted
+        If it is interrupted before any candidate has scored all samples.
+    """
+    n_shared, least, most = rounds
+    # In the order of the candidates; an interruption keeps what scores all samples.
+    active, final = list(candidates), None
+    try:
+        for number in range(n_shared if len(active) > 1 else 0):
+            _compete(active, train, number, n_shared, bar)
+            if len(active) == 1:
+                break
+        while True:
+            best = pick(active)
+            final, fit = finalist(best.setting) if finalist else (best, train)
+            try:
+                _repeat(final, fit, least, most, bar)
+            except FloatingPointError:
+                if len(active) == 1:
+                    raise
+                active.remove(best)
+                continue
+            return final
+    except BROKEN_OFF as error:
+        if final is not None:
+            return _kept([final], most, error, bar)[0]
+        return pick(_kept([] if finalist else active, n_shared, error, bar))
+
+
+def _compete(active, train, number, n_rounds, bar):
+    """Fit all that are active in a round, and remove those that fall behind."""
+    n_before = len(active)
+    for candidate in list(active):
+        if _fit(candidate, train, number, len(active) == 1):
+            _tell(candidate, number, n_rounds, bar)
+        else:
+            active.remove(candidate)
+            bar.advance()
+    if len(active) > 1:
+        means = [np.mean(candidate.aurocs) for candidate in active]
+        near = np.array(means) >= max(means) - SLACK
+        active[:] = [c for c, keep in zip(active, near, strict=True) if keep]
+    bar.total -= (n_before - len(active)) * (n_rounds - number - 1)
+
+
+def _repeat(candidate, train, least, most, bar):
+    """Fit a candidate in further rounds, until they are enough."""
+    done = len(candidate.trajectories)
+    bar.total = bar.done + most - done
+    for number in range(done, most):
+        if number >= least and candidate.agreement >= ENOUGH_AGREEMENT:
+            break
+        candidate.add(*train(candidate.setting, number))
+        _tell(candidate, number, most, bar)
+    bar.total = bar.done
+
+
+def _kept(active, n_rounds, error, bar):
+    """Return those that have scored all samples when rounds are broken off."""
+    active = [c for c in active if c.trajectories and c.scores_all]
+    tell_broken_off(
+        error,
+        "every row had been scored once",
+        "labels are scored",
+        bar,
+        sum(len(candidate.trajectories) for candidate in active),
+        len(active) * n_rounds,
+        "trainings",
+    )
+    return active
+
+
+def _tell(candidate, number, n_rounds, bar):
+    """Show a fit."""
+    auroc = candidate.aurocs[-1] if candidate.aurocs else None
+    tell_fit(bar, f"round {number + 1} of {n_rounds}", candidate.setting, auroc)
 
 
 def _fit(candidate, train, number, is_alone):
@@ -233,3 +340,10 @@ def choose(candidates, origin, n_classes):
     if n_rounds > 1 and lead.mean() <= lead.std(ddof=1) / np.sqrt(n_rounds):
         best = 0
     return candidates[best]
+
+
+def _correlation(first, second):
+    """Return the correlation if it is positive, else 0; also 0 for too few rows."""
+    if len(first) < _FEWEST_ROWS or not (np.ptp(first) and np.ptp(second)):
+        return 0.0
+    return max(0.0, float(np.corrcoef(first, second)[0, 1]))

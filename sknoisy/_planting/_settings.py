@@ -15,7 +15,8 @@ PAPER = {
 OWN_MODULE = {key: PAPER[key] for key in PAPER if not key.startswith("module__")}
 
 # From low to high capacity. On noisy human labels of plain features the second wins;
-# on small texts the first; on tables the third or the last.
+# on small texts the first; on tables the third or the last. The last is the paper's
+# with half the units, which finds as much in half the time.
 AUTO = (
     {
         "lr": 0.02,
@@ -28,17 +29,17 @@ AUTO = (
         "lr": 0.02,
         "max_epochs": 10,
         "module__dropout": 0.5,
-        "module__hidden": 512,
+        "module__hidden": 256,
         "optimizer__weight_decay": 2e-2,
     },
     {
         "lr": 0.05,
         "max_epochs": 20,
         "module__dropout": 0.3,
-        "module__hidden": 512,
+        "module__hidden": 256,
         "optimizer__weight_decay": 2e-3,
     },
-    PAPER,
+    {**PAPER, "module__hidden": (256, 256)},
 )
 
 # The default network for images has neither dropout nor hidden layers to set.

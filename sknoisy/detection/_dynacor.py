@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -13,8 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._interruption import interruptions, tell
 from sknoisy._parameters import check_parameters
-from sknoisy._planting._corruption import corrupted_copies, corrupted_labels
-from sknoisy._planting._race import Candidate, choose, race
+from sknoisy._planting._corruption import (
+    corrupted_copies,
+    corrupted_labels,
+    proportional_rows,
+)
+from sknoisy._planting._race import Candidate, choose, race, race_then_repeat
 from sknoisy._planting._settings import OWN_MODULE, default_settings
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
@@ -45,6 +50,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DynaCorDetector"]
 
+# Rounds of the chosen setting with n_runs="auto", at least and at most.
+AUTO_RUNS = (2, 5)
+# Rounds in which several settings are compared.
+SHARED_ROUNDS = 3
+
 
 class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     """Wrong-label detector by planted wrong labels and training dynamics.
@@ -53,11 +63,11 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     is trained on all of them, and a signal of each row is recorded in each epoch. Given
     labels with a signal like that of planted ones are suspicious [1]_.
 
-    By default a tenth of the rows is trained on another label in each of five rounds,
-    and a row is scored from the rounds in which it kept its label. The training is
-    chosen among four settings (two for images) by how well the planted labels are
-    found. The procedure of [1]_ is ``DynaCorDetector(settings="paper",
-    corruption="copy", decision="cluster")``.
+    By default a tenth of the rows is trained on another label in each of two to five
+    rounds, and a row is scored from the rounds in which it kept its label. The training
+    is chosen among four settings (two for images) by how well the planted labels are
+    found, in a race of three rounds. The procedure of [1]_ is
+    ``DynaCorDetector(settings="paper", corruption="copy", decision="cluster")``.
 
     Standardise a table first, in a Pipeline. Embeddings can be taken as they are.
 
@@ -70,7 +80,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     settings : {"auto", "paper"} or list of dict, default="auto"
         Net parameters to choose among, simplest first, like
         ``[{"lr": 0.1}, {"lr": 0.01, "max_epochs": 50}]``. "paper" is the network of
-        [1]_ alone; "auto" tries it beside a linear one and two with one hidden layer.
+        [1]_ alone; "auto" tries one with half its units beside a linear one and two
+        with one hidden layer.
         Images are learnt by an `nets.PreActResNet18`: by "paper" for 300 epochs, as in
         [1]_, by "auto" for 10, with strong weight decay, and for 20. With an
         ``estimator`` or a ``module``, "auto" uses that unchanged.
@@ -81,9 +92,16 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Share γ of rows with a planted label in each round. At most 0.5 for "relabel".
         0 needs ``corruption="copy"``, ``decision="cluster"`` and a single setting: it
         clusters by 2-means, and calls the cluster with the lower signal noisy.
-    n_runs : int >= 2, default=5
-        Rounds in which each setting is trained, with other planted labels in each;
-        "copy" has one.
+    n_runs : "auto" or int >= 2, default="auto"
+        Rounds in which the chosen setting is trained, with other planted labels in
+        each; "copy" has one. "auto" takes at least two, and more, up to five, until the
+        mean signal would correlate by 0.98 with that of as many other rounds; five with
+        "cluster". Several settings are compared in three of them at most, with
+        "cluster" in all.
+    max_rows : int >= 100 or None, default=2000
+        Settings for more rows of a table are compared on a random subset of so many,
+        with the classes in proportion, and the chosen one is trained on all rows. None
+        compares them on all, as for images, "copy" and "cluster".
     decision : {"calibrated", "cluster"}, default="calibrated"
         "calibrated" converts the mean signal into the probability of a wrong label,
         using the signal of planted ones. "cluster" trains the 1-D
@@ -162,13 +180,14 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         The row behind each planted label, round after round.
     settings_ : list of dict
         The settings that were tried.
-    setting_aurocs_ : ndarray of shape (n_settings, n_runs)
-        How well each training separated planted from given labels; NaN where a setting
-        was dropped or diverged.
+    setting_aurocs_ : ndarray of shape (n_settings, n_rounds)
+        How well each training separated planted from given labels, with one column for
+        each round that ``n_runs`` allows; NaN where a setting was not trained. If
+        settings were compared on ``max_rows`` rows, only these trainings.
     best_setting_ : dict
-        The chosen one of those that were trained in all rounds: that with the best
-        AUROC when the rows that any of them suspects do not count, or the simplest if
-        that is as good within one standard error.
+        The chosen one of those that were not dropped: that with the best AUROC when the
+        rows that any of them suspects do not count, or the simplest if that is as good
+        within one standard error.
     net_ : skorch net
         The last classifier of the chosen setting. It was trained on the wrong labels
         too.
@@ -216,7 +235,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "settings": [StrOptions({"auto", "paper"}), list, tuple],
         "corruption": [StrOptions({"relabel", "copy"})],
         "corruption_rate": [Interval(Real, 0, 1, closed="both")],
-        "n_runs": [Interval(Integral, 2, None, closed="left")],
+        "n_runs": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
+        "max_rows": [Interval(Integral, 100, None, closed="left"), None],
         "decision": [StrOptions({"calibrated", "cluster"})],
         "copy_view": [callable, None],
         "signal": [StrOptions({*SIGNALS, "alignment"})],
@@ -243,7 +263,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         settings: Literal["auto", "paper"] | list[dict[str, Any]] = "auto",
         corruption: Literal["relabel", "copy"] = "relabel",
         corruption_rate: float = 0.1,
-        n_runs: int = 5,
+        n_runs: int | Literal["auto"] = "auto",
+        max_rows: int | None = 2000,
         decision: Literal["calibrated", "cluster"] = "calibrated",
         copy_view: Callable[..., Any] | None = None,
         signal: Literal[
@@ -272,6 +293,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.corruption = corruption
         self.corruption_rate = corruption_rate
         self.n_runs = n_runs
+        self.max_rows = max_rows
         self.decision = decision
         self.copy_view = copy_view
         self.signal = signal
@@ -325,21 +347,19 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
         rng = random_generator(self.random_state)
         rows, round_codes, planted, origin = self._plant(X, codes, rng)
-        seeds = rng.integers(2**31, size=len(planted))
+        train = self._trainer(rows, round_codes, rng)
         self.settings_ = self._settings(X.ndim)
         candidates = [Candidate(s, planted, len(X)) for s in self.settings_]
-
-        def train(setting, number):
-            codes = round_codes[number]
-            return self._train(setting, rows, codes, int(seeds[number]))
-
         is_clustered = self.decision == "cluster"
         n_trainings = len(candidates) * len(planted) + is_clustered
         with progress(
             n_trainings, "DynaCorDetector", self.verbose, unit="training"
         ) as bar:
-            active = race(candidates, train, len(planted), bar)
-            best = choose(active, origin, len(self.classes_))
+            if is_clustered or self.corruption == "copy":
+                active = race(candidates, train, len(planted), bar)
+                best = choose(active, origin, len(self.classes_))
+            else:
+                candidates, best = self._race(candidates, train, X, codes, rng, bar)
             self._store(candidates, len(planted), best, origin)
             if is_clustered:
                 self._cluster(best, rng)
@@ -349,6 +369,47 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         suggested = suggest_labels(best.given_proba, codes, self.noise_mask_)
         self.suggested_labels_ = self.classes_[suggested]
         return self
+
+    def _trainer(self, rows, round_codes, rng):
+        """Return the function that trains a setting in a round."""
+        seeds = rng.integers(2**31, size=len(round_codes))
+
+        def train(setting, number):
+            codes = round_codes[number]
+            return self._train(setting, rows, codes, int(seeds[number]))
+
+        return train
+
+    def _race(self, candidates, train, X, codes, rng, bar):
+        """Choose a setting, and train it on all rows; return what competed, and it."""
+        least, most = AUTO_RUNS if self.n_runs == "auto" else 2 * (self.n_runs,)
+        n_shared = min(SHARED_ROUNDS, most) if len(candidates) > 1 else 0
+        finalist, n_classes = None, len(self.classes_)
+        if n_shared and X.ndim == 2 and len(X) > (self.max_rows or np.inf):
+            everywhere = candidates, train
+            part = proportional_rows(codes, self.max_rows, rng)
+            codes = codes[part]
+            round_codes = corrupted_labels(
+                codes, n_classes, self.corruption_rate, n_shared, rng
+            )
+            planted = round_codes != codes
+            candidates = [Candidate(s, planted, len(part)) for s in self.settings_]
+            train = self._trainer(X[part], round_codes, rng)
+
+            def finalist(setting):
+                all_rows, train = everywhere
+                return all_rows[self.settings_.index(setting)], train
+
+        bar.total = len(candidates) * n_shared + most - (0 if finalist else n_shared)
+        best = race_then_repeat(
+            candidates,
+            train,
+            partial(choose, origin=np.arange(len(codes)), n_classes=n_classes),
+            (n_shared, least, most),
+            bar,
+            finalist,
+        )
+        return candidates, best
 
     def _store(self, candidates, n_rounds, best, origin):
         """Store the result of the race."""
@@ -405,8 +466,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         n_samples, n_classes = len(X), len(self.classes_)
         samples = np.arange(n_samples)
         if self.corruption == "relabel":
+            n_rounds = AUTO_RUNS[1] if self.n_runs == "auto" else self.n_runs
             round_codes = corrupted_labels(
-                codes, n_classes, self.corruption_rate, self.n_runs, rng
+                codes, n_classes, self.corruption_rate, n_rounds, rng
             )
             return X, round_codes, round_codes != codes, samples
         source, copy_codes = corrupted_copies(

@@ -83,12 +83,14 @@ def test_the_race_on_digits_went_by_its_rule(digits):
     aurocs = detector.setting_aurocs_
     assert len(detector.settings_) == 4 and aurocs.shape == (4, 5)
     racing = np.ones(4, dtype=bool)
-    for run in range(5):
+    for run in range(3):
         np.testing.assert_array_equal(~np.isnan(aurocs[:, run]), racing)
         means = np.where(racing, aurocs[:, : run + 1].mean(1), 0)
         racing &= means >= means.max() - 0.03
     best = detector.settings_.index(detector.best_setting_)
     assert racing[best]
+    # Two rounds of these rows agree by 0.97: the race is enough.
+    assert np.isnan(aurocs[:, 3:]).all()
 
 
 @pytest.mark.slow

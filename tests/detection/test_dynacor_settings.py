@@ -221,6 +221,95 @@ class TestSettings:
         assert "train_loss" in capsys.readouterr().out
 
 
+class TestRace:
+    """Two settings that stay near each other, five rounds at most."""
+
+    PLAN = {"settings": TWO, "n_runs": 4, "random_state": 0}
+
+    def test_the_chosen_one_goes_on_alone(self, blobs, trainings):
+        X, y, _ = blobs
+        twins = [TWO[0], {**TWO[0], "optimizer__weight_decay": 1e-9}]
+        detector = DynaCorDetector(**{**self.PLAN, "settings": twins}).fit(X, y)
+        assert [len(t["X"]) for t in trainings] == [180] * 7
+        assert detector.best_setting_ == TWO[0]
+        np.testing.assert_array_equal(
+            np.isnan(detector.setting_aurocs_), [[False] * 4, [False] * 3 + [True]]
+        )
+        # All rounds of the chosen one count, those of the race too.
+        assert len(detector.corrupted_indices_) == 4 * 18
+
+    @pytest.mark.parametrize("max_rows", [100, 180, None])
+    def test_many_rows_are_raced_on_a_part(self, blobs, trainings, max_rows):
+        X, y, _ = blobs
+        detector = DynaCorDetector(max_rows=max_rows, **self.PLAN).fit(X, y)
+        lengths = [len(t["X"]) for t in trainings]
+        if max_rows != 100:
+            assert set(lengths) == {180}
+            return
+        n_raced = int(np.isfinite(detector.setting_aurocs_).sum())
+        assert 97 < lengths[0] <= 100
+        assert lengths == [lengths[0]] * n_raced + [180] * 4
+        assert all(len(t["trajectories"]) == len(t["X"]) for t in trainings)
+        assert {len(t["trajectories"][0]) for t in trainings[-4:]} == {
+            detector.best_setting_["max_epochs"]
+        }
+        # What is scored and planted is that of the trainings on all rows.
+        planted = [np.flatnonzero(t["codes"] != y) for t in trainings[-4:]]
+        np.testing.assert_array_equal(
+            detector.corrupted_indices_, np.concatenate(planted)
+        )
+        assert detector.net_ is trainings[-1]["net"]
+        # The part has rows of X, with their labels but for a tenth.
+        part = trainings[0]
+        rows = [int(np.flatnonzero((X == row).all(1))[0]) for row in part["X"]]
+        assert len(set(rows)) == len(rows)
+        assert (part["codes"] != y[rows]).sum() == len(rows) // 10
+
+    @pytest.mark.parametrize(
+        "params", [{"corruption": "copy"}, {"decision": "cluster", "encoder_epochs": 1}]
+    )
+    def test_copies_and_clusters_are_raced_on_all_rows(self, blobs, trainings, params):
+        X, y, _ = blobs
+        DynaCorDetector(**self.PLAN, max_rows=100, **params).fit(X, y)
+        assert min(len(t["X"]) for t in trainings) >= 180
+
+    def test_images_are_raced_on_all(self, trainings):
+        rng = np.random.default_rng(0)
+        X, y = rng.random((120, 1, 2, 2), dtype=np.float32), np.arange(120) % 2
+
+        class Flat(nn.Sequential):
+            def __init__(self, input_shape, n_classes):
+                super().__init__(nn.Flatten(), nn.Linear(4, n_classes))
+
+        settings = [{"lr": lr, "max_epochs": 1} for lr in (0.01, 0.1)]
+        detector = DynaCorDetector(module=Flat, settings=settings, n_runs=2)
+        detector.set_params(max_rows=100, random_state=0).fit(X, y)
+        assert {len(t["X"]) for t in trainings} == {120}
+        trainings.clear()
+        detector.fit(X.reshape(120, 4), y)
+        assert len(trainings[0]["X"]) == 100
+
+    @pytest.mark.parametrize("decision", ["calibrated", "cluster"])
+    def test_auto_runs(self, blobs, trainings, decision):
+        X, y, _ = blobs
+        # So few steps leave the networks near their random weights.
+        hasty = {"settings": [{"lr": 1e-4, "max_epochs": 1, "module__hidden": 4}]}
+        plan = {"decision": decision, "encoder_epochs": 1, "random_state": 0}
+        DynaCorDetector(**hasty, **plan).fit(X, y)
+        assert len(trainings) == 5
+        trainings.clear()
+        linear = [{"lr": 0.1, "max_epochs": 20, "module__hidden": ()}]
+        DynaCorDetector(settings=linear, **plan).fit(X, y)
+        assert len(trainings) == (2 if decision == "calibrated" else 5)
+
+    def test_a_race_on_a_part_that_is_interrupted(self, blobs, monkeypatch):
+        X, y, _ = blobs
+        detector = DynaCorDetector(max_rows=100, **self.PLAN)
+        TestInterruption.interrupt(monkeypatch, 3, KeyboardInterrupt())
+        with pytest.raises(TrainingInterrupted, match="before every row had been"):
+            detector.fit(X, y)
+
+
 PLAIN_COPY = {"corruption": "copy", "corruption_rate": 0}
 
 
@@ -249,6 +338,8 @@ PLAIN_COPY = {"corruption": "copy", "corruption_rate": 0}
         ({"corruption": "flip"}, "'corruption' parameter"),
         ({"corruption_rate": 1.5}, "'corruption_rate' parameter"),
         ({"n_runs": 1}, "'n_runs' parameter"),
+        ({"n_runs": "few"}, "'n_runs' parameter"),
+        ({"max_rows": 99}, "'max_rows' parameter"),
         ({"decision": "threshold"}, "'decision' parameter"),
         ({"signal": "margin"}, "'signal' parameter"),
     ],

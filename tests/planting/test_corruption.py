@@ -11,6 +11,7 @@ from sknoisy._planting._corruption import (
     corrupted_copies,
     corrupted_labels,
     planted_labels,
+    proportional_rows,
     rank_in_class,
 )
 
@@ -226,3 +227,28 @@ def test_the_largest_draw_is_a_label_and_another_one(n_classes):
     planted = planted_labels(codes, flips, 0.5, LargestDraw())
     changed = planted != codes
     assert changed.sum() == 2 * n_classes and planted.max() < n_classes
+
+
+@given(
+    counts=st.lists(st.integers(0, 60), min_size=2, max_size=6),
+    n_rows=st.integers(1, 100),
+    seed=st.integers(0, 1000),
+)
+def test_a_part_has_the_classes_in_proportion(counts, n_rows, seed):
+    assume(sum(counts) >= n_rows)
+    rng = np.random.default_rng(seed)
+    codes = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    rows = proportional_rows(codes, n_rows, rng)
+    assert (np.diff(rows) > 0).all()
+    taken = np.bincount(codes[rows], minlength=len(counts))
+    for count, found in zip(counts, taken, strict=True):
+        share = count * n_rows / len(codes)
+        assert found == min(count, max(2, int(share + 1e-9)))
+
+
+def test_each_row_has_the_same_chance_to_be_in_a_part():
+    codes = np.repeat([0, 1], [40, 20])
+    rng = np.random.default_rng(0)
+    drawn = [proportional_rows(codes, 15, rng) for _ in range(2000)]
+    times = np.bincount(np.concatenate(drawn), minlength=60)
+    assert chisquare(times).pvalue > 1e-3

@@ -1,12 +1,14 @@
 """Choosing how to train: who stays in the race, who wins, and what runs add up to."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sknoisy._planting._calibration import calibrate
-from sknoisy._planting._race import Candidate, choose, race
+from sknoisy._planting._race import Candidate, choose, race, race_then_repeat
 from sknoisy._progress import progress
 from sknoisy.base import TrainingInterrupted, TrainingInterruptedWarning
 
@@ -174,6 +176,139 @@ def test_a_verbose_bar_gets_a_row_for_each_training(capsys):
     ):
         assert line.startswith(f"round {run} of 2: ")
         assert f"'{name}'" in line and line.endswith(f"AUROC {auroc}")
+
+
+PICK = partial(choose, origin=np.arange(N_ROWS), n_classes=2)
+DIVERGED = FloatingPointError("loss is nan")
+
+
+def raced(aurocs, rounds, total=20, finalist=None):
+    """Race and repeat; return the best, what was trained, and the bar."""
+    candidates, train, trained = contest(aurocs, n_runs=rounds[2])
+    with progress(total, "Race", verbose=1) as bar:
+        best = race_then_repeat(candidates, train, PICK, rounds, bar, finalist)
+    assert bar.done == bar.total == len(trained)
+    return best, trained
+
+
+class TestRaceThenRepeat:
+    """Signals of different rounds are drawn independently: they never agree."""
+
+    def test_the_best_goes_on_with_the_rounds_of_the_race(self):
+        aurocs = {"a": [0.88] * 5, "b": [0.9] * 5, "c": [0.8] * 5}
+        best, trained = raced(aurocs, (2, 2, 4))
+        shared = [("a", 0), ("b", 0), ("c", 0), ("a", 1), ("b", 1)]
+        assert trained == [*shared, ("b", 2), ("b", 3)]
+        assert best.setting == {"name": "b"} and len(best.trajectories) == 4
+
+    def test_the_race_ends_when_one_is_left(self):
+        best, trained = raced({"a": [0.9] * 5, "b": [0.8] * 5}, (3, 2, 3))
+        assert trained == [("a", 0), ("b", 0), ("a", 1), ("a", 2)]
+        assert best.setting == {"name": "a"}
+
+    def test_a_single_one_has_no_race(self):
+        best, trained = raced({"a": [0.9] * 5}, (3, 3, 3))
+        assert trained == [("a", number) for number in range(3)]
+        assert len(best.trajectories) == 3
+
+    @pytest.mark.parametrize(("noise", "n_rounds"), [(0.1, 2), (0.25, 4), (1.0, 5)])
+    def test_rounds_that_agree_are_enough(self, noise, n_rounds):
+        """Means of m rounds correlate by m / (m + noise²).
+
+        That is 0.995 for two in the first case, and in the second 0.980 - 0.0004 for
+        three and 0.985 for four.
+        """
+        rng = np.random.default_rng(0)
+        planted = planted_rows(5, 10_000, 1000)
+        signal = rng.normal(size=(10_000, 1))
+
+        def train(setting, number):
+            heard = signal + noise * rng.normal(size=signal.shape)
+            return heard - 3 * planted[number][:, None], np.ones((10_000, 2)), None
+
+        candidate = Candidate({}, planted, 10_000)
+        with progress(5, "Race", verbose=1) as bar:
+            race_then_repeat([candidate], train, lambda c: c[0], (0, 2, 5), bar)
+        assert len(candidate.trajectories) == bar.done == bar.total == n_rounds
+        expected = n_rounds / (n_rounds + noise**2)
+        assert candidate.agreement == pytest.approx(expected, abs=0.01)
+
+    def test_what_diverges_after_the_race_is_replaced(self):
+        aurocs = {"a": [0.88] * 4, "b": [0.9, 0.9, 0.9, DIVERGED]}
+        best, trained = raced_with_one_more(aurocs, (2, 4, 4))
+        assert best.setting == {"name": "a"} and len(best.trajectories) == 4
+        assert trained[4:] == [("b", 2), ("b", 3), ("a", 2), ("a", 3)]
+        with pytest.raises(FloatingPointError, match="loss is nan"):
+            raced({"a": [0.7] * 4, "b": [0.9, 0.9, DIVERGED, 0.9]}, (2, 4, 4))
+
+    def test_a_finalist_starts_again(self):
+        finals, train, trained = contest({"b": [0.7] * 3}, n_runs=3)
+        candidates, shared, _ = contest({"a": [0.88] * 2, "b": [0.9] * 2}, n_runs=2)
+        with progress(7, "Race", verbose=1) as bar:
+            best = race_then_repeat(
+                candidates, shared, PICK, (2, 3, 3), bar, lambda _: (finals[0], train)
+            )
+        assert best is finals[0] and bar.done == bar.total == 7
+        assert trained == [("b", number) for number in range(3)]
+        np.testing.assert_allclose(best.aurocs, 0.7, atol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("on_a_part", "call", "n_done"),
+        [
+            # Two rounds of two candidates, then two further ones of b.
+            (False, 3, 0),
+            (False, 5, 2),
+            (False, 6, 3),
+            # Then four of b on all rows: the third one is the seventh training.
+            (True, 3, 0),
+            (True, 6, 0),
+            (True, 7, 2),
+        ],
+    )
+    def test_an_interruption(self, on_a_part, call, n_done):
+        candidates, shared, _ = contest({"a": [0.88] * 4, "b": [0.9] * 4}, n_runs=4)
+        final = Candidate({"name": "b"}, planted_rows(4), N_ROWS)
+        calls = []
+
+        def train(setting, number):
+            calls.append(number)
+            if len(calls) == call:
+                raise KeyboardInterrupt
+            return shared(setting, number)
+
+        finalist = (lambda _: (final, train)) if on_a_part else None
+        with progress(8, "Race", verbose=0) as bar:
+            fit = partial(
+                race_then_repeat, candidates, train, PICK, (2, 4, 4), bar, finalist
+            )
+            if not n_done:
+                with pytest.raises(TrainingInterrupted, match="every row"):
+                    fit()
+                return
+            message = f"labels are scored from {n_done} of 4 trainings"
+            with pytest.warns(TrainingInterruptedWarning, match=message):
+                best = fit()
+        assert best.setting == {"name": "b"} and len(best.trajectories) == n_done
+
+
+def raced_with_one_more(aurocs, rounds):
+    """As `raced`, where one training fails and is not counted."""
+    candidates, train, trained = contest(aurocs, n_runs=rounds[2])
+    with progress(20, "Race", verbose=1) as bar:
+        best = race_then_repeat(candidates, train, PICK, rounds, bar)
+    assert bar.done == bar.total
+    return best, trained
+
+
+def test_few_or_equal_signals_do_not_agree():
+    for values in (np.zeros((2, 50)), np.arange(100).reshape(2, 50)[:, ::-1] % 7):
+        planted = np.zeros((2, 50), dtype=bool)
+        planted[0, :24], planted[1, 24:48] = True, True
+        runs = Candidate({}, planted, 50)
+        for row in values:
+            runs.add(row[:, None], np.ones((50, 2)), None)
+        # Only two rows have their label in both rounds.
+        assert runs.agreement == 0
 
 
 def active_with(aurocs):
