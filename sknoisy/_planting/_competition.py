@@ -1,9 +1,11 @@
 """A competition of detectors, weighted by how well they find planted labels.
 
 The candidates score the given labels first, and what they suggest tells which labels
-are planted in the rounds. Only one that fails is dropped: one that lies behind may see
-what others miss, so all are weighed in the end. A race (`_race`) plants all rounds
-before the first, drops those that lie behind after each, and chooses one.
+are planted in the rounds. One that lies behind is not dropped, since it may see what
+others miss; all are weighed in the end. Slow candidates are tried in the first round
+only, and take part if the others rank planted labels better with them. A race (`_race`)
+plants all rounds before the first, drops those that lie behind after each, and chooses
+one.
 """
 
 import time
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
 
 from sknoisy._codes import encode_labels
 from sknoisy._groups import group_params
@@ -29,12 +32,14 @@ from sknoisy._random_states import set_random_states
 from sknoisy._verdicts import scorer_of
 from sknoisy.base import TrainingInterrupted
 
-__all__ = ["Competition", "Verdict", "competes"]
+__all__ = ["Competition", "LeftOut", "Verdict", "competes"]
 
 # A candidate with less weight is not fitted on more rows.
 _LEAST_WEIGHT = 0.01
 # Share of the rows for flips that no candidate suggests.
 _ANY_FLIP = 0.02
+# AUROC of planted labels that a slow candidate must add to the others.
+_LEAST_GAIN = 0.001
 
 
 _competes: ContextVar[bool] = ContextVar("sknoisy_competes", default=False)
@@ -46,6 +51,10 @@ def competes():
     It keeps to itself then what only those can act on who chose it.
     """
     return _competes.get()
+
+
+class LeftOut(Exception):
+    """Why a candidate is not used, although it did not fail."""
 
 
 @dataclass
@@ -85,6 +94,15 @@ class Competition:
     bar : Progress
         Counts the fits; its total falls with those that are dropped. If its
         ``verbose`` is 2, a row is written for each fit.
+    slow : list of (str, detector) pairs, default=()
+        Further candidates, which have to pay.
+    settle : callable, default=None
+        Makes of a slow candidate, fitted in the first round, what is fitted later on.
+    shares_steps : bool, default=False
+        Whether steps before a detector, in a pipeline, look at no labels: one that
+        several pipelines hold is then fitted once for all of them and all rounds.
+    max_seconds : float, default=None
+        No candidate begins a fit later than this, but the first of all.
 
     Attributes
     ----------
@@ -92,33 +110,73 @@ class Competition:
     given : list of Verdict or None
         On the given labels; None for a candidate that was dropped.
     errors : list of Exception or None
-        Why a candidate was dropped: the error that its fit ended with.
+        Why a candidate was dropped: the error that its fit ended with, or `LeftOut`.
+    is_cut : bool
+        Whether anything was left out for want of time.
     aurocs : ndarray of shape (n_candidates, n_rounds), dtype float64
-        How well planted labels are told from the others; NaN for who was dropped.
+        How well planted labels are told from the others; NaN for who was dropped
+        before.
     """
 
-    def __init__(self, candidates, classes, n_jobs, bar):
-        self.names = [name for name, _ in candidates]
-        self.given = [None] * len(candidates)
-        self.errors = [None] * len(candidates)
-        self._detectors = [detector for _, detector in candidates]
+    def __init__(
+        self,
+        candidates,
+        classes,
+        n_jobs,
+        bar,
+        *,
+        slow=(),
+        settle=None,
+        shares_steps=False,
+        max_seconds=None,
+    ):
+        everyone = [*candidates, *slow]
+        self.names = [name for name, _ in everyone]
+        self.given = [None] * len(everyone)
+        self.errors = [None] * len(everyone)
+        self._detectors = [detector for _, detector in everyone]
+        self._waiting = list(range(len(candidates), len(everyone)))
+        self._settle = settle
+        self._shares_steps = shares_steps
+        # By step: what it was fitted on, itself fitted, and what it makes of the rows.
+        self._prepared = {}
         self._classes = classes
         self._n_jobs = n_jobs
         self._bar = bar
+        self._max_seconds = max_seconds
+        self._start = time.monotonic()
+        # Whether anything was left out for want of time.
+        self.is_cut = False
         # For each complete round: where labels are planted, and the scores.
         self._rounds = []
 
     @property
     def active(self):
-        """Positions of the candidates that were not dropped."""
-        return [i for i, error in enumerate(self.errors) if error is None]
+        """Positions of the candidates that were not dropped, and need not wait."""
+        return [
+            i
+            for i, error in enumerate(self.errors)
+            if error is None and i not in self._waiting
+        ]
+
+    @property
+    def unscored(self):
+        """Positions of those among them that have not scored the given labels."""
+        return [i for i in self.active if self.given[i] is None]
+
+    @property
+    def is_over(self):
+        """Whether the time is over."""
+        if self._max_seconds is None:
+            return False
+        return time.monotonic() - self._start > self._max_seconds
 
     @property
     def aurocs(self):
         """How well each candidate finds the planted labels of each round."""
         aurocs = np.full((len(self.names), len(self._rounds)), np.nan)
         for column, (planted, scores) in enumerate(self._rounds):
-            for i in self.active:
+            for i in scores:
                 aurocs[i, column] = planted_auroc(planted, scores[i])
         return aurocs
 
@@ -131,7 +189,7 @@ class Competition:
         codes : ndarray of shape (n_samples,), dtype int64
         seed : int
         among : list of int, default=None
-            Positions of the candidates; None takes all. The others lose their verdict.
+            Positions of the candidates; None takes all.
         groups : array-like of shape (n_samples,), default=None
             For candidates that predict left-out rows.
 
@@ -148,7 +206,8 @@ class Competition:
         except BROKEN_OFF as error:
             message = "fit was interrupted before all candidates had scored the labels."
             raise TrainingInterrupted(message) from error
-        self.given = [verdicts.get(i) for i in range(len(self.names))]
+        for i in among:
+            self.given[i] = verdicts.get(i)
 
     def play(self, X, codes, corruption_rate, n_rounds, rng, groups=None):
         """Plant labels in several rounds, and score them with all candidates.
@@ -171,9 +230,14 @@ class Competition:
             If there is no row to plant a label at.
         """
         flips = self._flips(codes)
-        self._bar.total -= (len(self.names) - len(self.active)) * n_rounds
+        n_failed = sum(error is not None for error in self.errors)
+        self._bar.total -= n_failed * n_rounds
         try:
             for number in range(n_rounds):
+                if number and self.is_over:
+                    self._bar.total -= len(self.active) * (n_rounds - number)
+                    self.is_cut = True
+                    break
                 n_before = len(self.active)
                 labels = planted_labels(codes, flips, corruption_rate, rng)
                 planted = labels != codes
@@ -188,9 +252,13 @@ class Competition:
                     self.active, X, labels, seed, groups, place, planted
                 )
                 scores = {i: verdict.scores for i, verdict in verdicts.items()}
-                self._rounds.append((planted, scores))
                 n_dropped = n_before - len(self.active)
                 self._bar.total -= n_dropped * (n_rounds - number - 1)
+                for i in list(self._waiting):
+                    found = self._try(i, X, labels, seed, groups, place, planted)
+                    scores |= self._admit(i, found, scores, planted)
+                    self._bar.total += (i in self.active) * (n_rounds - 1)
+                self._rounds.append((planted, scores))
         except BROKEN_OFF as error:
             tell_broken_off(
                 error,
@@ -219,16 +287,72 @@ class Competition:
             weights[np.nanargmax(self.aurocs.mean(1))] = 1
             return weights
         active = self.active
-        features = np.concatenate(
-            [
-                np.stack([normal_scores(scores[i], ~planted) for i in active], axis=1)
-                for planted, scores in self._rounds
-            ]
-        )
+        rounds = [_features(s, planted, active) for planted, s in self._rounds]
         planted = np.concatenate([planted for planted, _ in self._rounds])
-        weights[active] = combination_weights(features, planted)
+        weights[active] = combination_weights(np.concatenate(rounds), planted)
         weights[weights < _LEAST_WEIGHT] = 0
         return weights / weights.sum()
+
+    def combined(self, weights):
+        """Return the combined scores of the rows in all rounds.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_candidates,)
+
+        Returns
+        -------
+        given, planted : ndarrays of shape (n_given,) and (n_planted,)
+            Of rows under their given label, and under a planted one.
+        """
+        among = np.flatnonzero(weights).tolist()
+        parts = [
+            (_features(scores, planted, among) @ weights[among], planted)
+            for planted, scores in self._rounds
+        ]
+        given = np.concatenate([scores[~planted] for scores, planted in parts])
+        return given, np.concatenate([scores[planted] for scores, planted in parts])
+
+    def _try(self, i, X, labels, seed, groups, place, planted):
+        """Fit a slow candidate in the first round; return its verdict or None."""
+        if self.is_over:
+            self.errors[i] = self._no_time()
+            self._waiting.remove(i)
+            self._bar.advance()
+            return None
+        try:
+            return self._fit([i], X, labels, seed, groups, place, planted)[i]
+        except TrainingInterrupted:
+            raise
+        except Exception as error:
+            if error is not self.errors[i]:
+                raise
+            self._waiting.remove(i)
+            return None
+
+    def _admit(self, i, verdict, scores, planted):
+        """Let a slow candidate take part if it adds to the others.
+
+        Returns the scores of the round to be added to those of the others, a dict.
+        """
+        if verdict is None:
+            return {}
+        self._waiting.remove(i)
+        among, new = list(scores), scores | {i: verdict.scores}
+        without = _combination_auroc(scores, planted, among)
+        gain = _combination_auroc(new, planted, [*among, i]) - without
+        if gain < _LEAST_GAIN:
+            self.errors[i] = LeftOut(
+                f"it adds {max(gain, 0):.4f} to the AUROC of the faster ones"
+            )
+            return {i: verdict.scores}
+        if self._settle is not None:
+            self._detectors[i] = self._settle(verdict.detector)
+        return {i: verdict.scores}
+
+    def _no_time(self):
+        self.is_cut = True
+        return LeftOut(f"max_seconds={self._max_seconds:g} were over")
 
     def _flips(self, codes):
         """Count how often another label is suggested for each given one.
@@ -245,19 +369,23 @@ class Competition:
     def _fit(self, among, X, codes, seed, groups, place, planted=None):
         """Fit candidates; return the verdicts of those that do not fail."""
         given = self._classes[codes]
+        prepared = {i: self._prepare(self._detectors[i], X, seed) for i in among}
         # Workers would get large arrays as read-only memory maps, of which torch warns.
         run = Parallel(self._n_jobs, return_as="generator", max_nbytes=None)
         results = run(
             delayed(_fit_candidate)(
-                self._detectors[i], X, given, self._classes, seed, groups
+                *prepared[i], given, self._classes, seed, groups
             )
             for i in among
+            if i == among[0] or not self.is_over
         )
         verdicts = {}
         for i in among:
             self._bar.begin(now=self.names[i])
-            result = next(results)
+            # Those that are not begun in time are the last ones.
+            result = next(results, None) or self._no_time()
             if isinstance(result, Verdict):
+                result.detector = self._whole(i, result.detector)
                 verdicts[i] = result
                 auroc = None
                 if planted is not None:
@@ -269,6 +397,37 @@ class Competition:
         if not verdicts:
             raise self.errors[among[0]]
         return verdicts
+
+
+    def _prepare(self, detector, X, seed):
+        """Return what is left to fit of a detector, and on what rows."""
+        if not (self._shares_steps and isinstance(detector, Pipeline)):
+            return detector, X
+        step = detector[0]
+        if self._prepared.get(id(step), (None,))[0] is not X:
+            fitted = clone(step)
+            set_random_states(fitted, seed)
+            self._prepared[id(step)] = X, fitted, fitted.fit_transform(X)
+        return detector[-1], self._prepared[id(step)][2]
+
+    def _whole(self, i, fitted):
+        """Return a fitted detector with the step before it, if that is shared."""
+        detector = self._detectors[i]
+        if not (self._shares_steps and isinstance(detector, Pipeline)):
+            return fitted
+        (first, step), (last, _) = detector.steps
+        return Pipeline([(first, self._prepared[id(step)][1]), (last, fitted)])
+
+
+def _features(scores, planted, among):
+    """Return the normal scores of candidates in a round, a column for each."""
+    return np.stack([normal_scores(scores[i], ~planted) for i in among], axis=1)
+
+
+def _combination_auroc(scores, planted, among):
+    """Return how well candidates together find the planted labels of a round."""
+    features = _features(scores, planted, among)
+    return planted_auroc(planted, features @ combination_weights(features, planted))
 
 
 def _fit_candidate(detector, X, y, classes, seed, groups):

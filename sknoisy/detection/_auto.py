@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from scipy.sparse import issparse
-from scipy.special import expit
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._parameters import N_JOBS, check_parameters
+from sknoisy._planting._calibration import calibrate
 from sknoisy._planting._combination import normal_scores
-from sknoisy._planting._competition import Competition
+from sknoisy._planting._competition import Competition, LeftOut
 from sknoisy._planting._corruption import rank_in_class
+from sknoisy._planting._decision import AIMS, Evidence, flagged
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
+from sknoisy._rows import is_frame, plain_rows
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -28,10 +30,11 @@ from sknoisy._validation import (
     check_rows_and_labels,
     safe_indexing,
 )
-from sknoisy._verdicts import scores_are_probabilities, tags_of_part
+from sknoisy._verdicts import scorer_of, scores_are_probabilities, tags_of_part
 from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin
-from sknoisy.detection._competitors import default_detectors
+from sknoisy.detection._competitors import Candidates, default_candidates, settle
+from sknoisy.detection._confident._joint import confident_joint
 from sknoisy.detection._predictions._out_of_fold import check_any_rows_and_labels
 
 if TYPE_CHECKING:
@@ -43,6 +46,10 @@ __all__ = ["AutoNoiseDetector"]
 _MIN_PER_CLASS = 4
 # Number of labels to plant on small data, and bounds on the number of rounds.
 _PLANTED, _ROUNDS = 400, (2, 6)
+# Rows that compete. More make the weights more precise, but by little.
+_COMPETING = {"fast": 2_000, "thorough": 10_000}
+# Attributes with the probabilities of the classes, where a candidate has them.
+_PROBABILITIES = ("label_proba_", "pred_probs_", "votes_")
 # Kinds of X that are accepted if a candidate accepts them; the others are left out.
 _ONE_TAKES = ("one_d_array", "sparse", "categorical", "string", "dict", "allow_nan")
 # Weight of the class frequencies, smaller than that of any vote.
@@ -65,8 +72,17 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         The candidates, by name: detectors, robust classifiers, or pipelines that end in
         one; the same one with other settings is another candidate. They are cloned, and
         their parameters can be set as ``name__parameter``. None takes those that suit
-        X: networks, classifiers and neighbours for a table or embeddings, classifiers
-        alone for sparse X, networks alone for images.
+        X: regressions, boosting, forests, neighbours and networks for a frame, a table
+        or embeddings, regressions alone for sparse X, networks alone for images.
+    budget : {"fast", "thorough"} or int >= 2, default="fast"
+        "fast" begins with what takes seconds, and tries networks once: they take part
+        if the others find more planted labels with them. "thorough" lets all compete
+        in every round, more networks among them. A number is how many fits there may
+        be: as many of the candidates compete as it allows, the faster first, or the
+        first of ``detectors``. None of this depends on a clock.
+    max_seconds : float > 0, default=None
+        When it is over, no further candidate is fitted, and a warning tells what was
+        left out. None takes the time that it needs. The result depends on the clock.
     strategy : {"combine", "select"}, default="combine"
         "select" uses the scores and flags of the best candidate alone.
     corruption_rate : float in (0, 0.5], default=0.1
@@ -76,10 +92,17 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         How often labels are planted, in other places each time. More rounds make the
         weights more precise; each takes as long as fitting all candidates. "auto"
         plants 400 labels or more, in 2 to 6 rounds.
-    max_rows : int >= 100 or None, default=10_000
+    max_rows : int >= 100, "auto" or None, default="auto"
         Larger data compete on a random subset of as many rows, with the classes in
-        proportion; only candidates that count are then fitted on all rows. None
-        takes all rows for all.
+        proportion; only candidates that count are then fitted on all rows. "auto" takes
+        2,000, with ``budget="thorough"`` 10,000; None takes all rows for all.
+    aim : {"f1", "precision", "rate"}, default="f1"
+        What the flags are for. "f1": neither many wrong labels missed nor many right
+        ones flagged. "precision": labels that are more probably wrong than right.
+        "rate": as many as are estimated to be wrong, ``noise_rate_``. Not with
+        ``strategy="select"``, which has the flags of the best candidate.
+    threshold : float in [0, 1], default=None
+        Flags the labels with a larger score instead, whatever the aim.
     n_jobs : int or None, default=None
         Candidates that are fitted at a time, each in a process of its own.
     verbose : int, default=0
@@ -91,16 +114,18 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        1 / (1 + exp(t − s)), with s the weighted sum of the candidates' scores, each as
-        the normal quantile of its rank, and t the threshold. Larger = more suspicious;
-        not a probability. With "select", the scores of the best candidate.
+        Larger = more suspicious. The probability that the label is wrong, if wrong
+        labels are as easy to find as planted ones, and the noise rate is
+        ``noise_rate_``. With "select", the scores of the best candidate.
     scores_are_probabilities_ : bool
-        False, as they are an order. With "select", that of the best candidate.
+        False, as that holds for labels that are wrong at random only: the scores are an
+        order. With "select", that of the best candidate.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
-        ``noise_scores_ > 0.5``: as many rows as the candidates flag, in their weighted
-        geometric mean. With "select", the flags of the best candidate.
+        The labels with the largest scores, as many as suit the ``aim``. With "select",
+        the flags of the best candidate.
     noise_rate_ : float
-        Share of flagged rows. With "select", that of the best candidate.
+        Estimated share of wrong labels, by the planted labels and by the confident
+        joint of the candidates' predictions. With "select", that of the best candidate.
     suggested_labels_ : ndarray of shape (n_samples,)
         Where the given label is flagged, the other label with the largest weighted
         vote.
@@ -108,11 +133,11 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         Rows whose label occurs once: they have the score 0.5 and no flag.
     candidates_ : dict of str to ndarray of shape (n_candidates,)
         The table of candidates, ready for ``pandas.DataFrame``: "name"; "auroc", how
-        well it finds planted labels, mean over the rounds, and "auroc_std"; "weight";
+        well it finds planted labels, mean over its rounds, and "auroc_std"; "weight";
         "noise_rate" and "flagged", its estimate and the share of rows that it flags;
         "seconds" of a fit; "error", why it was left out, or "".
     aurocs_ : ndarray of shape (n_candidates, n_rounds), dtype float64
-        NaN for candidates that were left out.
+        NaN after candidates were left out.
     best_name_ : str
         The candidate with the best mean AUROC.
     detectors_ : list of (str, detector) pairs
@@ -182,7 +207,18 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         "strategy": [StrOptions({"combine", "select"})],
         "corruption_rate": [Interval(Real, 0, 0.5, closed="right")],
         "n_rounds": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "max_rows": [Interval(Integral, 100, None, closed="left"), None],
+        "budget": [
+            StrOptions({"fast", "thorough"}),
+            Interval(Integral, 2, None, closed="left"),
+        ],
+        "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
+        "max_rows": [
+            Interval(Integral, 100, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
+        "aim": [StrOptions(set(AIMS))],
+        "threshold": [Interval(Real, 0, 1, closed="both"), None],
         "n_jobs": N_JOBS,
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -195,7 +231,11 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         strategy: Literal["combine", "select"] = "combine",
         corruption_rate: float = 0.1,
         n_rounds: Literal["auto"] | int = "auto",
-        max_rows: int | None = 10_000,
+        budget: Literal["fast", "thorough"] | int = "fast",
+        max_seconds: float | None = None,
+        max_rows: Literal["auto"] | int | None = "auto",
+        aim: Literal["f1", "precision", "rate"] = "f1",
+        threshold: float | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
         random_state: RandomState = None,
@@ -204,15 +244,17 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         self.strategy = strategy
         self.corruption_rate = corruption_rate
         self.n_rounds = n_rounds
+        self.budget = budget
+        self.max_seconds = max_seconds
         self.max_rows = max_rows
+        self.aim = aim
+        self.threshold = threshold
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.random_state = random_state
 
-    @property
-    def _mask_is_threshold(self):
-        # The best candidate may have a rule of its own.
-        return self.strategy == "combine"
+    # The aim decides, or the best candidate.
+    _mask_is_threshold = False
 
     def fit(self, X: Rows, y: Labels, *, groups: ArrayLike | None = None) -> Self:
         """Compare the candidates, and score every given label.
@@ -249,14 +291,24 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         if groups is not None:
             groups = column_or_1d(groups)
             check_consistent_length(codes, groups)
-        candidates = self.detectors or default_detectors(X)
         rng = random_generator(self.random_state)
         rows = self._competing_rows(codes, rng)
         all_compete = len(rows) == len(codes)
+        candidates = self._candidates(X, has_groups=groups is not None)
         n_rounds = self._count_rounds(len(rows))
-        n_fits = len(candidates) * (1 + n_rounds + (not all_compete))
+        candidates, n_rounds = self._afford(candidates, n_rounds, all_compete)
+        n_fits = len(candidates.quick) * (1 + n_rounds) + len(candidates.slow)
         with progress(n_fits, type(self).__name__, self.verbose, unit="fit") as bar:
-            competition = Competition(candidates, self.classes_, self.n_jobs, bar)
+            competition = Competition(
+                candidates.quick,
+                self.classes_,
+                self.n_jobs,
+                bar,
+                slow=candidates.slow,
+                settle=settle,
+                shares_steps=self.detectors is None,
+                max_seconds=self.max_seconds,
+            )
             seed = int(rng.integers(2**31))
             subset = X if all_compete else safe_indexing(X, rows)
             of_rows = None if groups is None else safe_indexing(groups, rows)
@@ -264,12 +316,15 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             competition.play(
                 subset, codes[rows], self.corruption_rate, n_rounds, rng, of_rows
             )
+            if competition.unscored:
+                bar.total += len(competition.unscored)
+                among = competition.unscored
+                competition.score(subset, codes[rows], seed, among, of_rows)
             self._tabulate(competition)
             if not all_compete:
-                bar.total -= int((self.candidates_["weight"] == 0).sum())
-                self._score_all(competition, X, codes, seed, groups)
-        self._warn_of_failures()
-        self._conclude(competition.given, codes)
+                self._score_all(competition, X, codes, seed, groups, bar)
+        self._warn_of_failures(competition, n_rounds)
+        self._conclude(competition, codes)
         return self
 
     @property
@@ -298,6 +353,10 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         """Check what the default candidates take; others check for themselves."""
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
+        if self.detectors is None and is_frame(X) and not _holds_numbers(X):
+            # Each candidate encodes it.
+            self.classes_, codes = check_any_rows_and_labels(self, X, y)
+            return plain_rows(X), codes
         if self.detectors is None and not issparse(X):
             X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
             return X, codes
@@ -327,13 +386,36 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
 
     def _competing_rows(self, codes, rng):
         """Return the rows on which the candidates compete, in their order."""
-        n_samples = len(codes)
-        if self.max_rows is None or n_samples <= self.max_rows:
+        n_samples, max_rows = len(codes), self.max_rows
+        if max_rows == "auto":
+            max_rows = _COMPETING.get(self.budget, _COMPETING["fast"])
+        if max_rows is None or n_samples <= max_rows:
             return np.arange(n_samples)
         counts = np.bincount(codes)
-        taken = np.maximum(counts * self.max_rows // n_samples, _MIN_PER_CLASS)
+        taken = np.maximum(counts * max_rows // n_samples, _MIN_PER_CLASS)
         order = rng.permutation(n_samples)
         return np.sort(order[rank_in_class(codes[order]) < taken[codes[order]]])
+
+    def _candidates(self, X, has_groups):
+        """Return the candidates, the faster ones first."""
+        if self.detectors is not None:
+            return Candidates(list(self.detectors))
+        return default_candidates(
+            X,
+            len(self.classes_),
+            thorough=self.budget == "thorough",
+            has_groups=has_groups,
+        )
+
+    def _afford(self, candidates, n_rounds, all_compete):
+        """Return as many candidates and rounds as a number of fits allows."""
+        if isinstance(self.budget, str):
+            return candidates, n_rounds
+        others = 1 if all_compete else 2
+        n_rounds = max(1, min(n_rounds, self.budget - others))
+        n_candidates = max(1, self.budget // (n_rounds + others))
+        everyone = [*candidates.quick, *candidates.slow]
+        return Candidates(everyone[:n_candidates]), n_rounds
 
     def _count_rounds(self, n_rows):
         if self.n_rounds != "auto":
@@ -344,11 +426,16 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     def _tabulate(self, competition):
         """Set the attributes that describe the candidates."""
         verdicts = competition.given
-        self.aurocs_ = competition.aurocs
+        self.aurocs_ = aurocs = competition.aurocs
+        # Candidates that failed on the given labels have none.
+        n_scored = np.maximum(np.isfinite(aurocs).sum(1), 1)
+        mean = np.where(np.isfinite(aurocs).any(1), np.nansum(aurocs, 1), np.nan)
+        mean /= n_scored
+        spread = np.sqrt(np.nansum((aurocs - mean[:, None]) ** 2, 1) / n_scored)
         self.candidates_ = {
             "name": np.array(competition.names),
-            "auroc": self.aurocs_.mean(1),
-            "auroc_std": self.aurocs_.std(1),
+            "auroc": mean,
+            "auroc_std": np.where(np.isnan(mean), np.nan, spread),
             "weight": competition.weigh(self.strategy),
             "noise_rate": np.array([v.noise_rate if v else np.nan for v in verdicts]),
             "flagged": np.array([v.mask.mean() if v else np.nan for v in verdicts]),
@@ -358,10 +445,12 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         best = int(np.nanargmax(self.candidates_["auroc"]))
         self.best_name_ = competition.names[best]
 
-    def _score_all(self, competition, X, codes, seed, groups):
+    def _score_all(self, competition, X, codes, seed, groups, bar):
         """Let the candidates that count score all rows."""
         weights = self.candidates_["weight"]
         among = np.flatnonzero(weights).tolist()
+        bar.total += len(among)
+        competition.given = [None] * len(weights)
         competition.score(X, codes, seed, among, groups)
         failed = [verdict is None for verdict in competition.given]
         weights[failed] = 0
@@ -370,21 +459,32 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             [_in_a_line(error) for error in competition.errors]
         )
 
-    def _warn_of_failures(self):
-        """Warn of the user's candidates that were left out."""
-        if self.detectors is None:
-            return
-        table = zip(self.candidates_["name"], self.candidates_["error"], strict=True)
-        failed = [f"{name} ({error})" for name, error in table if error]
-        if failed:
+    def _warn_of_failures(self, competition, n_rounds):
+        """Warn of the user's candidates that failed, and of what there was no time for."""
+        table = list(zip(competition.names, competition.errors, strict=True))
+        failed = [
+            f"{name} ({_in_a_line(error)})"
+            for name, error in table
+            if error is not None and not isinstance(error, LeftOut)
+        ]
+        if failed and self.detectors is not None:
             warn_user(
                 f"candidates that failed are left out: {'; '.join(failed)}.",
                 UserWarning,
             )
+        if competition.is_cut:
+            absent = [name for name, error in table if isinstance(error, LeftOut)]
+            warn_user(
+                f"max_seconds={self.max_seconds:g} were over after "
+                f"{self.aurocs_.shape[1]} of {n_rounds} rounds; left out: "
+                f"{', '.join(absent) or 'no candidate'}. Give more time, or fewer "
+                "detectors.",
+                UserWarning,
+            )
 
-    def _conclude(self, verdicts, codes):
+    def _conclude(self, competition, codes):
         """Combine the results of the weighted candidates."""
-        weights = self.candidates_["weight"]
+        weights, verdicts = self.candidates_["weight"], competition.given
         voters = [(w, v) for w, v in zip(weights, verdicts, strict=True) if w]
         names = self.candidates_["name"][weights > 0].tolist()
         self.detectors_ = [
@@ -398,23 +498,65 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             return
         everyone = np.ones(len(codes), dtype=bool)
         total = sum(w * normal_scores(v.scores, everyone) for w, v in voters)
-        # The geometric mean limits the effect of a candidate that flags many clean
-        # rows.
-        logs = [w * np.log(max(v.mask.sum(), 0.5)) for w, v in voters]
-        n_flagged = round(np.exp(sum(logs)))
-        scores = expit(total - _threshold(total, n_flagged))
-        self.record_scores(scores, _votes(voters, codes, len(self.classes_)), codes)
-        self.noise_rate_ = float(self.noise_mask_.mean())
+        given, planted = competition.combined(weights)
+        scores, evidence = _calibrated(total, given, planted, voters, codes)
+        if self.threshold is None:
+            mask = flagged(total, evidence.count_flags(scores, self.aim))
+        else:
+            mask = scores > self.threshold
+        votes = _votes(voters, codes, len(self.classes_))
+        self.record_scores(scores, votes, codes, mask)
+        self.noise_rate_ = evidence.noise_rate
 
 
-def _threshold(values, n_above):
-    """Return a number that so many values are above, fewer where some are equal."""
-    ordered = np.sort(values)[::-1]
-    if n_above == 0:
-        return ordered[0] + 1
-    if n_above == len(ordered):
-        return ordered[-1] - 1
-    return (ordered[n_above - 1] + ordered[n_above]) / 2
+def _holds_numbers(X):
+    """Whether a frame is a table of numbers without gaps."""
+    cells = np.asarray(X)
+    return cells.dtype.kind in "biuf" and bool(np.isfinite(cells).all())
+
+
+def _calibrated(total, given, planted, voters, codes):
+    """Return probabilities of a wrong label, and the evidence behind them.
+
+    Parameters
+    ----------
+    total : ndarray of shape (n_samples,)
+        Combined scores.
+    given, planted : ndarrays
+        Combined scores in the rounds, of given and of planted labels.
+    voters : list of (weight, Verdict) pairs
+    codes : ndarray of shape (n_samples,), dtype int64
+    """
+    n_classes = int(codes.max()) + 1
+    # The calibration takes signals that are high for right labels.
+    rate = calibrate(-given, -planted, n_classes).noise_rate
+    proba = _mean_probabilities(voters, n_classes)
+    if proba is None:
+        suspected = [w * np.log(max(v.mask.mean(), 0.5 / len(codes))) for w, v in voters]
+        evidence = Evidence(rate, contradicted=float(np.exp(sum(suspected))))
+    else:
+        confident = 1 - np.trace(confident_joint(codes, proba))
+        contradicted = float((proba.argmax(1) != codes).mean())
+        evidence = Evidence(rate, confident, contradicted)
+    calibration = calibrate(-given, -planted, n_classes, evidence.noise_rate)
+    # Equal probabilities keep the order of the combined scores.
+    place = np.empty(len(codes))
+    place[np.argsort(total, kind="stable")] = np.linspace(0, 1, len(codes))
+    return 0.999 * calibration(-total) + 0.001 * place, evidence
+
+
+def _mean_probabilities(voters, n_classes):
+    """Return weighted mean probabilities of the classes, or None if nobody has any."""
+    total, weight = 0.0, 0.0
+    for w, verdict in voters:
+        scorer = scorer_of(verdict.detector, len(verdict.scores))
+        values = [getattr(scorer, name, None) for name in _PROBABILITIES]
+        proba = next((v for v in values if np.shape(v)[1:] == (n_classes,)), None)
+        if proba is not None:
+            proba = np.maximum(np.nan_to_num(proba), 1e-12)
+            total = total + w * (proba / proba.sum(1, keepdims=True))
+            weight += w
+    return total / weight if weight else None
 
 
 def _votes(voters, codes, n_classes):

@@ -34,6 +34,7 @@ from sknoisy.detection._confident._pruning import FILTERS, LabelIssues
 from sknoisy.detection._confident._quality import QUALITIES, label_quality
 from sknoisy.detection._order import keep_order
 from sknoisy.detection._predictions._folds import FoldsMixin, folds_of
+from sknoisy.detection._predictions._out_of_bag import predict_out_of_bag
 from sknoisy.detection._predictions._out_of_fold import predict_out_of_fold
 
 if TYPE_CHECKING:
@@ -67,12 +68,14 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
     quality : {"self_confidence", "normalized_margin", \
             "confidence_weighted_entropy"}, default="self_confidence"
         What labels are ranked by, see ``label_quality_``.
-    cv : int >= 2, scikit-learn splitter, iterable of splits or None, default=5
+    cv : int >= 2, splitter, iterable of splits, None or "oob", default=5
         How the rows are split into those that are learnt and those that are predicted.
         An int is a number of stratified and shuffled folds, at most as many as the
         smallest class has rows (or groups); None takes 5. Any other splitter must
         predict every row; repeated predictions are averaged. More folds
-        leave more rows to learn from, and take longer.
+        leave more rows to learn from, and take longer. "oob" fits the classifier once,
+        for bagged ones with ``oob_score=True``, such as forests: a row is predicted by
+        the trees whose sample left it out.
     n_jobs : int or None, default=None
         Folds at a time.
     verbose : int, default=0
@@ -167,7 +170,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "filter_by": [StrOptions(set(FILTERS))],
         "quality": [StrOptions(set(QUALITIES))],
-        "cv": ["cv_object"],
+        "cv": ["cv_object", StrOptions({"oob"})],
         "n_jobs": N_JOBS,
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -266,6 +269,11 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
             check_consistent_length(X, codes)
         if pred_probs is None:
             check_classes(self, self.classes_, codes, min_per_class=2)
+            if groups is not None and not self._splits_rows():
+                raise ValueError(
+                    "cv='oob' leaves out single rows, not groups; give cv a number of "
+                    "folds."
+                )
             routed = self._routed(groups, fit_params)
             name = type(self).__name__
             with progress(1, name, self.verbose, unit="fold") as bar:
@@ -328,6 +336,8 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
     def _predict_out_of_fold(self, X, codes, bar, routed):
         """Let the classifier predict each fold after fitting it on the others."""
         seed = int(random_generator(self.random_state).integers(2**31))
+        if isinstance(self.cv, str):
+            return self._predict_out_of_bag(X, codes, seed, bar, routed)
         splits = folds_of(self, X, codes, seed, routed.splitter.split)
         given = {"n_jobs": self.n_jobs, "seed": seed, "bar": bar}
         given["fit_params"] = routed.estimator.fit
@@ -347,6 +357,24 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
             if loss < least:
                 best, least = proba, loss
         return best
+
+    def _splits_rows(self):
+        # "oob" is the only string.
+        return not isinstance(self.cv, str)
+
+    def _predict_out_of_bag(self, X, codes, seed, bar, routed):
+        """Let each tree of a forest, or the like, predict what it was not fitted on."""
+        if self.estimator is None:
+            raise ValueError(
+                "cv='oob' needs an estimator with out-of-bag probabilities, such as "
+                "RandomForestClassifier(oob_score=True)."
+            )
+        fit_params = routed.estimator.fit
+        proba = predict_out_of_bag(
+            self.estimator, X, codes, fit_params=fit_params, seed=seed
+        )
+        bar.advance()
+        return proba
 
     def _check_fit(self, codes):
         """Refuse probabilities of other rows or of other classes."""

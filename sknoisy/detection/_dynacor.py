@@ -174,6 +174,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
+    label_proba_ : ndarray of shape (n_samples, n_classes), dtype float32
+        Probabilities of the classes by the network, mean over its training.
     trajectories_ : ndarray of shape (n_samples, n_epochs), dtype float32
         The recorded signal under the given labels, mean over the rounds.
     corrupted_indices_ : ndarray of shape (n_planted,), dtype int64
@@ -252,6 +254,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     }
 
     _fitted_axes = {
+        "label_proba_": Along(("rows", "classes")),
         "trajectories_": Along(("rows",)),
         "corrupted_indices_": Along((), numbers_of="rows"),
     }
@@ -366,7 +369,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 bar.advance()
             else:
                 self._calibrate(best, codes)
-        suggested = suggest_labels(best.given_proba, codes, self.noise_mask_)
+        self.label_proba_ = best.given_proba
+        suggested = suggest_labels(self.label_proba_, codes, self.noise_mask_)
         self.suggested_labels_ = self.classes_[suggested]
         return self
 

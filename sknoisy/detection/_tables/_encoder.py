@@ -26,7 +26,7 @@ from sknoisy.detection._tables._cells import (
     is_missing,
     read_column,
 )
-from sknoisy.detection._tables._columns import table_columns
+from sknoisy.detection._tables._columns import Columns, table_columns
 from sknoisy.detection._tables._texts import TextFeatures
 
 __all__ = ["TableEncoder"]
@@ -56,6 +56,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         What is counted in texts: words, runs of 2 to 4 characters, or both.
     text : collection of str, default=()
         Columns that are texts in any case.
+    kinds : dict, default=None
+        What the columns hold, as in ``columns_.kinds``; others are not used. None
+        recognises it, which depends on the rows.
     random_state : int, RandomState instance or None, default=None
         Draws the start of the search for the directions.
 
@@ -75,6 +78,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         "n_text_features": [Interval(Integral, 1, None, closed="left")],
         "ngrams": [StrOptions({"words", "chars", "both"})],
         "text": [list, tuple, set, frozenset],
+        "kinds": [dict, None],
         "random_state": ["random_state"],
     }
 
@@ -85,12 +89,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         n_text_features=30,
         ngrams="chars",
         text=(),
+        kinds=None,
         random_state=None,
     ):
         self.output = output
         self.n_text_features = n_text_features
         self.ngrams = ngrams
         self.text = text
+        self.kinds = kinds
         self.random_state = random_state
 
     def fit(self, X, y=None):
@@ -187,7 +193,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def _fit_transform(self, X):
         check_parameters(self)
         X = self._check(X, reset=True)
-        self.columns_ = table_columns(X, text=self.text)
+        if self.kinds is None:
+            self.columns_ = table_columns(X, text=self.text)
+        else:
+            self.columns_ = Columns(dict(self.kinds), {})
         of_kind = self.columns_.of_kind
         names = {
             "numbers": of_kind("number", "date"),
