@@ -24,7 +24,7 @@ from sknoisy import (
     NoisyLabelFilter,
 )
 from sknoisy.base import NoiseInjectorMixin
-from sknoisy.detection._competitors import default_detectors
+from sknoisy.detection._competitors import Candidates, default_candidates
 from sknoisy.nets import PreActResNet18, _defaults
 
 CLASSES = public_estimators()
@@ -108,8 +108,10 @@ def test_the_defaults_take_images_as_the_page_says(kind, dtype, monkeypatch):
     if kind is AutoNoiseDetector:
         # Its candidates are the default ones, but for the length of their training.
         monkeypatch.setattr(
-            "sknoisy.detection._auto.default_detectors",
-            lambda X: [(name, brief(d)) for name, d in default_detectors(X)],
+            "sknoisy.detection._auto.default_candidates",
+            lambda *args, **params: Candidates(
+                [(n, brief(d)) for n, d in default_candidates(*args, **params).quick]
+            ),
         )
     if kind in takes | held:
         estimator = brief_at_defaults(kind)

@@ -373,9 +373,7 @@ class Competition:
         # Workers would get large arrays as read-only memory maps, of which torch warns.
         run = Parallel(self._n_jobs, return_as="generator", max_nbytes=None)
         results = run(
-            delayed(_fit_candidate)(
-                *prepared[i], given, self._classes, seed, groups
-            )
+            delayed(_fit_candidate)(*prepared[i], given, self._classes, seed, groups)
             for i in among
             if i == among[0] or not self.is_over
         )
@@ -397,7 +395,6 @@ class Competition:
         if not verdicts:
             raise self.errors[among[0]]
         return verdicts
-
 
     def _prepare(self, detector, X, seed):
         """Return what is left to fit of a detector, and on what rows."""

@@ -460,7 +460,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         )
 
     def _warn_of_failures(self, competition, n_rounds):
-        """Warn of the user's candidates that failed, and of what there was no time for."""
+        """Warn of the user's candidates that failed, and of those without time."""
         table = list(zip(competition.names, competition.errors, strict=True))
         failed = [
             f"{name} ({_in_a_line(error)})"
@@ -532,7 +532,9 @@ def _calibrated(total, given, planted, voters, codes):
     rate = calibrate(-given, -planted, n_classes).noise_rate
     proba = _mean_probabilities(voters, n_classes)
     if proba is None:
-        suspected = [w * np.log(max(v.mask.mean(), 0.5 / len(codes))) for w, v in voters]
+        suspected = [
+            w * np.log(max(v.mask.mean(), 0.5 / len(codes))) for w, v in voters
+        ]
         evidence = Evidence(rate, contradicted=float(np.exp(sum(suspected))))
     else:
         confident = 1 - np.trace(confident_joint(codes, proba))

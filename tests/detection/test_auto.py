@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
@@ -12,7 +15,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits, load_wine
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -22,6 +25,7 @@ from sknoisy import (
     AutoNoiseDetector,
     CleanedClassifier,
     ConfidentLearningDetector,
+    DynaCorDetector,
     FINEDetector,
     LossMixtureDetector,
     NeighborVoteDetector,
@@ -29,14 +33,16 @@ from sknoisy import (
     SymmetricNoiseInjector,
     label_report,
 )
-from sknoisy._planting._competition import Verdict
+from sknoisy._planting._combination import normal_scores
+from sknoisy._planting._competition import Competition, LeftOut, Verdict
+from sknoisy._progress import progress
 from sknoisy.base import (
     NoiseDetectorMixin,
     TrainingInterrupted,
     TrainingInterruptedWarning,
 )
-from sknoisy.detection._auto import _threshold, _votes
-from sknoisy.detection._competitors import default_detectors
+from sknoisy.detection._auto import _votes
+from sknoisy.detection._competitors import Candidates, default_candidates, settle
 
 REGRESSION = ConfidentLearningDetector(LogisticRegression(max_iter=500))
 NEAREST = ConfidentLearningDetector(KNeighborsClassifier(10))
@@ -250,14 +256,10 @@ class TestVerdict:
         auto = AutoNoiseDetector(detectors, n_rounds=1, random_state=0).fit(X, y)
         order = np.argsort(alone.noise_scores_, kind="stable")
         assert (np.diff(auto.noise_scores_[order]) >= 0).all()
-        assert auto.noise_rate_ == alone.noise_mask_.mean()
         # A candidate with a rule of its own may flag others than come first.
         same = auto.noise_mask_ & alone.noise_mask_
         suggested = alone.suggested_labels_[same]
         assert_array_equal(auto.suggested_labels_[same], suggested)
-        if alone._mask_is_threshold:
-            assert_array_equal(auto.noise_mask_, alone.noise_mask_)
-            assert_array_equal(auto.suggested_labels_, alone.suggested_labels_)
 
     @pytest.mark.slow
     def test_select_repeats_the_best_candidates(self, digits):
@@ -275,19 +277,41 @@ class TestVerdict:
         assert auto.noise_rate_ == best.noise_rate_
         assert auto.candidates_["weight"].tolist().count(1.0) == 1
 
-    @pytest.mark.slow
-    def test_it_flags_the_weighted_mean_of_what_the_candidates_flag(self, three):
-        table = three.candidates_
-        expected, n_rows = table["weight"] @ table["flagged"], len(three.noise_mask_)
-        assert three.noise_rate_ == pytest.approx(expected, abs=0.5 / n_rows + 1e-9)
-        assert three.noise_rate_ == three.noise_mask_.mean()
+    def test_the_order_is_that_of_the_weighted_sum(self, three):
+        weights = three.candidates_["weight"]
+        total = sum(
+            w * normal_scores(d.noise_scores_, np.ones(400, dtype=bool))
+            for w, (_, d) in zip(weights[weights > 0], three.detectors_, strict=True)
+        )
+        order = np.argsort(total, kind="stable")
+        assert (np.diff(three.noise_scores_[order]) > 0).all()
+        first = np.sort(order[::-1][: three.noise_mask_.sum()])
+        assert_array_equal(first, np.flatnonzero(three.noise_mask_))
 
-    @pytest.mark.parametrize(
-        ("n_above", "expected"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 4), (5, 5)]
-    )
-    def test_equal_values_are_above_the_threshold_together(self, n_above, expected):
-        values = np.array([9.0, 7.0, 2.0, 2.0, 1.0])
-        assert (values > _threshold(values, n_above)).sum() == expected
+    def test_a_third_of_the_labels_is_found_to_be_wrong(self, digits, three):
+        assert three.noise_rate_ == pytest.approx(digits[2].mean(), abs=0.03)
+        assert f1_score(digits[2], three.noise_mask_) > 0.93
+
+    @pytest.mark.slow
+    def test_each_aim_has_its_number_of_flags(self, digits, three):
+        X, y, _ = digits
+        auto = clone(three)
+        rate = auto.set_params(aim="rate").fit(X, y)
+        assert rate.noise_mask_.sum() == round(rate.noise_rate_ * len(y))
+        precise = clone(three).set_params(aim="precision").fit(X, y)
+        flags = precise.noise_scores_ > 0.5
+        # The order within equal probabilities takes a thousandth.
+        assert abs(precise.noise_mask_.sum() - flags.sum()) <= 1
+        sure = clone(three).set_params(threshold=0.9, aim="rate").fit(X, y)
+        assert_array_equal(sure.noise_mask_, sure.noise_scores_ > 0.9)
+        for other in (rate, precise, sure):
+            assert_array_equal(other.noise_scores_, three.noise_scores_)
+
+    @pytest.mark.slow
+    def test_clean_labels_are_left_alone(self):
+        X, y = load_digits(return_X_y=True)
+        auto = AutoNoiseDetector(THREE, n_rounds=2, random_state=0).fit(X / 16, y)
+        assert auto.noise_mask_.mean() < 0.02 and auto.noise_rate_ < 0.01
 
     def test_votes_go_to_other_labels_and_then_to_usual_ones(self):
         codes = np.array([0, 0, 0, 1, 1])
@@ -310,6 +334,143 @@ class TestVerdict:
         assert table["name"].tolist() == ["regression", "nearest", "votes"]
         assert table["weight"].sum() == pytest.approx(1)
         assert (table["seconds"] > 0).all() and (table["error"] == "").all()
+
+
+class TestBudget:
+    def play(self, digits, slow, quick=(("guess", Fixed(3)),), **params):
+        """Let a slow candidate prove itself beside quick ones."""
+        X, y, _ = digits
+        codes = np.unique(y, return_inverse=True)[1]
+        with progress(9, "test", 0) as bar:
+            competition = Competition(
+                list(quick), np.unique(y), None, bar, slow=[("slow", slow)], **params
+            )
+            competition.score(X, codes, 0)
+            competition.play(X, codes, 0.1, 2, np.random.default_rng(0))
+        return competition
+
+    def test_a_slow_candidate_that_adds_nothing_has_one_fit(self, digits):
+        class Slow(Fixed):
+            n_fits = 0
+
+            def fit(self, X, y):
+                type(self).n_fits += 1
+                return super().fit(X, y)
+
+        # Both are a column of pixels; the same one tells nothing new.
+        competition = self.play(digits, Slow(3))
+        assert Slow.n_fits == 1 and competition.active == [0]
+        assert isinstance(competition.errors[1], LeftOut)
+        assert np.isfinite(competition.aurocs[1, 0])
+        assert np.isnan(competition.aurocs[1, 1])
+        assert competition.weigh("combine").tolist() == [1, 0]
+
+    def test_one_that_adds_something_takes_part(self, digits):
+        settled = []
+
+        def remember(detector):
+            settled.append(detector)
+            return clone(detector).set_params(n_neighbors=7)
+
+        competition = self.play(digits, NeighborVoteDetector(), settle=remember)
+        assert competition.active == [0, 1] and competition.unscored == [1]
+        assert len(settled) == 1 and hasattr(settled[0], "noise_scores_")
+        assert competition._detectors[1].n_neighbors == 7
+        assert competition.weigh("combine")[1] > 0.9
+
+    def test_one_that_fails_is_left_out(self, digits):
+        competition = self.play(digits, Broken())
+        assert competition.active == [0] and str(competition.errors[1]) == "no use"
+
+    def test_a_chosen_setting_is_kept(self):
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(60, 2)), np.arange(60) % 2
+        settings = [{"max_epochs": 1, "module__hidden": 4}, {"max_epochs": 2}]
+        detector = make_pipeline(
+            StandardScaler(), DynaCorDetector(settings=settings, n_runs=2)
+        ).fit(X, y)
+        again = settle(detector)
+        assert again[-1].settings == [detector[-1].best_setting_]
+        assert not hasattr(again[-1], "noise_scores_")
+        assert settle(NeighborVoteDetector()).get_params()["n_neighbors"] == 10
+
+    @pytest.mark.parametrize(
+        ("budget", "n_rounds", "all_compete", "expected"),
+        [
+            (9, 2, True, (3, 2)),
+            (9, 2, False, (2, 2)),
+            (2, 6, True, (1, 1)),
+            (2, 6, False, (1, 1)),
+            (1000, 3, True, (4, 3)),
+            ("fast", 3, True, (4, 3)),
+        ],
+    )
+    def test_a_number_of_fits(self, budget, n_rounds, all_compete, expected):
+        auto = AutoNoiseDetector(budget=budget)
+        four = Candidates([("a", 0), ("b", 0), ("c", 0)], [("d", 0)])
+        found, rounds = auto._afford(four, n_rounds, all_compete)
+        assert (len(found.quick) + len(found.slow), rounds) == expected
+
+    def test_as_many_fits_as_that(self, digits):
+        Interrupting.count = Interrupting.at = 0
+        detectors = [(name, Interrupting(3)) for name in "abcde"]
+        auto = AutoNoiseDetector(detectors, budget=7, n_rounds=2, random_state=0)
+        auto.fit(*digits[:2])
+        assert auto.candidates_["name"].tolist() == ["a", "b"]
+        assert Interrupting.count == 6
+
+    def test_when_the_time_is_over(self, digits, monkeypatch):
+        from sknoisy._planting import _competition
+
+        # A second passes between any two looks at the clock.
+        ticks = iter(range(1000))
+        clock = SimpleNamespace(
+            monotonic=lambda: next(ticks), perf_counter=time.perf_counter
+        )
+        monkeypatch.setattr(_competition, "time", clock)
+        detectors = [("nearest", NEAREST), ("second", NEAREST), ("third", NEAREST)]
+        auto = AutoNoiseDetector(detectors, max_seconds=3.5, n_rounds=4)
+        message = r"max_seconds=3.5 were over after 1 of 4 rounds; left out: third"
+        with pytest.warns(UserWarning, match=message):
+            auto.fit(*digits[:2])
+        assert auto.candidates_["error"][2] == "LeftOut: max_seconds=3.5 were over"
+        assert auto.candidates_["weight"][:2].sum() == pytest.approx(1)
+
+    def test_enough_time_changes_nothing(self, digits):
+        detectors = [("nearest", NEAREST)]
+        auto = AutoNoiseDetector(detectors, n_rounds=1, random_state=0)
+        one = auto.fit(*digits[:2]).noise_scores_
+        two = clone(auto).set_params(max_seconds=1e6).fit(*digits[:2]).noise_scores_
+        assert_array_equal(one, two)
+
+    def test_a_shared_step_is_fitted_once(self, digits):
+        class Counting(StandardScaler):
+            fits = 0
+
+            def fit(self, X, y=None):
+                type(self).fits += 1
+                return super().fit(X)
+
+        X, y, _ = digits
+        codes = np.unique(y, return_inverse=True)[1]
+        step, whole = Counting(), []
+        candidates = [
+            (f"votes {k}", make_pipeline(step, NeighborVoteDetector(n_neighbors=k)))
+            for k in (5, 10)
+        ]
+        for shares in (True, False):
+            Counting.fits = 0
+            with progress(9, "test", 0) as bar:
+                competition = Competition(
+                    candidates, np.unique(y), None, bar, shares_steps=shares
+                )
+                competition.score(X, codes, 0)
+                competition.play(X, codes, 0.1, 2, np.random.default_rng(0))
+            assert Counting.fits == (1 if shares else 6)
+            whole.append(competition)
+        assert_array_equal(whole[0].aurocs, whole[1].aurocs)
+        fitted = whole[0].given[0].detector
+        assert fitted[0].mean_.shape == (64,) and hasattr(fitted[-1], "noise_scores_")
 
 
 class TestFailures:
@@ -353,7 +514,9 @@ class TestFailures:
         from sknoisy.detection import _auto
 
         candidates = [("bad", Broken()), *QUICK]
-        monkeypatch.setattr(_auto, "default_detectors", lambda X: candidates)
+        monkeypatch.setattr(
+            _auto, "default_candidates", lambda *args, **params: Candidates(candidates)
+        )
         auto = AutoNoiseDetector(n_rounds=1, random_state=0).fit(*digits[:2])
         assert auto.candidates_["error"].tolist() == ["ValueError: no use", "", ""]
 
@@ -401,6 +564,12 @@ class TestFailures:
             ("corruption_rate", 0.6),
             ("n_rounds", 0),
             ("max_rows", 99),
+            ("max_rows", "all"),
+            ("budget", 1),
+            ("budget", "slow"),
+            ("max_seconds", 0),
+            ("aim", "recall"),
+            ("threshold", 1.1),
         ],
     )
     def test_parameters_out_of_range(self, digits, name, value):
@@ -451,6 +620,12 @@ def test_verbose_says_how_each_fit_went(digits, capsys):
     assert last.startswith("AutoNoiseDetector: 100%")
 
 
+def scaled_ones(candidates):
+    """Return the candidates that need columns on one scale, which trees do not."""
+    trees = {"boosting", "forest", "random splits"}
+    return [(n, d) for n, d in candidates.quick if n not in trees]
+
+
 class TestWhatItTakes:
     def test_texts_by_candidates_that_take_them(self):
         words = {"a": ["red", "rose", "leaf"], "b": ["car", "road", "wheel"]}
@@ -482,6 +657,62 @@ class TestWhatItTakes:
         assert auroc["votes"] > auroc["raw"]
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("library", [pd, pl], ids=["pandas", "polars"])
+    def test_a_frame_with_categories_gaps_and_texts(self, library):
+        rng = np.random.default_rng(0)
+        y = rng.choice(["a", "b"], 300)
+        words = {"a": ["red", "rose", "leaf"], "b": ["car", "road", "wheel"]}
+        size = np.where(rng.random(300) < 0.2, np.nan, rng.normal(size=300))
+        columns = {
+            "size": size,
+            "kind": np.where(rng.random(300) < 0.8, y, "c").tolist(),
+            "note": [" ".join(rng.choice(words[label], 6)) for label in y],
+        }
+        wrong = rng.random(300) < 0.15
+        y_noisy = np.where(wrong, np.where(y == "a", "b", "a"), y)
+        X = library.DataFrame(columns)
+        auto = AutoNoiseDetector(n_rounds=1, random_state=0).fit(X, y_noisy)
+        assert roc_auc_score(wrong, auto.noise_scores_) > 0.98
+        assert (auto.candidates_["error"] == "").all()
+        assert {"boosting", "chars, C=1", "regression"} <= {
+            *auto.candidates_["name"].tolist()
+        }
+        assert auto.feature_names_in_.tolist() == ["size", "kind", "note"]
+        encoder = auto.detectors_[0][1][0]
+        assert encoder.columns_.kinds == {
+            "size": "number",
+            "kind": "category",
+            "note": "text",
+        }
+
+    def test_a_frame_of_numbers_is_the_same_as_its_array(self, digits):
+        X, y, _ = digits
+        auto = AutoNoiseDetector(n_rounds=1, budget=2, random_state=0)
+        scores = auto.fit(X[:100], y[:100]).noise_scores_
+        frame = pd.DataFrame(X[:100])
+        assert_array_equal(clone(auto).fit(frame, y[:100]).noise_scores_, scores)
+
+    def test_trees_for_tables_of_few_classes_and_columns(self):
+        def names(X, n_classes, **params):
+            found = default_candidates(X, n_classes, **params)
+            return {n for n, _ in found.quick}, {n for n, _ in found.slow}
+
+        trees = {"boosting", "forest", "random splits"}
+        assert trees <= names(np.ones((9, 4)), 3)[0]
+        assert trees - names(np.ones((9, 4)), 20)[0] == {"boosting"}
+        assert not trees & names(np.ones((9, 300)), 3)[0]
+        # Networks need rows, and have to pay.
+        assert names(np.ones((499, 4)), 3)[1] == set()
+        assert names(np.ones((500, 4)), 3)[1] == {"DynaCor"}
+        quick, slow = names(np.ones((9, 300)), 20, thorough=True)
+        assert not slow and trees | {"DynaCor", "losses"} <= quick
+
+    def test_with_groups_forests_are_fitted_by_folds(self):
+        forests = dict(default_candidates(np.ones((9, 4)), 2, has_groups=True).quick)
+        assert forests["forest"].cv == 5
+        assert not forests["forest"].estimator.oob_score
+
+    @pytest.mark.slow
     def test_sparse_rows(self, digits):
         X, y, is_wrong = digits
         auto = AutoNoiseDetector(n_rounds=1, random_state=0)
@@ -491,7 +722,7 @@ class TestWhatItTakes:
 
     def test_columns_with_units_are_standardised(self):
         wine = load_wine().data
-        for _, detector in default_detectors(wine):
+        for _, detector in scaled_ones(default_candidates(wine, 3, thorough=True)):
             assert isinstance(detector[0], StandardScaler)
         rng = np.random.default_rng(0)
         falling = rng.normal(size=(200, 20)) / np.arange(1, 21)
@@ -499,12 +730,12 @@ class TestWhatItTakes:
         # Of few columns two may well hold most; constant ones are none.
         few = np.column_stack([wine[:, -3:], np.full(len(wine), 7.0)])
         for rows in (falling, indicators, few, np.ones((4, 2))):
-            detectors = dict(default_detectors(rows))
+            detectors = dict(default_candidates(rows, 2).quick)
             assert isinstance(detectors["neighbors 10"], NeighborVoteDetector)
 
     def test_images_get_networks_that_take_images(self):
         X = np.zeros((4, 1, 8, 8))
-        assert [name for name, _ in default_detectors(X)] == [
+        assert [name for name, _ in default_candidates(X, 2).quick] == [
             "losses",
             "AUM",
             "DynaCor",
@@ -551,7 +782,7 @@ def test_on_labels_of_weak_annotators_it_is_close_to_its_best_candidate(
     X, y, labels = weakly_labelled_digits
     rows = np.random.default_rng(0).choice(len(y), 300, replace=False)
     X, y, truth = X[rows], labels["y_worse"][rows], y[rows]
-    candidates = default_detectors(X)[:4]
+    candidates = default_candidates(X, 10).quick[:4]
     auto = AutoNoiseDetector(candidates, n_rounds=1, random_state=0).fit(X, y)
     alone = [clone(d).set_params(random_state=0).fit(X, y) for _, d in candidates]
     aurocs = [roc_auc_score(y != truth, d.noise_scores_) for d in alone]
@@ -570,7 +801,7 @@ def test_on_human_labels_it_is_no_worse_than_its_best_candidate(real_data):
     X /= np.sqrt(X.std(0))
     y, truth = data["y_worse"][rows], data["y_train"][rows]
     # Without networks, for time.
-    candidates = default_detectors(X)[:4]
+    candidates = default_candidates(X, 10).quick[:4]
     auto = AutoNoiseDetector(candidates, n_rounds=1, random_state=0).fit(X, y)
     alone = [clone(d).set_params(random_state=0).fit(X, y) for _, d in candidates]
     aurocs = [roc_auc_score(y != truth, d.noise_scores_) for d in alone]
