@@ -26,7 +26,7 @@ class Evidence:
         Noise rate by the planted labels.
     confident : float in [0, 1], default=0
         Noise rate by the confident joint.
-    contradicted : float in [0, 1], default=0
+    contradicted : float in [0, 1], default=1
         Share of labels that are not the most probable ones.
 
     Attributes
@@ -47,9 +47,9 @@ class Evidence:
     0.06
     """
 
-    def __init__(self, planted, confident=0.0, contradicted=0.0):
+    def __init__(self, planted, confident=0.0, contradicted=1.0):
         self.contradicted = contradicted
-        planted = min(planted, contradicted) if contradicted else planted
+        planted = min(planted, contradicted)
         self.explained = planted / contradicted if contradicted else 1.0
         unexplained = 1 - self.explained
         rate = planted * (1 + unexplained / 2)
@@ -63,8 +63,8 @@ class Evidence:
         proba : ndarray of shape (n_samples,)
             Probabilities of a wrong label, calibrated with ``noise_rate``.
         aim : {"f1", "precision", "rate"}
-            "f1": as many as lead to the largest expected F1, moved towards the number
-            of contradicted labels as far as these are many of them and the planted
+            "f1": as many as lead to the largest expected F1, at most the contradicted
+            ones, and moved towards their number as far as it is near and the planted
             labels do not explain them. "precision": those more probably wrong than
             right. "rate": as many as are estimated to be wrong.
 
@@ -76,11 +76,14 @@ class Evidence:
             return int((proba > 0.5).sum())
         if aim == "rate":
             return round(self.noise_rate * len(proba))
-        count, contradicted = best_f1_count(proba), self.contradicted * len(proba)
-        if 0 < count < contradicted:
-            share = count / contradicted
-            count *= share ** -(share**2 * (1 - self.explained))
-        return round(max(count, _LEAST * contradicted))
+        contradicted = self.contradicted * len(proba)
+        if not contradicted:
+            return 0
+        # Where all probabilities are small and alike, all rows together are the best.
+        share = min(1.0, best_f1_count(proba) / contradicted)
+        if share:
+            share **= 1 - share**2 * (1 - self.explained)
+        return round(max(share, _LEAST) * contradicted)
 
 
 def best_f1_count(proba: NDArray[np.float64]) -> int:

@@ -45,7 +45,7 @@ class TestEvidence:
     @given(SHARES, SHARES, SHARES)
     def test_the_rate_is_a_share_and_not_below_the_planted_one(self, a, b, c):
         evidence = Evidence(a, b, c)
-        least = min(a, c) if c else a
+        least = min(a, c)
         assert least - 1e-12 <= evidence.noise_rate <= max(1.5 * least, b) + 1e-12
         assert 0 <= evidence.explained <= 1
 
@@ -58,8 +58,10 @@ class TestEvidence:
         evidence = Evidence(0.2, 0.2, 0.2)
         assert evidence.noise_rate == pytest.approx(0.2) and evidence.explained == 1
 
-    def test_without_predictions_the_planted_labels_decide(self):
-        assert Evidence(0.17).noise_rate == 0.17
+    def test_nothing_is_contradicted(self):
+        evidence = Evidence(0.1, 0.1, 0.0)
+        assert evidence.noise_rate == 0
+        assert evidence.count_flags(np.ones(9), "f1") == 0
 
 
 class TestNumberOfFlags:
@@ -80,8 +82,13 @@ class TestNumberOfFlags:
         assert counts[0] == least < counts[1] < 40
 
     def test_f1_flags_a_third_of_the_contradictions_in_any_case(self):
-        nothing = np.full(1000, 1e-4)
-        assert Evidence(0, 0, 0.3).count_flags(nothing, "f1") == 99
+        one = np.append(1.0, np.zeros(999))
+        assert Evidence(0, 0, 0.3).count_flags(one, "f1") == 99
+
+    def test_f1_flags_no_more_than_the_contradictions(self):
+        alike = np.full(1000, 1e-4)
+        assert best_f1_count(alike) == 1000
+        assert Evidence(0, 0, 0.3).count_flags(alike, "f1") == 300
 
 
 @given(PROBABILITIES, st.integers(0, 40))

@@ -5,7 +5,6 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.ensemble._forest import _generate_sample_indices
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -26,15 +25,11 @@ def iris():
 def test_a_row_is_predicted_by_trees_that_did_not_fit_it(iris):
     X, y, _ = iris
     proba = predict_out_of_bag(FOREST, X, y, seed=3)
-    # The random states of the trees are those of the forest with the same seed.
-    rng = np.random.RandomState(3)
-    states = [rng.randint(np.iinfo(np.int32).max) for _ in range(30)]
+    # The trees of another forest with the same seed have the same samples.
     forest = RandomForestClassifier(30, min_samples_leaf=5, random_state=3).fit(X, y)
     total = np.zeros((len(y), 3))
-    for tree, state in zip(forest, states, strict=True):
-        left_out = np.setdiff1d(
-            np.arange(len(y)), _generate_sample_indices(state, len(y), len(y))
-        )
+    for tree, sample in zip(forest, forest.estimators_samples_, strict=True):
+        left_out = np.setdiff1d(np.arange(len(y)), sample)
         total[left_out] += tree.predict_proba(X[left_out])
     assert_allclose(proba, total / total.sum(1, keepdims=True), rtol=1e-10)
 
@@ -62,7 +57,7 @@ def test_as_a_way_of_confident_learning(iris):
 def test_what_has_no_out_of_bag_predictions(iris):
     X, y, _ = iris
     plain = RandomForestClassifier(5)
-    with pytest.raises(TypeError, match="RandomForestClassifier has none. Set oob_sc"):
+    with pytest.raises(TypeError, match=r"RandomForestClassifier has none\. Set oob_"):
         ConfidentLearningDetector(plain, cv="oob").fit(X, y)
     with pytest.raises(ValueError, match="cv='oob' needs an estimator"):
         ConfidentLearningDetector(cv="oob").fit(X, y)
