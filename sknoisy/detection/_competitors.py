@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -38,8 +39,8 @@ class Candidates:
         Take part only if they add to the quick ones.
     """
 
-    quick: list
-    slow: list = field(default_factory=list)
+    quick: list[tuple[str, Any]]
+    slow: list[tuple[str, Any]] = field(default_factory=list)
 
 
 def default_candidates(X, n_classes, *, thorough=False, has_groups=False):

@@ -81,9 +81,9 @@ class TestNumberOfFlags:
         counts = [Evidence(p, 0, 0.4).count_flags(self.proba, "f1") for p in (0.4, 0)]
         assert counts[0] == least < counts[1] < 40
 
-    def test_f1_flags_a_third_of_the_contradictions_in_any_case(self):
+    def test_f1_flags_a_quarter_of_the_contradictions_in_any_case(self):
         one = np.append(1.0, np.zeros(999))
-        assert Evidence(0, 0, 0.3).count_flags(one, "f1") == 99
+        assert Evidence(0, 0, 0.3).count_flags(one, "f1") == 75
 
     def test_f1_flags_no_more_than_the_contradictions(self):
         alike = np.full(1000, 1e-4)
