@@ -19,7 +19,7 @@ from sknoisy._planting._corruption import rank_in_class
 from sknoisy._planting._decision import AIMS, Evidence, flagged
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
-from sknoisy._rows import is_frame, plain_rows
+from sknoisy._rows import is_frame, plain_rows, refuse_odd_rows
 from sknoisy._validation import (
     HasMethods,
     Interval,
@@ -353,6 +353,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         """Check what the default candidates take; others check for themselves."""
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
+        refuse_odd_rows(X)
         if self.detectors is None and is_frame(X) and not _holds_numbers(X):
             # Each candidate encodes it.
             self.classes_, codes = check_any_rows_and_labels(self, X, y)

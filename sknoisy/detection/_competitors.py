@@ -138,6 +138,9 @@ def _of_frame(X, n_classes, thorough, has_groups):
             detector = ConfidentLearningDetector(_regression(C))
             quick.append((f"{ngrams}, C={C}", _pipeline(encoder, detector)))
     quick.append(("regression", scaled(ConfidentLearningDetector())))
+    # Without scaling rare indicators up.
+    plain = ConfidentLearningDetector(_regression(0.1))
+    quick.append(("regression C=0.1", scaled(plain)))
     # The directions of texts are embeddings, which trees and networks add little to.
     only_texts = not n_numbers + n_categories and not thorough
     if not only_texts and _suits_boosting(n_classes, len(kinds), thorough):

@@ -11,6 +11,7 @@ from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from sknoisy._arguments import check_counts
+from sknoisy.nets._layout import laid_out
 
 if TYPE_CHECKING:
     from sknoisy._types import Device, IntArray
@@ -248,7 +249,7 @@ class TensorBatches:
             yield Batch(X, y, index[start:stop])
 
     def _prepared(self, X):
-        return _laid_out(to_float(X), self.memory_format)
+        return laid_out(to_float(X), self.memory_format)
 
 
 class LoaderBatches:
@@ -301,7 +302,7 @@ class LoaderBatches:
         for X, y, index in self.loader:
             X = X.to(self.device, non_blocking=True)
             y = None if y is None else y.to(self.device, non_blocking=True)
-            X = _laid_out(to_float(X), self.memory_format)
+            X = laid_out(to_float(X), self.memory_format)
             yield Batch(X, y, index.to(self.device, non_blocking=True))
 
 
@@ -427,9 +428,3 @@ def _as_tensor(array):
 def to_float(X):
     """Scale uint8 images to [0, 1]; they stay uint8 until here to save memory."""
     return X.float().div_(255) if X.dtype == torch.uint8 else X
-
-
-def _laid_out(X, memory_format):
-    if memory_format != "channels_last" or X.ndim != 4:
-        return X
-    return X.contiguous(memory_format=torch.channels_last)

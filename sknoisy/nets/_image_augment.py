@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sknoisy._arguments import check_counts, check_reals
+from sknoisy.nets._layout import laid_out
 
 __all__ = ["crop_and_flip", "cutout", "rand_augment", "random_crop", "random_flip"]
 
@@ -87,8 +88,11 @@ def random_crop(X: Tensor, padding: int | None = None) -> Tensor:
     image = torch.arange(n_images, device=X.device)[:, None, None]
     view = pixels[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
     # Restore the memory format: a network may be slow with another one.
-    is_channels_last = X.is_contiguous(memory_format=torch.channels_last)
-    return view if is_channels_last else view.contiguous()
+    # Images with one channel are both, and then not channels last.
+    is_channels_last = not X.is_contiguous() and X.is_contiguous(
+        memory_format=torch.channels_last
+    )
+    return view if is_channels_last else laid_out(view, "contiguous")
 
 
 def crop_and_flip(X: Tensor, padding: int | None = None) -> Tensor:

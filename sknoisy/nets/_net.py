@@ -126,7 +126,8 @@ class NetClassifier(
         ``compile__backend`` and other options are passed to the compiler.
     memory_format : {"auto", "contiguous", "channels_last"}, default="auto"
         Memory format of images. "auto" is "channels_last", with which convolutions are
-        fastest.
+        fastest, except on processors without AVX-512, where a fault of torch may then
+        end the process.
     checkpoint : str, path-like or None, default=None
         File that holds the state of the training after each epoch. If it exists,
         ``fit`` on the same data with the same parameters resumes where it stopped, with

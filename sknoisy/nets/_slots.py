@@ -139,8 +139,19 @@ def is_channels_last(net):
     is_channels_last : bool
     """
     if net.memory_format == "auto":
-        return len(shape_of(net) or ()) == 3
+        is_image = len(shape_of(net) or ()) == 3
+        return is_image and not _overruns_memory(net.device_)
     return net.memory_format == "channels_last"
+
+
+def _overruns_memory(device):
+    """Return whether convolutions of channels-last images may crash the process.
+
+    On processors with AVX2 but no AVX-512, torch 2.14 writes past its memory in the
+    backward pass of a convolution of size 1 and stride 2, as residual networks have.
+    """
+    has_wide_registers = "AVX512" in torch.backends.cpu.get_cpu_capability()
+    return torch.device(device).type == "cpu" and not has_wide_registers
 
 
 def shape_of(net):

@@ -35,6 +35,7 @@ from sknoisy.nets import (
     crop_and_flip,
     rand_augment,
 )
+from sknoisy.nets._slots import is_channels_last as is_last
 from sknoisy.nets._views import strong_view_of, weak_view_of
 
 LOADERS = {"iterator_train": LoaderBatches, "iterator_valid": LoaderBatches}
@@ -363,7 +364,13 @@ def is_channels_last(X):
     return X.is_contiguous(memory_format=torch.channels_last)
 
 
+# Otherwise torch may end the process in the backward pass.
+IS_SAFE = "AVX512" in torch.backends.cpu.get_cpu_capability()
+NEEDS_AVX512 = pytest.mark.skipif(not IS_SAFE, reason="needs a processor with AVX-512")
+
+
 class TestLayout:
+    @NEEDS_AVX512
     @pytest.mark.fast_cases(1)
     @CLASSIFIERS
     def test_it_changes_no_prediction(self, classifier, images):
@@ -395,7 +402,7 @@ class TestLayout:
         net.fit(X, y).predict(X)
         batches = [X for _, X in net.module_.batches]
         assert len(batches) > 8
-        if form == "contiguous":
+        if form == "contiguous" or (form == "auto" and not IS_SAFE):
             assert all(X.is_contiguous() for X in batches)
             assert net.module_.conv.weight.is_contiguous()
         else:
@@ -404,6 +411,25 @@ class TestLayout:
             assert is_channels_last(net.module_.conv.weight)
             assert not net.module_.conv.weight.is_contiguous()
 
+    @pytest.mark.parametrize(
+        ("capability", "device", "expected"),
+        [
+            ("AVX2", "cpu", False),
+            ("AVX512", "cpu", True),
+            ("DEFAULT", "cpu", False),
+            ("AVX2", "cuda", True),
+        ],
+    )
+    def test_auto_avoids_what_may_crash(
+        self, monkeypatch, capability, device, expected
+    ):
+        cpu = torch.backends.cpu
+        monkeypatch.setattr(cpu, "get_cpu_capability", lambda: capability)
+        net = make(module__input_shape=(3, 8, 8))
+        net.device_ = torch.device(device)
+        assert is_last(net) is expected
+
+    @NEEDS_AVX512
     @pytest.mark.fast_cases(1)
     @CLASSIFIERS
     def test_every_convolution_of_every_network(self, classifier, images):
@@ -417,6 +443,7 @@ class TestLayout:
         several = {ELRPlusClassifier: 4, FlywheelClassifier: 2}
         assert n_networks == several.get(classifier, 1)
 
+    @NEEDS_AVX512
     def test_a_network_built_anew_lies_as_the_first(self, images):
         net = make(module=Seen).fit(*images)
         net.set_params(module=ResNet, **SMALL)
@@ -614,7 +641,9 @@ class TestRefusals:
 
 class TestPrecision:
     @pytest.mark.fast_cases(1)
-    @pytest.mark.parametrize("form", ["contiguous", "channels_last"])
+    @pytest.mark.parametrize(
+        "form", ["contiguous", pytest.param("channels_last", marks=NEEDS_AVX512)]
+    )
     def test_bfloat16_on_the_cpu(self, images, form):
         X, y = images
         seen = []
