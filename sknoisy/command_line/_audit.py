@@ -59,7 +59,9 @@ def _audit(
         labels = check_labels(source, frame[args.label])
         features, left_out = _features(frame, args)
         table = read_columns(features, text=args.text, notation=notation)
-        X = table.to_numbers(args.random_state)
+        takes_frames = DETECTORS[args.detector] == "AutoNoiseDetector"
+        encode = table.to_frame if takes_frames else table.to_numbers
+        X = encode(args.random_state)
     with step(f"scoring {len(labels):,} labels", quiet=args.quiet):
         detector = _fitted(DETECTORS[args.detector], X, labels, args.random_state)
     report = _report(detector, X, labels)

@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 import sknoisy
 from sknoisy.command_line import main
 from sknoisy.command_line._audit import DETECTORS
+from sknoisy.command_line._errors import CommandError
 
 FAST = ["--detector", "confident-learning"]
 
@@ -74,6 +75,21 @@ def test_wrong_labels_of_a_csv_are_shown_and_written(csv, capsys, tmp_path):
     assert f"flagged: {found['is_label_issue'].sum()} labels" in out
     assert "<title>Label report</title>" in page.read_text()
     assert "length" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("detector", "kind"), [("auto", pd.DataFrame), ("neighbors", np.ndarray)]
+)
+def test_who_gets_a_frame(csv, monkeypatch, capsys, detector, kind):
+    seen = []
+
+    def stop(name, X, labels, random_state):
+        seen.append(X)
+        raise CommandError("enough")
+
+    monkeypatch.setattr("sknoisy.command_line._audit._fitted", stop)
+    fails(capsys, ["audit", csv, "--label", "kind", "--detector", detector])
+    assert [type(X) for X in seen] == [kind] and seen[0].shape == (120, 2)
 
 
 def test_the_summary_lists_the_ten_most_suspicious_rows(csv, capsys, tmp_path):
