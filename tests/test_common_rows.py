@@ -65,6 +65,12 @@ def test_what_is_no_table_of_numbers_is_refused_before_any_training(estimator):
     cases = {**NO_ROWS, **ODD_ROWS}
     if type(estimator).__name__ not in FLOAT64:
         cases.update(TOO_MUCH)
+    if isinstance(estimator, AutoNoiseDetector):
+        # Frames of strings are encoded; lists in their cells are not.
+        taken = ("column of strings", "polars column of strings", "categories")
+        cases = {name: case for name, case in cases.items() if name not in taken}
+        lists, _ = cases["column of lists"]
+        cases["column of lists"] = lists, "column 'embedding' holds .* list"
     for X, message in cases.values():
         with pytest.raises((TypeError, ValueError), match=message):
             clone(estimator).fit(X, Y)

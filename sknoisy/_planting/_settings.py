@@ -1,6 +1,6 @@
 """Net parameters among which a detector chooses, by the kind of rows."""
 
-__all__ = ["AUTO", "IMAGES", "OWN_MODULE", "PAPER", "QUICK", "default_settings"]
+__all__ = ["AUTO", "IMAGES", "OWN_MODULE", "PAPER", "default_settings"]
 
 # Table 5 of the paper's supplement, for CLIP features.
 PAPER = {
@@ -40,14 +40,6 @@ AUTO = (
         "optimizer__weight_decay": 2e-3,
     },
     {**PAPER, "module__hidden": (256, 256)},
-)
-
-# Those of a detector among others: where the last wins, a network of half its width
-# that takes half the steps ranks as well beside trees and neighbours.
-QUICK = (
-    AUTO[0],
-    AUTO[1],
-    PAPER | {"batch_size": 256, "module__hidden": (256, 256)},
 )
 
 # The default network for images has neither dropout nor hidden layers to set.

@@ -197,14 +197,16 @@ def _neighbors(prepared):
 def _with_networks(quick, prepared, n_rows, thorough):
     """Add networks to the candidates, for whose rows ``prepared`` makes pipelines."""
     # Imported here so that other candidates need no torch.
-    from sknoisy._planting._settings import AUTO, QUICK
+    from sknoisy._planting._settings import AUTO
 
     if n_rows < _LEAST_ROWS and not thorough:
         return Candidates(quick)
     from sknoisy.detection._dynacor import DynaCorDetector
 
     if not thorough:
-        network = DynaCorDetector(settings=list(QUICK), n_runs=3)
+        # The mild setting leads nowhere by much.
+        settings = [AUTO[0], AUTO[1], AUTO[3]]
+        network = DynaCorDetector(settings=settings, n_runs=3)
         return Candidates(quick, [("DynaCor", prepared(network))])
     from sknoisy.detection._loss_mixture import LossMixtureDetector
 
