@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 __all__ = ["AIMS", "Evidence", "best_f1_count", "flagged"]
 
-AIMS = ("f1", "precision", "rate")
+AIMS = ("recall", "f1", "precision", "rate")
 # Share of the contradicted labels that "f1" flags in any case. Systematic mistakes look
 # like right labels of difficult rows, of which then as many are flagged: on clean data
 # with overlapping classes (adult census income) 4 % of all labels.
@@ -62,11 +62,12 @@ class Evidence:
         ----------
         proba : ndarray of shape (n_samples,)
             Probabilities of a wrong label, calibrated with ``noise_rate``.
-        aim : {"f1", "precision", "rate"}
-            "f1": as many as lead to the largest expected F1, at most the contradicted
-            ones, and moved towards their number as far as it is near and the planted
-            labels do not explain them. "precision": those more probably wrong than
-            right. "rate": as many as are estimated to be wrong.
+        aim : {"recall", "f1", "precision", "rate"}
+            "recall": the contradicted ones. "f1": as many as lead to the largest
+            expected F1, at most the contradicted ones, and moved towards their number
+            as far as it is near and the planted labels do not explain them.
+            "precision": those more probably wrong than right. "rate": as many as are
+            estimated to be wrong.
 
         Returns
         -------
@@ -77,8 +78,8 @@ class Evidence:
         if aim == "rate":
             return round(self.noise_rate * len(proba))
         contradicted = self.contradicted * len(proba)
-        if not contradicted:
-            return 0
+        if aim == "recall" or not contradicted:
+            return round(contradicted)
         # Where all probabilities are small and alike, all rows together are the best.
         share = min(1.0, best_f1_count(proba) / contradicted)
         if share:

@@ -96,10 +96,11 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         Larger data compete on a random subset of as many rows, with the classes in
         proportion; only candidates that count are then fitted on all rows. "auto" takes
         2,000, with ``budget="thorough"`` 10,000; None takes all rows for all.
-    aim : {"f1", "precision", "rate"}, default="f1"
-        What the flags are for. "f1": neither many wrong labels missed nor many right
-        ones flagged. "precision": labels that are more probably wrong than right.
-        "rate": as many as are estimated to be wrong, ``noise_rate_``. Not with
+    aim : {"recall", "f1", "precision", "rate"}, default="f1"
+        What the flags are for. "recall": as many labels as the candidates contradict.
+        "f1": of these only as many as the planted labels give reason for, hardly any
+        if the labels are clean. "precision": labels that are more probably wrong than
+        right. "rate": as many as are estimated to be wrong, ``noise_rate_``. Not with
         ``strategy="select"``, which has the flags of the best candidate.
     threshold : float in [0, 1], default=None
         Flags the labels with a larger score instead, whatever the aim.
@@ -234,7 +235,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         budget: Literal["fast", "thorough"] | int = "fast",
         max_seconds: float | None = None,
         max_rows: Literal["auto"] | int | None = "auto",
-        aim: Literal["f1", "precision", "rate"] = "f1",
+        aim: Literal["recall", "f1", "precision", "rate"] = "f1",
         threshold: float | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,

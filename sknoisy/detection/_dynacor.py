@@ -19,6 +19,7 @@ from sknoisy._planting._corruption import (
     corrupted_labels,
     proportional_rows,
 )
+from sknoisy._planting._decision import AIMS, Evidence, flagged
 from sknoisy._planting._race import Candidate, choose, race, race_then_repeat
 from sknoisy._planting._settings import OWN_MODULE, default_settings
 from sknoisy._progress import progress
@@ -106,6 +107,15 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "calibrated" converts the mean signal into the probability of a wrong label,
         using the signal of planted ones. "cluster" trains the 1-D
         convolutional encoder of [1]_, which clusters the trajectories.
+    aim : {"recall", "f1", "precision", "rate"}, default="recall"
+        What the flags are for, with "calibrated". "recall": as many labels as the
+        network disagrees with, on average over its training. "f1": of these only as
+        many as the planted labels give reason for, hardly any if the labels are clean.
+        "precision": labels that are more probably wrong than right. "rate": as many as
+        are estimated to be wrong, ``noise_rate_``.
+    threshold : float in [0, 1], default=None
+        With "calibrated", flags the labels with a larger score instead, whatever the
+        aim.
     copy_view : callable, default=None
         Function applied to the copied rows, an ndarray, before training; for example,
         to flip images. None copies the rows as they are.
@@ -161,8 +171,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     scores_are_probabilities_ : bool
         True with "calibrated", False with "cluster".
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
-        "calibrated": as many rows as the network disagrees with, on average over its
-        training, those with the highest scores. "cluster":
+        "calibrated": the labels with the largest scores, as many as suit the ``aim``.
+        "cluster":
         ``noise_scores_ > 0.5``.
     noise_rate_ : float
         Estimated share of wrong labels. "calibrated": the larger of two estimates, by
@@ -240,6 +250,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "n_runs": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
         "max_rows": [Interval(Integral, 100, None, closed="left"), None],
         "decision": [StrOptions({"calibrated", "cluster"})],
+        "aim": [StrOptions(set(AIMS))],
+        "threshold": [Interval(Real, 0, 1, closed="both"), None],
         "copy_view": [callable, None],
         "signal": [StrOptions({*SIGNALS, "alignment"})],
         "when": [StrOptions({"online", "epoch_end"})],
@@ -269,6 +281,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         n_runs: int | Literal["auto"] = "auto",
         max_rows: int | None = 2000,
         decision: Literal["calibrated", "cluster"] = "calibrated",
+        aim: Literal["recall", "f1", "precision", "rate"] = "recall",
+        threshold: float | None = None,
         copy_view: Callable[..., Any] | None = None,
         signal: Literal[
             "logit_diff", "loss", "probability", "prob_diff", "alignment"
@@ -298,6 +312,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.n_runs = n_runs
         self.max_rows = max_rows
         self.decision = decision
+        self.aim = aim
+        self.threshold = threshold
         self.copy_view = copy_view
         self.signal = signal
         self.when = when
@@ -542,17 +558,21 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         signal, proba = best.given_signal, best.given_proba
         calibration = best.calibrate(n_classes)
         confident = 1 - np.trace(confident_joint(codes, proba))
+        contradicted = float((proba.argmax(1) != codes).mean())
+        evidence = Evidence(calibration.noise_rate, confident, contradicted)
         if confident > calibration.noise_rate:
             calibration = best.calibrate(n_classes, confident)
-        self.noise_rate_ = float(calibration.noise_rate)
+        self.noise_rate_ = evidence.noise_rate = float(calibration.noise_rate)
         order = np.argsort(signal, kind="stable")
-        self.noise_mask_ = np.zeros(len(codes), dtype=bool)
-        self.noise_mask_[order[: (proba.argmax(1) != codes).sum()]] = True
         # Ties of the calibration are broken by the signal.
         rank = np.empty(len(codes))
         rank[order] = np.linspace(1, 0, len(codes))
         scores = 0.999 * calibration(signal) + 0.001 * rank
         self.noise_scores_ = defined_scores(self, scores)
+        if self.threshold is None:
+            self.noise_mask_ = flagged(scores, evidence.count_flags(scores, self.aim))
+        else:
+            self.noise_mask_ = scores > self.threshold
 
     def _cluster(self, best, rng):
         """Cluster the trajectories of given and of planted labels."""

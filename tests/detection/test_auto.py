@@ -574,7 +574,7 @@ class TestFailures:
             ("budget", 1),
             ("budget", "slow"),
             ("max_seconds", 0),
-            ("aim", "recall"),
+            ("aim", "accuracy"),
             ("threshold", 1.1),
         ],
     )

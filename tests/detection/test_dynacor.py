@@ -297,6 +297,23 @@ def test_the_noise_rate_is_the_larger_of_two_estimates(blobs, monkeypatch):
     np.testing.assert_array_equal(many.noise_mask_, none.noise_mask_)
 
 
+@pytest.mark.slow
+def test_aims_and_thresholds_change_the_flags_alone(blobs):
+    X, y, _ = blobs
+    first = DynaCorDetector(**QUICK).fit(X, y)
+    for params in ({"aim": "f1"}, {"aim": "precision"}, {"aim": "rate"}):
+        other = DynaCorDetector(**QUICK, **params).fit(X, y)
+        np.testing.assert_array_equal(other.noise_scores_, first.noise_scores_)
+        count = other.noise_mask_.sum()
+        assert count <= first.noise_mask_.sum() or params["aim"] == "rate"
+        assert other.noise_mask_[other.ranking()[:count]].all()
+    assert count == round(other.noise_rate_ * len(y))
+    above = DynaCorDetector(**QUICK, threshold=0.8).fit(X, y)
+    np.testing.assert_array_equal(above.noise_mask_, above.noise_scores_ > 0.8)
+    disagreed = first.label_proba_.argmax(1) != np.unique(y, return_inverse=True)[1]
+    assert first.noise_mask_.sum() == disagreed.sum()
+
+
 def outcome(detector):
     return (
         detector.noise_scores_.tolist(),

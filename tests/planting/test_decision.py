@@ -72,6 +72,9 @@ class TestNumberOfFlags:
         assert evidence.count_flags(self.proba, "precision") == 20
         assert evidence.count_flags(self.proba, "rate") == 16
 
+    def test_recall(self):
+        assert Evidence(0.1, 0.1, 0.35).count_flags(self.proba, "recall") == 35
+
     def test_f1_where_planted_labels_explain_everything(self):
         evidence = Evidence(0.2, 0.2, 0.2)
         assert evidence.count_flags(self.proba, "f1") == best_f1_count(self.proba)
