@@ -59,8 +59,8 @@ PARAMS = {
     "CleanedClassifier": {"detector": BY_LOSS},
     "NoisyLabelFilter": {"detector": BY_LOSS},
 }
-# What the network of one has not.
-UNTAKEN = {"DynamicsClassifier": {"module__hidden"}}
+# What the network of one has not, or has no use for.
+UNTAKEN = {"AUMDetector": {"cv"}, "DynamicsClassifier": {"module__hidden"}}
 # How often a group is drawn, and its members that take long.
 GROUPS = {
     "injector": ("injectors", 6),

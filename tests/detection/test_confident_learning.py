@@ -49,7 +49,8 @@ class TestGivenProbabilities:
         labels, proba = digits["labels"], digits["pred_probs"]
         detector = ConfidentLearningDetector().fit(None, labels, pred_probs=proba)
         np.testing.assert_array_equal(detector.pred_probs_, proba)
-        rtol = 0 if len(labels) == 1797 else 1e-13
+        # Processors differ in the last digit of a logarithm.
+        rtol = 1e-15 if len(labels) == 1797 else 1e-13
         expected = digits["thresholds"]
         np.testing.assert_allclose(detector.thresholds_, expected, rtol=rtol)
         joint = digits["confident_joint_calibrated"]

@@ -20,11 +20,12 @@ from sknoisy.detection._confident._pruning import FILTERS, PRUNING, LabelIssues
 from sknoisy.detection._confident._quality import QUALITIES, label_quality
 
 
-def test_the_reference_is_reproduced_to_the_bit(reference):
+def test_the_reference_is_reproduced_to_the_last_digit(reference):
     data = reference("confident_learning.npz")
     labels, proba = data["labels"], data["pred_probs"]
-    # The larger file is cleanlab's, the smaller one adds up in another order.
-    rtol = 0 if len(labels) == 1797 else 1e-13
+    # The larger file is cleanlab's, the smaller one adds up in another order, and
+    # processors differ in the last digit of a logarithm.
+    rtol = 1e-15 if len(labels) == 1797 else 1e-13
     issues = LabelIssues(labels, proba)
     np.testing.assert_allclose(issues.thresholds, data["thresholds"], rtol=rtol)
     np.testing.assert_array_equal(issues.counts, data["confident_joint"])
