@@ -45,7 +45,8 @@ __all__ = ["AutoNoiseDetector"]
 # A subset keeps at least so many rows of each class, if there are as many.
 _MIN_PER_CLASS = 4
 # Number of labels to plant on small data, and bounds on the number of rounds.
-_PLANTED, _ROUNDS = 400, (2, 6)
+_PLANTED = 400
+_ROUNDS = {"fast": (2, 3), "thorough": (2, 6)}
 # Rows that compete. More make the weights more precise, but by little.
 _COMPETING = {"fast": 2_000, "thorough": 10_000}
 # Attributes with the probabilities of the classes, where a candidate has them.
@@ -91,7 +92,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     n_rounds : int >= 1 or "auto", default="auto"
         How often labels are planted, in other places each time. More rounds make the
         weights more precise; each takes as long as fitting all candidates. "auto"
-        plants 400 labels or more, in 2 to 6 rounds.
+        plants 400 labels or more, in 2 or 3 rounds, with ``budget="thorough"`` in up to
+        6.
     max_rows : int >= 100, "auto" or None, default="auto"
         Larger data compete on a random subset of as many rows, with the classes in
         proportion; only candidates that count are then fitted on all rows. "auto" takes
@@ -423,7 +425,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         if self.n_rounds != "auto":
             return self.n_rounds
         wanted = np.ceil(_PLANTED / (self.corruption_rate * n_rows))
-        return int(np.clip(wanted, *_ROUNDS))
+        bounds = _ROUNDS.get(self.budget, _ROUNDS["fast"])
+        return int(np.clip(wanted, *bounds))
 
     def _tabulate(self, competition):
         """Set the attributes that describe the candidates."""

@@ -24,7 +24,7 @@ _MAX_SHARE, _N_WIDEST, _MIN_COLUMNS = 0.9, 2, 5
 # Trees are of no use where many columns matter a little each, as those of embeddings;
 # boosting grows one for each class, and takes ten times as long as a forest.
 _MOST_CLASSES, _MOST_COLUMNS = 8, 130
-# Fewer rows teach a network less than they teach the others.
+# Fewer rows teach networks and boosting no more than they teach the others.
 _LEAST_ROWS = 500
 
 
@@ -86,7 +86,7 @@ def default_candidates(X, n_classes, *, thorough=False, has_groups=False):
     ]
     if thorough or X.shape[1] <= _MOST_COLUMNS:
         quick += _forests(has_groups)
-    if _suits_boosting(n_classes, X.shape[1], thorough):
+    if _suits_boosting(*X.shape, n_classes, thorough):
         quick.append(("boosting", ConfidentLearningDetector(_boosting())))
     return _with_networks(quick, prepared, len(X), thorough)
 
@@ -143,7 +143,7 @@ def _of_frame(X, n_classes, thorough, has_groups):
     quick.append(("regression C=0.1", scaled(plain)))
     # The directions of texts are embeddings, which trees and networks add little to.
     only_texts = not n_numbers + n_categories and not thorough
-    if not only_texts and _suits_boosting(n_classes, len(kinds), thorough):
+    if not only_texts and _suits_boosting(len(X), len(kinds), n_classes, thorough):
         categories = list(range(n_numbers, n_numbers + n_categories))
         model = _boosting(categorical_features=categories or None)
         quick.append(("boosting", codes(ConfidentLearningDetector(model))))
@@ -154,8 +154,9 @@ def _of_frame(X, n_classes, thorough, has_groups):
     return _with_networks(quick, scaled, len(X), thorough)
 
 
-def _suits_boosting(n_classes, n_columns, thorough):
-    return thorough or (n_classes <= _MOST_CLASSES and n_columns <= _MOST_COLUMNS)
+def _suits_boosting(n_rows, n_columns, n_classes, thorough):
+    is_small = n_columns <= _MOST_COLUMNS and n_classes <= _MOST_CLASSES
+    return thorough or (is_small and n_rows >= _LEAST_ROWS)
 
 
 def _boosting(**params):
