@@ -102,7 +102,7 @@ class Competition:
         Whether steps before a detector, in a pipeline, look at no labels: one that
         several pipelines hold is then fitted once for all of them and all rounds.
     max_seconds : float, default=None
-        No candidate begins a fit later than this, but the first of all.
+        No candidate begins a fit later than this, but the first of each set of labels.
 
     Attributes
     ----------
