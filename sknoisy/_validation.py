@@ -28,7 +28,7 @@ from sklearn.utils.validation import _check_method_params, _check_sample_weight
 from sknoisy._codes import check_classes, encode_labels, sorted_classes
 from sknoisy._dates import refuse_dates
 from sknoisy._image_rows import refuse_channels_last
-from sknoisy._rows import explained, plain_rows
+from sknoisy._rows import explained, plain_rows, refuse_odd_rows
 
 if TYPE_CHECKING:
     from sknoisy._types import Array, ArrayLike, Estimator, IntArray, Labels, Rows
@@ -40,6 +40,7 @@ __all__ = [
     "Options",
     "RealNotInt",
     "StrOptions",
+    "check_any_rows_and_labels",
     "check_consistent_length",
     "check_method_params",
     "check_numbers",
@@ -270,6 +271,49 @@ def check_rows_and_labels(
     check_consistent_length(X, codes)
     check_classes(estimator, classes, codes, min_per_class)
     return X, classes, codes
+
+
+def check_any_rows_and_labels(estimator, X, y, *, min_per_class=2):
+    """Check the X and y of an estimator whose classifier checks what X is.
+
+    Parameters
+    ----------
+    estimator : estimator
+        It gets ``n_features_in_`` and ``feature_names_in_`` if X has
+        them.
+    X : array-like
+        Only counted: the classifier checks it.
+    y : array-like of shape (n_samples,)
+    min_per_class : int, default=2
+        Smallest allowed number of rows in each class.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+    codes : ndarray of shape (n_samples,), dtype int64
+
+    Raises
+    ------
+    ValueError
+        If y is missing or not labels, has another length than X, or if there are
+        fewer than two classes, or too few rows of one.
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
+    if X is None:
+        raise ValueError(
+            f"X is None; {type(estimator).__name__} needs one row of features for each "
+            "label."
+        )
+    refuse_odd_rows(X)
+    validate_data(estimator, X, skip_check_array=True)
+    classes, codes = encode_labels(y)
+    check_consistent_length(X, codes)
+    check_classes(estimator, classes, codes, min_per_class)
+    return classes, codes
 
 
 def routes_metadata():

@@ -17,7 +17,8 @@ ROOT = Path(sknoisy.__file__).parent
 # A room imports rooms of earlier lines and itself, none of its own line.
 ORDER = (
     ("foundation",),
-    ("noise", "mixture", "_planting"),
+    ("noise", "mixture", "_tables"),
+    ("_planting",),
     ("losses",),
     ("nets",),
     ("extending",),
@@ -30,7 +31,7 @@ ORDER = (
 NO_ROOM = {"sknoisy", "sknoisy.__main__"}
 # A quick audit loads no torch: no module of these rooms does, ...
 ROOMS_WITHOUT_TORCH = (
-    *("foundation", "noise", "mixture", "_planting"),
+    *("foundation", "noise", "mixture", "_tables", "_planting"),
     *("encoders", "cleaning", "command_line"),
 )
 # ... and of other rooms none of these modules and of those in them.
@@ -42,7 +43,6 @@ WITHOUT_TORCH = (
     "sknoisy.detection._embeddings",
     "sknoisy.detection._fine",
     "sknoisy.detection._neighbor_vote",
-    "sknoisy.detection._tables",
     "sknoisy.persistence._saving",
 )
 # Hooks that scikit-learn's guide for developers names, or that IPython calls.
@@ -326,7 +326,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 import sknoisy
 from sknoisy.command_line import main
-from sknoisy.detection._tables._encoder import TableEncoder
+from sknoisy._tables._encoder import TableEncoder
 
 path = sys.argv[1]
 y = np.arange(60) % 2

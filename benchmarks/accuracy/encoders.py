@@ -38,7 +38,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknoisy import ConfidentLearningDetector, SymmetricNoiseInjector
-from sknoisy.detection._tables._encoder import TableEncoder
+from sknoisy._tables._encoder import TableEncoder
 
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
 REGULARISATIONS = (100, 10, 1, 0.1, 0.01)

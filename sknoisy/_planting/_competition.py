@@ -9,19 +9,16 @@ one.
 """
 
 import time
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
-from sklearn.pipeline import Pipeline
 
 from sknoisy._codes import encode_labels
 from sknoisy._groups import group_params
-from sknoisy._interruption import interruptions
 from sknoisy._planting._combination import combination_weights, normal_scores
 from sknoisy._planting._corruption import planted_labels
+from sknoisy._planting._fits import CandidateFits, LeftOut, as_one_of_several
 from sknoisy._planting._rounds import (
     BROKEN_OFF,
     planted_auroc,
@@ -32,7 +29,7 @@ from sknoisy._random_states import set_random_states
 from sknoisy._verdicts import scorer_of
 from sknoisy.base import TrainingInterrupted
 
-__all__ = ["Competition", "LeftOut", "Verdict", "competes"]
+__all__ = ["Competition", "Verdict"]
 
 # A candidate with less weight is not fitted on more rows.
 _LEAST_WEIGHT = 0.01
@@ -40,21 +37,6 @@ _LEAST_WEIGHT = 0.01
 _ANY_FLIP = 0.02
 # AUROC of planted labels that a slow candidate must add to the others.
 _LEAST_GAIN = 0.001
-
-
-_competes: ContextVar[bool] = ContextVar("sknoisy_competes", default=False)
-
-
-def competes():
-    """Return whether the current fit is that of one of several candidates.
-
-    It keeps to itself then what only those can act on who chose it.
-    """
-    return _competes.get()
-
-
-class LeftOut(Exception):
-    """Why a candidate is not used, although it did not fail."""
 
 
 @dataclass
@@ -82,7 +64,7 @@ class Verdict:
     detector: BaseEstimator
 
 
-class Competition:
+class Competition(CandidateFits):
     """Fits candidates on given and on planted labels, and computes their weights.
 
     Parameters
@@ -98,55 +80,27 @@ class Competition:
         Further candidates, which have to pay.
     settle : callable, default=None
         Makes of a slow candidate, fitted in the first round, what is fitted later on.
-    shares_steps : bool, default=False
-        Whether steps before a detector, in a pipeline, look at no labels: one that
-        several pipelines hold is then fitted once for all of them and all rounds.
-    max_seconds : float, default=None
-        No candidate begins a fit later than this, but the first of each set of labels.
+    **how : dict
+        ``shares_steps`` and ``max_seconds``, as for `CandidateFits`.
 
     Attributes
     ----------
-    names : list of str
     given : list of Verdict or None
         On the given labels; None for a candidate that was dropped.
-    errors : list of Exception or None
-        Why a candidate was dropped: the error that its fit ended with, or `LeftOut`.
-    is_cut : bool
-        Whether anything was left out for want of time.
     aurocs : ndarray of shape (n_candidates, n_rounds), dtype float64
         How well planted labels are told from the others; NaN for who was dropped
         before.
     """
 
     def __init__(
-        self,
-        candidates,
-        classes,
-        n_jobs,
-        bar,
-        *,
-        slow=(),
-        settle=None,
-        shares_steps=False,
-        max_seconds=None,
+        self, candidates, classes, n_jobs, bar, *, slow=(), settle=None, **how
     ):
         everyone = [*candidates, *slow]
-        self.names = [name for name, _ in everyone]
+        super().__init__(everyone, n_jobs, bar, **how)
         self.given = [None] * len(everyone)
-        self.errors = [None] * len(everyone)
-        self._detectors = [detector for _, detector in everyone]
         self._waiting = list(range(len(candidates), len(everyone)))
         self._settle = settle
-        self._shares_steps = shares_steps
-        # By step: what it was fitted on, itself fitted, and what it makes of the rows.
-        self._prepared = {}
         self._classes = classes
-        self._n_jobs = n_jobs
-        self._bar = bar
-        self._max_seconds = max_seconds
-        self._start = time.monotonic()
-        # Whether anything was left out for want of time.
-        self.is_cut = False
         # For each complete round: where labels are planted, and the scores.
         self._rounds = []
 
@@ -163,13 +117,6 @@ class Competition:
     def unscored(self):
         """Positions of those among them that have not scored the given labels."""
         return [i for i in self.active if self.given[i] is None]
-
-    @property
-    def is_over(self):
-        """Whether the time is over."""
-        if self._max_seconds is None:
-            return False
-        return time.monotonic() - self._start > self._max_seconds
 
     @property
     def aurocs(self):
@@ -231,11 +178,11 @@ class Competition:
         """
         flips = self._flips(codes)
         n_failed = sum(error is not None for error in self.errors)
-        self._bar.total -= n_failed * n_rounds
+        self.bar.total -= n_failed * n_rounds
         try:
             for number in range(n_rounds):
                 if number and self.is_over:
-                    self._bar.total -= len(self.active) * (n_rounds - number)
+                    self.bar.total -= len(self.active) * (n_rounds - number)
                     self.is_cut = True
                     break
                 n_before = len(self.active)
@@ -253,18 +200,18 @@ class Competition:
                 )
                 scores = {i: verdict.scores for i, verdict in verdicts.items()}
                 n_dropped = n_before - len(self.active)
-                self._bar.total -= n_dropped * (n_rounds - number - 1)
+                self.bar.total -= n_dropped * (n_rounds - number - 1)
                 for i in list(self._waiting):
                     found = self._try(i, X, labels, seed, groups, place, planted)
                     scores |= self._admit(i, found, scores, planted)
-                    self._bar.total += (i in self.active) * (n_rounds - 1)
+                    self.bar.total += (i in self.active) * (n_rounds - 1)
                 self._rounds.append((planted, scores))
         except BROKEN_OFF as error:
             tell_broken_off(
                 error,
                 "the first round was complete",
                 "candidates are weighted",
-                self._bar,
+                self.bar,
                 len(self._rounds),
                 n_rounds,
                 "rounds",
@@ -316,9 +263,9 @@ class Competition:
     def _try(self, i, X, labels, seed, groups, place, planted):
         """Fit a slow candidate in the first round; return its verdict or None."""
         if self.is_over:
-            self.errors[i] = self._no_time()
+            self.errors[i] = self.no_time()
             self._waiting.remove(i)
-            self._bar.advance()
+            self.bar.advance()
             return None
         try:
             return self._fit([i], X, labels, seed, groups, place, planted)[i]
@@ -347,12 +294,8 @@ class Competition:
             )
             return {i: verdict.scores}
         if self._settle is not None:
-            self._detectors[i] = self._settle(verdict.detector)
+            self.estimators[i] = self._settle(verdict.detector)
         return {i: verdict.scores}
-
-    def _no_time(self):
-        self.is_cut = True
-        return LeftOut(f"max_seconds={self._max_seconds:g} were over")
 
     def _flips(self, codes):
         """Count how often another label is suggested for each given one.
@@ -368,52 +311,16 @@ class Competition:
 
     def _fit(self, among, X, codes, seed, groups, place, planted=None):
         """Fit candidates; return the verdicts of those that do not fail."""
-        given = self._classes[codes]
-        prepared = {i: self._prepare(self._detectors[i], X, seed) for i in among}
-        # Workers would get large arrays as read-only memory maps, of which torch warns.
-        run = Parallel(self._n_jobs, return_as="generator", max_nbytes=None)
-        results = run(
-            delayed(_fit_candidate)(*prepared[i], given, self._classes, seed, groups)
-            for i in among
-            if i == among[0] or not self.is_over
-        )
+        args = self._classes[codes], self._classes, groups
         verdicts = {}
-        for i in among:
-            self._bar.begin(now=self.names[i])
-            # Those that are not begun in time are the last ones.
-            result = next(results, None) or self._no_time()
-            if isinstance(result, Verdict):
-                result.detector = self._whole(i, result.detector)
-                verdicts[i] = result
-                auroc = None
-                if planted is not None:
-                    auroc = planted_auroc(planted, result.scores)
-                tell_fit(self._bar, place, self.names[i], auroc)
-            else:
-                self.errors[i] = result
-                self._bar.advance()
-        if not verdicts:
-            raise self.errors[among[0]]
+        for i, verdict in self.fit(among, X, seed, _fit_candidate, *args):
+            verdict.detector = self.whole(i, verdict.detector)
+            verdicts[i] = verdict
+            auroc = None
+            if planted is not None:
+                auroc = planted_auroc(planted, verdict.scores)
+            tell_fit(self.bar, place, self.names[i], auroc)
         return verdicts
-
-    def _prepare(self, detector, X, seed):
-        """Return what is left to fit of a detector, and on what rows."""
-        if not (self._shares_steps and isinstance(detector, Pipeline)):
-            return detector, X
-        step = detector[0]
-        if self._prepared.get(id(step), (None,))[0] is not X:
-            fitted = clone(step)
-            set_random_states(fitted, seed)
-            self._prepared[id(step)] = X, fitted, fitted.fit_transform(X)
-        return detector[-1], self._prepared[id(step)][2]
-
-    def _whole(self, i, fitted):
-        """Return a fitted detector with the step before it, if that is shared."""
-        detector = self._detectors[i]
-        if not (self._shares_steps and isinstance(detector, Pipeline)):
-            return fitted
-        (first, step), (last, _) = detector.steps
-        return Pipeline([(first, self._prepared[id(step)][1]), (last, fitted)])
 
 
 def _features(scores, planted, among):
@@ -427,14 +334,13 @@ def _combination_auroc(scores, planted, among):
     return planted_auroc(planted, features @ combination_weights(features, planted))
 
 
-def _fit_candidate(detector, X, y, classes, seed, groups):
+def _fit_candidate(detector, X, seed, y, classes, groups):
     """Return a candidate's verdict, or the error that it raised."""
     detector = clone(detector)
     set_random_states(detector, seed)
     start = time.perf_counter()
-    token = _competes.set(True)
     try:
-        with interruptions("raise"):
+        with as_one_of_several():
             detector.fit(X, y, **group_params(detector, groups))
         scorer = scorer_of(detector, len(y))
     except TrainingInterrupted:
@@ -442,8 +348,6 @@ def _fit_candidate(detector, X, y, classes, seed, groups):
     except Exception as error:
         # A candidate that does not suit the data must not end the others.
         return error
-    finally:
-        _competes.reset(token)
     return Verdict(
         scores=np.asarray(scorer.noise_scores_, dtype=np.float64),
         mask=np.asarray(scorer.noise_mask_, dtype=bool),

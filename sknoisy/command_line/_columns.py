@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sknoisy._tables._columns import recognised_columns
+from sknoisy._tables._encoder import TableEncoder
 from sknoisy.command_line._errors import CommandError
 from sknoisy.command_line._files import import_pandas
 from sknoisy.command_line._notation import (
@@ -18,8 +20,6 @@ from sknoisy.command_line._notation import (
     as_dates,
     as_numbers,
 )
-from sknoisy.detection._tables._columns import recognised_columns
-from sknoisy.detection._tables._encoder import TableEncoder
 
 # What the summary calls the kinds of columns.
 _WORDS = {

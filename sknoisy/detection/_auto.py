@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._planting._calibration import calibrate
 from sknoisy._planting._combination import normal_scores
-from sknoisy._planting._competition import Competition, LeftOut
-from sknoisy._planting._corruption import rank_in_class
+from sknoisy._planting._competing_rows import check_data, competing_rows
+from sknoisy._planting._competition import Competition
 from sknoisy._planting._decision import AIMS, Evidence, flagged
+from sknoisy._planting._fits import check_candidates, in_a_line
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
-from sknoisy._rows import is_frame, plain_rows, refuse_odd_rows
 from sknoisy._validation import (
-    HasMethods,
     Interval,
     NamedParts,
     StrOptions,
     check_consistent_length,
-    check_numbers,
-    check_rows_and_labels,
     safe_indexing,
 )
 from sknoisy._verdicts import scorer_of, scores_are_probabilities, tags_of_part
-from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._competitors import Candidates, default_candidates, settle
 from sknoisy.detection._confident._joint import confident_joint
-from sknoisy.detection._predictions._out_of_fold import check_any_rows_and_labels
 
 if TYPE_CHECKING:
     from sknoisy._types import ArrayLike, Labels, RandomState, Rows
 
 __all__ = ["AutoNoiseDetector"]
 
-# A subset keeps at least so many rows of each class, if there are as many.
-_MIN_PER_CLASS = 4
 # Number of labels to plant on small data, and bounds on the number of rounds.
 _PLANTED = 400
 _ROUNDS = {"fast": (2, 3), "thorough": (2, 6)}
@@ -55,8 +46,6 @@ _PROBABILITIES = ("label_proba_", "pred_probs_", "votes_")
 _ONE_TAKES = ("one_d_array", "sparse", "categorical", "string", "dict", "allow_nan")
 # Weight of the class frequencies, smaller than that of any vote.
 _LITTLE = 1e-6
-# Number of characters of an error message shown in the table.
-_LINE = 160
 
 
 class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
@@ -289,7 +278,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             spare for a planted label. If all candidates fail, the error of the first.
         """
         check_parameters(self)
-        self._check_detectors()
+        if self.detectors is not None:
+            check_candidates(self, self.detectors, "detector")
         X, codes = self._check_data(X, y)
         if groups is not None:
             groups = column_or_1d(groups)
@@ -326,7 +316,9 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             self._tabulate(competition)
             if not all_compete:
                 self._score_all(competition, X, codes, seed, groups, bar)
-        self._warn_of_failures(competition, n_rounds)
+        is_own = self.detectors is not None
+        n_done = self.aurocs_.shape[1]
+        competition.warn_of_failures(is_own, "detectors", n_done, n_rounds)
         self._conclude(competition, codes)
         return self
 
@@ -353,52 +345,16 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         return tags
 
     def _check_data(self, X, y):
-        """Check what the default candidates take; others check for themselves."""
-        for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
-        refuse_odd_rows(X)
-        if self.detectors is None and is_frame(X) and not _holds_numbers(X):
-            # Each candidate encodes it.
-            self.classes_, codes = check_any_rows_and_labels(self, X, y)
-            return plain_rows(X), codes
-        if self.detectors is None and not issparse(X):
-            X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
-            return X, codes
-        self.classes_, codes = check_any_rows_and_labels(self, X, y)
-        if self.detectors is None:
-            X = check_numbers(self, X, accept_sparse="csr", dtype=np.float64)
-        if issparse(X):
-            X = X.tocsr()
-        return X if hasattr(X, "__getitem__") else np.asarray(X), codes
-
-    def _check_detectors(self):
-        """Refuse anything but a list of named detectors."""
-        if self.detectors is None:
-            return
-        pairs = self.detectors
-        if not pairs or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs):
-            raise ValueError(
-                "detectors must be a list of (name, detector) pairs, at least one; got "
-                f"{self.detectors!r}."
-            )
-        for name, detector in pairs:
-            if not HasMethods(["fit"]).is_satisfied_by(detector):
-                raise TypeError(
-                    f"detector {name!r} must have a method fit; got {detector!r}."
-                )
-        self.check_part_names([name for name, _ in pairs])
+        is_own = self.detectors is not None
+        X, self.classes_, codes = check_data(self, X, y, is_own, min_per_class=2)
+        return X, codes
 
     def _competing_rows(self, codes, rng):
         """Return the rows on which the candidates compete, in their order."""
-        n_samples, max_rows = len(codes), self.max_rows
+        max_rows = self.max_rows
         if max_rows == "auto":
             max_rows = _COMPETING.get(self.budget, _COMPETING["fast"])
-        if max_rows is None or n_samples <= max_rows:
-            return np.arange(n_samples)
-        counts = np.bincount(codes)
-        taken = np.maximum(counts * max_rows // n_samples, _MIN_PER_CLASS)
-        order = rng.permutation(n_samples)
-        return np.sort(order[rank_in_class(codes[order]) < taken[codes[order]]])
+        return competing_rows(codes, max_rows, rng)
 
     def _candidates(self, X, has_groups):
         """Return the candidates, the faster ones first."""
@@ -445,7 +401,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             "noise_rate": np.array([v.noise_rate if v else np.nan for v in verdicts]),
             "flagged": np.array([v.mask.mean() if v else np.nan for v in verdicts]),
             "seconds": np.array([v.seconds if v else np.nan for v in verdicts]),
-            "error": np.array([_in_a_line(error) for error in competition.errors]),
+            "error": np.array([in_a_line(error) for error in competition.errors]),
         }
         best = int(np.nanargmax(self.candidates_["auroc"]))
         self.best_name_ = competition.names[best]
@@ -461,31 +417,8 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         weights[failed] = 0
         weights /= weights.sum()
         self.candidates_["error"] = np.array(
-            [_in_a_line(error) for error in competition.errors]
+            [in_a_line(error) for error in competition.errors]
         )
-
-    def _warn_of_failures(self, competition, n_rounds):
-        """Warn of the user's candidates that failed, and of those without time."""
-        table = list(zip(competition.names, competition.errors, strict=True))
-        failed = [
-            f"{name} ({_in_a_line(error)})"
-            for name, error in table
-            if error is not None and not isinstance(error, LeftOut)
-        ]
-        if failed and self.detectors is not None:
-            warn_user(
-                f"candidates that failed are left out: {'; '.join(failed)}.",
-                UserWarning,
-            )
-        if competition.is_cut:
-            absent = [name for name, error in table if isinstance(error, LeftOut)]
-            warn_user(
-                f"max_seconds={self.max_seconds:g} were over after "
-                f"{self.aurocs_.shape[1]} of {n_rounds} rounds; left out: "
-                f"{', '.join(absent) or 'no candidate'}. Give more time, or fewer "
-                "detectors.",
-                UserWarning,
-            )
 
     def _conclude(self, competition, codes):
         """Combine the results of the weighted candidates."""
@@ -512,12 +445,6 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         votes = _votes(voters, codes, len(self.classes_))
         self.record_scores(scores, votes, codes, mask)
         self.noise_rate_ = evidence.noise_rate
-
-
-def _holds_numbers(X):
-    """Whether a frame is a table of numbers without gaps."""
-    cells = np.asarray(X)
-    return cells.dtype.kind in "biuf" and bool(np.isfinite(cells).all())
 
 
 def _calibrated(total, given, planted, voters, codes):
@@ -578,9 +505,3 @@ def _votes(voters, codes, n_classes):
     usual += np.bincount(codes, minlength=n_classes) / len(codes)
     usual /= usual.sum(1, keepdims=True)
     return votes + _LITTLE * usual[codes]
-
-
-def _in_a_line(error):
-    if error is None:
-        return ""
-    return shorten(f"{type(error).__name__}: {error}", _LINE, placeholder=" …")

@@ -4,28 +4,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
+from sknoisy._planting._models import (
+    LEAST_ROWS,
+    MOST_COLUMNS,
+    TableSteps,
+    boosting,
+    forests,
+    has_units,
+    pipeline,
+    regression,
+    suits_boosting,
+)
 from sknoisy._rows import is_frame
 from sknoisy.detection._confident_learning import ConfidentLearningDetector
 from sknoisy.detection._neighbor_vote import NeighborVoteDetector
 
 __all__ = ["Candidates", "default_candidates", "settle"]
-
-# Columns of a table may have different units, so that one or two dominate the others;
-# networks and neighbours then need standardised columns. Embeddings, whose first
-# columns often have the largest variance, and rare indicators get worse by it.
-_MAX_SHARE, _N_WIDEST, _MIN_COLUMNS = 0.9, 2, 5
-# Trees are of no use where many columns matter a little each, as those of embeddings;
-# boosting grows one for each class, and takes ten times as long as a forest.
-_MOST_CLASSES, _MOST_COLUMNS = 8, 130
-# Fewer rows teach networks and boosting no more than they teach the others.
-_LEAST_ROWS = 500
 
 
 @dataclass
@@ -74,20 +73,20 @@ def default_candidates(X, n_classes, *, thorough=False, has_groups=False):
         return _of_frame(X, n_classes, thorough, has_groups)
     if X.ndim > 2:
         return Candidates(_of_images())
-    scaled = (StandardScaler(),) if _has_units(X) else ()
-    prepared = partial(_pipeline, *scaled)
+    scaled = (StandardScaler(),) if has_units(X) else ()
+    prepared = partial(pipeline, *scaled)
     quick = [
         ("regression", prepared(ConfidentLearningDetector())),
         (
             "regression C=0.001",
-            prepared(ConfidentLearningDetector(_regression(0.001))),
+            prepared(ConfidentLearningDetector(regression(0.001))),
         ),
         *_neighbors(prepared),
     ]
-    if thorough or X.shape[1] <= _MOST_COLUMNS:
+    if thorough or X.shape[1] <= MOST_COLUMNS:
         quick += _forests(has_groups)
-    if _suits_boosting(*X.shape, n_classes, thorough):
-        quick.append(("boosting", ConfidentLearningDetector(_boosting())))
+    if thorough or suits_boosting(*X.shape, n_classes):
+        quick.append(("boosting", ConfidentLearningDetector(boosting())))
     return _with_networks(quick, prepared, len(X), thorough)
 
 
@@ -113,78 +112,36 @@ def settle(detector):
     return detector
 
 
-def _has_units(X):
-    """Return whether two columns of at least five hold nearly all variance."""
-    variance = np.sort(X.var(0, dtype=np.float64))[::-1]
-    if np.count_nonzero(variance) < _MIN_COLUMNS:
-        return False
-    return variance[:_N_WIDEST].sum() > _MAX_SHARE * variance.sum()
-
-
 def _of_frame(X, n_classes, thorough, has_groups):
-    from sknoisy.detection._tables._columns import table_columns
-    from sknoisy.detection._tables._encoder import TableEncoder
-
-    # Of all rows, since a part may look otherwise.
-    kinds = table_columns(X).kinds
-    n_numbers = sum(kind in ("number", "date") for kind in kinds.values())
-    n_categories = sum(kind == "category" for kind in kinds.values())
-    scaled = partial(_pipeline, TableEncoder(kinds=kinds))
-    codes = partial(_pipeline, TableEncoder(output="codes", kinds=kinds))
+    steps = TableSteps(X)
     quick = []
-    if "text" in kinds.values():
+    if steps.has_texts:
         for ngrams, C in (("words", 10), ("chars", 1), ("chars", 10)):
-            encoder = TableEncoder(output="sparse", ngrams=ngrams, kinds=kinds)
-            detector = ConfidentLearningDetector(_regression(C))
-            quick.append((f"{ngrams}, C={C}", _pipeline(encoder, detector)))
-    quick.append(("regression", scaled(ConfidentLearningDetector())))
+            detector = ConfidentLearningDetector(regression(C))
+            quick.append((f"{ngrams}, C={C}", steps.sparse(ngrams)(detector)))
+    quick.append(("regression", steps.scaled(ConfidentLearningDetector())))
     # Without scaling rare indicators up.
-    plain = ConfidentLearningDetector(_regression(0.1))
-    quick.append(("regression C=0.1", scaled(plain)))
+    plain = ConfidentLearningDetector(regression(0.1))
+    quick.append(("regression C=0.1", steps.scaled(plain)))
     # The directions of texts are embeddings, which trees and networks add little to.
-    only_texts = not n_numbers + n_categories and not thorough
-    if not only_texts and _suits_boosting(len(X), len(kinds), n_classes, thorough):
-        categories = list(range(n_numbers, n_numbers + n_categories))
-        model = _boosting(categorical_features=categories or None)
-        quick.append(("boosting", codes(ConfidentLearningDetector(model))))
-    quick += [(name, codes(forest)) for name, forest in _forests(has_groups)]
-    quick += _neighbors(scaled)
+    only_texts = steps.has_only_texts and not thorough
+    suits = thorough or suits_boosting(len(X), steps.n_columns, n_classes)
+    if not only_texts and suits:
+        model = boosting(categorical_features=steps.categories or None)
+        quick.append(("boosting", steps.codes(ConfidentLearningDetector(model))))
+    quick += [(name, steps.codes(forest)) for name, forest in _forests(has_groups)]
+    quick += _neighbors(steps.scaled)
     if only_texts:
         return Candidates(quick)
-    return _with_networks(quick, scaled, len(X), thorough)
-
-
-def _suits_boosting(n_rows, n_columns, n_classes, thorough):
-    is_small = n_columns <= _MOST_COLUMNS and n_classes <= _MOST_CLASSES
-    return thorough or (is_small and n_rows >= _LEAST_ROWS)
-
-
-def _boosting(**params):
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    # Held back: with its defaults it learns wrong labels by heart.
-    return HistGradientBoostingClassifier(
-        learning_rate=0.05,
-        max_iter=60,
-        max_leaf_nodes=15,
-        early_stopping=False,
-        **params,
-    )
+    return _with_networks(quick, steps.scaled, len(X), thorough)
 
 
 def _forests(has_groups):
-    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
-
     cv = 5 if has_groups else "oob"
     oob = {"bootstrap": True, "oob_score": not has_groups}
-    # Small leaves are needed to hold them back; splits drawn at random hold back more.
-    forests = {
-        "forest": RandomForestClassifier(100, min_samples_leaf=5, **oob),
-        "random splits": ExtraTreesClassifier(100, min_samples_leaf=3, **oob),
-    }
     return [
         (name, ConfidentLearningDetector(forest, cv=cv))
-        for name, forest in forests.items()
+        for name, forest in forests(**oob).items()
     ]
 
 
@@ -200,7 +157,7 @@ def _with_networks(quick, prepared, n_rows, thorough):
     # Imported here so that other candidates need no torch.
     from sknoisy._planting._settings import AUTO
 
-    if n_rows < _LEAST_ROWS and not thorough:
+    if n_rows < LEAST_ROWS and not thorough:
         return Candidates(quick)
     from sknoisy.detection._dynacor import DynaCorDetector
 
@@ -218,26 +175,11 @@ def _with_networks(quick, prepared, n_rows, thorough):
 def _of_sparse_rows():
     # Word counts and frequencies are not standardised but scaled to rows of length 1.
     unit_rows = [
-        (f"unit rows, C={C}", _pipeline(Normalizer(), _regression(C))) for C in (1, 10)
+        (f"unit rows, C={C}", pipeline(Normalizer(), regression(C))) for C in (1, 10)
     ]
     return [("regression", ConfidentLearningDetector())] + [
         (name, ConfidentLearningDetector(model)) for name, model in unit_rows
     ]
-
-
-def _pipeline(*steps):
-    """Return a pipeline whose output does not follow ``set_config``.
-
-    The steps are those given and no copies: the competition fits one that several
-    pipelines hold only once.
-    """
-    for step in steps[:-1]:
-        step.set_output(transform="default")
-    return make_pipeline(*steps) if len(steps) > 1 else steps[0]
-
-
-def _regression(C):
-    return LogisticRegression(C=C, max_iter=1000)
 
 
 def _of_images():

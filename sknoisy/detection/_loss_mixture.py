@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from sknoisy._parameters import N_JOBS, check_parameters
-from sknoisy._planting._competition import competes
+from sknoisy._planting._fits import competes
 from sknoisy._random_states import random_generator, set_random_states
 from sknoisy._validation import HasMethods, StrOptions
 from sknoisy._warning import warn_user

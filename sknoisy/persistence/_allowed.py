@@ -19,9 +19,9 @@ _ENUMERATED = {
     "builtins": "bool float int object print str",
     "imblearn.pipeline": "Pipeline",
     # Private, and in fitted pipelines.
-    "sknoisy.detection._tables._columns": "Columns",
-    "sknoisy.detection._tables._encoder": "TableEncoder _as_float32",
-    "sknoisy.detection._tables._texts": "TextFeatures",
+    "sknoisy._tables._columns": "Columns",
+    "sknoisy._tables._encoder": "TableEncoder _as_float32",
+    "sknoisy._tables._texts": "TextFeatures",
     "numpy": (
         "bool bool_ bytes_ complex128 complex64 datetime64 float16 float32 float64 "
         "floating generic inexact int16 int32 int64 int8 integer intc intp longlong "
@@ -125,8 +125,8 @@ _ENUMERATED = {
 }
 # Classes among them that are no estimators; a file may hold their attributes.
 _PLAIN = {
-    "sknoisy.detection._tables._columns.Columns",
-    "sknoisy.detection._tables._texts.TextFeatures",
+    "sknoisy._tables._columns.Columns",
+    "sknoisy._tables._texts.TextFeatures",
 }
 # Subpackages whose functions have no side effects.
 _PURE = {"sknoisy.losses", "sknoisy.nets", "sknoisy.noise"}

@@ -34,7 +34,8 @@ from sknoisy import (
     label_report,
 )
 from sknoisy._planting._combination import normal_scores
-from sknoisy._planting._competition import Competition, LeftOut, Verdict
+from sknoisy._planting._competition import Competition, Verdict
+from sknoisy._planting._fits import LeftOut
 from sknoisy._progress import progress
 from sknoisy.base import (
     NoiseDetectorMixin,
@@ -383,7 +384,7 @@ class TestBudget:
         competition = self.play(digits, NeighborVoteDetector(), settle=remember)
         assert competition.active == [0, 1] and competition.unscored == [1]
         assert len(settled) == 1 and hasattr(settled[0], "noise_scores_")
-        assert competition._detectors[1].n_neighbors == 7
+        assert competition.estimators[1].n_neighbors == 7
         assert competition.weigh("combine")[1] > 0.9
 
     def test_one_that_fails_is_left_out(self, digits):
@@ -428,14 +429,14 @@ class TestBudget:
         assert Interrupting.count == 6
 
     def test_when_the_time_is_over(self, digits, monkeypatch):
-        from sknoisy._planting import _competition
+        from sknoisy._planting import _fits
 
         # A second passes between any two looks at the clock.
         ticks = iter(range(1000))
         clock = SimpleNamespace(
             monotonic=lambda: next(ticks), perf_counter=time.perf_counter
         )
-        monkeypatch.setattr(_competition, "time", clock)
+        monkeypatch.setattr(_fits, "time", clock)
         detectors = [("nearest", NEAREST), ("second", NEAREST), ("third", NEAREST)]
         auto = AutoNoiseDetector(detectors, max_seconds=3.5, n_rounds=4)
         message = r"max_seconds=3.5 were over after 1 of 4 rounds; left out: third"

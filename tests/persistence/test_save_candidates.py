@@ -26,8 +26,8 @@ from sknoisy import (
     load,
     save,
 )
-from sknoisy.detection._tables._columns import Columns
-from sknoisy.detection._tables._encoder import TableEncoder
+from sknoisy._tables._columns import Columns
+from sknoisy._tables._encoder import TableEncoder
 
 UNFITTED = [
     GradientBoostingClassifier(n_estimators=1, max_depth=1),
@@ -151,7 +151,7 @@ def test_a_plain_object_of_ours_keeps_its_methods(tmp_path):
         load(tmp_path / "file")
     # An estimator is built by its constructor, not as a plain object.
     del entry["attributes"]["of_kind"]
-    entry["class"] = "sknoisy.detection._tables._encoder.TableEncoder"
+    entry["class"] = "sknoisy._tables._encoder.TableEncoder"
     (tmp_path / "file").write_bytes(seal(manifest, arrays))
     with pytest.raises(ValueError, match="of a class that is not in known"):
         load(tmp_path / "file")

@@ -3,11 +3,10 @@
 from sklearn.base import clone
 from skorch import NeuralNet
 
-from sknoisy._validation import check_rows_and_labels
+from sknoisy._validation import check_any_rows_and_labels, check_rows_and_labels
 from sknoisy._verdicts import tags_of_part
 from sknoisy.detection._dynamics._stages import learns_in_passes, record_stages
 from sknoisy.detection._predictions._folds import FoldsMixin, folds_of
-from sknoisy.detection._predictions._out_of_fold import check_any_rows_and_labels
 from sknoisy.nets import NetParamsMixin
 
 __all__ = ["NetOrClassifierMixin"]

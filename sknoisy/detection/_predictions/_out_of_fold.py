@@ -5,62 +5,19 @@ from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from sknoisy._codes import check_classes, encode_labels
 from sknoisy._dates import refuse_dates
 from sknoisy._interruption import interruptions
 from sknoisy._progress import progress
 from sknoisy._random_states import set_random_states
-from sknoisy._rows import explained, refuse_odd_rows
+from sknoisy._rows import explained
 from sknoisy._selected_rows import params_of_rows, rows_for
-from sknoisy._validation import check_consistent_length, indexable, validate_data
+from sknoisy._validation import indexable
 
 __all__ = [
-    "check_any_rows_and_labels",
     "predict_out_of_fold",
     "refuse_undefined",
     "run_folds",
 ]
-
-
-def check_any_rows_and_labels(estimator, X, y):
-    """Check the X and y of a detector whose classifier scores what X is.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The detector. It gets ``n_features_in_`` and ``feature_names_in_`` if X has
-        them.
-    X : array-like
-        Only counted: the classifier checks it.
-    y : array-like of shape (n_samples,)
-
-    Returns
-    -------
-    classes : ndarray of shape (n_classes,)
-    codes : ndarray of shape (n_samples,), dtype int64
-
-    Raises
-    ------
-    ValueError
-        If y is missing or not labels, has another length than X, or if there are
-        fewer than two classes, or fewer than two rows of one.
-    """
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is "
-            "None."
-        )
-    if X is None:
-        raise ValueError(
-            f"X is None; {type(estimator).__name__} needs one row of features for each "
-            "label."
-        )
-    refuse_odd_rows(X)
-    validate_data(estimator, X, skip_check_array=True)
-    classes, codes = encode_labels(y)
-    check_consistent_length(X, codes)
-    check_classes(estimator, classes, codes, min_per_class=2)
-    return classes, codes
 
 
 def predict_out_of_fold(

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from sknoisy.detection._tables._encoder import TableEncoder
+from sknoisy._tables._encoder import TableEncoder
 
 N = 90
 RNG = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from sknoisy.detection._tables._columns import table_columns
+from sknoisy._tables._columns import table_columns
 
 N = 60
 RNG = np.random.default_rng(0)

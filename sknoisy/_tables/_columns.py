@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sknoisy._rows import is_frame
-from sknoisy.detection._tables._cells import (
+from sknoisy._tables._cells import (
     as_numbers,
     as_strings,
     has_categories,

@@ -19,15 +19,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._parameters import check_parameters
 from sknoisy._rows import is_frame, plain_rows
-from sknoisy._validation import Interval, StrOptions, validate_data
-from sknoisy.detection._tables._cells import (
+from sknoisy._tables._cells import (
     as_numbers,
     as_strings,
     is_missing,
     read_column,
 )
-from sknoisy.detection._tables._columns import Columns, table_columns
-from sknoisy.detection._tables._texts import TextFeatures
+from sknoisy._tables._columns import Columns, table_columns
+from sknoisy._tables._texts import TextFeatures
+from sknoisy._validation import Interval, StrOptions, validate_data
 
 __all__ = ["TableEncoder"]
 
