@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         JoCoRClassifier,
         NALClassifier,
         RobustLossClassifier,
+        SSRClassifier,
         TransitionCorrectionClassifier,
     )
     from sknoisy.cleaning import (
@@ -103,6 +104,7 @@ _HOME = {
     "NetClassifier": "sknoisy.nets",
     "NoisyLabelFilter": "sknoisy.cleaning",
     "RobustLossClassifier": "sknoisy.classification",
+    "SSRClassifier": "sknoisy.classification",
     "SampleWeightsDisplay": "sknoisy.inspection",
     "SmallLossDetector": "sknoisy.detection",
     "SymmetricNoiseInjector": "sknoisy.noise",
@@ -151,6 +153,7 @@ __all__ = [
     "NetClassifier",
     "NoisyLabelFilter",
     "RobustLossClassifier",
+    "SSRClassifier",
     "SampleWeightsDisplay",
     "SmallLossDetector",
     "SymmetricNoiseInjector",

@@ -22,6 +22,8 @@ Views
     checked them; `WEAK_VIEW` and `STRONG_VIEW` are the constraints of their parameters.
     `mixup` mixes rows in pairs that `draw_mixing` draws with the generator of
     `epoch_generator`.
+Features
+    `embed_and_classify` returns features and logits of a network from one pass.
 Epochs
     `resolve_epochs` and `share_of_epochs` turn "auto" into a share of all epochs.
 Losses
@@ -87,6 +89,7 @@ from sknoisy.nets._forget_rate import (
     select_small_losses,
 )
 from sknoisy.nets._mixing import draw_mixing, epoch_generator
+from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._peers import Peers, refuse_instance
 from sknoisy.nets._robust_net import RobustNetMixin
 from sknoisy.nets._views import (
@@ -140,6 +143,7 @@ __all__ = [
     "check_weights",
     "current_forget_rate",
     "draw_mixing",
+    "embed_and_classify",
     "encode_labels",
     "epoch_generator",
     "estimate_noise_rate",

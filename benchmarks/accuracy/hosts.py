@@ -1,4 +1,4 @@
-"""Co-teaching, JoCoR, CDR, ELR+, DivideMix, and what adversarial masking adds to them.
+"""Co-teaching, JoCoR, CDR, ELR+, DivideMix, SSR, and what masking adds to them.
 
 The first table has 512 features of CIFAR-10 images, the second the images themselves,
 at half of their size, on a small residual network: each host with and without masking,
@@ -36,6 +36,7 @@ from sknoisy import (
     ELRPlusClassifier,
     JoCoRClassifier,
     NetClassifier,
+    SSRClassifier,
 )
 from sknoisy.nets import AdversarialMasking, PreActResNet
 
@@ -54,6 +55,7 @@ HOSTS = {
     "CDR": CDRClassifier,
     "ELR+": ELRPlusClassifier,
     "DivideMix": DivideMixClassifier,
+    "SSR": SSRClassifier,
 }
 # On features: JoCoR's learning rate, which is better than the default for both.
 TUNED = {

@@ -51,6 +51,7 @@ ESTIMATORS = [
     ("DynamicBootstrapClassifier", {}),
     ("FlywheelClassifier", {}),
     ("DivideMixClassifier", {}),
+    ("SSRClassifier", {}),
     ("CoTeachingClassifier", {}),
     ("CDRClassifier", {}),
     ("NALClassifier", {}),

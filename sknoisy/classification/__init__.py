@@ -10,6 +10,7 @@ from sknoisy.classification._flywheel import FlywheelClassifier
 from sknoisy.classification._jocor import JoCoRClassifier
 from sknoisy.classification._noise_attention import NALClassifier
 from sknoisy.classification._robust_loss import RobustLossClassifier
+from sknoisy.classification._ssr import SSRClassifier
 from sknoisy.classification._transition_correction import (
     TransitionCorrectionClassifier,
     anchor_transition_matrix,
@@ -26,6 +27,7 @@ __all__ = [
     "JoCoRClassifier",
     "NALClassifier",
     "RobustLossClassifier",
+    "SSRClassifier",
     "TransitionCorrectionClassifier",
     "anchor_transition_matrix",
 ]

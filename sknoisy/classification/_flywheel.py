@@ -22,6 +22,7 @@ from sknoisy.extending import (
     StrOptions,
     check_views,
     draw_mixing,
+    embed_and_classify,
     epoch_generator,
     mixup,
     resolve_epochs,
@@ -35,7 +36,6 @@ from sknoisy.losses import (
     prior_penalty,
 )
 from sknoisy.nets._divergence import refuse_undefined_outputs
-from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._outputs import check_outputs
 
 if TYPE_CHECKING:

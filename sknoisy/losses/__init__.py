@@ -47,6 +47,11 @@ from sknoisy.losses._masking import (
 )
 from sknoisy.losses._noise_attention import NoiseAttentionLoss, noise_attention_loss
 from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
+from sknoisy.losses._ssr import (
+    FeatureConsistencyLoss,
+    neighbor_label_counts,
+    vote_shares,
+)
 
 __all__ = [
     "BackwardCorrectionLoss",
@@ -55,6 +60,7 @@ __all__ = [
     "ClusterAlignmentLoss",
     "ContrastiveLoss",
     "ELRLoss",
+    "FeatureConsistencyLoss",
     "FlywheelLoss",
     "ForwardCorrectionLoss",
     "GCELoss",
@@ -74,6 +80,7 @@ __all__ = [
     "guessed_targets",
     "mask_patches",
     "negative_entropy",
+    "neighbor_label_counts",
     "noise_attention_loss",
     "nt_xent",
     "peak_and_valley",
@@ -89,5 +96,6 @@ __all__ = [
     "squared_distances",
     "target_distribution",
     "target_transition_matrix",
+    "vote_shares",
     "wrong_label_probability",
 ]

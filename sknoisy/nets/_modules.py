@@ -161,7 +161,9 @@ def row_refused(module, row):
         ) from error
 
 
-def embed_and_classify(module, X):
+def embed_and_classify(
+    module: nn.Module, X: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the penultimate features and the logits, from a single forward pass.
 
     Parameters
@@ -169,11 +171,14 @@ def embed_and_classify(module, X):
     module : torch module
         A module with ``embed`` and ``head``, or one that ends in a Linear layer.
     X : Tensor of shape (batch, ...)
+        Rows of the batch.
 
     Returns
     -------
     features : Tensor of shape (batch, n_features_out)
+        Penultimate features of each row.
     logits : Tensor of shape (batch, n_classes)
+        One logit for each class.
 
     Raises
     ------

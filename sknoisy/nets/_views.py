@@ -134,7 +134,13 @@ def check_views(net: Any, dataset: Any, names: list[str]) -> torch.Tensor | None
         if low < 0 or high > 1:
             raise ValueError(
                 "strong_view='auto' changes the colours of images in [0, 1], but X "
-                f"has values from {low:.3g} to {high:.3g}: scale them, set strong_view "
-                "to a callable, or set contrastive_weight=0."
+                f"has values from {low:.3g} to {high:.3g}: scale them, or set "
+                "strong_view to a callable" + _without_views(net)
             )
     return spread
+
+
+def _without_views(net):
+    """Return the end of a sentence, with the way to do without strong views."""
+    is_optional = hasattr(net, "contrastive_weight")
+    return "; or set contrastive_weight=0." if is_optional else "."
