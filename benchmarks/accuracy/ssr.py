@@ -57,6 +57,7 @@ METHODS = {
     "DivideMix": DivideMixClassifier,
     "SSR": SSRClassifier,
     "SSR+": partial(SSRClassifier, consistency_weight=1.0),
+    "SSR, strong_view=.3": partial(SSRClassifier, strong_view=0.3),
 }
 TRIAL = {"lr": 0.05, "max_epochs": 60, "batch_size": 64}
 

@@ -48,7 +48,7 @@ __all__ = ["SSRClassifier", "balanced_rows"]
 # the published 200 for 500 rows, within these bounds.
 _NEIGHBOR_SHARE, _FEWEST, _MOST = 0.4, 10, 200
 # Share of the entries of a table that a strong view replaces.
-_SWAP_RATE = 0.3
+_SWAP_RATE = 0.05
 # Votes that are equal but for rounding are ties.
 _TIE = 1e-9
 # With more rows, neighbours are searched among so many, drawn in each epoch.
@@ -109,7 +109,8 @@ class SSRClassifier(RobustNetMixin, NetClassifier):
         rows are learnt.
     n_neighbors : int >= 1 or "auto", default="auto"
         Rows that vote. "auto" is 0.4 times the mean number of rows of a class, from 10
-        to 200; [1]_ has 200 of 500 rows or more of a class.
+        to 200; [1]_ has 200 of 500 rows or more of a class. Half as many are better
+        where less than half of the labels are wrong, and far worse under more.
     include_self : bool, default=True
         Whether a row votes for itself, as in the authors' code.
     balance_votes : bool, default=True
@@ -128,7 +129,7 @@ class SSRClassifier(RobustNetMixin, NetClassifier):
         For tables, a float sets the strength of the standard views: noise with
         ``weak_view`` standard deviations of each feature, "auto" is 0.3; and
         replacement of the share ``strong_view`` of the entries by those of other rows,
-        "auto" is 0.3. For images "auto" is `nets.crop_and_flip`, then
+        "auto" is 0.05. For images "auto" is `nets.crop_and_flip`, then
         `nets.rand_augment` for the strong view. The weak view is of the consistency
         only.
     lr : float >= 0, default=0.05
@@ -406,8 +407,9 @@ class SSRClassifier(RobustNetMixin, NetClassifier):
         self.rows_ = dataset_train
         self.labels_ = self.sample_ = self.label_quality_ = None
         kept = relabelled = np.nan
-        self.epochs_absent_ *= 0 if len(self.history) <= self.n_warmup_ else 1
-        if len(self.history) > self.n_warmup_:
+        if len(self.history) <= cast("int", self.n_warmup_):
+            self.epochs_absent_[:] = 0
+        else:
             found = self._judge(dataset_train)
             kept = found.selected.mean()
             relabelled = (found.labels != found.codes).mean()

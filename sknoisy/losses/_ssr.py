@@ -86,7 +86,7 @@ def neighbor_label_counts(
     return counts
 
 
-def _nearest(cosines, n):
+def _nearest(cosines: Tensor, n: int) -> Tensor:
     """Return the columns of the n largest entries of each row, in any order."""
     if cosines.device.type == "cpu":
         # Here numpy selects several times faster than torch.
@@ -186,7 +186,7 @@ class FeatureConsistencyLoss(nn.Module):
         return -F.cosine_similarity(predicted.float(), target.float())
 
 
-def _head(n_in, n_hidden, n_out):
+def _head(n_in: int, n_hidden: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(n_in, n_hidden),
         nn.BatchNorm1d(n_hidden),

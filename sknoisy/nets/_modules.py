@@ -186,22 +186,22 @@ def embed_and_classify(
         If the module has neither.
     """
     # A compiled module would ignore the hook.
-    module = getattr(module, "_orig_mod", module)
-    if hasattr(module, "embed") and hasattr(module, "head"):
-        features = module.embed(X)
-        return features, module.head(features)
-    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    plain: Any = getattr(module, "_orig_mod", module)
+    if hasattr(plain, "embed") and hasattr(plain, "head"):
+        features = plain.embed(X)
+        return features, plain.head(features)
+    linear = [layer for layer in plain.modules() if isinstance(layer, nn.Linear)]
     if not linear:
-        lacks = "`head`" if hasattr(module, "embed") else "method `embed`"
+        lacks = "`head`" if hasattr(plain, "embed") else "method `embed`"
         raise TypeError(
-            f"{type(module).__name__} has no {lacks} and no Linear layer; give it "
+            f"{type(plain).__name__} has no {lacks} and no Linear layer; give it "
             "`embed(X)`, the features before the last layer, and `head`, that layer."
         )
     seen = []
     hook = linear[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
-        compiled = getattr(module, "_compiled_call_impl", None) is not None
-        logits = module.forward(X) if compiled else module(X)
+        compiled = getattr(plain, "_compiled_call_impl", None) is not None
+        logits = plain.forward(X) if compiled else plain(X)
     finally:
         hook.remove()
     return seen[-1].flatten(1), logits

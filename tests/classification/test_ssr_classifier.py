@@ -384,18 +384,19 @@ class TestEpochs:
 
 
 class TestDigits:
-    """Margins are more than twice the spread over ten seeds, see the guide."""
+    """Over ten seeds: accuracies .918 +- .011, right flags .971 +- .006."""
 
     @pytest.mark.slow
-    def test_it_beats_cross_entropy_under_heavy_noise(self):
+    def test_six_in_ten_labels_are_wrong(self):
         X, y = load_digits(return_X_y=True)
         X = (X / X.std()).astype(np.float32)
-        params = {"convention": "include", "random_state": 0}
-        injector = SymmetricNoiseInjector(0.8, **params)
+        injector = SymmetricNoiseInjector(0.6, random_state=0)
         noisy = injector.fit_resample(X, y)[1]
-        params = {"batch_size": 64, "max_epochs": 20, "random_state": 0}
-        clf = SSRClassifier(**params).fit(X[:1200], noisy[:1200])
-        plain = NetClassifier(**params).fit(X[:1200], noisy[:1200])
-        print(clf.score(X[1200:], y[1200:]), plain.score(X[1200:], y[1200:]))
-        is_wrong = injector.noise_mask_[:1200]
-        assert (clf.noise_mask_ == is_wrong).mean() > 0.9
+        params = {"batch_size": 32, "random_state": 0}
+        clf = SSRClassifier(**params).fit(X[:1000], noisy[:1000])
+        plain = NetClassifier(**params).fit(X[:1000], noisy[:1000])
+        # Cross-entropy has .82 +- .04.
+        assert clf.score(X[1000:], y[1000:]) > 0.89
+        assert clf.score(X[1000:], y[1000:]) > plain.score(X[1000:], y[1000:]) + 0.03
+        assert (clf.noise_mask_ == injector.noise_mask_[:1000]).mean() > 0.955
+        assert (clf.suggested_labels_ == y[:1000]).mean() > 0.9
