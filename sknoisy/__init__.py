@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     # For type checkers and editors, which do not run `__getattr__`.
     from sknoisy.classification import (
+        AutoRobustClassifier,
         CDRClassifier,
         CoTeachingClassifier,
         DivideMixClassifier,
@@ -75,6 +76,7 @@ __version__ = "0.2.0.dev0"
 _HOME = {
     "AUMDetector": "sknoisy.detection",
     "AutoNoiseDetector": "sknoisy.detection",
+    "AutoRobustClassifier": "sknoisy.classification",
     "ActivationMapDisplay": "sknoisy.inspection",
     "AsymmetricNoiseInjector": "sknoisy.noise",
     "BMMLossSplitter": "sknoisy.mixture",
@@ -126,6 +128,7 @@ __all__ = [
     "ActivationMapDisplay",
     "AsymmetricNoiseInjector",
     "AutoNoiseDetector",
+    "AutoRobustClassifier",
     "BMMLossSplitter",
     "BetaMixture",
     "CDRClassifier",

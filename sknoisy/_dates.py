@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["refuse_dates"]
+__all__ = ["refuse_dates", "refuse_dates_without_steps"]
 
 # Prefixes of the types of dates, times and spans in numpy, pandas, pyarrow and polars.
 _DATES = ("date", "time", "duration", "period")
@@ -30,6 +30,26 @@ def refuse_dates(X):
             "days "
             "since a first day, for example by skrub's TableVectorizer."
         )
+
+
+def refuse_dates_without_steps(estimator, X):
+    """Refuse dates and times, unless a step before the classifier may take them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A pipeline, what holds one, or neither.
+    X : array-like
+
+    Raises
+    ------
+    TypeError
+        As `refuse_dates`.
+    """
+    while hasattr(estimator, "estimator"):
+        estimator = estimator.estimator
+    if not hasattr(estimator, "steps"):
+        refuse_dates(X)
 
 
 def _types_in(X):

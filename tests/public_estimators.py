@@ -47,6 +47,11 @@ CANDIDATES = [
     ("votes", NeighborVoteDetector(n_rounds=3)),
 ]
 
+CLASSIFIERS = [
+    ("regression", LogisticRegression()),
+    ("less regularised", LogisticRegression(C=10.0)),
+]
+
 # What a constructor that asks for it is given, by the name of the parameter.
 GIVEN = {
     "classifier": LogisticRegression(),
@@ -75,6 +80,7 @@ USUAL = {
         "robust classifier": QUICK,
         "detector": {"max_epochs": 2, "random_state": 0},
         "holder": {"random_state": 0},
+        "competition": {"random_state": 0},
         "injector": {"random_state": 0},
         "mixture": {"random_state": 0},
     },
@@ -106,6 +112,12 @@ SPECIAL = {
     "BMMLossSplitter": {
         "contract": [{}, {"mixture": "gaussian", "posterior": "lookup"}],
         "expected failures": VECTOR,
+    },
+    "AutoRobustClassifier": {
+        "contract": [
+            {"candidates": CLASSIFIERS},
+            {"candidates": CLASSIFIERS, "strategy": "select", "n_folds": 2},
+        ]
     },
     "CORESDetector": {
         "contract": [{"max_epochs": 3}],
@@ -235,6 +247,8 @@ def kind_of(value):
     if issubclass(value, NetClassifier):
         is_robust = issubclass(value, NoiseScoresMixin)
         return "robust classifier" if is_robust else "net"
+    if issubclass(value, NoiseScoresMixin):
+        return "competition"  # of classifiers, which judges labels, and trains no net
     return "mixture"
 
 

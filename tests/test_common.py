@@ -207,7 +207,9 @@ class TestNoiseScoresContract:
 
 # None of them is ever fitted: all variants, those that hold a classifier included.
 @pytest.mark.parametrize(
-    "detector", instances("contract", "detector", "robust classifier"), ids=label
+    "detector",
+    instances("contract", "detector", "robust classifier", "competition"),
+    ids=label,
 )
 @pytest.mark.parametrize(
     ("change", "message"),

@@ -16,6 +16,7 @@ import sknoisy
 from sknoisy import (
     AUMDetector,
     AutoNoiseDetector,
+    AutoRobustClassifier,
     CleanedClassifier,
     DynaCorDetector,
     DynamicsClassifier,
@@ -24,6 +25,7 @@ from sknoisy import (
     NoisyLabelFilter,
 )
 from sknoisy.base import NoiseInjectorMixin
+from sknoisy.classification._contenders import default_contenders
 from sknoisy.detection._competitors import Candidates, default_candidates
 from sknoisy.nets import PreActResNet18, _defaults
 
@@ -112,6 +114,15 @@ def test_the_defaults_take_images_as_the_page_says(kind, dtype, monkeypatch):
             lambda *args, **params: Candidates(
                 [(n, brief(d)) for n, d in default_candidates(*args, **params).quick]
             ),
+        )
+    if kind is AutoRobustClassifier:
+        if dtype != "uint8":
+            pytest.skip("its candidates are tried on their own")
+        monkeypatch.setattr(
+            "sknoisy.classification._auto.default_contenders",
+            lambda *args, **params: [
+                (n, brief(c)) for n, c in default_contenders(*args, **params)
+            ],
         )
     if kind in takes | held:
         estimator = brief_at_defaults(kind)

@@ -57,7 +57,7 @@ READING = {
     name: clone(e).set_params(estimator=None) if hasattr(e, "estimator") else e
     for name, e in READING.items()
 }
-FLOAT64 = {"AutoNoiseDetector", "ConfidentLearningDetector"}
+FLOAT64 = {"AutoNoiseDetector", "AutoRobustClassifier", "ConfidentLearningDetector"}
 
 
 @pytest.mark.parametrize("estimator", READING.values(), ids=READING)

@@ -185,7 +185,7 @@ def test_names_of_rooms_are_in_the_api_page():
 
 
 # Parts of detectors, which their users do not make themselves.
-PARTS = {"DynamicsClustering", "SieveNet", "TableEncoder"}
+PARTS = {"CommonScaler", "DynamicsClustering", "SieveNet", "TableEncoder"}
 
 
 def own_estimators():

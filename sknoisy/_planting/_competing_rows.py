@@ -8,10 +8,12 @@ from sknoisy._rows import is_frame, plain_rows, refuse_odd_rows
 from sknoisy._validation import (
     check_any_rows_and_labels,
     check_numbers,
+    check_rows,
     check_rows_and_labels,
+    validate_data,
 )
 
-__all__ = ["check_data", "competing_rows"]
+__all__ = ["check_data", "check_more", "competing_rows"]
 
 # A subset keeps at least so many rows of each class, if there are as many.
 _MIN_PER_CLASS = 4
@@ -56,6 +58,40 @@ def check_data(estimator, X, y, is_own, min_per_class=1):
     if issparse(X):
         X = X.tocsr()
     return X if hasattr(X, "__getitem__") else np.asarray(X), classes, codes
+
+
+def check_more(estimator, X, is_own):
+    """Check further rows, as `check_data` has checked those given to ``fit``.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array-like, sparse matrix or frame
+    is_own : bool
+        Whether the candidates are the user's.
+
+    Returns
+    -------
+    X : ndarray, csr matrix or frame
+
+    Raises
+    ------
+    ValueError
+        If X is not of the kind, or has other columns, than what ``fit`` was given.
+    """
+    refuse_odd_rows(X)
+    if not is_own and issparse(X):
+        return check_numbers(
+            estimator, X, reset=False, accept_sparse="csr", dtype=np.float64
+        )
+    if not is_own and not (is_frame(X) and not holds_numbers(X)):
+        return check_rows(estimator, X)
+    if is_own:
+        # The candidates compare it with what they were fitted on.
+        X = X.tocsr() if issparse(X) else plain_rows(X)
+        return X if hasattr(X, "__getitem__") else np.asarray(X)
+    validate_data(estimator, X, reset=False, skip_check_array=True)
+    return plain_rows(X)
 
 
 def competing_rows(codes, max_rows, rng):

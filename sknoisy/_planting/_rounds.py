@@ -44,8 +44,8 @@ def planted_auroc(planted, scores, weights=None):
     return float(roc_auc_score(planted, scores, sample_weight=weights))
 
 
-def tell_fit(bar, place, candidate, auroc=None):
-    """Advance the bar by a fit, and show its AUROC.
+def tell_fit(bar, place, candidate, found=None, measure="AUROC"):
+    """Advance the bar by a fit, and show what it is judged by.
 
     Parameters
     ----------
@@ -55,13 +55,15 @@ def tell_fit(bar, place, candidate, auroc=None):
         Which labels it was fitted on, such as "round 1 of 4".
     candidate : object
         As it is named in the row.
-    auroc : float, default=None
-        Of the planted labels; None if there are none.
+    found : float, default=None
+        The value; None if there is none.
+    measure : str, default="AUROC"
+        Of the planted labels; or what else it is.
     """
-    bar.advance(**({} if auroc is None else {"AUROC": auroc}))
+    bar.advance(**({} if found is None else {measure: found}))
     if bar.verbose > 1:
-        found = "" if auroc is None else f" AUROC {auroc:.3f}"
-        bar.write(f"{place}: {candidate}{found}")
+        shown = "" if found is None else f" {measure} {found:.3f}"
+        bar.write(f"{place}: {candidate}{shown}")
 
 
 def tell_broken_off(error, lacks, result, bar, n_done, n_planned, unit):

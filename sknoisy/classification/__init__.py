@@ -1,5 +1,6 @@
 """Classifiers that are robust to wrong labels."""
 
+from sknoisy.classification._auto import AutoRobustClassifier
 from sknoisy.classification._cdr import CDRClassifier
 from sknoisy.classification._co_teaching import CoTeachingClassifier
 from sknoisy.classification._dividemix import DivideMixClassifier
@@ -17,6 +18,7 @@ from sknoisy.classification._transition_correction import (
 )
 
 __all__ = [
+    "AutoRobustClassifier",
     "CDRClassifier",
     "CoTeachingClassifier",
     "DivideMixClassifier",

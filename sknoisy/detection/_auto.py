@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._confident_joint import confident_joint
 from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._planting._calibration import calibrate
 from sknoisy._planting._combination import normal_scores
@@ -28,7 +29,6 @@ from sknoisy._validation import (
 from sknoisy._verdicts import scorer_of, scores_are_probabilities, tags_of_part
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._competitors import Candidates, default_candidates, settle
-from sknoisy.detection._confident._joint import confident_joint
 
 if TYPE_CHECKING:
     from sknoisy._types import ArrayLike, Labels, RandomState, Rows

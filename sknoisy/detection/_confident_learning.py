@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknoisy._codes import check_classes, encode_labels
+from sknoisy._confident_joint import transition_from_joint
 from sknoisy._image_rows import refuse_images
 from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._progress import progress
@@ -28,7 +29,6 @@ from sknoisy._validation import (
 )
 from sknoisy._verdicts import tags_of_part
 from sknoisy.base import NoiseDetectorMixin
-from sknoisy.detection._confident._joint import transition_from_joint
 from sknoisy.detection._confident._label_issues import check_pred_probs
 from sknoisy.detection._confident._pruning import FILTERS, LabelIssues
 from sknoisy.detection._confident._quality import QUALITIES, label_quality

@@ -12,6 +12,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sknoisy._confident_joint import confident_joint
 from sknoisy._interruption import interruptions, tell
 from sknoisy._parameters import check_parameters
 from sknoisy._planting._corruption import (
@@ -28,7 +29,6 @@ from sknoisy._unjudged import Along
 from sknoisy._validation import Interval, StrOptions, check_rows_and_labels
 from sknoisy._verdicts import defined_scores, suggest_labels
 from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
-from sknoisy.detection._confident._joint import confident_joint
 from sknoisy.detection._dynamics._encoder import (
     NORMALIZATIONS,
     DynamicsClustering,

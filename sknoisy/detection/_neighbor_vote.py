@@ -14,6 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
+from sknoisy._confident_joint import blocks, transition_from_joint
 from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
@@ -21,7 +22,6 @@ from sknoisy._unjudged import Along
 from sknoisy._validation import HasMethods, Interval, StrOptions, check_rows_and_labels
 from sknoisy._verdicts import defined_scores, suggest_labels
 from sknoisy.base import NoiseDetectorMixin
-from sknoisy.detection._confident._joint import blocks, transition_from_joint
 from sknoisy.detection._embeddings._consensus import (
     consensus_counts,
     estimate_by_consensus,

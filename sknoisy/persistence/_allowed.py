@@ -19,6 +19,7 @@ _ENUMERATED = {
     "builtins": "bool float int object print str",
     "imblearn.pipeline": "Pipeline",
     # Private, and in fitted pipelines.
+    "sknoisy._planting._common_scale": "CommonScaler",
     "sknoisy._tables._columns": "Columns",
     "sknoisy._tables._encoder": "TableEncoder _as_float32",
     "sknoisy._tables._texts": "TextFeatures",

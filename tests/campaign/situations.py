@@ -48,6 +48,10 @@ CANDIDATES = [
     ("votes", sknoisy.NeighborVoteDetector(n_neighbors=3, n_rounds=1)),
     ("losses", BY_LOSS),
 ]
+CLASSIFIERS = [
+    ("regression", LogisticRegression()),
+    ("net", sknoisy.NetClassifier(max_epochs=2, module__hidden=8)),
+]
 # Cheap parameters, for those that have them.
 USUAL = {
     **{"max_epochs": 2, "batch_size": 16, "module__hidden": 8, "random_state": 0},
@@ -56,6 +60,7 @@ USUAL = {
 # What differs from that.
 PARAMS = {
     "AutoNoiseDetector": {"detectors": CANDIDATES},
+    "AutoRobustClassifier": {"candidates": CLASSIFIERS},
     "CleanedClassifier": {"detector": BY_LOSS},
     "NoisyLabelFilter": {"detector": BY_LOSS},
 }
@@ -69,6 +74,7 @@ GROUPS = {
     "net": ("nets", 6),
     "robust classifier": ("robust classifiers", 3),
     "holder": ("cleaning", 4),
+    "competition": ("competitions", 2),
 }
 SELDOM = {
     **{"AutoNoiseDetector": 2, "DivideMixClassifier": 2, "DynaCorDetector": 2},

@@ -99,6 +99,10 @@ def estimators():
         "neighbor_vote": s.NeighborVoteDetector(random_state=0),
         "fine": s.FINEDetector(random_state=0),
         "auto": s.AutoNoiseDetector(CANDIDATES, n_rounds=1, random_state=0),
+        "auto_robust": s.AutoRobustClassifier(
+            [("regression", LogisticRegression()), ("elr", s.ELRClassifier(**NET))],
+            random_state=0,
+        ),
         "filter": s.NoisyLabelFilter(by_loss, keep=0.9),
         "cleaned": s.CleanedClassifier(by_loss, LogisticRegression()),
         "symmetric": s.SymmetricNoiseInjector(random_state=0),

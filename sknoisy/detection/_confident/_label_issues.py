@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sknoisy._arguments import check_reals, is_one_of
+from sknoisy._confident_joint import blocks
 from sknoisy._labels import label_array
 from sknoisy._rows import plain_rows
-from sknoisy.detection._confident._joint import blocks
 from sknoisy.detection._confident._pruning import FILTERS, PRUNING, LabelIssues
 from sknoisy.detection._confident._quality import QUALITIES, label_quality
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sknoisy.detection._confident._joint import (
+from sknoisy._confident_joint import (
     TOLERANCE,
     blocks,
     calibrated_counts,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from sknoisy.detection._confident._joint import blocks
+from sknoisy._confident_joint import blocks
 
 __all__ = ["QUALITIES", "label_quality"]
 

@@ -5,7 +5,7 @@ from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from sknoisy._dates import refuse_dates
+from sknoisy._dates import refuse_dates_without_steps
 from sknoisy._interruption import interruptions
 from sknoisy._progress import progress
 from sknoisy._random_states import set_random_states
@@ -96,8 +96,7 @@ def run_folds(run, estimator, X, codes, splits, *args, n_jobs=None, seed=0, bar=
     TypeError
         If X has dates or times, and no step before the classifier might take them.
     """
-    if not _has_steps(estimator):
-        refuse_dates(X)
+    refuse_dates_without_steps(estimator, X)
     set_random_states(estimator, seed)
     bar = progress(0, "folds", verbose=0) if bar is None else bar
     one_by_one = effective_n_jobs(n_jobs) == 1
@@ -114,13 +113,6 @@ def run_folds(run, estimator, X, codes, splits, *args, n_jobs=None, seed=0, bar=
                 bar.advance()
     if not one_by_one:
         bar.advance(len(splits))
-
-
-def _has_steps(estimator):
-    """Whether a step before the classifier may turn what X is into numbers."""
-    while hasattr(estimator, "estimator"):
-        estimator = estimator.estimator
-    return hasattr(estimator, "steps")
 
 
 def refuse_undefined(estimator, values):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from labelled_predictions import noisy, predictions
 
 import sknoisy.detection
+from sknoisy import _confident_joint as _joint
 from sknoisy import find_label_issues
-from sknoisy.detection._confident import _joint
-from sknoisy.detection._confident._joint import transition_from_joint
+from sknoisy._confident_joint import transition_from_joint
 from sknoisy.detection._confident._label_issues import check_pred_probs
 from sknoisy.detection._confident._pruning import FILTERS, PRUNING, LabelIssues
 from sknoisy.detection._confident._quality import QUALITIES, label_quality

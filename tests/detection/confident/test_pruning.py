@@ -15,8 +15,9 @@ from labelled_predictions import (
     pruned_by_loops,
 )
 
+from sknoisy import _confident_joint as _joint
 from sknoisy import find_label_issues
-from sknoisy.detection._confident import _joint, _pruning
+from sknoisy.detection._confident import _pruning
 from sknoisy.detection._confident._pruning import FILTERS, PRUNING, LabelIssues
 from sknoisy.detection._confident._quality import QUALITIES, label_quality
 

@@ -46,7 +46,7 @@ def confident_joint(codes, proba):
     Examples
     --------
     >>> import numpy as np
-    >>> from sknoisy.detection._confident._joint import confident_joint
+    >>> from sknoisy._confident_joint import confident_joint
     >>> codes = np.array([0, 0, 0, 1, 1])
     >>> proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9], [0.3, 0.7]])
     >>> joint = confident_joint(codes, proba)  # one of three is confidently a 1

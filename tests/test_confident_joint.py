@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sknoisy.detection._confident._joint import (
+from sknoisy._confident_joint import (
     calibrated_counts,
     class_thresholds,
     confident_guesses,
