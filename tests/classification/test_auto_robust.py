@@ -139,7 +139,7 @@ class TestJudging:
         assert abs(clf.noise_rate_ - wrong.mean()) < 0.1
         assert not clf.scores_are_probabilities_
         right = clf.suggested_labels_[wrong & clf.noise_mask_]
-        assert (right == y[wrong & clf.noise_mask_]).mean() > 0.8
+        assert (right == y[wrong & clf.noise_mask_]).mean() > 0.7
 
     def test_a_label_that_occurs_once_is_not_judged(self, digits):
         X, _, noisy = digits
