@@ -1,4 +1,4 @@
-"""Weigh detectors by how well they find labels that were planted."""
+"""Weigh detectors by how well they find planted labels, and add up their scores."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,10 +6,19 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-__all__ = ["combination_weights", "normal_scores"]
+from sknoisy._planting._posterior import guessed_transition, wrong_given_class
+
+__all__ = [
+    "combination_weights",
+    "combined_scores",
+    "mean_probabilities",
+    "normal_scores",
+]
 
 # Penalty on the squared weights: two identical detectors share the weight.
 _PENALTY = 1e-3
+# Weight of what the noise rates of the classes tell, next to all detectors together.
+_CLASS_WEIGHT = 0.5
 
 
 def normal_scores(
@@ -96,3 +105,51 @@ def combination_weights(
     if weights.sum() < 1e-6:
         return np.full(n_detectors, 1 / n_detectors)
     return weights / weights.sum()
+
+
+def combined_scores(voters, codes, n_classes, reference):
+    """Add up the scores of detectors, and what the noise rates of the classes tell.
+
+    Parameters
+    ----------
+    voters : list of (float, Verdict) pairs
+        The weights and verdicts of detectors.
+    codes : ndarray of shape (n_samples,), dtype int64
+        The labels that were scored.
+    n_classes : int
+    reference : ndarray of shape (n_samples,), dtype bool
+        The rows to be ranked among.
+
+    Returns
+    -------
+    total : ndarray of shape (n_samples,), dtype float64
+        Normal scores, of no particular scale.
+    """
+    total = sum(w * normal_scores(v.scores, reference) for w, v in voters)
+    proba = mean_probabilities(voters, n_classes)
+    if proba is None:
+        return total
+    wrong = wrong_given_class(proba, codes, guessed_transition(proba, codes))
+    return total + _CLASS_WEIGHT * normal_scores(wrong, reference)
+
+
+def mean_probabilities(voters, n_classes):
+    """Return the weighted mean of the probabilities of the classes.
+
+    Parameters
+    ----------
+    voters : list of (float, Verdict) pairs
+    n_classes : int
+
+    Returns
+    -------
+    proba : ndarray of shape (n_samples, n_classes), dtype float64, or None
+        None if nobody has any.
+    """
+    total, weight = 0.0, 0.0
+    for w, verdict in voters:
+        if np.shape(verdict.proba)[1:] == (n_classes,):
+            proba = np.maximum(np.nan_to_num(verdict.proba), 1e-12)
+            total = total + w * (proba / proba.sum(1, keepdims=True))
+            weight += w
+    return total / weight if weight else None

@@ -16,7 +16,11 @@ from sklearn.base import BaseEstimator, clone
 
 from sknoisy._codes import encode_labels
 from sknoisy._groups import group_params
-from sknoisy._planting._combination import combination_weights, normal_scores
+from sknoisy._planting._combination import (
+    combination_weights,
+    combined_scores,
+    normal_scores,
+)
 from sknoisy._planting._corruption import planted_labels
 from sknoisy._planting._fits import CandidateFits, LeftOut, as_one_of_several
 from sknoisy._planting._rounds import (
@@ -37,6 +41,8 @@ _LEAST_WEIGHT = 0.01
 _ANY_FLIP = 0.02
 # AUROC of planted labels that a slow candidate must add to the others.
 _LEAST_GAIN = 0.001
+# Attributes with the probabilities of the classes, where a candidate has them.
+_PROBABILITIES = ("label_proba_", "pred_probs_", "votes_")
 
 
 @dataclass
@@ -52,8 +58,10 @@ class Verdict:
         Codes.
     seconds : float
         Time of the fit.
-    detector : estimator
-        Fitted.
+    proba : ndarray of shape (n_samples, n_classes) or None
+        Probabilities or votes for the classes, of rows that were held out, if any.
+    detector : estimator or None
+        Fitted; None in a round.
     """
 
     scores: np.ndarray
@@ -61,7 +69,8 @@ class Verdict:
     noise_rate: float
     suggested: np.ndarray
     seconds: float
-    detector: BaseEstimator
+    proba: np.ndarray | None
+    detector: BaseEstimator | None
 
 
 class Competition(CandidateFits):
@@ -101,7 +110,7 @@ class Competition(CandidateFits):
         self._waiting = list(range(len(candidates), len(everyone)))
         self._settle = settle
         self._classes = classes
-        # For each complete round: where labels are planted, and the scores.
+        # For each complete round: the labels, where they are planted, and the verdicts.
         self._rounds = []
 
     @property
@@ -122,9 +131,9 @@ class Competition(CandidateFits):
     def aurocs(self):
         """How well each candidate finds the planted labels of each round."""
         aurocs = np.full((len(self.names), len(self._rounds)), np.nan)
-        for column, (planted, scores) in enumerate(self._rounds):
-            for i in scores:
-                aurocs[i, column] = planted_auroc(planted, scores[i])
+        for column, (_, planted, verdicts) in enumerate(self._rounds):
+            for i, verdict in verdicts.items():
+                aurocs[i, column] = planted_auroc(planted, verdict.scores)
         return aurocs
 
     def score(self, X, codes, seed, among=None, groups=None):
@@ -198,14 +207,15 @@ class Competition(CandidateFits):
                 verdicts = self._fit(
                     self.active, X, labels, seed, groups, place, planted
                 )
-                scores = {i: verdict.scores for i, verdict in verdicts.items()}
                 n_dropped = n_before - len(self.active)
                 self.bar.total -= n_dropped * (n_rounds - number - 1)
                 for i in list(self._waiting):
                     found = self._try(i, X, labels, seed, groups, place, planted)
-                    scores |= self._admit(i, found, scores, planted)
+                    verdicts |= self._admit(i, found, verdicts, planted)
                     self.bar.total += (i in self.active) * (n_rounds - 1)
-                self._rounds.append((planted, scores))
+                for verdict in verdicts.values():
+                    verdict.detector = None
+                self._rounds.append((labels, planted, verdicts))
         except BROKEN_OFF as error:
             tell_broken_off(
                 error,
@@ -234,8 +244,8 @@ class Competition(CandidateFits):
             weights[np.nanargmax(self.aurocs.mean(1))] = 1
             return weights
         active = self.active
-        rounds = [_features(s, planted, active) for planted, s in self._rounds]
-        planted = np.concatenate([planted for planted, _ in self._rounds])
+        rounds = [_features(found, p, active) for _, p, found in self._rounds]
+        planted = np.concatenate([planted for _, planted, _ in self._rounds])
         weights[active] = combination_weights(np.concatenate(rounds), planted)
         weights[weights < _LEAST_WEIGHT] = 0
         return weights / weights.sum()
@@ -252,13 +262,14 @@ class Competition(CandidateFits):
         given, planted : ndarrays of shape (n_given,) and (n_planted,)
             Of rows under their given label, and under a planted one.
         """
-        among = np.flatnonzero(weights).tolist()
-        parts = [
-            (_features(scores, planted, among) @ weights[among], planted)
-            for planted, scores in self._rounds
-        ]
-        given = np.concatenate([scores[~planted] for scores, planted in parts])
-        return given, np.concatenate([scores[planted] for scores, planted in parts])
+        among, n_classes = np.flatnonzero(weights).tolist(), len(self._classes)
+        given, found = [], []
+        for labels, planted, verdicts in self._rounds:
+            voters = [(weights[i], verdicts[i]) for i in among]
+            scores = combined_scores(voters, labels, n_classes, ~planted)
+            given.append(scores[~planted])
+            found.append(scores[planted])
+        return np.concatenate(given), np.concatenate(found)
 
     def _try(self, i, X, labels, seed, groups, place, planted):
         """Fit a slow candidate in the first round; return its verdict or None."""
@@ -277,25 +288,25 @@ class Competition(CandidateFits):
             self._waiting.remove(i)
             return None
 
-    def _admit(self, i, verdict, scores, planted):
+    def _admit(self, i, verdict, verdicts, planted):
         """Let a slow candidate take part if it adds to the others.
 
-        Returns the scores of the round to be added to those of the others, a dict.
+        Returns its verdict of the round, to be added to those of the others, a dict.
         """
         if verdict is None:
             return {}
         self._waiting.remove(i)
-        among, new = list(scores), scores | {i: verdict.scores}
-        without = _combination_auroc(scores, planted, among)
+        among, new = list(verdicts), verdicts | {i: verdict}
+        without = _combination_auroc(verdicts, planted, among)
         gain = _combination_auroc(new, planted, [*among, i]) - without
         if gain < _LEAST_GAIN:
             self.errors[i] = LeftOut(
                 f"it adds {max(gain, 0):.4f} to the AUROC of the faster ones"
             )
-            return {i: verdict.scores}
+            return {i: verdict}
         if self._settle is not None:
             self.estimators[i] = self._settle(verdict.detector)
-        return {i: verdict.scores}
+        return {i: verdict}
 
     def _flips(self, codes):
         """Count how often another label is suggested for each given one.
@@ -323,14 +334,15 @@ class Competition(CandidateFits):
         return verdicts
 
 
-def _features(scores, planted, among):
+def _features(verdicts, planted, among):
     """Return the normal scores of candidates in a round, a column for each."""
-    return np.stack([normal_scores(scores[i], ~planted) for i in among], axis=1)
+    columns = [normal_scores(verdicts[i].scores, ~planted) for i in among]
+    return np.stack(columns, axis=1)
 
 
-def _combination_auroc(scores, planted, among):
+def _combination_auroc(verdicts, planted, among):
     """Return how well candidates together find the planted labels of a round."""
-    features = _features(scores, planted, among)
+    features = _features(verdicts, planted, among)
     return planted_auroc(planted, features @ combination_weights(features, planted))
 
 
@@ -354,5 +366,12 @@ def _fit_candidate(detector, X, seed, y, classes, groups):
         noise_rate=float(scorer.noise_rate_),
         suggested=encode_labels(scorer.suggested_labels_, classes)[1],
         seconds=time.perf_counter() - start,
+        proba=_probabilities(scorer, len(classes)),
         detector=detector,
     )
+
+
+def _probabilities(scorer, n_classes):
+    """Return what a detector says of the classes, or None."""
+    values = (getattr(scorer, name, None) for name in _PROBABILITIES)
+    return next((v for v in values if np.shape(v)[1:] == (n_classes,)), None)

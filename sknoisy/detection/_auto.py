@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sknoisy._confident_joint import confident_joint
 from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._planting._calibration import calibrate
-from sknoisy._planting._combination import normal_scores
+from sknoisy._planting._combination import combined_scores, mean_probabilities
 from sknoisy._planting._competing_rows import check_data, competing_rows
 from sknoisy._planting._competition import Competition
 from sknoisy._planting._decision import AIMS, Evidence, flagged
@@ -26,7 +26,7 @@ from sknoisy._validation import (
     check_consistent_length,
     safe_indexing,
 )
-from sknoisy._verdicts import scorer_of, scores_are_probabilities, tags_of_part
+from sknoisy._verdicts import scores_are_probabilities, tags_of_part
 from sknoisy.base import NoiseDetectorMixin
 from sknoisy.detection._competitors import Candidates, default_candidates, settle
 
@@ -40,8 +40,6 @@ _PLANTED = 400
 _ROUNDS = {"fast": (2, 3), "thorough": (2, 6)}
 # Rows that compete. More make the weights more precise, but by little.
 _COMPETING = {"fast": 2_000, "thorough": 10_000}
-# Attributes with the probabilities of the classes, where a candidate has them.
-_PROBABILITIES = ("label_proba_", "pred_probs_", "votes_")
 # Kinds of X that are accepted if a candidate accepts them; the others are left out.
 _ONE_TAKES = ("one_d_array", "sparse", "categorical", "string", "dict", "allow_nan")
 # Weight of the class frequencies, smaller than that of any vote.
@@ -81,7 +79,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     n_rounds : int >= 1 or "auto", default="auto"
         How often labels are planted, in other places each time. More rounds make the
         weights more precise; each takes as long as fitting all candidates. "auto"
-        plants 400 labels or more, in 2 or 3 rounds, with ``budget="thorough"`` in up to
+        plants about 400 labels, in 2 or 3 rounds, with ``budget="thorough"`` in up to
         6.
     max_rows : int >= 100, "auto" or None, default="auto"
         Larger data compete on a random subset of as many rows, with the classes in
@@ -380,7 +378,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     def _count_rounds(self, n_rows):
         if self.n_rounds != "auto":
             return self.n_rounds
-        wanted = np.ceil(_PLANTED / (self.corruption_rate * n_rows))
+        wanted = round(_PLANTED / (self.corruption_rate * n_rows))
         bounds = _ROUNDS.get(self.budget, _ROUNDS["fast"])
         return int(np.clip(wanted, *bounds))
 
@@ -435,7 +433,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             self.suggested_labels_ = self.classes_[best.suggested]
             return
         everyone = np.ones(len(codes), dtype=bool)
-        total = sum(w * normal_scores(v.scores, everyone) for w, v in voters)
+        total = combined_scores(voters, codes, len(self.classes_), everyone)
         given, planted = competition.combined(weights)
         scores, evidence = _calibrated(total, given, planted, voters, codes)
         if self.threshold is None:
@@ -462,7 +460,7 @@ def _calibrated(total, given, planted, voters, codes):
     n_classes = int(codes.max()) + 1
     # The calibration takes signals that are high for right labels.
     rate = calibrate(-given, -planted, n_classes).noise_rate
-    proba = _mean_probabilities(voters, n_classes)
+    proba = mean_probabilities(voters, n_classes)
     if proba is None:
         suspected = [
             w * np.log(max(v.mask.mean(), 0.5 / len(codes))) for w, v in voters
@@ -477,20 +475,6 @@ def _calibrated(total, given, planted, voters, codes):
     place = np.empty(len(codes))
     place[np.argsort(total, kind="stable")] = np.linspace(0, 1, len(codes))
     return 0.999 * calibration(-total) + 0.001 * place, evidence
-
-
-def _mean_probabilities(voters, n_classes):
-    """Return weighted mean probabilities of the classes, or None if nobody has any."""
-    total, weight = 0.0, 0.0
-    for w, verdict in voters:
-        scorer = scorer_of(verdict.detector, len(verdict.scores))
-        values = [getattr(scorer, name, None) for name in _PROBABILITIES]
-        proba = next((v for v in values if np.shape(v)[1:] == (n_classes,)), None)
-        if proba is not None:
-            proba = np.maximum(np.nan_to_num(proba), 1e-12)
-            total = total + w * (proba / proba.sum(1, keepdims=True))
-            weight += w
-    return total / weight if weight else None
 
 
 def _votes(voters, codes, n_classes):
