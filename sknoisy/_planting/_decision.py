@@ -10,6 +10,8 @@ AIMS = ("recall", "f1", "precision", "rate")
 # like right labels of difficult rows, of which then as many are flagged: on clean data
 # with overlapping classes (adult census income) 4 % of all labels.
 _LEAST = 0.25
+# Times the labels estimated to be wrong, the most that "f1" flags on top of these.
+_MOST = 1.5
 
 
 class Evidence:
@@ -65,7 +67,8 @@ class Evidence:
         aim : {"recall", "f1", "precision", "rate"}
             "recall": the contradicted ones. "f1": as many as lead to the largest
             expected F1, at most the contradicted ones, and moved towards their number
-            as far as it is near and the planted labels do not explain them.
+            as far as it is near and the planted labels do not explain them; not many
+            more than are estimated to be wrong.
             "precision": those more probably wrong than right. "rate": as many as are
             estimated to be wrong.
 
@@ -84,7 +87,9 @@ class Evidence:
         share = min(1.0, best_f1_count(proba) / contradicted)
         if share:
             share **= 1 - share**2 * (1 - self.explained)
-        return round(max(share, _LEAST) * contradicted)
+        # Where hardly any label is wrong, all are equally improbable.
+        most = _LEAST * contradicted + _MOST * self.noise_rate * len(proba)
+        return round(min(max(share, _LEAST) * contradicted, most))
 
 
 def best_f1_count(proba: NDArray[np.float64]) -> int:

@@ -52,7 +52,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     Labels that are almost certainly wrong are planted among the given ones, and each
     candidate is rated by how well it finds them; no true label is needed. The final
     score is a weighted sum of the candidates' scores, with the weights that separate
-    planted from other labels best.
+    planted from other labels best, and of what the noise rates of the classes tell.
 
     Parameters
     ----------
@@ -156,12 +156,21 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     among the given ones count as not planted, which lowers the AUROC of all candidates
     equally.
 
+    Planted labels cannot tell that one class is mislabelled more often than another.
+    The mean probabilities of the candidates can: those of the surest rows of a class
+    are the rates at which it gets each label [3]_. By these rates, shrunk by half since
+    no row is quite sure, Bayes' rule gives the probability that a label is wrong; its
+    normal scores are added with half the weight of all candidates.
+
     References
     ----------
     .. [1] S. Kim, D. Lee, S. Kang, S. Chae, S. Jang and H. Yu, "Learning
        Discriminative Dynamics with Label Corruption for Noisy Label Detection", CVPR
        2024.
     .. [2] L. Breiman, "Stacked regressions", Machine Learning 24, 1996.
+    .. [3] G. Patrini, A. Rozza, A. K. Menon, R. Nock and L. Qu, "Making Deep Neural
+       Networks Robust to Label Noise: A Loss Correction Approach", CVPR 2017,
+       Equation 12.
 
     Examples
     --------

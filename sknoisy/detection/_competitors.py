@@ -81,7 +81,8 @@ def default_candidates(X, n_classes, *, thorough=False, has_groups=False):
             "regression C=0.001",
             prepared(ConfidentLearningDetector(regression(0.001))),
         ),
-        *_neighbors(prepared),
+        # Among many columns a few neighbours tell little that thirty do not.
+        *_neighbors(prepared, (10, 30) if X.shape[1] <= MOST_COLUMNS else (30,)),
     ]
     if thorough or X.shape[1] <= MOST_COLUMNS:
         quick += _forests(has_groups)
@@ -123,16 +124,14 @@ def _of_frame(X, n_classes, thorough, has_groups):
     # Without scaling rare indicators up.
     plain = ConfidentLearningDetector(regression(0.1))
     quick.append(("regression C=0.1", steps.scaled(plain)))
-    # The directions of texts are embeddings, which trees and networks add little to.
-    only_texts = steps.has_only_texts and not thorough
-    suits = thorough or suits_boosting(len(X), steps.n_columns, n_classes)
-    if not only_texts and suits:
+    quick += _neighbors(steps.scaled)
+    if steps.has_only_texts and not thorough:
+        # The directions of texts are embeddings: trees and networks add nothing.
+        return Candidates(quick)
+    if thorough or suits_boosting(len(X), steps.n_columns, n_classes):
         model = boosting(categorical_features=steps.categories or None)
         quick.append(("boosting", steps.codes(ConfidentLearningDetector(model))))
     quick += [(name, steps.codes(forest)) for name, forest in _forests(has_groups)]
-    quick += _neighbors(steps.scaled)
-    if only_texts:
-        return Candidates(quick)
     return _with_networks(quick, steps.scaled, len(X), thorough)
 
 
@@ -145,10 +144,10 @@ def _forests(has_groups):
     ]
 
 
-def _neighbors(prepared):
+def _neighbors(prepared, numbers=(10, 30)):
     return [
         (f"neighbors {k}", prepared(NeighborVoteDetector(n_neighbors=k)))
-        for k in (10, 30)
+        for k in numbers
     ]
 
 
@@ -164,7 +163,7 @@ def _with_networks(quick, prepared, n_rows, thorough):
     if not thorough:
         # The mild setting leads nowhere by much.
         settings = [AUTO[0], AUTO[1], AUTO[3]]
-        network = DynaCorDetector(settings=settings, n_runs=3)
+        network = DynaCorDetector(settings=settings, n_runs=2)
         return Candidates(quick, [("DynaCor", prepared(network))])
     from sknoisy.detection._loss_mixture import LossMixtureDetector
 

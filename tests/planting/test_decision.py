@@ -81,7 +81,10 @@ class TestNumberOfFlags:
 
     def test_f1_moves_towards_contradictions_that_are_not_explained(self):
         least = best_f1_count(self.proba)
-        counts = [Evidence(p, 0, 0.4).count_flags(self.proba, "f1") for p in (0.4, 0)]
+        counts = [
+            Evidence(planted, 0.3, 0.4).count_flags(self.proba, "f1")
+            for planted in (0.4, 0)
+        ]
         assert counts[0] == least < counts[1] < 40
 
     def test_f1_flags_a_quarter_of_the_contradictions_in_any_case(self):
@@ -91,7 +94,13 @@ class TestNumberOfFlags:
     def test_f1_flags_no_more_than_the_contradictions(self):
         alike = np.full(1000, 1e-4)
         assert best_f1_count(alike) == 1000
-        assert Evidence(0, 0, 0.3).count_flags(alike, "f1") == 300
+        assert Evidence(0, 0.3, 0.3).count_flags(alike, "f1") == 300
+
+    def test_f1_flags_few_where_hardly_any_label_is_wrong(self):
+        # All are equally improbable: a quarter of the contradictions, and 1.5 times
+        # the labels that are estimated to be wrong.
+        alike = np.full(1000, 1e-4)
+        assert Evidence(0, 0.02, 0.3).count_flags(alike, "f1") == 75 + 30
 
 
 @given(PROBABILITIES, st.integers(0, 40))
