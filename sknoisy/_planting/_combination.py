@@ -1,5 +1,9 @@
 """Weigh detectors by how well they find planted labels, and add up their scores."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -7,6 +11,13 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from sknoisy._planting._posterior import guessed_transition, wrong_given_class
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sknoisy._planting._competition import Verdict
+
+    Voters = Sequence[tuple[float, Verdict]]
 
 __all__ = [
     "combination_weights",
@@ -107,7 +118,11 @@ def combination_weights(
     return weights / weights.sum()
 
 
-def combined_scores(voters, codes, n_classes, reference):
+def combined_scores(
+    voters: Voters,
+    codes: NDArray[np.int64],
+    reference: NDArray[np.bool_],
+) -> NDArray[np.float64]:
     """Add up the scores of detectors, and what the noise rates of the classes tell.
 
     Parameters
@@ -116,7 +131,6 @@ def combined_scores(voters, codes, n_classes, reference):
         The weights and verdicts of detectors.
     codes : ndarray of shape (n_samples,), dtype int64
         The labels that were scored.
-    n_classes : int
     reference : ndarray of shape (n_samples,), dtype bool
         The rows to be ranked among.
 
@@ -125,31 +139,33 @@ def combined_scores(voters, codes, n_classes, reference):
     total : ndarray of shape (n_samples,), dtype float64
         Normal scores, of no particular scale.
     """
-    total = sum(w * normal_scores(v.scores, reference) for w, v in voters)
-    proba = mean_probabilities(voters, n_classes)
+    total = np.zeros(len(codes))
+    for weight, verdict in voters:
+        total += weight * normal_scores(verdict.scores, reference)
+    proba = mean_probabilities(voters)
     if proba is None:
         return total
     wrong = wrong_given_class(proba, codes, guessed_transition(proba, codes))
     return total + _CLASS_WEIGHT * normal_scores(wrong, reference)
 
 
-def mean_probabilities(voters, n_classes):
+def mean_probabilities(voters: Voters) -> NDArray[np.float64] | None:
     """Return the weighted mean of the probabilities of the classes.
 
     Parameters
     ----------
     voters : list of (float, Verdict) pairs
-    n_classes : int
 
     Returns
     -------
     proba : ndarray of shape (n_samples, n_classes), dtype float64, or None
         None if nobody has any.
     """
-    total, weight = 0.0, 0.0
-    for w, verdict in voters:
-        if np.shape(verdict.proba)[1:] == (n_classes,):
+    total, all_weights = None, 0.0
+    for weight, verdict in voters:
+        if verdict.proba is not None:
             proba = np.maximum(np.nan_to_num(verdict.proba), 1e-12)
-            total = total + w * (proba / proba.sum(1, keepdims=True))
-            weight += w
-    return total / weight if weight else None
+            proba = weight * (proba / proba.sum(1, keepdims=True))
+            total = proba if total is None else total + proba
+            all_weights += weight
+    return None if total is None else total / all_weights

@@ -262,11 +262,11 @@ class Competition(CandidateFits):
         given, planted : ndarrays of shape (n_given,) and (n_planted,)
             Of rows under their given label, and under a planted one.
         """
-        among, n_classes = np.flatnonzero(weights).tolist(), len(self._classes)
+        among = np.flatnonzero(weights).tolist()
         given, found = [], []
         for labels, planted, verdicts in self._rounds:
             voters = [(weights[i], verdicts[i]) for i in among]
-            scores = combined_scores(voters, labels, n_classes, ~planted)
+            scores = combined_scores(voters, labels, ~planted)
             given.append(scores[~planted])
             found.append(scores[planted])
         return np.concatenate(given), np.concatenate(found)

@@ -442,7 +442,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
             self.suggested_labels_ = self.classes_[best.suggested]
             return
         everyone = np.ones(len(codes), dtype=bool)
-        total = combined_scores(voters, codes, len(self.classes_), everyone)
+        total = combined_scores(voters, codes, everyone)
         given, planted = competition.combined(weights)
         scores, evidence = _calibrated(total, given, planted, voters, codes)
         if self.threshold is None:
@@ -469,7 +469,7 @@ def _calibrated(total, given, planted, voters, codes):
     n_classes = int(codes.max()) + 1
     # The calibration takes signals that are high for right labels.
     rate = calibrate(-given, -planted, n_classes).noise_rate
-    proba = mean_probabilities(voters, n_classes)
+    proba = mean_probabilities(voters)
     if proba is None:
         suspected = [
             w * np.log(max(v.mask.mean(), 0.5 / len(codes))) for w, v in voters
