@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,17 +10,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
+from sklearn.base import BaseEstimator
 
 from sknoisy._planting._posterior import guessed_transition, wrong_given_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sknoisy._planting._competition import Verdict
-
     Voters = Sequence[tuple[float, Verdict]]
 
 __all__ = [
+    "Verdict",
     "combination_weights",
     "combined_scores",
     "mean_probabilities",
@@ -30,6 +31,34 @@ __all__ = [
 _PENALTY = 1e-3
 # Weight of what the noise rates of the classes tell, next to all detectors together.
 _CLASS_WEIGHT = 0.5
+
+
+@dataclass
+class Verdict:
+    """Scores, flags and suggestions of a candidate for the labels it was fitted on.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_samples,), dtype float64
+    mask : ndarray of shape (n_samples,), dtype bool
+    noise_rate : float
+    suggested : ndarray of shape (n_samples,), dtype int64
+        Codes.
+    seconds : float
+        Time of the fit.
+    proba : ndarray of shape (n_samples, n_classes) or None
+        Probabilities or votes for the classes, of rows that were held out, if any.
+    detector : estimator or None
+        Fitted; None in a round.
+    """
+
+    scores: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+    noise_rate: float
+    suggested: NDArray[np.int64]
+    seconds: float
+    proba: NDArray[np.floating] | None
+    detector: BaseEstimator | None
 
 
 def normal_scores(

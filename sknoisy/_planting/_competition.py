@@ -9,14 +9,14 @@ one.
 """
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 
 from sknoisy._codes import encode_labels
 from sknoisy._groups import group_params
 from sknoisy._planting._combination import (
+    Verdict,
     combination_weights,
     combined_scores,
     normal_scores,
@@ -33,7 +33,7 @@ from sknoisy._random_states import set_random_states
 from sknoisy._verdicts import scorer_of
 from sknoisy.base import TrainingInterrupted
 
-__all__ = ["Competition", "Verdict"]
+__all__ = ["Competition"]
 
 # A candidate with less weight is not fitted on more rows.
 _LEAST_WEIGHT = 0.01
@@ -43,34 +43,6 @@ _ANY_FLIP = 0.02
 _LEAST_GAIN = 0.001
 # Attributes with the probabilities of the classes, where a candidate has them.
 _PROBABILITIES = ("label_proba_", "pred_probs_", "votes_")
-
-
-@dataclass
-class Verdict:
-    """Scores, flags and suggestions of a candidate for the labels it was fitted on.
-
-    Attributes
-    ----------
-    scores : ndarray of shape (n_samples,), dtype float64
-    mask : ndarray of shape (n_samples,), dtype bool
-    noise_rate : float
-    suggested : ndarray of shape (n_samples,), dtype int64
-        Codes.
-    seconds : float
-        Time of the fit.
-    proba : ndarray of shape (n_samples, n_classes) or None
-        Probabilities or votes for the classes, of rows that were held out, if any.
-    detector : estimator or None
-        Fitted; None in a round.
-    """
-
-    scores: np.ndarray
-    mask: np.ndarray
-    noise_rate: float
-    suggested: np.ndarray
-    seconds: float
-    proba: np.ndarray | None
-    detector: BaseEstimator | None
 
 
 class Competition(CandidateFits):

@@ -34,8 +34,8 @@ from sknoisy import (
     SymmetricNoiseInjector,
     label_report,
 )
-from sknoisy._planting._combination import normal_scores
-from sknoisy._planting._competition import Competition, Verdict
+from sknoisy._planting._combination import Verdict, normal_scores
+from sknoisy._planting._competition import Competition
 from sknoisy._planting._fits import LeftOut
 from sknoisy._planting._posterior import guessed_transition, wrong_given_class
 from sknoisy._progress import progress
