@@ -17,7 +17,7 @@ from sknoisy._planting._posterior import guessed_transition, wrong_given_class
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Voters = Sequence[tuple[float, Verdict]]
+    Voters = Sequence[tuple[float, "Verdict"]]
 
 __all__ = [
     "Verdict",
