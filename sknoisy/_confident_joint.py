@@ -10,6 +10,7 @@ __all__ = [
     "confident_guesses",
     "confident_joint",
     "transition_from_joint",
+    "true_class_proba",
 ]
 
 # Probabilities that differ by less count as equal.
@@ -177,3 +178,44 @@ def transition_from_joint(joint):
     totals = joint.sum(0)[:, None]
     identity = np.eye(len(joint))
     return np.where(totals > 0, joint.T / np.maximum(totals, 1e-300), identity)
+
+
+def true_class_proba(proba, transition_matrix, n_steps):
+    """Move probabilities of the given label towards those of the true class.
+
+    A classifier of noisy labels predicts p(given) = Σ_true p(true) T[true, given]. This
+    is solved for p(true), in steps of the expectation-maximisation that begins with
+    the predictions [1]_. A few steps undo part of the noise, and less of the errors of
+    prediction than an inverse matrix would blow up.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n_samples, n_classes)
+    transition_matrix : ndarray of shape (n_classes, n_classes)
+        Rows are true classes.
+    n_steps : int
+
+    Returns
+    -------
+    proba : ndarray of shape (n_samples, n_classes), dtype float64
+
+    References
+    ----------
+    .. [1] W. H. Richardson, "Bayesian-Based Iterative Method of Image Restoration",
+       Journal of the Optical Society of America 62, 1972.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknoisy._confident_joint import true_class_proba
+    >>> T = np.array([[0.6, 0.4], [0.0, 1.0]])
+    >>> true_class_proba(np.array([[0.45, 0.55]]), T, 2).round(2).tolist()
+    [[0.65, 0.35]]
+    """
+    found = np.asarray(proba, dtype=np.float64)
+    for _ in range(n_steps):
+        expected = np.maximum(found @ transition_matrix, 1e-300)
+        found = found * ((proba / expected) @ transition_matrix.T)
+        total = found.sum(1, keepdims=True)
+        found = np.where(total > 0, found / np.maximum(total, 1e-300), proba)
+    return found

@@ -11,6 +11,7 @@ from sknoisy._confident_joint import (
     confident_guesses,
     confident_joint,
     transition_from_joint,
+    true_class_proba,
 )
 
 
@@ -169,3 +170,24 @@ class TestCounts:
     def test_thresholds_have_a_floor(self):
         proba = np.array([[1.0, 0.0], [1.0, 0.0]])
         np.testing.assert_allclose(class_thresholds(np.array([0, 1]), proba)[1], 2e-6)
+
+
+class TestTrueClasses:
+    T = np.array([[0.7, 0.3, 0.0], [0.1, 0.8, 0.1], [0.0, 0.4, 0.6]])
+
+    def test_many_steps_solve_the_equation(self):
+        true = np.random.default_rng(0).dirichlet(np.ones(3), 20)
+        found = true_class_proba(true @ self.T, self.T, 20_000)
+        np.testing.assert_allclose(found, true, atol=1e-3)
+
+    def test_each_step_raises_the_likelihood(self):
+        proba = np.random.default_rng(0).dirichlet(np.ones(3), 20)
+        values = [
+            (proba * np.log(true_class_proba(proba, self.T, n) @ self.T)).sum(1)
+            for n in range(4)
+        ]
+        assert (np.diff(values, axis=0) >= -1e-12).all()
+
+    def test_without_noise_nothing_changes(self):
+        proba = np.random.default_rng(0).dirichlet(np.ones(3), 20)
+        np.testing.assert_allclose(true_class_proba(proba, np.eye(3), 2), proba)

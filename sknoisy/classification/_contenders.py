@@ -23,6 +23,7 @@ from sknoisy.classification._early_learning import ELRClassifier
 from sknoisy.classification._elr_plus import ELRPlusClassifier
 from sknoisy.classification._flywheel import FlywheelClassifier
 from sknoisy.classification._robust_loss import RobustLossClassifier
+from sknoisy.classification._ssr import SSRClassifier
 from sknoisy.nets import NetClassifier
 
 __all__ = ["STRONG", "default_contenders", "distilled_net"]
@@ -129,6 +130,7 @@ def _networks(n_rows, prepared, thorough):
     if thorough:
         found |= {
             "ELR": ELRClassifier(**STRONG),
+            "SSR": SSRClassifier(),
             "co-teaching": CoTeachingClassifier(**_CONFIDENT),
             "ELR+": ELRPlusClassifier(),
             "DivideMix": DivideMixClassifier(),

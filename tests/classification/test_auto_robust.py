@@ -23,6 +23,7 @@ from sknoisy import (
     load,
     save,
 )
+from sknoisy._confident_joint import true_class_proba
 from sknoisy._planting import _fits
 from sknoisy.base import TrainingInterrupted, TrainingInterruptedWarning
 from sknoisy.classification import _auto
@@ -91,6 +92,15 @@ class TestCompetition:
             weight * clone(fitted[name]).fit(X, noisy).predict_proba(X)
             for weight, (name, _) in zip(clf.weights_, clf.estimators_, strict=True)
         )
+        T = clf.transition_matrix_
+        np.testing.assert_allclose(T.sum(1), 1)
+        np.testing.assert_allclose(clf.predict_proba(X), true_class_proba(proba, T, 2))
+
+    def test_two_classes_are_not_corrected(self, digits):
+        X, _, noisy = digits
+        y = noisy % 2
+        clf = AutoRobustClassifier(PAIR[:1], random_state=0).fit(X, y)
+        proba = clone(LINES).fit(X, y).predict_proba(X)
         np.testing.assert_allclose(clf.predict_proba(X), proba)
 
     def test_select_takes_the_best_alone(self, digits):
@@ -287,7 +297,7 @@ class TestDistilled:
         X, y, noisy = digits
         clf = AutoRobustClassifier(PAIR, distill=True, random_state=0).fit(X, noisy)
         ((name, net),) = clf.estimators_
-        assert name == "distilled" and isinstance(net[-1], NetClassifier)
+        assert name == "distilled network" and isinstance(net[-1], NetClassifier)
         together = AutoRobustClassifier(PAIR, random_state=0).fit(X, noisy)
         assert clf.score(X, y) > together.score(X, y) - 0.03
         save(clf, tmp_path / "file")
