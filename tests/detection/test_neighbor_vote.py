@@ -18,8 +18,8 @@ from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_info
 
 from sknoisy import NeighborVoteDetector, SymmetricNoiseInjector, pair_flip_matrix
+from sknoisy import _confident_joint as _joint
 from sknoisy.detection import _neighbor_vote
-from sknoisy.detection._confident import _joint
 from sknoisy.detection._embeddings import _consensus
 from sknoisy.detection._embeddings._consensus import (
     consensus_counts,
