@@ -45,7 +45,7 @@ plain = {
     "lr": 0.02,
     "random_state": 0,
 }
-clf = NALClassifier(max_epochs=2, target_start_epoch=20, **plain)
+clf = NALClassifier(lam=0.5, max_epochs=2, target_start_epoch=20, **plain)
 _, axes = plt.subplots(1, 3, figsize=(12, 3.5), sharey=True, layout="constrained")
 for ax, n_epochs in zip(axes, (2, 8, 30), strict=True):
     clf.set_params(max_epochs=n_epochs)

@@ -40,7 +40,7 @@ NOISES = {"symmetric 0.5": 0.5, "symmetric 0.8": 0.8, "worse (human)": "c10n_wor
 METHODS = {
     "CE": partial(NetClassifier, lr=0.05),
     "M-DYR-H": partial(DynamicBootstrapClassifier, lr=0.1),
-    "NAL": partial(NALClassifier, lr=0.05),
+    "NAL": partial(NALClassifier, lam=0.5),
     "flywheel": partial(FlywheelClassifier, lr=0.02),
 }
 

@@ -54,7 +54,8 @@ HOSTS = {
     "JoCoR": JoCoRClassifier,
     "CDR": CDRClassifier,
     "ELR+": ELRPlusClassifier,
-    "DivideMix": DivideMixClassifier,
+    # Its published learning rate.
+    "DivideMix": partial(DivideMixClassifier, lr=0.02),
     "SSR": SSRClassifier,
 }
 # On features: JoCoR's learning rate, which is better than the default for both.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -23,13 +24,31 @@ from sknoisy.nets._attention import AttentiveNetwork
 if TYPE_CHECKING:
     from sknoisy.extending import Array, Device, IntArray, MakerOfModules, RandomState
 
-__all__ = ["NALClassifier"]
+__all__ = ["NALClassifier", "default_lam"]
 
 # Of the epochs, the share after which targets are estimated.
 _START_SHARE = 0.4
-# Gradient of a row that is predicted by chance, relative to cross-entropy's: what the
-# published λ = 0.5 gives for ten classes.
+# Gradient of a row that is predicted by chance, relative to cross-entropy's: what
+# the published λ = 0.5 gives for ten classes.
 _GRADIENT_AT_CHANCE = 0.5 / 9
+# Trainings of fewer updates need a larger one, by up to this factor.
+_ENOUGH_UPDATES, _MOST = 3_000, 3.0
+
+
+def default_lam(n_classes, n_updates):
+    """Return λ by the number of classes and of updates.
+
+    Parameters
+    ----------
+    n_classes, n_updates : int
+
+    Returns
+    -------
+    lam : float
+        (n_classes − 1) / 18, times 3000 / n_updates where that is from 1 to 3.
+    """
+    factor = min(_MOST, max(1.0, _ENOUGH_UPDATES / n_updates))
+    return factor * _GRADIENT_AT_CHANCE * (n_classes - 1)
 
 
 class NALClassifier(RobustNetMixin, NetClassifier):
@@ -45,8 +64,9 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         As in `NetClassifier`. The branch is put on what enters its last linear layer.
     lam : float >= 0 or "auto", default="auto"
         Weight of the boost term, λ: the larger, the more rows are fitted, wrong ones
-        at last. "auto" is (n_classes − 1) / 18, see Notes. [1]_ has 0.5 for CIFAR-10
-        and ANIMAL-10N, 10 for CIFAR-100, 50 for Clothing1M and WebVision.
+        at last. "auto" is (n_classes − 1) / 18 from 3,000 updates on, up to three times
+        that for fewer, see Notes. [1]_ has 0.5 for CIFAR-10 and ANIMAL-10N, 10 for
+        CIFAR-100, 50 for Clothing1M and WebVision.
     alpha : float in [0, 1), default=0.7
         Momentum of the targets, α: the larger, the slower they leave the labels. [1]_
         has 0.9 for its 500 epochs; in the dozen moves of 20 epochs the targets get
@@ -124,9 +144,11 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     (1 − p))), where the gradient is min(1, λ p / (1 − p)) times that of cross-entropy.
     At the start, p = 1 / n_classes, that is λ / (n_classes − 1): too small a λ learns
     nothing, too large a one is cross-entropy. "auto" keeps this factor at 1 / 18 for
-    any number of classes, which is the 0.5 of [1]_ for ten. Rows reach the full
+    any number of classes, which is the 0.5 of [1]_ for ten, where ``fit`` takes 3,000
+    steps or more. With fewer it is 3,000 / 18 over their number, 1 / 6 for 1,000 or
+    less. Rows reach the full
     gradient at p = 1 / (1 + λ). So learning starts slowly: with a few hundred updates
-    in all, take smaller batches, more epochs or a larger ``lam``.
+    in all, take smaller batches or more epochs.
 
     The branch sees features only. It tells wrong labels where features have taken
     them in; ``1 - sample_weights_`` orders rows less well than the targets, which are
@@ -207,6 +229,9 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         self.label_floor = label_floor
         self.rce_weight = rce_weight
 
+    # Nets that an earlier version has saved have no number of their own.
+    n_updates_ = _ENOUGH_UPDATES
+
     def initialize_module(self) -> Self:
         """Build the network, and the branch on its features."""
         row = torch.zeros(1, *self.input_shape_, device=self.device_)
@@ -217,8 +242,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     def initialize_criterion(self) -> Self:
         """Make room for the targets."""
         is_auto = self.lam == "auto"
-        chance = _GRADIENT_AT_CHANCE * (len(self.classes_) - 1)
-        self.lam_ = float(chance if is_auto else self.lam)
+        default = default_lam(len(self.classes_), self.n_updates_)
+        self.lam_ = float(default if is_auto else self.lam)
         self.criterion_ = self.own_criterion(
             NoiseAttentionLoss,
             lam=self.lam_,
@@ -270,6 +295,9 @@ class NALClassifier(RobustNetMixin, NetClassifier):
                 f"{self.max_epochs}: targets would never be used."
             )
         self._codes = torch.from_numpy(dataset.codes)
+        n_rows = len(dataset)
+        size = n_rows if self.batch_size < 0 else self.batch_size
+        self.n_updates_ = max(1, self.max_epochs * math.ceil(n_rows / size))
 
     def score_rows(self, dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Return codes and logits of all rows; keep their attention."""

@@ -12,6 +12,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from sknoisy import NALClassifier, RobustLossClassifier, SymmetricNoiseInjector
+from sknoisy.classification._noise_attention import default_lam
 from sknoisy.nets import MLP
 
 SMALL = {
@@ -92,9 +93,7 @@ class TestLoss:
         np.testing.assert_array_equal(auto.noise_scores_, given.noise_scores_)
         assert auto.history[:, "train_loss"] == given.history[:, "train_loss"]
 
-    @pytest.mark.parametrize(
-        ("n_classes", "lam"), [(2, 1 / 18), (3, 2 / 18), (10, 0.5)]
-    )
+    @pytest.mark.parametrize(("n_classes", "lam"), [(2, 1 / 6), (3, 2 / 6), (10, 1.5)])
     def test_auto_lam_keeps_the_gradient_at_chance(self, n_classes, lam):
         rng = np.random.default_rng(0)
         X, y = rng.normal(size=(40, 4)), np.arange(40) % n_classes
@@ -102,7 +101,20 @@ class TestLoss:
         assert clf.lam_ == pytest.approx(lam, rel=1e-12)
         assert clf.lam == "auto" and clf.criterion_.lam == clf.lam_
         # min(1, λ p / (1 − p)) at p = 1 / n_classes
-        assert clf.lam_ / (n_classes - 1) == pytest.approx(1 / 18, rel=1e-12)
+        assert clf.lam_ / (n_classes - 1) == pytest.approx(1 / 6, rel=1e-12)
+
+    @pytest.mark.parametrize(
+        ("n_updates", "lam"),
+        [(1, 1.5), (1_000, 1.5), (1_500, 1.0), (3_000, 0.5), (10**6, 0.5)],
+    )
+    def test_auto_lam_is_the_published_one_after_many_updates(self, n_updates, lam):
+        assert default_lam(10, n_updates) == pytest.approx(lam, rel=1e-12)
+        assert default_lam(2, n_updates) == pytest.approx(lam / 9, rel=1e-12)
+
+    @pytest.mark.parametrize(("size", "expected"), [(50, 8), (180, 2), (-1, 2)])
+    def test_updates_are_counted(self, blobs, size, expected):
+        clf = NALClassifier(**{**STILL, "max_epochs": 2, "batch_size": size})
+        assert clf.fit(*blobs[:2]).n_updates_ == expected
 
     def test_sample_weights_weigh_the_rows(self, blobs):
         X, y, _ = blobs
@@ -374,7 +386,9 @@ def test_it_fits_far_fewer_wrong_labels_than_cross_entropy(real_data):
     }
     fitted, accuracy = {}, {}
     X_test = data["X_test"].astype(np.float32)
-    for clf in (RobustLossClassifier(loss="ce", **params), NALClassifier(**params)):
+    # The published λ: a larger one does not resist on features that are not scaled.
+    nal = NALClassifier(lam=0.5, **params)
+    for clf in (RobustLossClassifier(loss="ce", **params), nal):
         clf.fit(X, y_noisy)
         fitted[type(clf)] = (clf.predict(X) == y_noisy)[wrong].mean()
         accuracy[type(clf)] = (clf.predict(X_test) == data["y_test"]).mean()
