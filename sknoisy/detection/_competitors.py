@@ -81,8 +81,7 @@ def default_candidates(X, n_classes, *, thorough=False, has_groups=False):
             "regression C=0.001",
             prepared(ConfidentLearningDetector(regression(0.001))),
         ),
-        # Among many columns a few neighbours tell little that thirty do not.
-        *_neighbors(prepared, (10, 30) if X.shape[1] <= MOST_COLUMNS else (30,)),
+        *_neighbors(prepared),
     ]
     if thorough or X.shape[1] <= MOST_COLUMNS:
         quick += _forests(has_groups)
@@ -144,10 +143,10 @@ def _forests(has_groups):
     ]
 
 
-def _neighbors(prepared, numbers=(10, 30)):
+def _neighbors(prepared):
     return [
         (f"neighbors {k}", prepared(NeighborVoteDetector(n_neighbors=k)))
-        for k in numbers
+        for k in (10, 30)
     ]
 
 
