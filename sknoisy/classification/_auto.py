@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["AutoRobustClassifier"]
 
 _N_FOLDS = {"fast": 3, "thorough": 5}
+# Where the good candidates are fitted on more rows than compete.
+_N_FOLDS_OF_SUBSET = {"fast": 2, "thorough": 3}
 # Rows that compete. More rank candidates better that are nearly alike.
 _COMPETING = {"fast": 2_000, "thorough": 10_000}
 # Steps from the probabilities of given labels towards those of the true classes. One
@@ -82,8 +84,8 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
         there may be: as many of the candidates compete as it allows, the faster first,
         or the first of ``candidates``. None of this depends on a clock.
     n_folds : int >= 2 or "auto", default="auto"
-        Each candidate is fitted as often, without one fold of the rows. "auto" takes 3,
-        with ``budget="thorough"`` 5.
+        Each candidate is fitted as often, without one fold of the rows. "auto" takes 3
+        folds, or 2 where a subset competes; with ``budget="thorough"`` 5, or 3.
     max_rows : int >= 100, "auto" or None, default="auto"
         Larger data compete on a random subset of as many rows, with the classes in
         proportion. "auto" takes 2,000, with ``budget="thorough"`` 10,000; None takes
@@ -94,8 +96,9 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
         left out. None takes the time that it needs. The result depends on the clock.
     distill : bool, default=False
         Whether a single network, trained on the combined probabilities, predicts: one
-        model is smaller and faster than several, and nearly as accurate. Not for sparse
-        X.
+        model is smaller and faster than several. It is up to 0.02 less accurate on
+        embeddings, and far less where forests are much better than networks. Not for
+        sparse X.
     n_jobs : int or None, default=None
         Candidates that are fitted at a time, each in a process of its own.
     verbose : int, default=0
@@ -271,7 +274,7 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
             )
         rng = random_generator(self.random_state)
         rows = competing_rows(codes, self._size(_COMPETING, self.max_rows), rng)
-        candidates, n_folds = self._afford(X)
+        candidates, n_folds = self._afford(X, is_subset=len(rows) < len(codes))
         folds = deal_folds(codes[rows], n_folds, rng)
         if folds.max() < 0:
             raise ValueError(
@@ -385,13 +388,14 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
     def _size(self, sizes, given):
         return sizes.get(self.budget, sizes["fast"]) if given == "auto" else given
 
-    def _afford(self, X):
+    def _afford(self, X, is_subset):
         """Return as many candidates and folds as a number of fits allows."""
         thorough = self.budget == "thorough"
         candidates = self.candidates
         if candidates is None:
             candidates = default_contenders(X, thorough=thorough)
-        n_folds = self._size(_N_FOLDS, self.n_folds)
+        sizes = _N_FOLDS_OF_SUBSET if is_subset else _N_FOLDS
+        n_folds = self._size(sizes, self.n_folds)
         if not isinstance(self.budget, str):
             n_folds = min(n_folds, self.budget - 1)
             candidates = candidates[: max(1, self.budget // (n_folds + 1))]
@@ -487,8 +491,7 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
     def _distil(self, X, codes, seed, bar):
         """Train one network on the combined probabilities, to predict alone."""
         bar.begin(now=_DISTILLED)
-        # Half by models that did not see the labels, half by all that was learnt.
-        targets = (self.label_proba_ + self._combined(X)) / 2
+        targets = self._combined(X)
         model = clone(distilled_net(X))
         net = model[-1] if isinstance(model, Pipeline) else model
         targets = torch.as_tensor(targets, dtype=torch.float32)

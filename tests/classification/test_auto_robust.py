@@ -166,6 +166,22 @@ class TestJudging:
 
 
 class TestBudget:
+    @pytest.mark.parametrize(
+        ("params", "n_fits"),
+        [
+            ({}, 3),
+            ({"max_rows": 100}, 2),
+            ({"budget": "thorough"}, 5),
+            ({"budget": "thorough", "max_rows": 100}, 3),
+            ({"n_folds": 4}, 4),
+        ],
+    )
+    def test_folds(self, digits, params, n_fits):
+        clf = AutoRobustClassifier([("a", Counting())], **params)
+        clf.fit(*digits[::2])
+        # Each without a fold, and one on all rows.
+        assert Counting.count == n_fits + 1
+
     def test_a_number_of_fits(self, digits):
         names = [(name, Counting()) for name in "abcde"]
         clf = AutoRobustClassifier(names, budget=9, random_state=0)
