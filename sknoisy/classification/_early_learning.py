@@ -21,7 +21,10 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
 
     Cross-entropy plus λ log(1 − ⟨t, p⟩), where t is a moving average of what the
     network predicted for the row: rows with right labels are learnt first, and the
-    average resists the wrong ones [1]_.
+    average resists the wrong ones [1]_. For long trainings: in short ones the averages
+    follow the given labels where half of them are wrong, and ``noise_rate_`` is too
+    small there. On sixteen small sets it is 0.032 behind the better of a tuned logistic
+    regression and a tuned network, on the mean, and ahead on 4.
 
     Parameters
     ----------

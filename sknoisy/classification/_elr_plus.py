@@ -44,7 +44,11 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
 
     Each network has a moving average of its weights. The average of the other network
     predicts the rows, and these predictions, averaged over the epochs, are the targets
-    t of the regulariser λ log(1 − ⟨t, p⟩); inputs are mixed in pairs [1]_.
+    t of the regulariser λ log(1 − ⟨t, p⟩); inputs are mixed in pairs [1]_. For long
+    trainings and few wrong labels: in short ones the targets follow the given labels
+    where half of them are wrong, and ``noise_rate_`` is too small there. On sixteen
+    small sets it is 0.029 behind the better of a tuned logistic regression and a tuned
+    network, on the mean, and ahead on 2.
 
     Parameters
     ----------

@@ -58,7 +58,10 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     The main network g estimates the probability that each label is clean. The auxiliary
     network f is trained on the labels weighted by it, and predicts what the others
     should be; the main network is then trained on these predictions. Each cycle is a
-    step of two coupled EM algorithms [1]_. Only f is used for prediction.
+    step of two coupled EM algorithms [1]_. Only f is used for prediction. For images
+    and embeddings with many wrong labels; not for tables with many classes of few rows
+    each. On sixteen small sets it is 0.015 behind the better of a tuned logistic
+    regression and a tuned network, on the mean, and ahead on 8.
 
     Parameters
     ----------

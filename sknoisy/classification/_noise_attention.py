@@ -54,9 +54,13 @@ def default_lam(n_classes, n_updates):
 class NALClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier that learns how far to attend to each row.
 
-    A branch on the penultimate features gives each row an attention τ, which scales
-    its gradient; the boost term λ keeps τ from vanishing. Later, labels are replaced
-    by targets that follow the predictions [1]_.
+    A branch on the penultimate features gives each row an attention τ, which scales its
+    gradient; the boost term λ keeps τ from vanishing. Later, labels are replaced by
+    targets that follow the predictions [1]_. For scaled features with wrong labels at
+    random. Not for pair flips, nor many classes with few rows of each, where
+    ``noise_rate_`` is too large, too. On sixteen small sets it is 0.014 behind the
+    better of a tuned logistic regression and a tuned network, on the mean, and ahead on
+    6.
 
     Parameters
     ----------
