@@ -50,8 +50,10 @@ __all__ = ["AutoRobustClassifier"]
 _N_FOLDS = {"fast": 3, "thorough": 5}
 # Where the good candidates are fitted on more rows than compete.
 _N_FOLDS_OF_SUBSET = {"fast": 2, "thorough": 3}
-# Rows that compete. More rank candidates better that are nearly alike.
-_COMPETING = {"fast": 2_000, "thorough": 10_000}
+# Rows that compete, at least and at most, and their share between. More rank candidates
+# better that are nearly alike, and judge labels better; they take as much longer.
+_COMPETING = {"fast": (2_000, 4_000), "thorough": (10_000, 10_000)}
+_SHARE = 0.4
 # Steps from the probabilities of given labels towards those of the true classes. One
 # more changes little; with two classes each made it worse.
 _N_STEPS = 2
@@ -88,9 +90,9 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
         folds, or 2 where a subset competes; with ``budget="thorough"`` 5, or 3.
     max_rows : int >= 100, "auto" or None, default="auto"
         Larger data compete on a random subset of as many rows, with the classes in
-        proportion. "auto" takes 2,000, with ``budget="thorough"`` 10,000; None takes
-        all rows. The rows beside it are judged by models of the subset: more rows find
-        more of the wrong labels.
+        proportion. "auto" takes 2,000, of more than 5,000 rows two fifths up to 4,000,
+        with ``budget="thorough"`` 10,000; None takes all rows. The rows beside it are
+        judged by models of the subset: more rows find more of the wrong labels.
     max_seconds : float > 0, default=None
         When it is over, no further candidate is fitted, and a warning tells what was
         left out. None takes the time that it needs. The result depends on the clock.
@@ -273,7 +275,7 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
                 "sklearn.decomposition.TruncatedSVD before this estimator."
             )
         rng = random_generator(self.random_state)
-        rows = competing_rows(codes, self._size(_COMPETING, self.max_rows), rng)
+        rows = competing_rows(codes, self._count_competing(len(codes)), rng)
         candidates, n_folds = self._afford(X, is_subset=len(rows) < len(codes))
         folds = deal_folds(codes[rows], n_folds, rng)
         if folds.max() < 0:
@@ -384,6 +386,12 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
             for name in _ONE_TAKES:
                 setattr(tags.input_tags, name, any(getattr(t, name) for t in inputs))
         return tags
+
+    def _count_competing(self, n_samples):
+        if self.max_rows != "auto":
+            return self.max_rows
+        least, most = self._size(_COMPETING, "auto")
+        return int(np.clip(_SHARE * n_samples, least, most))
 
     def _size(self, sizes, given):
         return sizes.get(self.budget, sizes["fast"]) if given == "auto" else given

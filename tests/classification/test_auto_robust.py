@@ -167,6 +167,16 @@ class TestJudging:
 
 class TestBudget:
     @pytest.mark.parametrize(
+        ("n_samples", "fast"),
+        [(100, 2000), (5000, 2000), (7500, 3000), (90_000, 4000)],
+    )
+    def test_competing_rows(self, n_samples, fast):
+        assert AutoRobustClassifier()._count_competing(n_samples) == fast
+        clf = AutoRobustClassifier(budget="thorough")
+        assert clf._count_competing(n_samples) == 10_000
+        assert AutoRobustClassifier(max_rows=300)._count_competing(n_samples) == 300
+
+    @pytest.mark.parametrize(
         ("params", "n_fits"),
         [
             ({}, 3),
