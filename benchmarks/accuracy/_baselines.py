@@ -1,8 +1,10 @@
 """Baselines whose settings are chosen on held-out given labels, without clean ones."""
 
 import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 
 from sknoisy import NetClassifier
 
@@ -50,3 +52,41 @@ def cross_entropy(X, y, seed):
     """Return a fitted network with the best of five regularisations."""
     candidates = [NetClassifier(**params, random_state=seed) for params in NETS]
     return chosen(candidates, X, y, seed)
+
+
+def neighbours(X, y, seed):
+    """Return fitted nearest neighbours with the best of four numbers."""
+    return chosen([KNeighborsClassifier(k) for k in (10, 30, 60, 100)], X, y, seed)
+
+
+def boosting(X, y, seed):
+    """Return fitted gradient boosting with the best of three lengths."""
+    candidates = [
+        HistGradientBoostingClassifier(
+            learning_rate=0.05,
+            max_iter=n_stages,
+            max_leaf_nodes=15,
+            early_stopping=False,
+            random_state=seed,
+        )
+        for n_stages in (30, 60, 120)
+    ]
+    return chosen(candidates, X, y, seed)
+
+
+def forest(X, y, seed):
+    """Return a fitted forest with the best of three sizes of its leaves."""
+    candidates = [
+        RandomForestClassifier(200, min_samples_leaf=n_rows, random_state=seed)
+        for n_rows in (3, 10, 30)
+    ]
+    return chosen(candidates, X, y, seed)
+
+
+def clean_learning(X, y, seed):
+    """Return cleanlab's CleanLearning around the regression with the best penalty."""
+    from cleanlab.classification import CleanLearning
+
+    model = LogisticRegression(C=regression(X, y, seed).C, max_iter=500)
+    # It wants labels from 0 on, without gaps.
+    return CleanLearning(model, seed=seed, verbose=False).fit(X, y)
