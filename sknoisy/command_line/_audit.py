@@ -10,7 +10,7 @@ import numpy as np
 
 from sknoisy.cleaning._report_page import SCORE_HEAD
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
-from sknoisy.command_line._choices import DETECTORS
+from sknoisy.command_line._choices import DETECTORS, WITH_AIMS
 from sknoisy.command_line._columns import ReadTable, read_columns
 from sknoisy.command_line._errors import CommandError, interruptible, refusals, shown
 from sknoisy.command_line._files import (
@@ -40,6 +40,9 @@ def audit(args: argparse.Namespace) -> str:
     -------
     summary : str
     """
+    if args.aim and args.detector not in WITH_AIMS:
+        names = " or ".join(WITH_AIMS)
+        raise CommandError(f"--aim is for --detector {names}; got {args.detector}")
     path = Path(args.table)
     check_input(path)
     outputs = _outputs(args)
@@ -63,7 +66,10 @@ def _audit(
         encode = table.to_frame if takes_frames else table.to_numbers
         X = encode(args.random_state)
     with step(f"scoring {len(labels):,} labels", quiet=args.quiet):
-        detector = _fitted(DETECTORS[args.detector], X, labels, args.random_state)
+        params = {"random_state": args.random_state}
+        if args.aim:
+            params["aim"] = args.aim
+        detector = _fitted(DETECTORS[args.detector], X, labels, params)
     report = _report(detector, X, labels)
     shown_columns = frame.drop(columns=[args.label])
     if args.out:
@@ -112,10 +118,10 @@ def clean_name(label: str) -> str:
     return f"{label}_clean"
 
 
-def _fitted(name: str, X: Any, labels: Any, random_state: int) -> Any:
+def _fitted(name: str, X: Any, labels: Any, params: dict[str, Any]) -> Any:
     import sknoisy
 
-    detector = getattr(sknoisy, name)(random_state=random_state)
+    detector = getattr(sknoisy, name)(**params)
     with refusals(f"{name} cannot score these labels"), interruptible():
         return detector.fit(X, labels)
 

@@ -12,3 +12,6 @@ DETECTORS = {
     "cores": "CORESDetector",
 }
 KINDS = ("symmetric", "pair", "asymmetric", "instance", "margin")
+# Of the detectors whose flags have an aim; as `sknoisy._planting._decision` has them.
+WITH_AIMS = ("auto", "dynacor")
+AIMS = ("recall", "f1", "precision", "rate")

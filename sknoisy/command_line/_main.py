@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
 from sknoisy import __version__
-from sknoisy.command_line._choices import DETECTORS, KINDS
+from sknoisy.command_line._choices import AIMS, DETECTORS, KINDS
 from sknoisy.command_line._errors import CommandError, one_line, shown
 
 __all__ = ["main"]
@@ -147,6 +147,13 @@ def _add_audit(commands: argparse._SubParsersAction[Any]) -> None:
         choices=list(DETECTORS),
         default="auto",
         help="auto runs several and combines their scores (default: auto)",
+    )
+    parser.add_argument(
+        "--aim",
+        choices=AIMS,
+        help="what the flags of auto and dynacor are for: recall finds the most wrong "
+        "labels, precision flags the least right ones, rate as many as are estimated "
+        "to be wrong (default: f1 for auto, recall for dynacor)",
     )
     parser.add_argument(
         "--text",

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score
 
 import sknoisy
+from sknoisy._planting import _decision
 from sknoisy.command_line import main
-from sknoisy.command_line._audit import DETECTORS
+from sknoisy.command_line._choices import AIMS, DETECTORS, WITH_AIMS
 from sknoisy.command_line._errors import CommandError
 
 FAST = ["--detector", "confident-learning"]
@@ -83,7 +85,7 @@ def test_wrong_labels_of_a_csv_are_shown_and_written(csv, capsys, tmp_path):
 def test_who_gets_a_frame(csv, monkeypatch, capsys, detector, kind):
     seen = []
 
-    def stop(name, X, labels, random_state):
+    def stop(name, X, labels, params):
         seen.append(X)
         raise CommandError("enough")
 
@@ -218,6 +220,36 @@ def test_auto_says_what_counts_and_how_much(csv, capsys, monkeypatch):
     argv = ["audit", csv, "--label", "kind", "--random-state", "3"]
     assert "detector: auto (near 100%)\n" in succeeds(capsys, argv)
     assert taken == [3]
+
+
+def test_the_aim_reaches_the_detector(csv, capsys, monkeypatch):
+    auto = sknoisy.AutoNoiseDetector
+    neighbors = [("near", sknoisy.NeighborVoteDetector(n_rounds=3))]
+    aims = []
+
+    def remember(**params):
+        aims.append(params.get("aim"))
+        return auto(neighbors, **params)
+
+    monkeypatch.setattr(sknoisy, "AutoNoiseDetector", remember)
+    argv = ["audit", csv, "--label", "kind"]
+    flagged = [
+        re.search(r"flagged: +([0-9]+)", succeeds(capsys, [*argv, *aim]))[1]
+        for aim in ((), ("--aim", "recall"), ("--aim", "precision"))
+    ]
+    assert aims == [None, "recall", "precision"]
+    assert int(flagged[2]) <= int(flagged[0]) <= int(flagged[1])
+
+
+def test_the_aims_are_those_of_the_detectors():
+    assert set(AIMS) == set(_decision.AIMS)
+    for name in WITH_AIMS:
+        assert "aim" in getattr(sknoisy, DETECTORS[name])().get_params()
+
+
+def test_other_detectors_have_no_aim(csv, capsys):
+    error = fails(capsys, ["audit", csv, "--label", "kind", *FAST, "--aim", "f1"])
+    assert "--aim is for --detector auto or dynacor; got confident-learning" in error
 
 
 def test_the_same_seed_prints_the_same_summary(csv, capsys):
