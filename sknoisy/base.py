@@ -106,6 +106,8 @@ class NoiseScoresMixin:
         Numbers of the rows that were not scored, since no other row has their label, or
         none of another group where groups were given. They have the score 0.5 and no
         flag.
+    label_proba_ : ndarray of shape (n_samples, n_classes)
+        Where it is known: the probability of each label, columns as in ``classes_``.
     classes_ : ndarray of shape (n_classes,)
     """
 

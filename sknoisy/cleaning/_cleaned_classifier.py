@@ -42,6 +42,7 @@ from sknoisy._verdicts import (
     unjudged_rows,
 )
 from sknoisy.base import NoiseScoresMixin
+from sknoisy.cleaning._soft_labels import soft_labels, weighted_copies
 
 if TYPE_CHECKING:
     from sknoisy._types import Array, ArrayLike, Estimator, Labels, Routing
@@ -51,6 +52,8 @@ __all__ = ["CleanedClassifier"]
 # Relative duration of detector and classifier: detectors train several models.
 _DETECT, _FIT = 5, 1
 
+# The actions that give the classifier sample weights.
+_WEIGHING = ("reweight", "soften")
 # Kinds of X that this takes if both parts take them.
 _BOTH_TAKE = (
     *("one_d_array", "two_d_array", "three_d_array", "sparse"),
@@ -74,7 +77,8 @@ class CleanedClassifier(
     """Classifier that is fitted on labels cleaned by a detector.
 
     The detector scores the labels given to ``fit``. The classifier is then fitted
-    without the flagged rows, with other labels for them, or with smaller weights.
+    without the flagged rows, with other labels for them, with smaller weights, or with
+    soft labels.
 
     Parameters
     ----------
@@ -83,13 +87,18 @@ class CleanedClassifier(
         is cloned.
     classifier : classifier
         Any scikit-learn classifier. It is cloned.
-    action : {"drop", "relabel", "reweight"}, default="drop"
+    action : {"drop", "relabel", "reweight", "soften"}, default="drop"
         How the classifier is fitted:
 
         - "drop": on the rows that are not flagged,
         - "relabel": on all rows, the flagged ones with the suggested label,
         - "reweight": on all rows with the given label, and ``1 - noise_scores_`` as
-          sample weight.
+          sample weight,
+        - "soften": on soft labels. The given label has the share ``1 - noise_scores_``,
+          the others have the rest, in proportion to the detector's ``label_proba_``, or
+          the suggested label has it. A row is repeated for each of its labels, with
+          their shares as sample weights. The detector's scores must be probabilities,
+          such as those of `DynaCorDetector`.
     memory : str, object with the joblib.Memory interface, or None, default=None
         Cache of fitted detectors: a folder or a `joblib.Memory`. With it, a grid
         search over ``action`` or over parameters of the classifier fits the detector
@@ -162,7 +171,7 @@ class CleanedClassifier(
     _parameter_constraints = {
         "detector": [HasMethods(["fit"])],
         "classifier": [HasMethods(["fit", "predict"])],
-        "action": [StrOptions({"drop", "relabel", "reweight"})],
+        "action": [StrOptions({"drop", "relabel", "reweight", "soften"})],
         "memory": [str, HasMethods(["cache"]), None],
         "verbose": ["verbose"],
     }
@@ -172,7 +181,7 @@ class CleanedClassifier(
         detector: Estimator,
         classifier: Estimator,
         *,
-        action: Literal["drop", "relabel", "reweight"] = "drop",
+        action: Literal["drop", "relabel", "reweight", "soften"] = "drop",
         memory: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -214,7 +223,8 @@ class CleanedClassifier(
         ------
         ValueError
             If a parameter, X or y is not as described, if weights are needed and the
-            classifier takes none, or if no row of a class is left.
+            classifier takes none, if probabilities are needed and the detector's scores
+            are none, or if no row of a class is left.
         TypeError
             If ``detector`` does not score labels.
         """
@@ -377,12 +387,12 @@ class CleanedClassifier(
 
     def _check_weight_name(self):
         """Return the name of the classifier's weights; None if none are needed."""
-        if self.action != "reweight":
+        if self.action not in _WEIGHING:
             return None
         name = _weight_name(self.classifier)
         if name is None:
             raise ValueError(
-                "action='reweight' needs sample weights, but "
+                f"action={self.action!r} needs sample weights, but "
                 f"{type(self.classifier).__name__} takes none in fit. Use "
                 "action='drop' or 'relabel', or another classifier."
             )
@@ -410,6 +420,11 @@ class CleanedClassifier(
         self._unjudged = unjudged_rows(scorer)
 
     def _fit_classifier(self, X, codes, weight_name, fit_params):
+        if weight_name in fit_params:
+            raise ValueError(
+                f"action={self.action!r} sets the classifier's {weight_name}; leave "
+                f"{weight_name} out, or use another action."
+            )
         if self.action == "relabel":
             _, codes = encode_labels(self.suggested_labels_, self.classes_)
         if self.action == "drop":
@@ -417,20 +432,39 @@ class CleanedClassifier(
             fit_params = params_of_rows(fit_params, X, kept)
             X, codes = safe_indexing(_indexable(X), kept), codes[kept]
         left = codes
-        if self.action == "reweight":
-            if weight_name in fit_params:
-                raise ValueError(
-                    f"action='reweight' sets the classifier's {weight_name}; leave "
-                    f"{weight_name} out, or use another action."
-                )
+        if self.action == "soften":
+            kept, codes, weights = self._soft_copies(codes)
+            fit_params = params_of_rows(fit_params, X, kept)
+            X, left = safe_indexing(_indexable(X), kept), codes
+        elif self.action == "reweight":
             weights = 1 - self.noise_scores_
-            left, fit_params = codes[weights > 0], {**fit_params, weight_name: weights}
+            left = codes[weights > 0]
+        if self.action in _WEIGHING:
+            fit_params = {**fit_params, weight_name: weights}
         self._refuse_lost_classes(left)
         self.classifier_ = clone(self.classifier)
         # The weights are given by the name of the step that takes them.
-        routes = routes_metadata() and self.action != "reweight"
+        routes = routes_metadata() and self.action not in _WEIGHING
         with config_context(enable_metadata_routing=routes):
             self.classifier_.fit(X, self.classes_[codes], **fit_params)
+
+    def _soft_copies(self, codes):
+        """Return rows, labels and weights, in place of soft labels."""
+        if not self.scores_are_probabilities_:
+            raise ValueError(
+                "action='soften' needs probabilities of a wrong label, but the scores "
+                f"of {type(self.detector).__name__} are an order. Use "
+                "DynaCorDetector, or action='reweight'."
+            )
+        scorer = scorer_of(self.detector_, len(codes))
+        _, suggested = encode_labels(self.suggested_labels_, self.classes_)
+        proba = getattr(scorer, "label_proba_", None)
+        targets = soft_labels(
+            codes, self.noise_scores_, suggested, proba, len(self.classes_)
+        )
+        # Nothing is known of a label that occurs once.
+        targets[self._unjudged] = np.eye(len(self.classes_))[codes[self._unjudged]]
+        return weighted_copies(targets)
 
     def _refuse_lost_classes(self, codes):
         lost = np.setdiff1d(np.arange(len(self.classes_)), codes)
