@@ -19,7 +19,7 @@ from sknoisy._confident_joint import (
     transition_from_joint,
     true_class_proba,
 )
-from sknoisy._parameters import N_JOBS, check_parameters
+from sknoisy._parameters import N_JOBS
 from sknoisy._planting._competing_rows import check_data, check_more, competing_rows
 from sknoisy._planting._decision import flagged
 from sknoisy._planting._fits import (
@@ -29,21 +29,24 @@ from sknoisy._planting._fits import (
 )
 from sknoisy._planting._held_out import HeldOutCompetition, class_proba, deal_folds
 from sknoisy._progress import progress
-from sknoisy._random_states import random_generator, set_random_states
 from sknoisy._rows import explained
-from sknoisy._validation import (
-    Interval,
-    NamedParts,
-    StrOptions,
-    safe_indexing,
-)
+from sknoisy._validation import NamedParts, safe_indexing
 from sknoisy._verdicts import tags_of_part
-from sknoisy.base import NoiseScoresMixin, TrainingInterrupted
+from sknoisy.base import TrainingInterrupted
 from sknoisy.classification._contenders import default_contenders, distilled_net
-from sknoisy.losses import soft_cross_entropy
+from sknoisy.extending import (
+    Interval,
+    NoiseScoresMixin,
+    StrOptions,
+    check_parameters,
+    random_generator,
+    set_random_states,
+    soft_cross_entropy,
+)
 
 if TYPE_CHECKING:
-    from sknoisy._types import Array, ArrayLike, FloatArray, Labels, RandomState, Rows
+    from sknoisy._types import ArrayLike, FloatArray
+    from sknoisy.extending import Array, Labels, RandomState, Rows
 
 __all__ = ["AutoRobustClassifier"]
 

@@ -24,7 +24,7 @@ from sknoisy.classification._elr_plus import ELRPlusClassifier
 from sknoisy.classification._flywheel import FlywheelClassifier
 from sknoisy.classification._robust_loss import RobustLossClassifier
 from sknoisy.classification._ssr import SSRClassifier
-from sknoisy.nets import NetClassifier
+from sknoisy.extending import NetClassifier
 
 __all__ = ["STRONG", "default_contenders", "distilled_net"]
 

@@ -76,8 +76,10 @@ class TestEmbedAndClassify:
         last = [m for m in module.modules() if isinstance(m, nn.Linear)][-1]
         torch.testing.assert_close(last(features), logits)
         assert features.requires_grad
-        # The hook is gone: a second call sees its own input.
-        assert embed_and_classify(module, X[:2])[0].equal(features[:2])
+        # The hook is gone: a second call sees its own input. The last bit of a row may
+        # depend on the size of its batch.
+        again, _ = embed_and_classify(module, X[:2])
+        torch.testing.assert_close(again, features[:2])
         assert not last._forward_pre_hooks
 
     def test_one_forward_pass_is_one_draw_of_dropout(self, X):

@@ -461,6 +461,7 @@ class TestHost:
             masking__warmup_epochs=2,
             warmup_epochs=2,
             unlabeled_weight=1.0,
+            lr=0.02,
             **SMALL,
             **FAST,
         ).fit(X, y)

@@ -99,7 +99,7 @@ def estimators():
         "neighbor_vote": s.NeighborVoteDetector(random_state=0),
         "fine": s.FINEDetector(random_state=0),
         "auto": s.AutoNoiseDetector(CANDIDATES, n_rounds=1, random_state=0),
-        "auto_robust": s.AutoRobustClassifier(
+        "AutoRobustClassifier": s.AutoRobustClassifier(
             [("regression", LogisticRegression()), ("elr", s.ELRClassifier(**NET))],
             random_state=0,
         ),
