@@ -19,6 +19,7 @@ from sknoisy._planting._decision import AIMS, Evidence, flagged
 from sknoisy._planting._fits import check_candidates, in_a_line
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
+from sknoisy._unjudged import Along
 from sknoisy._validation import (
     Interval,
     NamedParts,
@@ -119,6 +120,9 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     suggested_labels_ : ndarray of shape (n_samples,)
         Where the given label is flagged, the other label with the largest weighted
         vote.
+    label_proba_ : ndarray of shape (n_samples, n_classes), dtype float64
+        Weighted mean of the candidates' probabilities of the labels, NaN for rows in
+        ``unjudged_``. Not there if no candidate with a weight has any.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     candidates_ : dict of str to ndarray of shape (n_candidates,)
@@ -254,6 +258,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
 
     # The aim decides, or the best candidate.
     _mask_is_threshold = False
+    _fitted_axes = {"label_proba_": Along(("rows", "classes"))}
 
     def fit(self, X: Rows, y: Labels, *, groups: ArrayLike | None = None) -> Self:
         """Compare the candidates, and score every given label.
@@ -435,6 +440,10 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         self.detectors_ = [
             (name, v.detector) for name, (_, v) in zip(names, voters, strict=True)
         ]
+        vars(self).pop("label_proba_", None)
+        proba = mean_probabilities(voters)
+        if proba is not None:
+            self.label_proba_ = proba
         if self.strategy == "select":
             ((_, best),) = voters
             self.noise_scores_, self.noise_mask_ = best.scores, best.mask
@@ -444,7 +453,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         everyone = np.ones(len(codes), dtype=bool)
         total = combined_scores(voters, codes, everyone)
         given, planted = competition.combined(weights)
-        scores, evidence = _calibrated(total, given, planted, voters, codes)
+        scores, evidence = _calibrated(total, given, planted, voters, codes, proba)
         if self.threshold is None:
             mask = flagged(total, evidence.count_flags(scores, self.aim))
         else:
@@ -454,7 +463,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         self.noise_rate_ = evidence.noise_rate
 
 
-def _calibrated(total, given, planted, voters, codes):
+def _calibrated(total, given, planted, voters, codes, proba):
     """Return probabilities of a wrong label, and the evidence behind them.
 
     Parameters
@@ -465,11 +474,12 @@ def _calibrated(total, given, planted, voters, codes):
         Combined scores in the rounds, of given and of planted labels.
     voters : list of (weight, Verdict) pairs
     codes : ndarray of shape (n_samples,), dtype int64
+    proba : ndarray of shape (n_samples, n_classes) or None
+        Mean probabilities of the labels.
     """
     n_classes = int(codes.max()) + 1
     # The calibration takes signals that are high for right labels.
     rate = calibrate(-given, -planted, n_classes).noise_rate
-    proba = mean_probabilities(voters)
     if proba is None:
         suspected = [
             w * np.log(max(v.mask.mean(), 0.5 / len(codes))) for w, v in voters

@@ -309,6 +309,17 @@ class TestVerdict:
         assert three.noise_rate_ == pytest.approx(digits[2].mean(), abs=0.06)
         assert f1_score(digits[2], three.noise_mask_) > 0.93
 
+    def test_probabilities_of_the_labels_are_the_weighted_mean(self, digits, three):
+        weights = three.candidates_["weight"]
+        parts = []
+        for _, detector in three.detectors_:
+            proba = getattr(detector, "pred_probs_", None)
+            proba = detector.votes_ if proba is None else proba
+            parts.append(proba / proba.sum(1, keepdims=True))
+        mean = np.tensordot(weights[weights > 0], parts, axes=1)
+        assert_allclose(three.label_proba_, mean, atol=1e-6)
+        assert (three.label_proba_.argmax(1) != digits[1])[digits[2]].mean() > 0.9
+
     def test_noise_rates_of_the_classes_improve_the_order(self, monkeypatch):
         """Real rows; gains over 3 seeds: 0.016 to 0.020."""
         X, y = load_breast_cancer(return_X_y=True)
