@@ -38,7 +38,7 @@ from sknoisy.detection._predictions._out_of_bag import predict_out_of_bag
 from sknoisy.detection._predictions._out_of_fold import predict_out_of_fold
 
 if TYPE_CHECKING:
-    from sknoisy._types import ArrayLike, Estimator, Labels, RandomState
+    from sknoisy._types import ArrayLike, Estimator, FloatArray, Labels, RandomState
 
 __all__ = ["ConfidentLearningDetector"]
 
@@ -116,6 +116,8 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         the rows that carry its label.
     pred_probs_ : ndarray of shape (n_samples, n_classes)
         The probabilities that all of this rests on.
+    label_proba_ : ndarray of shape (n_samples, n_classes)
+        The same, by the name that other detectors use.
     classes_ : ndarray of shape (n_classes,)
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -284,6 +286,11 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         self._check_fit(codes)
         self._find(codes)
         return self
+
+    @property
+    def label_proba_(self) -> FloatArray:
+        """``pred_probs_``, ndarray of shape (n_samples, n_classes)."""
+        return self.pred_probs_
 
     # A torch Dataset, which the base takes for other detectors, is refused here.
     def fit_resample(  # type: ignore[override]

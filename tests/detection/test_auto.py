@@ -115,6 +115,41 @@ def three(digits):
     return AutoNoiseDetector(THREE, n_rounds=2, random_state=0).fit(X, y)
 
 
+class TestLabelProba:
+    def test_it_is_the_weighted_mean_of_those_who_have_any(self, three):
+        weights = dict(
+            zip(three.candidates_["name"], three.candidates_["weight"], strict=True)
+        )
+        total, expected = 0.0, 0.0
+        for name, detector in three.detectors_:
+            proba = getattr(detector, "pred_probs_", getattr(detector, "votes_", None))
+            if proba is not None:
+                proba = np.maximum(proba, 0)
+                shares = proba / proba.sum(1, keepdims=True)
+                expected = expected + weights[name] * shares
+                total += weights[name]
+        assert total > 0
+        assert_allclose(three.label_proba_, expected / total, atol=1e-9)
+
+    def test_a_row_that_was_not_scored_has_none(self, digits):
+        X, y, _ = digits
+        y = y.astype(str)
+        y[3] = "lone"
+        auto = AutoNoiseDetector([("only", clone(REGRESSION))], n_rounds=1).fit(X, y)
+        assert auto.label_proba_.shape == (len(y), 11)
+        assert np.isnan(auto.label_proba_).any(1).nonzero()[0].tolist() == [3]
+        assert auto.classes_[-1] == "lone" and (auto.label_proba_[:3, -1] == 0).all()
+
+    def test_it_is_absent_where_no_candidate_has_any(self, digits):
+        X, y, _ = digits
+        detector = LossMixtureDetector(LogisticRegression(C=0.1), random_state=0)
+        candidates = [("probable", clone(REGRESSION))]
+        auto = AutoNoiseDetector(candidates, n_rounds=1, random_state=0).fit(X, y)
+        assert_allclose(auto.label_proba_, auto.detectors_[0][1].pred_probs_, atol=1e-9)
+        auto.set_params(detectors=[("losses", detector)]).fit(X, y)
+        assert not hasattr(auto, "label_proba_")
+
+
 class TestCompetition:
     @pytest.mark.slow
     def test_aurocs_are_those_of_planted_labels(self, digits):
@@ -308,17 +343,6 @@ class TestVerdict:
         # Of 400 rows; 0.23 where 0.27 are wrong.
         assert three.noise_rate_ == pytest.approx(digits[2].mean(), abs=0.06)
         assert f1_score(digits[2], three.noise_mask_) > 0.93
-
-    def test_probabilities_of_the_labels_are_the_weighted_mean(self, digits, three):
-        weights = three.candidates_["weight"]
-        parts = []
-        for _, detector in three.detectors_:
-            proba = getattr(detector, "pred_probs_", None)
-            proba = detector.votes_ if proba is None else proba
-            parts.append(proba / proba.sum(1, keepdims=True))
-        mean = np.tensordot(weights[weights > 0], parts, axes=1)
-        assert_allclose(three.label_proba_, mean, atol=1e-6)
-        assert (three.label_proba_.argmax(1) != digits[1])[digits[2]].mean() > 0.9
 
     def test_noise_rates_of_the_classes_improve_the_order(self, monkeypatch):
         """Real rows; gains over 3 seeds: 0.016 to 0.020."""

@@ -49,6 +49,7 @@ class TestGivenProbabilities:
         labels, proba = digits["labels"], digits["pred_probs"]
         detector = ConfidentLearningDetector().fit(None, labels, pred_probs=proba)
         np.testing.assert_array_equal(detector.pred_probs_, proba)
+        np.testing.assert_array_equal(detector.label_proba_, proba)
         # Processors differ in the last digit of a logarithm.
         rtol = 1e-15 if len(labels) == 1797 else 1e-13
         expected = digits["thresholds"]
