@@ -17,7 +17,8 @@ leaves. CleanLearning needs ``pip install cleanlab``. ``--clean`` has clean labe
 instead, where noise is planted.
 
 Needs the files of ``shared/data`` beside the repository, or of ``--data``. Default:
-2,000 rows, 1,000 of the digits; one seed. ``--full``: 4,000 rows and three seeds.
+2,000 rows, 1,000 of the digits; one seed: 4,000 would take more than half an hour.
+``--full``: 4,000 rows and three seeds, which takes hours.
 ``--only`` and ``--method`` hold parts of names of sets and methods, ``--json`` writes
 all cells to a file.
 
