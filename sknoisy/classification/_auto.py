@@ -153,8 +153,8 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
     See Also
     --------
     AutoNoiseDetector : Find the wrong labels by a competition of detectors.
-    FlywheelClassifier : The best single one where labels turn into certain others.
-    CoTeachingClassifier : Good on most data alone.
+    CoTeachingClassifier : The best single one on the mean over many data sets.
+    SSRClassifier : The best single one on more of them than any other.
 
     Notes
     -----
