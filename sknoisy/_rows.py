@@ -88,20 +88,20 @@ def refuse_no_rows(X, what="X"):
     if hasattr(X, "collect") and not hasattr(X, "__len__"):
         raise TypeError(f"{what} is a {kind}; pass {what}.collect().")
     has_rows = hasattr(X, "__len__") or hasattr(X, "shape") or hasattr(X, "__array__")
-    _refuse_double_names(X)
+    _refuse_double_names(X, what)
     if X is not None and not has_rows:
         raise TypeError(
             f"{what} is a {kind}, which has no length; pass list({what}) or an array."
         )
 
 
-def _refuse_double_names(X):
+def _refuse_double_names(X, what):
     names = list(getattr(X, "columns", ()))
     if len(set(names)) < len(names):
         name, count = Counter(names).most_common(1)[0]
         raise ValueError(
-            f"X has {count} columns named {name!r}; give each column a "
-            "different name, or pass X.to_numpy()."
+            f"{what} has {count} columns named {name!r}; give each column a "
+            f"different name, or pass {what}.to_numpy()."
         )
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _classification_data import SETS, load
 from _features import BESIDE
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -33,6 +34,7 @@ import sknoisy
 
 N_ROWS = 1500
 RATES = (0.1, 0.3)
+REAL = ("cifar, worse", "strong, worse", "music, one worker", "youtube", "sms", "hausa")
 
 PAPER = {"settings": "paper", "corruption": "copy", "decision": "cluster"}
 BY_LOGISTIC = {"estimator": LogisticRegression(C=0.1, max_iter=1000)}
@@ -40,6 +42,7 @@ ESTIMATORS = [
     ("DynaCorDetector", {}),
     ("DynaCorDetector", PAPER),
     ("AutoNoiseDetector", {}),
+    ("AutoRobustClassifier", {}),
     ("AUMDetector", {}),
     ("LossMixtureDetector", {}),
     ("LossMixtureDetector", BY_LOGISTIC),
@@ -88,6 +91,27 @@ def sources(folder):
             print(f"skipped {name}: {error}")
 
 
+def planted(folder):
+    """Yield the name, the rate, the rows, the given labels and which are wrong."""
+    for name, X, y in sources(folder):
+        for rate in RATES:
+            injector = sknoisy.SymmetricNoiseInjector(rate, random_state=0)
+            _, y_noisy = injector.fit_resample(X, y)
+            yield name, rate, X, y_noisy, injector.noise_mask_
+
+
+def real(folder):
+    """Yield the same of data with labels of people or rules."""
+    args = argparse.Namespace(data=folder, rows=N_ROWS, clean=False)
+    for name in REAL:
+        try:
+            X, y, y_noisy, *_ = load(*SETS[name], args, 0)
+        except FileNotFoundError as error:
+            print(f"skipped {name}: {error}")
+            continue
+        yield name, (y != y_noisy).mean(), X, y_noisy, y != y_noisy
+
+
 def reliability(scores, is_wrong):
     """Return the calibration error, the largest gap, and the rows from 0.7 to 0.9."""
     tenth = np.minimum((scores * 10).astype(int), 9)
@@ -106,39 +130,49 @@ def label_of(name, params):
     return name + "".join(words.get(key, "") for key in params)
 
 
+def judgements(detector, y_noisy):
+    """Yield names and scores: those of a detector, and one minus its p of the label."""
+    yield "", detector.noise_scores_
+    if hasattr(detector, "label_proba_"):
+        codes = np.searchsorted(detector.classes_, y_noisy)
+        rest = 1 - detector.label_proba_[np.arange(len(codes)), codes]
+        yield ", 1 - p", np.where(np.isnan(rest), 0.5, rest)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=BESIDE)
     parser.add_argument("--only", default="", help="part of an estimator's name")
+    parser.add_argument("--real", action="store_true", help="no planted labels")
     args = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    head = f"{'estimator':38s}{'data':9s}rate  error  largest gap  wrong in 0.7-0.9"
-    print(head, flush=True)
-    data = list(sources(args.data))
+    head = f"{'estimator':38s}{'data':17s}rate  error  largest gap  wrong in 0.7-0.9"
+    print(f"{head}  Brier", flush=True)
+    data = list((real if args.real else planted)(args.data))
     for name, params in ESTIMATORS:
         if args.only not in name:
             continue
-        errors, start = [], time.process_time()
-        for source, X, y in data:
-            for rate in RATES:
-                injector = sknoisy.SymmetricNoiseInjector(rate, random_state=0)
-                _, y_noisy = injector.fit_resample(X, y)
-                detector = getattr(sknoisy, name)(random_state=0, **params)
-                scores = detector.fit(X, y_noisy).noise_scores_
-                error, gap, share, n = reliability(scores, injector.noise_mask_)
-                errors.append(error)
+        errors, start = {}, time.process_time()
+        for source, rate, X, y_noisy, is_wrong in data:
+            detector = getattr(sknoisy, name)(random_state=0, **params)
+            detector.fit(X, y_noisy)
+            for which, scores in judgements(detector, y_noisy):
+                error, gap, share, n = reliability(scores, is_wrong)
+                errors.setdefault(which, []).append(error)
                 print(
-                    f"{label_of(name, params):38s}{source:9s}{rate:4.1f}{error:7.3f}"
-                    f"{gap:13.2f}{share:10.2f} of {n:5d}",
+                    f"{label_of(name, params) + which:38s}{source:17s}{rate:4.2f}"
+                    f"{error:7.3f}{gap:13.2f}{share:10.2f} of {n:5d}"
+                    f"{np.mean((scores - is_wrong) ** 2):7.3f}",
                     flush=True,
                 )
         seconds = time.process_time() - start
-        print(
-            f"{label_of(name, params):38s}worst{max(errors):15.3f}"
-            f"{'':24s}{seconds:6.0f} s",
-            flush=True,
-        )
+        for which, found in errors.items():
+            print(
+                f"{label_of(name, params) + which:38s}worst{max(found):23.3f}"
+                f"{'':31s}{seconds:6.0f} s",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import torch
 from scipy.sparse import issparse
+from sklearn import config_context
 from sklearn.base import ClassifierMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from sknoisy._codes import label_accuracy
 from sknoisy._confident_joint import (
@@ -41,7 +40,6 @@ from sknoisy.extending import (
     check_parameters,
     random_generator,
     set_random_states,
-    soft_cross_entropy,
 )
 
 if TYPE_CHECKING:
@@ -504,25 +502,13 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
         bar.begin(now=_DISTILLED)
         targets = self._combined(X)
         model = clone(distilled_net(X))
-        net = model[-1] if isinstance(model, Pipeline) else model
-        targets = torch.as_tensor(targets, dtype=torch.float32)
-        net.set_params(criterion=_SoftTargets, criterion__targets=targets)
         set_random_states(model, seed)
-        with as_one_of_several():
-            model.fit(X, self.classes_[codes])
+        step = f"{model.steps[-1][0]}__" if isinstance(model, Pipeline) else ""
+        # The targets are given by the name of the step that takes them.
+        with as_one_of_several(), config_context(enable_metadata_routing=False):
+            model.fit(X, self.classes_[codes], **{f"{step}soft_targets": targets})
         self.estimators_, self.weights_ = [(_DISTILLED, model)], np.ones(1)
         bar.advance()
-
-
-class _SoftTargets(nn.Module):
-    """Cross-entropy with a distribution for each row."""
-
-    def __init__(self, targets):
-        super().__init__()
-        self.register_buffer("targets", targets)
-
-    def forward(self, logits, y, index):
-        return soft_cross_entropy(logits, self.targets[index]).mean()
 
 
 def _length(X):

@@ -51,7 +51,7 @@ _OF_DATA = {
 }
 
 
-def training_key(net, dataset, weights):
+def training_key(net, dataset, weights, targets):
     """Return what must be the same for resuming: data, method, parameters.
 
     Parameters
@@ -61,6 +61,7 @@ def training_key(net, dataset, weights):
     dataset : ArrayDataset
         The rows of a torch Dataset are not compared, since it may draw them at random.
     weights : ndarray of shape (n_samples,) or None
+    targets : ndarray of shape (n_samples, n_classes) or None
 
     Returns
     -------
@@ -85,6 +86,9 @@ def training_key(net, dataset, weights):
         "random_state": _seed(net.random_state),
         "learning-rate schedulers": _schedulers(net),
     }
+    if targets is not None:
+        # Files written before there were any do not have it.
+        facts["checksum of soft_targets"] = _checksum(targets)
     params = {
         name: _plain(value)
         for name, value in net.get_params(deep=False).items()

@@ -38,18 +38,23 @@ from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_index, takes_
 from sknoisy.nets._progress import close_bars
 from sknoisy.nets._refusals import learns_from_rows, refuse_unaccelerated
 from sknoisy.nets._slots import check_slots, placed
+from sknoisy.nets._soft_targets import (
+    check_soft_targets,
+    refuse_hard_criterion,
+    refuse_own_targets,
+)
 from sknoisy.nets._torch_modes import usual_modes
 
 __all__ = ["begin_without_data", "epochs_of_call", "fit_net"]
 
 
-def fit_net(net, X, y, sample_weight, fresh, classes, method, fit_params):
+def fit_net(net, X, y, sample_weight, soft_targets, fresh, classes, method, fit_params):
     """Train a net on unchecked data.
 
     Parameters
     ----------
     net : NetClassifier
-    X, y, sample_weight : object
+    X, y, sample_weight, soft_targets : object
         As passed to ``fit``.
     fresh : bool
         Whether a new training starts.
@@ -78,14 +83,19 @@ def fit_net(net, X, y, sample_weight, fresh, classes, method, fit_params):
     check_slots(net)
     _refuse_no_epochs(net)
     check_fit_params(net, fit_params, method)
+    if soft_targets is not None:
+        refuse_own_targets(net)
     is_first = fresh or not hasattr(net, "input_shape_")
     dataset, classes = check_input(net, X, y, is_first, classes)
     weights = check_weights(sample_weight, dataset.codes)
+    targets = None
+    if soft_targets is not None:
+        targets = check_soft_targets(soft_targets, len(dataset), classes)
     if fresh:
         _settle_device(net)
     _know_data(net, dataset, classes, is_first)
     if fresh and net.checkpoint is not None:
-        net.training_key_ = training_key(net, dataset, weights)
+        net.training_key_ = training_key(net, dataset, weights, targets)
     # An interrupted fit must not leave results of an earlier one.
     net.interrupted_ = False
     for name in VERDICT:
@@ -94,7 +104,11 @@ def fit_net(net, X, y, sample_weight, fresh, classes, method, fit_params):
         with usual_modes(), isolated_rng(net.device_):
             if weights is not None:
                 net.sample_weight_ = torch.from_numpy(weights).to(net.device_)
+            if targets is not None:
+                net.soft_targets_ = torch.from_numpy(targets).to(net.device_)
             resumes = _build_or_resume(net, dataset, fresh, is_first)
+            if targets is not None:
+                refuse_hard_criterion(net)
             refuse_untaken(net, fit_params, method)
             net.fit_params_ = for_module(net, fit_params)
             if weights is not None and _may_set_reduction(net):

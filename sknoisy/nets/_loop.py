@@ -33,6 +33,7 @@ from sknoisy.nets._slots import (
     shape_of,
     store_params,
 )
+from sknoisy.nets._soft_targets import soft_loss
 from sknoisy.nets._torch_modes import in_usual_modes
 
 if TYPE_CHECKING:
@@ -346,7 +347,7 @@ class TrainingLoopMixin(_Host):
         y_pred : Tensor of shape (batch, n_classes)
             Outputs of the module.
         y_true : Tensor of shape (batch,), dtype int64
-            Label codes.
+            Label codes; of shape (batch, n_classes) in a training with soft targets.
         X : Tensor of shape (batch, ...), default=None
             Not used here.
         training : bool, default=False
@@ -371,6 +372,8 @@ class TrainingLoopMixin(_Host):
             )
         if not isinstance(y_true, torch.Tensor):
             y_true = to_tensor(y_true, device=self.device_)
+        if training and self.soft_targets_ is not None:
+            return soft_loss(self.criterion_, y_pred, y_true)
         if training:
             return criterion_value(self.criterion_, y_pred, y_true)
         return validation_loss(self.criterion_, y_pred, y_true)

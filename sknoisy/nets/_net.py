@@ -199,8 +199,8 @@ class NetClassifier(
     # out of pickles, files and checkpoints. A method adds its own.
     fit_only_attributes_ = [
         *("augmentation_", "autocast_", "fit_params_", "goes_on_", "hooks_"),
-        *("label_quality_", "open_step_", "sample_weight_", "some_may_be_late_"),
-        *("training_key_", "turn_"),
+        *("label_quality_", "open_step_", "sample_weight_", "soft_targets_"),
+        *("some_may_be_late_", "training_key_", "turn_"),
     ]
     augmentation_ = hooks_ = open_step_ = training_key_ = None
     autocast_: Any = None
@@ -208,6 +208,8 @@ class NetClassifier(
     fit_params_: dict[str, Any] = {}
     # The weight of each row, by row number.
     sample_weight_ = None
+    # The distribution over the classes that each row is trained on, by row number.
+    soft_targets_ = None
     # Probability that each label is clean at the start of an epoch, for each network of
     # a method: a Tensor of shape (n_networks, n_samples).
     label_quality_: torch.Tensor | None = None
@@ -321,12 +323,13 @@ class NetClassifier(
         outputs = self.infer(X, **self.fit_params_)
         if self.fit_params_:
             check_batch_outputs(self, outputs, len(y))
+        targets = y if self.soft_targets_ is None else self.soft_targets_[index]
         if self.criterion_takes_index_:
-            loss = self.criterion_(scored(self.criterion_, outputs), y, index)
+            loss = self.criterion_(scored(self.criterion_, outputs), targets, index)
         else:
-            loss = self.get_loss(outputs, y, X=X, training=True)
+            loss = self.get_loss(outputs, targets, X=X, training=True)
         loss = self.weighted_mean(loss, index)
-        return Step(loss, outputs, [Learnt(self.module_, X, y)])
+        return Step(loss, outputs, [Learnt(self.module_, X, targets)])
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Return the module's outputs for a batch.
@@ -522,6 +525,7 @@ class NetClassifier(
         X: Rows,
         y: Labels | None = None,
         sample_weight: ArrayLike | None = None,
+        soft_targets: ArrayLike | None = None,
         **fit_params: Any,
     ) -> Fitted:
         """Train the network.
@@ -535,6 +539,13 @@ class NetClassifier(
             Labels of any kind: strings, integers, booleans.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the loss, at least 0.
+        soft_targets : array-like of shape (n_samples, n_classes), default=None
+            Trains on these probabilities of the labels, with the sum 1 for each row, by
+            the cross-entropy −Σ_k t_k log p_k; y then only says which classes there
+            are. Columns are in the order of ``classes_``; those of a frame may be named
+            by the classes instead. It needs CrossEntropyLoss or NLLLoss as criterion,
+            and is refused with ``masking`` and by methods that override
+            ``training_loss``. ``valid_loss`` and scores compare with y.
         **fit_params : dict
             Passed unchanged, as in skorch, to ``train_split`` and to the module's
             ``forward`` in each step, if these have a parameter of that name. With
@@ -548,9 +559,10 @@ class NetClassifier(
         Raises
         ------
         ValueError
-            If a parameter, X, y or the weights are not as described.
+            If a parameter, X, y, the weights or the soft targets are not as described.
         TypeError
-            If neither module nor ``train_split`` takes one of ``fit_params``.
+            If neither module nor ``train_split`` takes one of ``fit_params``, or soft
+            targets are not numbers.
         FloatingPointError
             If the training loss, a weight or a prediction becomes infinite or NaN.
 
@@ -563,7 +575,8 @@ class NetClassifier(
         # Values that are not bools are refused below.
         fresh = not (self.initialized_ and np.all(self.warm_start))
         classes = getattr(self, "classes", None)
-        return fit_net(self, X, y, sample_weight, fresh, classes, "fit", fit_params)
+        rest = fresh, classes, "fit", fit_params
+        return fit_net(self, X, y, sample_weight, soft_targets, *rest)
 
     def partial_fit(
         self: Fitted,
@@ -572,6 +585,7 @@ class NetClassifier(
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         epochs: int | None = None,
+        soft_targets: ArrayLike | None = None,
         **fit_params: Any,
     ) -> Fitted:
         """Train for more epochs, by default ``max_epochs``.
@@ -585,6 +599,8 @@ class NetClassifier(
             All labels of all calls; read only at the first call.
         epochs : int >= 0, default=None
             Used instead of ``max_epochs`` in this call, also in schedules.
+        soft_targets : array-like of shape (n_samples, n_classes), default=None
+            As in `fit`; other rows and targets may follow.
         **fit_params : dict
             As in `fit`; with metadata routing, requested by `set_partial_fit_request`.
 
@@ -598,7 +614,7 @@ class NetClassifier(
         try:
             with epochs_of_call(self, epochs):
                 rest = not self.initialized_, classes, "partial_fit", fit_params
-                return fit_net(self, X, y, sample_weight, *rest)
+                return fit_net(self, X, y, sample_weight, soft_targets, *rest)
         finally:
             # A fit that raises an error early does not drop it.
             vars(self).pop("goes_on_", None)

@@ -1,6 +1,7 @@
 """Features of skorch that a net refuses, because parts of its own would be skipped."""
 
 __all__ = [
+    "has_own_criterion",
     "has_own_step",
     "learns_from_rows",
     "refuse_unaccelerated",
@@ -20,12 +21,13 @@ def refuse_without_rows(net, slot="iterator_train"):
     Raises
     ------
     TypeError
-        If the method, its criterion, weights or masking need row numbers.
+        If the method, its criterion, weights, soft targets or masking need row numbers.
     """
     reasons = {
         f"the training of {type(net).__name__}": has_own_step(net),
         "its criterion": net.criterion_takes_index_,
         "sample_weight": net.sample_weight_ is not None,
+        "soft_targets": net.soft_targets_ is not None,
         "masking": net.masking_ is not None,
     }
     readers = [name for name, reads in reasons.items() if reads]
@@ -60,6 +62,7 @@ def refuse_unaccelerated(net):
         "augment": net.augmentation_ is not None,
         "masking": net.masking_ is not None,
         "sample_weight": net.sample_weight_ is not None,
+        "soft_targets": net.soft_targets_ is not None,
         "a criterion that takes an index": net.criterion_takes_index_,
     }
     left_out = [name for name, is_set in left_out.items() if is_set]
@@ -122,5 +125,21 @@ def has_own_step(net):
     return _overrides(net, "training_loss")
 
 
+def has_own_criterion(net):
+    """Whether a method builds its criterion by itself.
+
+    Parameters
+    ----------
+    net : NetClassifier
+
+    Returns
+    -------
+    has : bool
+        Whether it overrides ``initialize_criterion``.
+    """
+    return _overrides(net, "initialize_criterion")
+
+
 def _overrides(net, seam):
-    return getattr(type(net), seam).__module__ != "sknoisy.nets._net"
+    home = getattr(type(net), seam).__module__
+    return home not in ("sknoisy.nets._net", "sknoisy.nets._loop")

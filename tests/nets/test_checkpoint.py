@@ -177,6 +177,12 @@ class TestWithOtherParts:
         moment = "on_epoch_begin", 3
         self.check(tmp_path, partial(make, name), moment, sample_weight=weights)
 
+    def test_soft_targets(self, tmp_path):
+        n_classes = len(np.unique(DATA["table"][1]))
+        targets = np.random.default_rng(2).dirichlet(np.ones(n_classes), 60)
+        net, moment = partial(make, "NetClassifier"), ("on_epoch_begin", 3)
+        self.check(tmp_path, net, moment, soft_targets=targets)
+
     @pytest.mark.fast_cases(1)
     @pytest.mark.parametrize("name", ["NetClassifier", "bootstrap", "flywheel"])
     def test_validation_split(self, name, tmp_path):

@@ -328,6 +328,9 @@ def test_accelerate_mixin_refuses_what_it_would_leave_out(table):
             kind(Small, accelerator=given, **params, **PARAMS).fit(
                 *table, sample_weight=weights
             )
+    soft = {"soft_targets": np.eye(3)[table[1]]}
+    with pytest.raises(ValueError, match="leaves out soft_targets"):
+        Accelerated(Small, accelerator=given, **PARAMS).fit(*table, **soft)
     for name, match in (
         ("num_processes", "has 2 processes"),
         ("gradient_accumulation_steps", "accumulates gradients over 2 batches"),
