@@ -44,6 +44,12 @@ def refuse_images(estimator, X):
         If X has more than two dimensions.
     """
     n_dims = getattr(X, "ndim", 2)
+    if n_dims > 2 and not hasattr(X, "reshape"):
+        raise ValueError(
+            f"X has {n_dims} dimensions: {type(estimator).__name__} needs features. "
+            "Encode the images first, in a pipeline that begins with an ImageEncoder, "
+            "or pass estimator=NetClassifier()."
+        )
     if n_dims > 2:
         raise ValueError(
             f"X has {n_dims} dimensions: {type(estimator).__name__} needs features. "

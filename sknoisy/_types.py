@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 from torch.utils.data import Dataset
 
+from sknoisy._row_source import RowSource
+
 __all__ = [
     "Array",
     "ArrayLike",
@@ -44,9 +46,9 @@ Axes: TypeAlias = Any
 # What an inherited ``fit`` returns. jedi takes Self for the class that defines it.
 Fitted = TypeVar("Fitted", bound=Any)
 
-# What a user hands in: tables, images, lists, frames, tensors. Frames of pandas and
-# polars are array-like.
-Rows: TypeAlias = ArrayLike | Dataset[Any]
+# What a user hands in: tables, images, lists, frames, tensors, rows on disk. Frames of
+# pandas and polars are array-like.
+Rows: TypeAlias = ArrayLike | Dataset[Any] | RowSource
 Labels: TypeAlias = ArrayLike
 Path: TypeAlias = str | PathLike[str]
 RandomState: TypeAlias = int | np.random.RandomState | None

@@ -7,7 +7,7 @@ names.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -28,6 +28,7 @@ from sklearn.utils.validation import _check_method_params, _check_sample_weight
 from sknoisy._codes import check_classes, encode_labels, sorted_classes
 from sknoisy._dates import refuse_dates
 from sknoisy._image_rows import refuse_channels_last
+from sknoisy._row_source import check_row_source, is_row_source
 from sknoisy._rows import explained, plain_rows, refuse_odd_rows
 
 if TYPE_CHECKING:
@@ -143,7 +144,12 @@ class NamedParts(_BaseComposition):
 
 
 def check_rows(
-    estimator: Estimator, X: Rows, *, reset: bool = False, min_samples: int = 1
+    estimator: Estimator,
+    X: Rows,
+    *,
+    reset: bool = False,
+    min_samples: int = 1,
+    on_disk: bool = False,
 ) -> Array:
     """Check X and return it as float32, or as uint8 if it holds uint8 images.
 
@@ -158,10 +164,12 @@ def check_rows(
         True in ``fit``.
     min_samples : int, default=1
         Smallest allowed number of rows.
+    on_disk : bool, default=False
+        Whether a `RowSource` is returned as one; if False it is refused.
 
     Returns
     -------
-    X : ndarray, dtype float32 or uint8
+    X : ndarray, dtype float32 or uint8, or RowSource
         The same rows.
 
     Raises
@@ -170,8 +178,14 @@ def check_rows(
         If X has NaN or infinite values, too few rows, another number of features than
         in ``fit``, or is channels-last.
     TypeError
-        If X is sparse, a dict or a tensor that requires grad, or has dates or times.
+        If X is sparse, a dict or a tensor that requires grad, or has dates or times; or
+        if its rows are on disk, and the estimator needs all of them at once.
     """
+    if is_row_source(X):
+        name = type(estimator).__name__
+        source = check_row_source(X, name, min_samples=min_samples, takes=on_disk)
+        validate_data(estimator, source, reset=reset, skip_check_array=True)
+        return cast("Array", source)
     rows = _refuse_sparse(plain_rows(X))
     # Before scikit-learn compares the height with the number of features.
     refuse_channels_last(getattr(rows, "shape", ()))
@@ -214,10 +228,12 @@ def check_numbers(estimator, X, **how):
             f"X is None; {type(estimator).__name__} needs one row of features for each "
             "label."
         )
+    name = type(estimator).__name__
+    if is_row_source(X):
+        check_row_source(X, name, takes=False)
     given, X = X, plain_rows(X)
     refuse_dates(X)
     # An overflow raises an error below, which is clearer than numpy's warning.
-    name = type(estimator).__name__
     with explained(given, name), np.errstate(over="ignore"):
         return validate_data(estimator, X, **how)
 
@@ -230,6 +246,7 @@ def check_rows_and_labels(
     classes: ArrayLike | None = None,
     min_samples: int = 2,
     min_per_class: int = 1,
+    on_disk: bool = False,
 ) -> tuple[Array, Array, IntArray]:
     """Check the X and y given to ``fit``.
 
@@ -245,10 +262,12 @@ def check_rows_and_labels(
         All labels, if some may be absent from y.
     min_samples, min_per_class : int
         Smallest allowed number of rows, in total and in each class.
+    on_disk : bool, default=False
+        As in `check_rows`.
 
     Returns
     -------
-    X : ndarray, dtype float32 or uint8
+    X : ndarray, dtype float32 or uint8, or RowSource
         The same rows.
     classes : ndarray of shape (n_classes,)
         The sorted distinct labels.
@@ -266,7 +285,7 @@ def check_rows_and_labels(
             f"{type(estimator).__name__} requires y to be passed, but the target y is "
             "None."
         )
-    X = check_rows(estimator, X, reset=True, min_samples=min_samples)
+    X = check_rows(estimator, X, reset=True, min_samples=min_samples, on_disk=on_disk)
     classes, codes = encode_labels(y, sorted_classes(classes))
     check_consistent_length(X, codes)
     check_classes(estimator, classes, codes, min_per_class)

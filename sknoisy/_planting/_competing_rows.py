@@ -4,6 +4,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from sknoisy._planting._corruption import rank_in_class
+from sknoisy._row_source import is_row_source
 from sknoisy._rows import is_frame, plain_rows, refuse_odd_rows
 from sknoisy._validation import (
     check_any_rows_and_labels,
@@ -47,6 +48,10 @@ def check_data(estimator, X, y, is_own, min_per_class=1):
         vars(estimator).pop(name, None)
     refuse_odd_rows(X)
     few = {"min_per_class": min_per_class}
+    if not is_own and is_row_source(X):
+        return check_rows_and_labels(
+            estimator, X, y, on_disk=_suits_networks_only(X), **few
+        )
     if not is_own and is_frame(X) and not holds_numbers(X):
         # Each candidate encodes it.
         return plain_rows(X), *check_any_rows_and_labels(estimator, X, y, **few)
@@ -80,6 +85,8 @@ def check_more(estimator, X, is_own):
         If X is not of the kind, or has other columns, than what ``fit`` was given.
     """
     refuse_odd_rows(X)
+    if not is_own and is_row_source(X):
+        return check_rows(estimator, X, on_disk=_suits_networks_only(X))
     if not is_own and issparse(X):
         return check_numbers(
             estimator, X, reset=False, accept_sparse="csr", dtype=np.float64
@@ -116,6 +123,11 @@ def competing_rows(codes, max_rows, rng):
     taken = np.maximum(counts * max_rows // n_samples, _MIN_PER_CLASS)
     order = rng.permutation(n_samples)
     return np.sort(order[rank_in_class(codes[order]) < taken[codes[order]]])
+
+
+def _suits_networks_only(X):
+    """Return whether all default candidates are networks, which read batches."""
+    return len(X.shape) > 2
 
 
 def holds_numbers(X):

@@ -334,7 +334,9 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             criterion or masking, which would not be used.
         """
         check_parameters(self)
-        X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
+        X, self.classes_, codes = check_rows_and_labels(
+            self, X, y, min_per_class=2, on_disk=True
+        )
         self.net_ = self._make_sieve()
         seed = int(random_generator(self.random_state).integers(2**31))
         n_classes = len(self.classes_)

@@ -25,6 +25,7 @@ from sknoisy._planting._race import Candidate, choose, race, race_then_repeat
 from sknoisy._planting._settings import OWN_MODULE, default_settings
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
+from sknoisy._row_source import RowSource
 from sknoisy._unjudged import Along
 from sknoisy._validation import Interval, StrOptions, check_rows_and_labels
 from sknoisy._verdicts import defined_scores, suggest_labels
@@ -363,7 +364,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         """
         check_parameters(self)
         self._check_plan()
-        X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
+        X, self.classes_, codes = check_rows_and_labels(
+            self, X, y, min_per_class=2, on_disk=True
+        )
         rng = random_generator(self.random_state)
         rows, round_codes, planted, origin = self._plant(X, codes, rng)
         train = self._trainer(rows, round_codes, rng)
@@ -499,12 +502,20 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 f"corruption_rate={self.corruption_rate} of n_samples = {n_samples} "
                 "rows leaves no row to corrupt; raise it or give more rows."
             )
-        copies = X[source]
-        if self.copy_view is not None:
-            copies = np.asarray(self.copy_view(copies), dtype=X.dtype)
         origin = np.concatenate([samples, source])
         round_codes = np.concatenate([codes, copy_codes])[None]
         planted = np.arange(len(origin))[None] >= n_samples
+        if isinstance(X, RowSource):
+            if self.copy_view is not None:
+                raise TypeError(
+                    "copy_view changes copies in memory, but the rows of "
+                    f"{type(X).__name__} are not there: leave copy_view out, or pass "
+                    "X.load() if they fit."
+                )
+            return X[origin], round_codes, planted, origin
+        copies = X[source]
+        if self.copy_view is not None:
+            copies = np.asarray(self.copy_view(copies), dtype=X.dtype)
         return np.concatenate([X, copies]), round_codes, planted, origin
 
     def _train(self, setting, rows, codes, seed):

@@ -192,7 +192,9 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
             dimensions and there is no ``estimator``.
         """
         check_parameters(self)
-        rows, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
+        rows, self.classes_, codes = check_rows_and_labels(
+            self, X, y, min_per_class=2, on_disk=self.estimator is not None
+        )
         seed = int(random_generator(self.random_state).integers(2**31))
         n_classes = len(self.classes_)
         # A network takes far longer than all that follows.

@@ -239,7 +239,12 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
         """
         check_parameters(self)
         rows, self.classes_, codes = check_rows_and_labels(
-            self, X, y, min_samples=4, min_per_class=2
+            self,
+            X,
+            y,
+            min_samples=4,
+            min_per_class=2,
+            on_disk=self.estimator is not None,
         )
         rng = random_generator(self.random_state)
         before = 0 if self.estimator is None else _FEATURES

@@ -11,6 +11,7 @@ from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from sknoisy._arguments import check_counts
+from sknoisy._row_source import RowSource
 from sknoisy.nets._layout import laid_out
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class ArrayDataset(Dataset[Any]):
 
     Parameters
     ----------
-    features : ndarray of shape (n_samples, ...) or torch Dataset
+    features : ndarray of shape (n_samples, ...), RowSource or torch Dataset
         Rows as float32 or uint8. A torch Dataset yields a row, or a pair whose first
         part is the row.
     codes : ndarray of shape (n_samples,), dtype int64, default=None
@@ -114,8 +115,13 @@ class ArrayDataset(Dataset[Any]):
             self._there = device, _as_tensor(self.features).to(device), y
         return self._there[1:]
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether rows are read one batch at a time, by `LoaderBatches`."""
+        return isinstance(self.features, Dataset | RowSource)
+
     def fetch(
-        self, rows: torch.Tensor | Sequence[int]
+        self, rows: torch.Tensor | Sequence[int], seed: int | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
         """Return X, y and row numbers of some rows, as tensors on the CPU.
 
@@ -123,6 +129,8 @@ class ArrayDataset(Dataset[Any]):
         ----------
         rows : Tensor of shape (n,), dtype int64
             Row numbers in the X given to ``fit``.
+        seed : int or None, default=None
+            If given, a `RowSource` returns rows changed as for training.
 
         Returns
         -------
@@ -132,6 +140,8 @@ class ArrayDataset(Dataset[Any]):
         numbers = np.asarray(rows)
         if isinstance(self.features, Dataset):
             X = default_collate([_first(self.features[int(row)]) for row in numbers])
+        elif isinstance(self.features, RowSource):
+            X = torch.from_numpy(_fetched(self.features, numbers, seed))
         else:
             X = torch.from_numpy(np.ascontiguousarray(self.features[numbers]))
         y = None if self.codes is None else torch.from_numpy(self.codes[numbers])
@@ -207,7 +217,7 @@ class TensorBatches:
         memory_format: str = "contiguous",
     ) -> None:
         base, rows = _resolve_subset(dataset)
-        if not isinstance(base, ArrayDataset) or isinstance(base.features, Dataset):
+        if not isinstance(base, ArrayDataset) or base.on_disk:
             raise TypeError(
                 "TensorBatches needs rows that are in memory as an array; for "
                 f"{type(getattr(base, 'features', base)).__name__} set "
@@ -256,7 +266,7 @@ class LoaderBatches:
     """The batches of `TensorBatches` for data that do not fit in memory.
 
     Uses a torch DataLoader that fetches a whole batch at a time: from an array on
-    disk (``np.memmap``) or from a torch Dataset.
+    disk (``np.memmap``), a row source such as a folder of images, or a torch Dataset.
 
     Parameters
     ----------
@@ -264,6 +274,9 @@ class LoaderBatches:
         Rows to read.
     batch_size, shuffle, drop_last, device, memory_format
         As in `TensorBatches`.
+    training : bool, default=False
+        Whether a row source that changes rows for training does so. All changes are
+        drawn from torch's generator of the CPU.
     **loader_params : dict
         Passed to `torch.utils.data.DataLoader`, for example ``num_workers=4``.
     """
@@ -276,14 +289,19 @@ class LoaderBatches:
         drop_last: bool = False,
         device: Device = None,
         memory_format: str = "contiguous",
+        training: bool = False,
         **loader_params: Any,
     ) -> None:
         base, rows = _resolve_subset(dataset)
         self.device = device or "cpu"
         self.memory_format = memory_format
         self.bounds = _batch_bounds(len(dataset), batch_size, drop_last)
+        changes = training and getattr(base.features, "changes_rows", False)
         order = _BatchOrder(
-            np.arange(len(base)) if rows is None else rows, self.bounds, shuffle
+            np.arange(len(base)) if rows is None else rows,
+            self.bounds,
+            shuffle,
+            changes,
         )
         self.loader = DataLoader(
             _Fetcher(base),
@@ -363,16 +381,19 @@ class _Fetcher(Dataset[Any]):
         return len(self.base)
 
     def __getitem__(self, rows):
-        return self.base.fetch(rows)
+        return (
+            self.base.fetch(*rows) if isinstance(rows, tuple) else self.base.fetch(rows)
+        )
 
 
 class _BatchOrder:
-    """Yields the row numbers of each batch."""
+    """Yields the row numbers of each batch, with a seed if rows are changed."""
 
-    def __init__(self, rows, bounds, shuffle):
+    def __init__(self, rows, bounds, shuffle, changes):
         self.rows = rows
         self.bounds = bounds
         self.shuffle = shuffle
+        self.changes = changes
 
     def __len__(self):
         return len(self.bounds)
@@ -381,8 +402,24 @@ class _BatchOrder:
         rows = self.rows
         if self.shuffle:
             rows = rows[torch.randperm(len(rows)).numpy()]
-        for start, stop in self.bounds:
-            yield rows[start:stop]
+        # One draw for the pass: a loader with workers asks for batches in advance.
+        seed = torch.randint(2**62, ()).item() if self.changes else 0
+        for number, (start, stop) in enumerate(self.bounds):
+            batch = rows[start:stop]
+            yield (batch, seed + number) if self.changes else batch
+
+
+def _fetched(source, numbers, seed):
+    """Return rows of a source as an array that torch takes; refuse undefined floats."""
+    X = source.fetch(numbers) if seed is None else source.fetch_changed(numbers, seed)
+    X = np.require(X, requirements=["C", "W"])
+    if X.dtype != np.uint8 and not np.isfinite(X).all():
+        row = numbers[~np.isfinite(X).reshape(len(X), -1).all(axis=1)][0]
+        raise ValueError(
+            f"row {row} of {type(source).__name__} has NaN or infinite values; every "
+            "row needs finite numbers."
+        )
+    return X
 
 
 def _identity(batch):
@@ -418,6 +455,21 @@ def _resolve_subset(dataset):
         rows = indices if rows is None else indices[rows]
         dataset = dataset.dataset
     return dataset, rows
+
+
+def is_on_disk(dataset):
+    """Return whether the rows of a dataset, or of one inside Subsets, are on disk.
+
+    Parameters
+    ----------
+    dataset : Dataset
+
+    Returns
+    -------
+    flag : bool
+    """
+    base, _ = _resolve_subset(dataset)
+    return isinstance(base, ArrayDataset) and base.on_disk
 
 
 def _as_tensor(array):

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from skorch.callbacks import EarlyStopping, LRScheduler
 from torch import nn
-from torch.utils.data import Dataset
 
 from sknoisy._regular_files import (
     check_replaceable,
@@ -59,7 +58,8 @@ def training_key(net, dataset, weights, targets):
     net : NetClassifier
         Knows its data.
     dataset : ArrayDataset
-        The rows of a torch Dataset are not compared, since it may draw them at random.
+        The rows of a torch Dataset are not compared, since it may draw them at random;
+        of a row source its ``fingerprint`` is.
     weights : ndarray of shape (n_samples,) or None
     targets : ndarray of shape (n_samples, n_classes) or None
 
@@ -74,14 +74,15 @@ def training_key(net, dataset, weights, targets):
     """
     check_replaceable(net.checkpoint, "checkpoint")
     n_rows, labels = net.rows_fitted_
-    in_memory = not isinstance(dataset.features, Dataset)
+    rows = dataset.features
     facts = {
         "class": type(net).__name__,
         "number of rows": n_rows,
         "shape of a row": net.input_shape_,
         "classes": net.classes_.tolist(),
         "checksum of y": labels,
-        "checksum of X": _checksum(dataset.features) if in_memory else None,
+        "checksum of X": None if dataset.on_disk else _checksum(rows),
+        "rows on disk": _plain(getattr(rows, "fingerprint", None)),
         "checksum of sample_weight": None if weights is None else _checksum(weights),
         "random_state": _seed(net.random_state),
         "learning-rate schedulers": _schedulers(net),

@@ -94,6 +94,7 @@ def fit_net(net, X, y, sample_weight, soft_targets, fresh, classes, method, fit_
     if fresh:
         _settle_device(net)
     _know_data(net, dataset, classes, is_first)
+    net.on_disk_ = dataset.on_disk
     if fresh and net.checkpoint is not None:
         net.training_key_ = training_key(net, dataset, weights, targets)
     # An interrupted fit must not leave results of an earlier one.
@@ -310,6 +311,8 @@ def _run_epochs(net, dataset, n_epochs, method, fit_params):
 def _augmentation(net, dataset):
     """Return the augmentation of batches, after a test on two rows."""
     if net.augment == "auto":
+        if getattr(dataset.features, "changes_rows", False):
+            return None
         return default_augmentation(net.input_shape_)
     if net.augment is not None:
         batch = to_float(dataset.fetch([0, len(dataset) - 1])[0]).to(net.device_)

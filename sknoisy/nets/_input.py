@@ -8,11 +8,16 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 
 from sknoisy._codes import encode_labels, sorted_classes
 from sknoisy._image_rows import check_pixels
+from sknoisy._row_source import RowSource
 from sknoisy._validation import check_rows, check_rows_and_labels
 from sknoisy.nets._batches import ArrayDataset, LabelledRows
 from sknoisy.nets._fit_params import for_split
 
 __all__ = ["check_input", "rows_as_dataset", "split_rows", "with_codes"]
+
+
+# Rows on disk of which values are checked before the training.
+_N_TRIED = 16
 
 
 def check_input(net, X, y, fresh, classes):
@@ -46,11 +51,15 @@ def check_input(net, X, y, fresh, classes):
     if is_dataset(X):
         return _check_dataset(net, X, y, fresh, classes)
     if fresh:
-        X, classes, codes = check_rows_and_labels(net, X, y, classes=classes)
-        check_pixels(X)
+        X, classes, codes = check_rows_and_labels(
+            net, X, y, classes=classes, on_disk=True
+        )
+        check_pixels(X[:_N_TRIED].load() if isinstance(X, RowSource) else X)
     else:
-        X = check_rows(net, X)
+        X = check_rows(net, X, on_disk=True)
         classes, codes = encode_labels(y, net.classes_)
+    if isinstance(X, RowSource):
+        X = X.judged()
     if net.dataset is not SkorchDataset:
         return ArrayDataset(_in_own_dataset(net, X, codes), codes), classes
     return LabelledRows(X, codes, classes), classes
@@ -76,7 +85,7 @@ def rows_as_dataset(net, X):
     if isinstance(X, Dataset):
         return ArrayDataset(X)
     if net.autocast_ is None or not _are_own_rows(net, X):
-        X = check_rows(net, X)
+        X = check_rows(net, X, on_disk=True)
     return ArrayDataset(_in_own_dataset(net, X, None))
 
 
@@ -180,6 +189,8 @@ def _check_dataset(net, X, y, fresh, classes):
     if len(classes) < 2:
         raise ValueError("y has only one class; at least two classes are needed.")
     rows = X.features if isinstance(X, ArrayDataset) else X
+    if isinstance(rows, RowSource):
+        rows = rows.judged()
     if fresh and isinstance(rows, np.ndarray):
         check_pixels(rows)
     if isinstance(rows, np.ndarray):

@@ -10,7 +10,12 @@ import torch
 from skorch.utils import is_dataset, to_device, to_tensor
 
 from sknoisy._codes import label_accuracy
-from sknoisy.nets._batches import LoaderBatches, PairBatches, TensorBatches
+from sknoisy.nets._batches import (
+    LoaderBatches,
+    PairBatches,
+    TensorBatches,
+    is_on_disk,
+)
 from sknoisy.nets._checkpoint import save_training
 from sknoisy.nets._defaults import default_module, default_optimizer_params
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
@@ -25,9 +30,10 @@ from sknoisy.nets._predicting import outputs_of, proba_of
 from sknoisy.nets._progress import ProgressLog
 from sknoisy.nets._running import run_pass
 from sknoisy.nets._slots import (
+    asks_for_loader,
     build_part,
     check_part_names,
-    iterator_params,
+    iterator_of,
     moved,
     refuse_unknown,
     shape_of,
@@ -245,10 +251,12 @@ class TrainingLoopMixin(_Host):
         """Return the iterator over batches of a dataset."""
         slot = "iterator_train" if training else "iterator_valid"
         dataset = with_codes(self, dataset)
-        params = iterator_params(self, slot)
+        # Set for a training on rows on disk; arrays may be predicted after it.
+        on_disk = is_on_disk(dataset) or asks_for_loader(self, slot)
+        iterator, params = iterator_of(self, slot, on_disk)
         if params["batch_size"] == -1:
             params["batch_size"] = len(dataset)
-        iterator = getattr(self, slot)(dataset, **params)
+        iterator = iterator(dataset, **params)
         if isinstance(iterator, TensorBatches | LoaderBatches):
             return iterator
         return PairBatches(iterator, self.device_)

@@ -106,9 +106,10 @@ class NetClassifier(
         Initial weights, order of rows, dropout. The same int gives the same bits on
         the CPU, and 2 + 2 epochs at a constant learning rate equal 4.
     iterator_train, iterator_valid : class, default=TensorBatches
-        `nets.LoaderBatches` is for data that do not fit in memory. An iterator of plain
-        pairs (X, y), such as torch's DataLoader, can be used if no row numbers are
-        needed.
+        Rows on disk, a `datasets.RowSource` or a torch Dataset, are read by
+        `nets.LoaderBatches` instead, whose parameters can then be set, such as
+        ``iterator_train__num_workers``. An iterator of plain pairs (X, y), such as
+        torch's DataLoader, can be used if no row numbers are needed.
     train_split : callable or None, default=None
         As in skorch; None trains on every row.
     callbacks : list of skorch callbacks, "disable" or None, default=None
@@ -199,13 +200,15 @@ class NetClassifier(
     # out of pickles, files and checkpoints. A method adds its own.
     fit_only_attributes_ = [
         *("augmentation_", "autocast_", "fit_params_", "goes_on_", "hooks_"),
-        *("label_quality_", "open_step_", "sample_weight_", "soft_targets_"),
-        *("some_may_be_late_", "training_key_", "turn_"),
+        *("label_quality_", "on_disk_", "open_step_", "sample_weight_"),
+        *("soft_targets_", "some_may_be_late_", "training_key_", "turn_"),
     ]
     augmentation_ = hooks_ = open_step_ = training_key_ = None
     autocast_: Any = None
     # Arguments of `fit` that are passed to the module in each step.
     fit_params_: dict[str, Any] = {}
+    # Whether the rows given to fit are read one batch at a time.
+    on_disk_ = False
     # The weight of each row, by row number.
     sample_weight_ = None
     # The distribution over the classes that each row is trained on, by row number.
@@ -533,8 +536,9 @@ class NetClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-            Finite numbers, or uint8 images, which become [0, 1]. A torch Dataset that
-            yields rows needs ``iterator_train=LoaderBatches``.
+            Finite numbers, or uint8 images, which become [0, 1]. A
+            `datasets.RowSource`, such as a folder of images, or a torch Dataset that
+            yields rows is read batch by batch.
         y : array-like of shape (n_samples,)
             Labels of any kind: strings, integers, booleans.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -19,13 +19,14 @@ from sknoisy.nets._modules import MLP
 from sknoisy.nets._parameter_names import did_you_mean, signature_of
 
 __all__ = [
+    "asks_for_loader",
     "build_part",
     "check_part_names",
     "check_slots",
     "facts_of",
     "is_channels_last",
     "moved",
-    "iterator_params",
+    "iterator_of",
     "placed",
     "refuse_unknown",
     "shape_of",
@@ -193,8 +194,8 @@ def facts_of(net):
     }
 
 
-def iterator_params(net, slot):
-    """Return the parameters of an iterator over batches.
+def asks_for_loader(net, slot):
+    """Return whether the user set what `LoaderBatches` takes and `TensorBatches` not.
 
     Parameters
     ----------
@@ -203,6 +204,25 @@ def iterator_params(net, slot):
 
     Returns
     -------
+    flag : bool
+    """
+    known, _ = signature_of(TensorBatches)
+    return not set(known).issuperset(net.get_params_for(slot))
+
+
+def iterator_of(net, slot, on_disk):
+    """Return the class of an iterator over batches, and its parameters.
+
+    Parameters
+    ----------
+    net : NetClassifier
+    slot : {"iterator_train", "iterator_valid"}
+    on_disk : bool
+        Whether rows are read one batch at a time, where `TensorBatches` would need all.
+
+    Returns
+    -------
+    iterator : class
     params : dict
 
     Raises
@@ -211,6 +231,8 @@ def iterator_params(net, slot):
         If the iterator does not accept one of them.
     """
     iterator = getattr(net, slot)
+    if iterator is TensorBatches and on_disk:
+        iterator = LoaderBatches
     size = net.batch_size
     if slot == "iterator_valid" and size != -1:
         size = max(size, EVAL_BATCH_SIZE)
@@ -220,10 +242,12 @@ def iterator_params(net, slot):
         form = "channels_last" if is_channels_last(net) else "contiguous"
         own = {"device": net.device_, "shuffle": shuffle, "memory_format": form}
         params = {**own, **params}
+    if iterator is LoaderBatches and slot == "iterator_train":
+        params = {"training": True, **params}
     known, takes_any = signature_of(iterator)
     if not takes_any:
         refuse_unknown(slot, iterator, params, known, {"dataset": None})
-    return params
+    return iterator, params
 
 
 def store_params(net, params):
@@ -324,7 +348,7 @@ def check_part_names(net):
         ],
     )
     for slot in ("iterator_train", "iterator_valid"):
-        iterator_params(net, slot)
+        iterator_of(net, slot, net.on_disk_)
     unread = _check_dataset_params(net)
     if net.callbacks == "disable":
         unread += [f"callbacks__{key}" for key in net.get_params_for("callbacks")]

@@ -305,10 +305,10 @@ class TestDatasets:
         with pytest.raises(ValueError, match=r"unknown labels: \[5\]"):
             net.partial_fit(Rows(X), np.where(y == 0, 5, y))
 
-    def test_a_dataset_needs_the_loader(self, make_net, table):
+    def test_a_dataset_takes_the_loader_by_itself(self, make_net, table):
         X, y = table
-        with pytest.raises(TypeError, match="iterator_train=LoaderBatches"):
-            make_net().fit(Rows(X), y)
+        a, b = make_net().fit(Rows(X), y), make_net(**LOADERS).fit(Rows(X), y)
+        np.testing.assert_array_equal(a.predict_proba(Rows(X)), b.predict_proba(X))
 
 
 class TestRefusals:
@@ -474,11 +474,12 @@ class TestOwnDataset:
         assert Multiplied.given == [(np.float32, y.tolist()), (np.float32, None)]
         plain = make_net(**LOADERS).fit(2 * X, y)
         np.testing.assert_array_equal(proba, plain.predict_proba(2 * X))
+        by_itself = make_net(dataset=Multiplied, dataset__factor=2).fit(X, y)
+        np.testing.assert_array_equal(by_itself.predict_proba(X), proba)
 
     @pytest.mark.parametrize(
         "params, error, match",
         [
-            ({"dataset": Multiplied}, TypeError, "for Multiplied set iterator_train"),
             (
                 {"dataset": Multiplied, "dataset__facto": 2, **LOADERS},
                 ValueError,

@@ -551,10 +551,12 @@ class TestPictures:
         with pytest.raises(ValueError, match="only one class"):
             make(**LOADERS).fit(Folder(images[0], [0] * 54))
 
-    def test_they_need_the_loader(self, images):
+    def test_they_take_the_loader_by_themselves(self, images):
         X, y = images
-        with pytest.raises(TypeError, match="Folder set iterator_train=LoaderBatches"):
-            make().fit(Folder(X, y.tolist()))
+        assert_same_weights(
+            make().fit(Folder(X, y.tolist())),
+            make(**LOADERS).fit(Folder(X, y.tolist())),
+        )
 
 
 class NoLength(Dataset):

@@ -68,7 +68,8 @@ def record_dynamics(
             net.set_params(random_state=seed)
             net.partial_fit(dataset, classes=np.arange(n_classes))
         else:
-            _fit_plain(net.set_params(**_iterators(net)), dataset, n_classes, seed)
+            iterators = _iterators(net, dataset.on_disk)
+            _fit_plain(net.set_params(**iterators), dataset, n_classes, seed)
     if not recorder.n_recorded_:
         message = "training was interrupted before its first epoch ended."
         raise TrainingInterrupted(message)
@@ -120,12 +121,12 @@ def _noting_interruptions(net):
         del net.fit_loop
 
 
-def _iterators(net):
+def _iterators(net, on_disk):
     """Return the parameters that make a plain skorch net yield our batches."""
     params = {}
     for slot in ("iterator_train", "iterator_valid"):
         if getattr(net, slot) not in _OUR_ITERATORS:
-            params[slot] = TensorBatches
+            params[slot] = LoaderBatches if on_disk else TensorBatches
         params[f"{slot}__device"] = net.device
     params["iterator_train__shuffle"] = True
     return params

@@ -50,7 +50,9 @@ class NetOrClassifierMixin(FoldsMixin, NetParamsMixin):
         for name in ("trajectories_", "net_", "n_features_in_"):
             vars(self).pop(name, None)
         if self._is_net():
-            X, self.classes_, codes = check_rows_and_labels(self, X, y, min_per_class=2)
+            X, self.classes_, codes = check_rows_and_labels(
+                self, X, y, min_per_class=2, on_disk=True
+            )
         else:
             in_passes = self._by_stages() and learns_in_passes(self.estimator)
             self._check_net_params(own=("max_epochs",) if in_passes else ())
