@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "VERDICT",
     "defined_scores",
+    "may_be_probabilities",
     "scorer_of",
     "scores_are_probabilities",
     "suggest_labels",
@@ -161,6 +162,30 @@ def scores_are_probabilities(scorer: Estimator) -> bool:
     """
     scorer = scorer[-1] if isinstance(scorer, Pipeline) else scorer
     return bool(getattr(scorer, "scores_are_probabilities_", False))
+
+
+def may_be_probabilities(detector: Estimator) -> bool:
+    """Return whether the scores of a detector can be probabilities once it is fitted.
+
+    Parameters
+    ----------
+    detector : estimator
+        It need not be fitted. It may be a pipeline that ends in a detector.
+
+    Returns
+    -------
+    may_be : bool
+        True where only the fit tells, as for estimators of other packages, whose
+        ``fit`` may set ``scores_are_probabilities_``. One of this package that
+        calibrates under some parameters has a method ``_may_calibrate``.
+    """
+    scorer = detector.steps[-1][1] if isinstance(detector, Pipeline) else detector
+    kind = type(scorer)
+    if hasattr(kind, "_may_calibrate"):
+        return bool(scorer._may_calibrate())
+    is_ours = kind.__module__.startswith("sknoisy.")
+    # Others do not score labels at all, which is another error.
+    return not (is_ours and hasattr(kind, "scores_are_probabilities_"))
 
 
 def tags_of_part(part: Any) -> Any:

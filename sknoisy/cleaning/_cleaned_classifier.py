@@ -8,8 +8,6 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
-from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import (
     UNUSED,
     MetadataRouter,
@@ -17,7 +15,7 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, check_memory, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted, check_memory
 
 from sknoisy._codes import check_classes, encode_labels, label_accuracy
 from sknoisy._groups import group_params
@@ -36,12 +34,14 @@ from sknoisy._validation import (
     validate_data,
 )
 from sknoisy._verdicts import (
+    may_be_probabilities,
     scorer_of,
     scores_are_probabilities,
     tags_of_part,
     unjudged_rows,
 )
 from sknoisy.base import NoiseScoresMixin
+from sknoisy.cleaning._fit_arguments import soft_targets_name, weight_name
 from sknoisy.cleaning._soft_labels import soft_labels, weighted_copies
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ __all__ = ["CleanedClassifier"]
 # Relative duration of detector and classifier: detectors train several models.
 _DETECT, _FIT = 5, 1
 
-# The actions that give the classifier sample weights.
+# The actions that give the classifier weights, or soft targets.
 _WEIGHING = ("reweight", "soften")
 # Kinds of X that this takes if both parts take them.
 _BOTH_TAKE = (
@@ -96,9 +96,10 @@ class CleanedClassifier(
           sample weight,
         - "soften": on soft labels. The given label has the share ``1 - noise_scores_``,
           the others have the rest, in proportion to the detector's ``label_proba_``, or
-          the suggested label has it. A row is repeated for each of its labels, with
-          their shares as sample weights. The detector's scores must be probabilities,
-          such as those of `DynaCorDetector`.
+          the suggested label has it. Networks, and pipelines that end in one, learn
+          these distributions (``soft_targets`` of `NetClassifier`); for others a row is
+          repeated for each of its labels, with their shares as sample weights. The
+          detector's scores must be probabilities, such as those of `DynaCorDetector`.
     memory : str, object with the joblib.Memory interface, or None, default=None
         Cache of fitted detectors: a folder or a `joblib.Memory`. With it, a grid
         search over ``action`` or over parameters of the classifier fits the detector
@@ -224,12 +225,15 @@ class CleanedClassifier(
         ValueError
             If a parameter, X or y is not as described, if weights are needed and the
             classifier takes none, if probabilities are needed and the detector's scores
-            are none, or if no row of a class is left.
+            are none, before it is fitted where that is known, or if no row of a class
+            is left.
         TypeError
             If ``detector`` does not score labels.
         """
         check_parameters(self)
-        weight_name = self._check_weight_name()
+        argument = self._check_argument()
+        if self.action == "soften" and not may_be_probabilities(self.detector):
+            self._refuse_order()
         for name in ("n_features_in_", "classifier_"):
             self.__dict__.pop(name, None)
         if y is None:
@@ -247,7 +251,7 @@ class CleanedClassifier(
             bar.begin(_DETECT, now=f"detecting by {type(self.detector).__name__}")
             self._detect(X, self.classes_[codes], for_detector)
             bar.advance(_DETECT, now=f"fitting {type(self.classifier).__name__}")
-            self._fit_classifier(X, codes, weight_name, for_classifier)
+            self._fit_classifier(X, codes, argument, for_classifier)
             bar.advance(_FIT)
         return self
 
@@ -385,11 +389,18 @@ class CleanedClassifier(
         with explained(X, type(self.classifier).__name__):
             return getattr(self.classifier_, method)(X)
 
-    def _check_weight_name(self):
-        """Return the name of the classifier's weights; None if none are needed."""
+    def _may_calibrate(self):
+        return may_be_probabilities(self.detector)
+
+    def _check_argument(self):
+        """Return which argument of the classifier's fit is set; None if none is."""
         if self.action not in _WEIGHING:
             return None
-        name = _weight_name(self.classifier)
+        if self.action == "soften":
+            name = soft_targets_name(self.classifier)
+            if name is not None:
+                return name
+        name = weight_name(self.classifier)
         if name is None:
             raise ValueError(
                 f"action={self.action!r} needs sample weights, but "
@@ -419,43 +430,53 @@ class CleanedClassifier(
         self.suggested_labels_ = np.array(scorer.suggested_labels_)
         self._unjudged = unjudged_rows(scorer)
 
-    def _fit_classifier(self, X, codes, weight_name, fit_params):
-        if weight_name in fit_params:
+    def _fit_classifier(self, X, codes, argument, fit_params):
+        if argument in fit_params:
             raise ValueError(
-                f"action={self.action!r} sets the classifier's {weight_name}; leave "
-                f"{weight_name} out, or use another action."
+                f"action={self.action!r} sets the classifier's {argument}; leave "
+                f"{argument} out, or use another action."
             )
-        if self.action == "relabel":
-            _, codes = encode_labels(self.suggested_labels_, self.classes_)
-        if self.action == "drop":
-            kept = np.flatnonzero(~self.noise_mask_)
+        kept, codes, left, values = self._cleaned(codes, argument)
+        if kept is not None:
             fit_params = params_of_rows(fit_params, X, kept)
-            X, codes = safe_indexing(_indexable(X), kept), codes[kept]
-        left = codes
-        if self.action == "soften":
-            kept, codes, weights = self._soft_copies(codes)
-            fit_params = params_of_rows(fit_params, X, kept)
-            X, left = safe_indexing(_indexable(X), kept), codes
-        elif self.action == "reweight":
-            weights = 1 - self.noise_scores_
-            left = codes[weights > 0]
-        if self.action in _WEIGHING:
-            fit_params = {**fit_params, weight_name: weights}
+            X = safe_indexing(_indexable(X), kept)
+        if argument is not None:
+            fit_params = {**fit_params, argument: values}
         self._refuse_lost_classes(left)
         self.classifier_ = clone(self.classifier)
-        # The weights are given by the name of the step that takes them.
-        routes = routes_metadata() and self.action not in _WEIGHING
+        # The argument has the name of the step that takes it.
+        routes = routes_metadata() and argument is None
         with config_context(enable_metadata_routing=routes):
             self.classifier_.fit(X, self.classes_[codes], **fit_params)
 
-    def _soft_copies(self, codes):
-        """Return rows, labels and weights, in place of soft labels."""
+    def _cleaned(self, codes, argument):
+        """Return rows or None for all, their labels, labels left, and the argument."""
+        if self.action == "relabel":
+            _, codes = encode_labels(self.suggested_labels_, self.classes_)
+            return None, codes, codes, None
+        if self.action == "drop":
+            kept = np.flatnonzero(~self.noise_mask_)
+            return kept, codes[kept], codes[kept], None
+        if self.action == "reweight":
+            weights = 1 - self.noise_scores_
+            return None, codes, codes[weights > 0], weights
+        targets = self._soft_labels(codes)
+        if argument == soft_targets_name(self.classifier):
+            return None, codes, np.flatnonzero(targets.any(0)), targets
+        kept, codes, weights = weighted_copies(targets)
+        return kept, codes, codes, weights
+
+    def _refuse_order(self):
+        raise ValueError(
+            "action='soften' needs probabilities of a wrong label, but the scores "
+            f"of {type(self.detector).__name__} are an order. Use "
+            "DynaCorDetector, or action='reweight'."
+        )
+
+    def _soft_labels(self, codes):
+        """Return the probabilities of the labels of each row."""
         if not self.scores_are_probabilities_:
-            raise ValueError(
-                "action='soften' needs probabilities of a wrong label, but the scores "
-                f"of {type(self.detector).__name__} are an order. Use "
-                "DynaCorDetector, or action='reweight'."
-            )
+            self._refuse_order()
         scorer = scorer_of(self.detector_, len(codes))
         _, suggested = encode_labels(self.suggested_labels_, self.classes_)
         proba = getattr(scorer, "label_proba_", None)
@@ -464,7 +485,7 @@ class CleanedClassifier(
         )
         # Nothing is known of a label that occurs once.
         targets[self._unjudged] = np.eye(len(self.classes_))[codes[self._unjudged]]
-        return weighted_copies(targets)
+        return targets
 
     def _refuse_lost_classes(self, codes):
         lost = np.setdiff1d(np.arange(len(self.classes_)), codes)
@@ -487,14 +508,3 @@ def _indexable(X):
     if issparse(X):
         return X.tocsr()
     return X if hasattr(X, "__getitem__") else np.asarray(X)
-
-
-def _weight_name(estimator):
-    """Return the argument of ``fit`` that takes sample weights, None without one."""
-    if isinstance(estimator, Pipeline):
-        step, last = estimator.steps[-1]
-        inner = _weight_name(last)
-        return None if inner is None else f"{step}__{inner}"
-    if isinstance(estimator, GridSearchCV | RandomizedSearchCV):
-        return _weight_name(estimator.estimator)
-    return "sample_weight" if has_fit_parameter(estimator, "sample_weight") else None

@@ -25,6 +25,7 @@ from sknoisy._validation import (
     validate_data,
 )
 from sknoisy._verdicts import (
+    may_be_probabilities,
     scorer_of,
     scores_are_probabilities,
     tags_of_part,
@@ -33,7 +34,7 @@ from sknoisy._verdicts import (
 from sknoisy.base import NoiseDetectorMixin
 
 if TYPE_CHECKING:
-    from sknoisy._types import ArrayLike, Estimator, Labels, Routing
+    from sknoisy._types import ArrayLike, Estimator, FloatArray, Labels, Routing
 
 __all__ = ["NoisyLabelFilter"]
 
@@ -77,6 +78,8 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         label where the detector does not flag the row. For the others the given label.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
+    label_proba_ : ndarray of shape (n_samples, n_classes)
+        Probabilities of the labels, if the detector has them.
     sample_indices_ : ndarray of shape (n_kept,), dtype int64
         Numbers of the rows that are kept, in their order.
     classes_ : ndarray of shape (n_classes,)
@@ -193,6 +196,18 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
         """Whether the detector's scores are probabilities of a wrong label, bool."""
         check_is_fitted(self, "noise_scores_")
         return scores_are_probabilities(self.detector_)
+
+    @property
+    def label_proba_(self) -> FloatArray:
+        """Probabilities of the labels, ndarray of shape (n_samples, n_classes).
+
+        Only there if the detector has it.
+        """
+        check_is_fitted(self, "noise_scores_")
+        return scorer_of(self.detector_, len(self.noise_scores_)).label_proba_
+
+    def _may_calibrate(self):
+        return may_be_probabilities(self.detector)
 
     def get_metadata_routing(self) -> Routing:
         """Return what ``fit`` passes on to the detector.

@@ -342,6 +342,9 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         detectors = [detector for _, detector in self.detectors_]
         return self.strategy == "select" and scores_are_probabilities(detectors[0])
 
+    def _may_calibrate(self):
+        return self.strategy != "combine"
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

@@ -561,6 +561,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         check_is_fitted(self, "noise_scores_")
         return not hasattr(self, "encoder_")
 
+    def _may_calibrate(self):
+        return self.decision != "cluster"
+
     def _calibrate(self, best, codes):
         """Score by the mean signal, calibrated on that of planted labels."""
         # An earlier fit may have clustered.

@@ -4,24 +4,33 @@ import pickle
 
 import numpy as np
 import pytest
+from fitted_state import assert_same_weights
 from hypothesis import given
 from hypothesis import strategies as st
 from known_detector import KnownDetector
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknoisy import (
+    AUMDetector,
+    AutoNoiseDetector,
     CleanedClassifier,
     DynaCorDetector,
+    FlywheelClassifier,
     NetClassifier,
+    NoisyLabelFilter,
+    RobustLossClassifier,
     SymmetricNoiseInjector,
 )
+from sknoisy._verdicts import may_be_probabilities
 from sknoisy.cleaning._soft_labels import soft_labels, weighted_copies
 
 
@@ -105,16 +114,76 @@ def test_labels_without_doubt_give_the_plain_fit(scored):
     assert_array_equal(cleaned.classifier_.coef_, model.fit(X, y).coef_)
 
 
-@pytest.mark.parametrize("doubtful", [False, True])
-def test_a_net_learns_copies(scored, doubtful):
+def expected_targets(X, y):
+    """Return (1 - p) given + p other, by the columns of X."""
+    detector = Calibrated().fit(X, y)
+    given = np.eye(3)[np.unique(y, return_inverse=True)[1]]
+    other = detector.label_proba_ * (1 - given)
+    other /= other.sum(1, keepdims=True)
+    p = detector.noise_scores_[:, None]
+    return (1 - p) * given + p * other
+
+
+NET = NetClassifier(max_epochs=3, batch_size=16, random_state=0)
+
+
+def test_a_net_learns_soft_targets(scored):
     X, y = scored
     X = X.astype(np.float32)
-    X[:, 0] = 0.4 * doubtful
-    net = NetClassifier(max_epochs=3, batch_size=400, random_state=0)
+    net = CleanedClassifier(Calibrated(), NET, action="soften").fit(X, y).classifier_
+    by_hand = clone(NET).fit(X, y, soft_targets=expected_targets(X, y))
+    assert_same_weights(net, by_hand)
+    assert net.classes_.tolist() == ["ant", "bee", "cat"]
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_a_pipeline_hands_soft_targets_to_its_net(scored, routing):
+    X, y = scored
+    model = make_pipeline(StandardScaler(), NET)
+    with config_context(enable_metadata_routing=routing):
+        cleaned = CleanedClassifier(Calibrated(), model, action="soften").fit(X, y)
+    Z = StandardScaler().fit_transform(X)
+    by_hand = clone(NET).fit(Z, y, soft_targets=expected_targets(X, y))
+    assert_same_weights(cleaned.classifier_[-1], by_hand)
+
+
+def test_a_search_hands_soft_targets_to_its_nets(scored):
+    X, y = scored
+    search = GridSearchCV(NET, {"max_epochs": [1, 3]}, cv=3, error_score="raise")
+    cleaned = CleanedClassifier(Calibrated(), search, action="soften").fit(X, y)
+    net = clone(NET).set_params(**cleaned.classifier_.best_params_)
+    net.fit(X, y, soft_targets=expected_targets(X, y))
+    assert_same_weights(cleaned.classifier_.best_estimator_, net)
+
+
+def test_a_net_with_its_own_targets_learns_copies(scored):
+    X, y = scored
+    X = X.astype(np.float32)
+    net = RobustLossClassifier(max_epochs=2, random_state=0)
     cleaned = CleanedClassifier(Calibrated(), net, action="soften").fit(X, y)
-    plain = clone(net).fit(X, y)
-    same = np.allclose(cleaned.predict_proba(X), plain.predict_proba(X), atol=1e-5)
-    assert same == (not doubtful)
+    rows, codes, weights = weighted_copies(expected_targets(X, y))
+    by_hand = clone(net).fit(X[rows], np.unique(y)[codes], weights)
+    assert_same_weights(cleaned.classifier_, by_hand)
+    assert cleaned.classifier_.noise_scores_.shape == (len(rows),)
+
+
+def test_a_class_that_no_row_keeps_is_refused_for_nets_too(scored):
+    X, y = scored
+    # All "ant" are surely wrong, and surely nothing else is an "ant".
+    X[:, 0] = y == "ant"
+    X[:, 1] = -1e3
+    with pytest.raises(ValueError, match=r"no row of class \['ant'\] is left"):
+        CleanedClassifier(Calibrated(), NET, action="soften").fit(X, y)
+
+
+def test_the_filter_passes_probabilities_of_labels_on(scored):
+    X, y = scored
+    by_filter = NoisyLabelFilter(Calibrated(), threshold=0.9)
+    softened = CleanedClassifier(by_filter, NET, action="soften").fit(X, y)
+    plain = CleanedClassifier(Calibrated(), NET, action="soften").fit(X, y)
+    assert_same_weights(softened.classifier_, plain.classifier_)
+    without = NoisyLabelFilter(KnownDetector(), threshold=0.9).fit(X, y)
+    assert not hasattr(without, "label_proba_")
 
 
 def test_scores_that_are_an_order_are_refused(scored):
@@ -122,6 +191,37 @@ def test_scores_that_are_an_order_are_refused(scored):
     with pytest.raises(ValueError, match="'soften' needs probabilities of a wrong"):
         cleaned.fit(*scored)
     assert not hasattr(cleaned, "classifier_")
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        AUMDetector(),
+        FlywheelClassifier(),
+        DynaCorDetector(decision="cluster"),
+        AutoNoiseDetector(),
+        make_pipeline(StandardScaler(), AUMDetector()),
+        NoisyLabelFilter(AUMDetector(), keep=0.5),
+        CleanedClassifier(AUMDetector(), NET),
+    ],
+    ids=lambda detector: type(detector).__name__,
+)
+def test_what_is_known_to_be_an_order_is_refused_before_it_is_fitted(scored, detector):
+    cleaned = CleanedClassifier(detector, LogisticRegression(), action="soften")
+    with pytest.raises(ValueError, match="'soften' needs probabilities of a wrong"):
+        cleaned.fit(*scored)
+    assert not hasattr(cleaned, "detector_")
+    # A typing error in the parameters of a detector is told by the detector.
+    assert may_be_probabilities(DynaCorDetector(decision="clusters"))
+
+
+def test_only_a_fit_tells_what_others_score():
+    class Own(AUMDetector):
+        pass
+
+    others = AutoNoiseDetector(strategy="select"), KnownDetector(), Own(), NET
+    assert all(map(may_be_probabilities, others))
+    assert may_be_probabilities(DynaCorDetector())
 
 
 def test_classifiers_without_weights_are_refused_before_any_training(scored):
