@@ -105,12 +105,12 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     Attributes
     ----------
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
-        Larger = more suspicious. The probability that the label is wrong, if wrong
-        labels are as easy to find as planted ones, and the noise rate is
+        Larger = more suspicious. Calibrated as the probability that the label is wrong,
+        if wrong labels are as easy to find as planted ones, and the noise rate is
         ``noise_rate_``. With "select", the scores of the best candidate.
     scores_are_probabilities_ : bool
-        False, as that holds for labels that are wrong at random only: the scores are an
-        order. With "select", that of the best candidate.
+        False: the scores are an order, since even of labels that are wrong at random
+        more are wrong than they say. With "select", that of the best candidate.
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         The labels with the largest scores, as many as suit the ``aim``. With "select",
         the flags of the best candidate.
