@@ -193,8 +193,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         self.steps_ = [0, 0]
         self.ramp_steps_ = self.average_ramp_steps
         if self.ramp_steps_ == "auto":
-            n_batches = math.ceil(len(dataset) / max(self.batch_size, 1))
-            n_steps = self.max_epochs * (1 if self.batch_size < 0 else n_batches)
+            n_steps = self.max_epochs * len(self.get_iterator(dataset, training=True))
             self.ramp_steps_ = round(_RAMP_SHARE * n_steps)
 
     def initialize_module(self) -> Self:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -299,9 +298,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
                 f"{self.max_epochs}: targets would never be used."
             )
         self._codes = torch.from_numpy(dataset.codes)
-        n_rows = len(dataset)
-        size = n_rows if self.batch_size < 0 else self.batch_size
-        self.n_updates_ = max(1, self.max_epochs * math.ceil(n_rows / size))
+        n_batches = len(self.get_iterator(dataset, training=True))
+        self.n_updates_ = max(1, self.max_epochs * n_batches)
 
     def score_rows(self, dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Return codes and logits of all rows; keep their attention."""

@@ -10,8 +10,8 @@ import torch
 from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
-from sknoisy._arguments import check_counts
 from sknoisy._row_source import RowSource
+from sknoisy.nets._epoch_rows import EpochRows
 from sknoisy.nets._layout import laid_out
 
 if TYPE_CHECKING:
@@ -197,6 +197,13 @@ class TensorBatches:
         Device to which the tensors are copied once; None keeps them on the CPU.
     memory_format : {"contiguous", "channels_last"}, default="contiguous"
         Memory format of images.
+    balance : bool, default=False
+        Whether a pass has equally many rows of each class, drawn anew for each pass;
+        no row is drawn twice, so a class that is too small is taken whole. For
+        training, as is ``batches_per_epoch``: it needs ``shuffle``.
+    batches_per_epoch : int >= 1 or None, default=None
+        Largest number of batches of a pass. None takes all rows; with ``balance`` as
+        many rows of each class as the smallest one has.
 
     Examples
     --------
@@ -215,6 +222,8 @@ class TensorBatches:
         drop_last: bool = False,
         device: Device = None,
         memory_format: str = "contiguous",
+        balance: bool = False,
+        batches_per_epoch: int | None = None,
     ) -> None:
         base, rows = _resolve_subset(dataset)
         if not isinstance(base, ArrayDataset) or base.on_disk:
@@ -229,7 +238,9 @@ class TensorBatches:
         # None stands for all rows: batches in order are then slices.
         self.rows = None if rows is None else torch.from_numpy(rows).to(device)
         self.n_rows = len(base) if rows is None else len(rows)
-        self.bounds = _batch_bounds(self.n_rows, batch_size, drop_last)
+        how = batch_size, shuffle, drop_last, balance, batches_per_epoch
+        self.epoch_rows = EpochRows(self.n_rows, _codes(base, rows), *how)
+        self.bounds = self.epoch_rows.bounds
         self.shuffle = shuffle
 
     def __len__(self) -> int:
@@ -241,7 +252,7 @@ class TensorBatches:
             return
         device = self.X.device
         if self.shuffle:
-            order = torch.randperm(self.n_rows).to(device)
+            order = self.epoch_rows.draw().to(device)
             order = order if self.rows is None else self.rows[order]
         else:
             order = cast("torch.Tensor", self.rows)
@@ -272,7 +283,7 @@ class LoaderBatches:
     ----------
     dataset : ArrayDataset or Subset of one
         Rows to read.
-    batch_size, shuffle, drop_last, device, memory_format
+    batch_size, shuffle, drop_last, device, memory_format, balance, batches_per_epoch
         As in `TensorBatches`.
     training : bool, default=False
         Whether a row source that changes rows for training does so. All changes are
@@ -289,20 +300,19 @@ class LoaderBatches:
         drop_last: bool = False,
         device: Device = None,
         memory_format: str = "contiguous",
+        balance: bool = False,
+        batches_per_epoch: int | None = None,
         training: bool = False,
         **loader_params: Any,
     ) -> None:
         base, rows = _resolve_subset(dataset)
         self.device = device or "cpu"
         self.memory_format = memory_format
-        self.bounds = _batch_bounds(len(dataset), batch_size, drop_last)
+        how = batch_size, shuffle, drop_last, balance, batches_per_epoch
+        epoch_rows = EpochRows(len(dataset), _codes(base, rows), *how)
+        self.bounds = epoch_rows.bounds
         changes = training and getattr(base.features, "changes_rows", False)
-        order = _BatchOrder(
-            np.arange(len(base)) if rows is None else rows,
-            self.bounds,
-            shuffle,
-            changes,
-        )
+        order = _BatchOrder(rows, epoch_rows, changes)
         self.loader = DataLoader(
             _Fetcher(base),
             sampler=order,
@@ -389,22 +399,20 @@ class _Fetcher(Dataset[Any]):
 class _BatchOrder:
     """Yields the row numbers of each batch, with a seed if rows are changed."""
 
-    def __init__(self, rows, bounds, shuffle, changes):
+    def __init__(self, rows, epoch_rows, changes):
         self.rows = rows
-        self.bounds = bounds
-        self.shuffle = shuffle
+        self.epoch_rows = epoch_rows
         self.changes = changes
 
     def __len__(self):
-        return len(self.bounds)
+        return len(self.epoch_rows.bounds)
 
     def __iter__(self):
-        rows = self.rows
-        if self.shuffle:
-            rows = rows[torch.randperm(len(rows)).numpy()]
+        order = self.epoch_rows.draw().numpy()
+        rows = order if self.rows is None else self.rows[order]
         # One draw for the pass: a loader with workers asks for batches in advance.
         seed = torch.randint(2**62, ()).item() if self.changes else 0
-        for number, (start, stop) in enumerate(self.bounds):
+        for number, (start, stop) in enumerate(self.epoch_rows.bounds):
             batch = rows[start:stop]
             yield (batch, seed + number) if self.changes else batch
 
@@ -435,18 +443,6 @@ def _first(item):
     return row if row.dtype == torch.uint8 else row.float()
 
 
-def _batch_bounds(n_rows, batch_size, drop_last):
-    check_counts(batch_size=batch_size)
-    starts = list(range(0, n_rows, batch_size))
-    is_full = n_rows % batch_size == 0
-    if len(starts) > 1 and not is_full:
-        if drop_last:
-            n_rows = starts.pop()
-        elif n_rows % batch_size == 1:
-            starts.pop()
-    return list(zip(starts, [*starts[1:], n_rows], strict=True))
-
-
 def _resolve_subset(dataset):
     """Return the dataset inside nested Subsets, and the row numbers in it."""
     rows = None
@@ -455,6 +451,12 @@ def _resolve_subset(dataset):
         rows = indices if rows is None else indices[rows]
         dataset = dataset.dataset
     return dataset, rows
+
+
+def _codes(base, rows):
+    """Return the label codes of some rows; None if there are none."""
+    codes = getattr(base, "codes", None)
+    return codes if codes is None or rows is None else codes[rows]
 
 
 def is_on_disk(dataset):

@@ -242,6 +242,8 @@ def iterator_of(net, slot, on_disk):
         form = "channels_last" if is_channels_last(net) else "contiguous"
         own = {"device": net.device_, "shuffle": shuffle, "memory_format": form}
         params = {**own, **params}
+        if slot == "iterator_valid":
+            _refuse_draws(params)
     if iterator is LoaderBatches and slot == "iterator_train":
         params = {"training": True, **params}
     known, takes_any = signature_of(iterator)
@@ -371,6 +373,16 @@ def _check_dataset_params(net):
     if not takes_any:
         refuse_unknown("dataset", net.dataset, params, known[2:], ())
     return []
+
+
+def _refuse_draws(params):
+    """Refuse to score a part of the rows."""
+    given = [name for name in ("balance", "batches_per_epoch") if params.get(name)]
+    if given:
+        raise ValueError(
+            f"iterator_valid__{given[0]} would leave rows without a prediction or a "
+            f"score; set iterator_train__{given[0]}."
+        )
 
 
 def refuse_unknown(slot, component, params, known, facts):

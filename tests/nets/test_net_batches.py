@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch.utils.data import Dataset, Subset
 
 from sknoisy.nets import ArrayDataset, Batch, LoaderBatches, TensorBatches
-from sknoisy.nets._batches import LabelledRows, _batch_bounds
+from sknoisy.nets._batches import LabelledRows
+from sknoisy.nets._epoch_rows import batch_bounds
 
 BOTH = pytest.mark.parametrize("iterator", [TensorBatches, LoaderBatches])
 
@@ -58,7 +59,7 @@ class TestBounds:
         n_rows=st.integers(1, 300), batch_size=st.integers(1, 64), drop=st.booleans()
     )
     def test_they_partition_the_rows(self, n_rows, batch_size, drop):
-        bounds = _batch_bounds(n_rows, batch_size, drop)
+        bounds = batch_bounds(n_rows, batch_size, drop)
         sizes = [stop - start for start, stop in bounds]
         covered = [row for start, stop in bounds for row in range(start, stop)]
         assert covered == list(range(len(covered)))
@@ -73,14 +74,14 @@ class TestBounds:
             assert min(sizes) > 1
 
     def test_a_remainder_of_one_joins_the_batch_before(self):
-        assert _batch_bounds(9, 4, False) == [(0, 4), (4, 9)]
-        assert _batch_bounds(5, 4, False) == [(0, 5)]
-        assert _batch_bounds(10, 4, False) == [(0, 4), (4, 8), (8, 10)]
+        assert batch_bounds(9, 4, False) == [(0, 4), (4, 9)]
+        assert batch_bounds(5, 4, False) == [(0, 5)]
+        assert batch_bounds(10, 4, False) == [(0, 4), (4, 8), (8, 10)]
 
     def test_drop_last_keeps_an_only_batch(self):
-        assert _batch_bounds(3, 4, True) == [(0, 3)]
-        assert _batch_bounds(5, 4, True) == [(0, 4)]
-        assert _batch_bounds(8, 4, True) == [(0, 4), (4, 8)]
+        assert batch_bounds(3, 4, True) == [(0, 3)]
+        assert batch_bounds(5, 4, True) == [(0, 4)]
+        assert batch_bounds(8, 4, True) == [(0, 4), (4, 8)]
 
     @BOTH
     @pytest.mark.parametrize("size", [0, -3])
