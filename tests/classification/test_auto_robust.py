@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from fitted_state import assert_same_weights
 from scipy.sparse import csr_array
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_digits, load_wine
 from sklearn.dummy import DummyClassifier
@@ -329,6 +331,19 @@ class TestDistilled:
         save(clf, tmp_path / "file")
         again = load(tmp_path / "file")
         np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+
+    def test_it_learns_what_the_others_predict(self, digits):
+        X, _, noisy = digits
+        together = AutoRobustClassifier(PAIR, random_state=0).fit(X, noisy)
+        with config_context(enable_metadata_routing=True):
+            clf = AutoRobustClassifier(PAIR, distill=True, random_state=0)
+            clf.fit(X, noisy)
+        ((_, model),) = clf.estimators_
+        targets = together.predict_proba(X)
+        by_hand = clone(model[-1]).fit(
+            model[0].transform(X), noisy, soft_targets=targets
+        )
+        assert_same_weights(model[-1], by_hand)
 
 
 @pytest.mark.slow
