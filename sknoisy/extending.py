@@ -197,4 +197,5 @@ DECLARATIONS = {
     "_stored_slots": "slots whose parameters take effect at the next fit only",
     "cuda_dependent_attributes_": "attributes that hold tensors, to be moved on load",
     "fit_only_attributes_": "attributes that are dropped when a fit ends or fails",
+    "_race_settings": "what settings='auto' tries beside the defaults",
 }

@@ -120,8 +120,9 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     **net_params : dict
-        Further parameters of `NetClassifier`, for both networks. After the warm-up a
-        step takes ``batch_size`` rows whose labels are kept and as many others.
+        Further parameters of `NetClassifier`, such as ``settings``, for both networks.
+        After the warm-up a step takes ``batch_size`` rows whose labels are kept and as
+        many others.
 
     Attributes
     ----------
@@ -141,7 +142,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
-    module_, optimizer_, history_, device_, n_features_in_
+    module_, optimizer_, history_, settings_, device_, n_features_in_
         As in `NetClassifier`; ``module_.peers`` are the two networks, and
         ``history_[:, "kept"]`` is the share of the labels that were kept.
 

@@ -140,8 +140,8 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     **net_params : dict
-        Further parameters of `NetClassifier`: ``optimizer``, ``lr_schedule``,
-        ``callbacks``, ``module__hidden``…
+        Further parameters of `NetClassifier`: ``settings``, ``optimizer``,
+        ``lr_schedule``, ``callbacks``, ``module__hidden``…
 
     Attributes
     ----------
@@ -165,7 +165,7 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
     splitter_ : BMMLossSplitter
         The last of them.
     classes_ : ndarray of shape (n_classes,)
-    module_, optimizer_, history_, device_, n_features_in_, feature_names_in_
+    module_, optimizer_, history_, settings_, device_, n_features_in_, feature_names_in_
         As in `NetClassifier`.
 
     See Also

@@ -114,8 +114,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     **net_params : dict
-        Further parameters of `NetClassifier`: ``optimizer``, ``lr_schedule``,
-        ``callbacks``, ``module__hidden``…
+        Further parameters of `NetClassifier`: ``settings``, ``optimizer``,
+        ``lr_schedule``, ``callbacks``, ``module__hidden``…
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     classes_ : ndarray of shape (n_classes,)
     module_, judge_ : torch modules
         f and g.
-    criterion_, optimizer_, history_, device_, n_features_in_
+    criterion_, optimizer_, history_, settings_, device_, n_features_in_
         As in `NetClassifier`; ``history_[:, "gamma"]`` is γ.
 
     Warns

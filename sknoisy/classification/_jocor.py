@@ -108,7 +108,7 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     **net_params : dict
-        Further parameters of `NetClassifier`, for both networks.
+        Further parameters of `NetClassifier`, such as ``settings``, for both networks.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class JoCoRClassifier(RobustNetMixin, NetClassifier):
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
-    module_, criterion_, optimizer_, history_, device_, n_features_in_
+    module_, criterion_, optimizer_, history_, settings_, device_, n_features_in_
         As in `NetClassifier`; ``module_.peers`` are the two networks.
 
     See Also

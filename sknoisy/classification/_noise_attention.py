@@ -106,8 +106,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     **net_params : dict
-        Further parameters of `NetClassifier`: ``optimizer``, ``lr_schedule``,
-        ``callbacks``, ``module__hidden``…
+        Further parameters of `NetClassifier`: ``settings``, ``optimizer``,
+        ``lr_schedule``, ``callbacks``, ``module__hidden``…
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
-    module_, criterion_, optimizer_, history_, device_, n_features_in_
+    module_, criterion_, optimizer_, history_, settings_, device_, n_features_in_
         As in `NetClassifier`; ``module_.network`` is the network, ``module_.attention``
         the branch.
 

@@ -72,7 +72,8 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     **net_params : dict
-        Further parameters of `NetClassifier`, and those of the loss: ``loss__q=0.5``.
+        Further parameters of `NetClassifier`, such as ``settings``, and those of the
+        loss: ``loss__q=0.5``.
 
     Attributes
     ----------
@@ -89,7 +90,7 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
-    module_, criterion_, optimizer_, history_, device_, n_features_in_
+    module_, criterion_, optimizer_, history_, settings_, device_, n_features_in_
         As in `NetClassifier`.
 
     See Also

@@ -130,7 +130,7 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
     device : str, torch.device or None, default=None
         None takes CUDA if there is one.
     **net_params : dict
-        Further parameters of `NetClassifier`, for both networks.
+        Further parameters of `NetClassifier`, such as ``settings``, for both networks.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
-    module_, criterion_, optimizer_, history_, device_, n_features_in_
+    module_, criterion_, optimizer_, history_, settings_, device_, n_features_in_
         As in `NetClassifier`.
 
     See Also
@@ -289,8 +289,9 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
             "random_state": self.seed_ % 2**31,
             "callbacks": [("dynamics", DynamicsRecorder())],
             "train_split": None,
-            # The file is for the training that was asked for.
+            # The file is for the training that was asked for; its setting is in force.
             "checkpoint": None,
+            "settings": None,
         }
         net = NetClassifier(**params)
         with interruptions("raise"):

@@ -44,6 +44,7 @@ NET_CONSTRAINTS: dict[str, list[Any]] = {
     "amp": [StrOptions({"auto"}), "boolean"],
     "memory_format": [StrOptions({"auto", "contiguous", "channels_last"})],
     "checkpoint": [str, PathLike, None],
+    "settings": [StrOptions({"auto"}), list, tuple, None],
     "random_state": ["random_state"],
     "callbacks": [list, StrOptions({"disable"}), None],
     "verbose": ["verbose"],

@@ -37,6 +37,7 @@ from sknoisy.nets._optimizing import wants_closure
 from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_index, takes_proba
 from sknoisy.nets._progress import close_bars
 from sknoisy.nets._refusals import learns_from_rows, refuse_unaccelerated
+from sknoisy.nets._settings import settings_in_force
 from sknoisy.nets._slots import check_slots, placed
 from sknoisy.nets._soft_targets import (
     check_soft_targets,
@@ -91,6 +92,15 @@ def fit_net(net, X, y, sample_weight, soft_targets, fresh, classes, method, fit_
     targets = None
     if soft_targets is not None:
         targets = check_soft_targets(soft_targets, len(dataset), classes)
+    data = dataset, classes, weights, targets
+    with settings_in_force(net, *data, fresh, fit_params):
+        return _fit_checked(net, *data, fresh, is_first, method, fit_params)
+
+
+def _fit_checked(
+    net, dataset, classes, weights, targets, fresh, is_first, method, fit_params
+):
+    """Train a net on checked data."""
     if fresh:
         _settle_device(net)
     _know_data(net, dataset, classes, is_first)
@@ -189,11 +199,12 @@ def epochs_of_call(net, epochs):
     check_counts(least=0, epochs=epochs)
     before = net.max_epochs
     # Methods, schedules and the bar read this parameter.
-    net.max_epochs = epochs
+    net.max_epochs, net.epochs_given_ = epochs, True
     try:
         yield
     finally:
         net.max_epochs = before
+        vars(net).pop("epochs_given_", None)
 
 
 def _refuse_no_epochs(net):

@@ -241,8 +241,9 @@ def _plain_params(net, rows, number):
         "train_split": partial(_only, rows),
         "random_state": (net.seed_ + number) % 2**31,
         "verbose": 0,
-        # The file is only for the training of the user.
+        # The file is only for the training of the user, whose setting is in force.
         "checkpoint": None,
+        "settings": None,
     }
 
 

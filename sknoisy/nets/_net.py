@@ -28,6 +28,7 @@ from sknoisy.nets._outputs import check_batch_outputs, scored
 from sknoisy.nets._predicting import features_of
 from sknoisy.nets._refusals import refuse_without_rows
 from sknoisy.nets._running import hooks_of
+from sknoisy.nets._settings import OF_CROSS_ENTROPY
 from sknoisy.nets._signature import name_what_is_handed_on
 from sknoisy.nets._step import Learnt, Step, as_step, refuse_loss_without_gradient
 from sknoisy.nets._torch_modes import in_usual_modes
@@ -129,6 +130,13 @@ class NetClassifier(
         Memory format of images. "auto" is "channels_last", with which convolutions are
         fastest, except on processors without AVX-512, where a fault of torch may then
         end the process.
+    settings : "auto", list of dict or None, default=None
+        Parameters to choose among before the training, the default first, such as
+        ``[{}, {"lr": 0.02, "max_epochs": 10}]``: clones learn from a part of the rows,
+        and the first is used unless another tells the given labels of other rows from
+        all other labels better, by two standard errors. "auto" tries stronger and
+        weaker regularisation beside the defaults. What you set yourself is not varied.
+        It costs at most as much as another training.
     checkpoint : str, path-like or None, default=None
         File that holds the state of the training after each epoch. If it exists,
         ``fit`` on the same data with the same parameters resumes where it stopped, with
@@ -150,6 +158,12 @@ class NetClassifier(
     module_, criterion_, optimizer_ : torch objects
     history_ : skorch History
         A row for each epoch.
+    settings_ : dict
+        The chosen one of ``settings``, empty without. It is used in ``fit`` and
+        ``partial_fit``; the parameters are not changed.
+    candidates_ : list of dict
+        With ``settings``, a row for each: "setting"; "accuracy" and "auroc" on held-out
+        given labels, NaN if there is nothing to choose; "error", why it failed, or "".
     device_ : torch.device
     interrupted_ : bool
         Whether Ctrl-C ended the last call of ``fit`` or ``partial_fit``; stops by
@@ -199,8 +213,8 @@ class NetClassifier(
     # Attributes that exist only during a fit: dropped when it ends or fails, and left
     # out of pickles, files and checkpoints. A method adds its own.
     fit_only_attributes_ = [
-        *("augmentation_", "autocast_", "fit_params_", "goes_on_", "hooks_"),
-        *("label_quality_", "on_disk_", "open_step_", "sample_weight_"),
+        *("augmentation_", "autocast_", "epochs_given_", "fit_params_", "goes_on_"),
+        *("hooks_", "label_quality_", "on_disk_", "open_step_", "sample_weight_"),
         *("soft_targets_", "some_may_be_late_", "training_key_", "turn_"),
     ]
     augmentation_ = hooks_ = open_step_ = training_key_ = None
@@ -223,6 +237,12 @@ class NetClassifier(
     some_may_be_late_ = True
     # Whether partial_fit trains, after which more epochs may follow.
     goes_on_ = False
+    # Whether ``epochs`` of partial_fit stands in for max_epochs.
+    epochs_given_ = False
+    # The setting that the last race chose; without one, none.
+    settings_: dict[str, Any] = {}
+    # What settings="auto" tries beside the defaults.
+    _race_settings: tuple[dict[str, Any], ...] = OF_CROSS_ENTROPY
     # Slots of a method whose parameters take effect at the next fit only.
     _stored_slots: tuple[str, ...] = ()
 
@@ -265,6 +285,7 @@ class NetClassifier(
         compile: bool = False,
         memory_format: Literal["auto", "contiguous", "channels_last"] = "auto",
         checkpoint: Path | None = None,
+        settings: Literal["auto"] | list[dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -291,6 +312,7 @@ class NetClassifier(
         self.random_state = random_state
         self.memory_format = memory_format
         self.checkpoint = checkpoint
+        self.settings = settings
         for name in ("history_", "initialized_", "virtual_params_"):
             # As in skorch, a ``history=`` of the user is kept.
             if kwargs.get(name.removesuffix("_"), kwargs.get(name)) is None:

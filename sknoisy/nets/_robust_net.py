@@ -10,6 +10,7 @@ from torch import nn
 from sknoisy.base import NoiseScoresMixin
 from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._parameter_names import signature_of
+from sknoisy.nets._settings import OF_ROBUST_METHODS
 from sknoisy.nets._slots import facts_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
     ``initialize_criterion`` with `own_criterion` if it keeps a state for each row, and
     ``label_evidence`` if it has more evidence about a row than its prediction.
     """
+
+    _race_settings = OF_ROBUST_METHODS
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
