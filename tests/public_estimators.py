@@ -193,6 +193,7 @@ SPECIAL = {
         "contract": [{}, {"noise_type": "II", "factor": 1.4, "estimator": LINES}]
     },
     "NALClassifier": {"contract": [{}, {"attention": "mlp"}]},
+    "NetClassifier": {"contract": [{}, {"settings": "auto"}]},
     "NeighborVoteDetector": {"contract": [{}, {"method": "rank", "n_rounds": 1}]},
     "NoisyLabelFilter": {"contract": [{}, {"keep": 0.9}]},
     "RobustLossClassifier": {

@@ -35,7 +35,7 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
     ``label_evidence`` if it has more evidence about a row than its prediction.
     """
 
-    _race_settings = OF_ROBUST_METHODS
+    _race_settings: tuple[dict[str, Any], ...] = OF_ROBUST_METHODS
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

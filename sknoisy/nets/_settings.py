@@ -31,9 +31,8 @@ from sknoisy.nets._batches import ArrayDataset
 
 __all__ = ["OF_CROSS_ENTROPY", "OF_ROBUST_METHODS", "settings_in_force"]
 
-# Weaker regularisation wins where a table has many classes.
+# Weak regularisation wins on tables with many classes, strong on embeddings of images.
 _WEAK = {"module__dropout": 0.0, "optimizer__weight_decay": 5e-4, "lr": 0.1}
-# Strong regularisation wins on embeddings of images, ...
 OF_CROSS_ENTROPY = (
     {
         "module__dropout": 0.5,
@@ -43,7 +42,7 @@ OF_CROSS_ENTROPY = (
     },
     _WEAK,
 )
-# ... but robust losses and selections need networks that become confident.
+# Robust losses and selections need networks that become confident.
 OF_ROBUST_METHODS = (
     {"module__dropout": 0.5, "optimizer__weight_decay": 0.01, "lr": 0.02},
     _WEAK,
@@ -145,6 +144,8 @@ def _is_left(net, name):
         return False
     if "__" in name:
         return name not in net._params_to_validate
+    if name == "lr" and "optimizer__lr" in net._params_to_validate:
+        return False
     default = inspect.signature(type(net).__init__).parameters.get(name)
     return default is None or vars(net)[name] == default.default
 

@@ -103,6 +103,10 @@ class TestTheWinner:
         [
             ({"module": MLP}, {"lr", "optimizer__weight_decay", "max_epochs"}),
             ({"optimizer": torch.optim.Adam}, {"module__dropout", "max_epochs"}),
+            (
+                {"optimizer__lr": 0.1, "module__dropout": 0.1},
+                {"optimizer__weight_decay", "max_epochs"},
+            ),
         ],
     )
     def test_auto_varies_what_it_knows(self, table, params, varied):
