@@ -34,7 +34,12 @@ WEIGHTS = {
 }
 VECTOR = {"check_fit1d": "1-D losses are its purpose; test_one_loss_per_row stands in"}
 
-PAPER = {"settings": "paper", "corruption": "copy", "decision": "cluster"}
+PAPER = {
+    "settings": "paper",
+    "corruption": "copy",
+    "decision": "cluster",
+    "copy_view": None,
+}
 GUIDED = {"targets": "soft_to_hard", "mixup": "guided", "guidance": "binomial"}
 STATIC = {"targets": "soft", "weights": "static", "mixup": None, "warmup_epochs": 0}
 REMEMBERING = {"loss_memory": 3, "unlabeled_weight": 25.0}

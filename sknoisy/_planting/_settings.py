@@ -1,18 +1,6 @@
 """Net parameters among which a detector chooses, by the kind of rows."""
 
-__all__ = ["AUTO", "IMAGES", "OWN_MODULE", "PAPER", "default_settings"]
-
-# Table 5 of the paper's supplement, for CLIP features.
-PAPER = {
-    "lr": 0.1,
-    "max_epochs": 30,
-    "module__dropout": 0.0,
-    "module__hidden": (512, 512),
-    "optimizer__weight_decay": 5e-4,
-}
-
-# The part of it that is used for the user's own network.
-OWN_MODULE = {key: PAPER[key] for key in PAPER if not key.startswith("module__")}
+__all__ = ["AUTO", "IMAGES", "OWN_MODULE", "default_settings"]
 
 # From low to high capacity. On noisy human labels of plain features the second wins;
 # on small texts the first; on tables the third or the last. The last is the paper's
@@ -39,25 +27,31 @@ AUTO = (
         "module__hidden": 256,
         "optimizer__weight_decay": 2e-3,
     },
-    {**PAPER, "module__hidden": (256, 256)},
+    {
+        "lr": 0.1,
+        "max_epochs": 30,
+        "module__dropout": 0.0,
+        "module__hidden": (256, 256),
+        "optimizer__weight_decay": 5e-4,
+    },
 )
 
-# The default network for images has neither dropout nor hidden layers to set.
-# The same supplement, for PreAct-ResNet-18 trained from scratch.
-_PAPER_IMAGES = {"lr": 0.02, "max_epochs": 300, "optimizer__weight_decay": 5e-4}
-# Strongly and mildly regularised: only two, since residual networks train slowly.
+# For a network of the user.
+OWN_MODULE = {key: AUTO[-1][key] for key in AUTO[-1] if not key.startswith("module__")}
+
+# The default network for images has neither dropout nor hidden layers to set. Strongly
+# and mildly regularised: only two, since residual networks train slowly.
 IMAGES = (
     {"lr": 0.02, "max_epochs": 10, "optimizer__weight_decay": 2e-2},
     {"lr": 0.05, "max_epochs": 20, "optimizer__weight_decay": 2e-3},
 )
 
 
-def default_settings(name, n_dims):
-    """Return the settings of a name, for the default network.
+def default_settings(n_dims):
+    """Return the settings that compete, of the default network.
 
     Parameters
     ----------
-    name : {"auto", "paper"}
     n_dims : int
         Dimensions of X: 4 for images.
 
@@ -69,9 +63,7 @@ def default_settings(name, n_dims):
     Examples
     --------
     >>> from sknoisy._planting._settings import default_settings
-    >>> [setting["max_epochs"] for setting in default_settings("auto", 4)]
+    >>> [setting["max_epochs"] for setting in default_settings(4)]
     [10, 20]
     """
-    if n_dims == 4:
-        return (_PAPER_IMAGES,) if name == "paper" else IMAGES
-    return (PAPER,) if name == "paper" else AUTO
+    return IMAGES if n_dims == 4 else AUTO

@@ -25,17 +25,19 @@ from sknoisy._planting._race import Candidate, choose, race, race_then_repeat
 from sknoisy._planting._settings import OWN_MODULE, default_settings
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
-from sknoisy._row_source import RowSource
 from sknoisy._unjudged import Along
 from sknoisy._validation import Interval, StrOptions, check_rows_and_labels
 from sknoisy._verdicts import defined_scores, suggest_labels
+from sknoisy._warning import warn_user
 from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
 from sknoisy.detection._dynamics._encoder import (
     NORMALIZATIONS,
     DynamicsClustering,
     normalize_trajectories,
 )
+from sknoisy.detection._dynamics._procedures import ENCODERS, procedure
 from sknoisy.detection._dynamics._recording import record_dynamics
+from sknoisy.detection._dynamics._second_view import VIEWS, with_copies
 from sknoisy.nets import ArrayDataset, NetParamsMixin
 from sknoisy.nets._signals import SIGNALS
 
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["DynaCorDetector"]
+
+_AUTO = StrOptions({"auto"})
 
 # Rounds of the chosen setting with n_runs="auto", at least and at most.
 AUTO_RUNS = (2, 5)
@@ -79,14 +83,15 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Classifier whose training is watched: `NetClassifier` or any skorch net whose
         module returns logits (or probabilities, under skorch's NLLLoss). It is cloned.
         None builds a `NetClassifier` with the parameters named below.
-    settings : {"auto", "paper"} or list of dict, default="auto"
+    settings : {"auto", "paper", "code"} or list of dict, default="auto"
         Net parameters to choose among, simplest first, like
-        ``[{"lr": 0.1}, {"lr": 0.01, "max_epochs": 50}]``. "paper" is the network of
-        [1]_ alone; "auto" tries one with half its units beside a linear one and two
-        with one hidden layer.
-        Images are learnt by an `nets.PreActResNet18`: by "paper" for 300 epochs, as in
-        [1]_, by "auto" for 10, with strong weight decay, and for 20. With an
-        ``estimator`` or a ``module``, "auto" uses that unchanged.
+        ``[{"lr": 0.1}, {"lr": 0.01, "max_epochs": 50}]``. "auto" tries four for tables,
+        two for images, or your own ``estimator`` or ``module`` alone. "paper" is one
+        network trained as Table 5 of [1]_ says: for features, or for images by an
+        `nets.PreActResNet18`, or your own ``module`` if it is called ResNet34 or
+        ResNet50. "code" is that of the authors' code: for features one with a single
+        hidden layer, for images a `nets.ResNet34`. Both set the parameters of the
+        encoder that are "auto".
     corruption : {"relabel", "copy"}, default="relabel"
         Where labels are planted: in place of given ones, or on copies of the rows, as
         in [1]_. A network with enough capacity memorises all rows except these pairs.
@@ -117,21 +122,31 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     threshold : float in [0, 1], default=None
         With "calibrated", flags the labels with a larger score instead, whatever the
         aim.
-    copy_view : callable, default=None
-        Function applied to the copied rows, an ndarray, before training; for example,
-        to flip images. None copies the rows as they are.
+    copy_view : {"auto", "flip", "crop_resize"}, callable or None, default="auto"
+        What the copies show: a second view of their row, since a network memorises the
+        labels of identical copies. "flip" mirrors images; "crop_resize" cuts off an
+        eighth of each side and enlarges the rest, as in the authors' code; a callable
+        is given (rows, index), index being their row numbers in X, and returns as many
+        rows. "auto" takes ``X_copy`` of `fit`; without it "crop_resize" for images, and
+        for other rows identical copies, with a warning. None copies the rows as they
+        are.
     signal : {"logit_diff", "loss", "probability", "prob_diff", "alignment"}, \
             default="logit_diff"
         What is recorded, Table 6 of [1]_.
     when : {"online", "epoch_end"}, default="online"
         When it is recorded; see `nets.DynamicsRecorder`.
-    normalize : {"l2_time", "sign", "zscore"} or None, default="l2_time"
-        Scaling of the trajectories for the encoder. "sign" is equivalent to the
-        authors' code.
-    alignment_weight : float >= 0, default=0.5
-        Weight α of the alignment loss; [1]_ takes 0.05 when whole ResNets are trained.
-    encoder_epochs : int >= 1, default=10
-        Epochs that the encoder is trained for.
+    normalize : {"auto", "l2_time", "sign", "zscore"} or None, default="auto"
+        Scaling of the trajectories for the encoder. "auto" is "l2_time", and with
+        ``settings="code"`` "sign", to which the authors' code is equivalent.
+    alignment_weight : float >= 0 or "auto", default="auto"
+        Weight α of the alignment loss. "auto" is 0.5; with ``settings="paper"`` it is
+        0.05 for a ResNet34 or a PreActResNet18, as in Table 5 of [1]_.
+    encoder_epochs : int >= 1 or "auto", default="auto"
+        Epochs that the encoder is trained for. "auto" is 10, as in [1]_, and 15 with
+        ``settings="code"``.
+    encoder_weight_decay : float >= 0 or "auto", default="auto"
+        Of its optimiser, Adam. "auto" is 5e-4, as in [1]_, and 1e-4 with
+        ``settings="code"``.
     encoder_lr : float > 0, default=1e-5
         Learning rate of the encoder.
     encoder_batch_size : int >= 1, default=None
@@ -145,8 +160,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         `nets.PreActResNet18`.
     max_epochs : int >= 1, default=None
         None leaves it to the setting, as for ``lr``; 30 with a ``module``.
-    batch_size : int >= 1, default=128
-        Rows in a batch. Larger batches train faster and take fewer steps.
+    batch_size : int >= 1, default=None
+        Rows in a batch. Larger batches train faster and take fewer steps. None leaves
+        it to the setting, 128 if that has none.
     lr : float >= 0, default=None
         With SGD, momentum 0.9 and a cosine schedule; 0.1 with a ``module``.
     device : str, torch.device or None, default=None
@@ -219,10 +235,12 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
     Notes
     -----
     The network, optimiser and lengths of ``settings="paper"`` follow the supplement of
-    [1]_; the authors' code has weight decay 1e-4, 15 encoder epochs, learning rate 0.02
-    and 20 epochs instead. Batch sizes below 1024 and keeping the last batch of small
-    data are our choices, and so are the rounds, the settings and the calibration: the
-    user guide explains them, with measurements.
+    [1]_. It does not say how trajectories are scaled, nor at which epochs "multi-step"
+    schedules lower the learning rate: those of a ResNet34 are those of the authors'
+    code, in the others it falls to a tenth at half time. Encoder batches below 1024,
+    keeping the last batch of small data, and drawing copies from all rows instead of
+    nine tenths are our choices, and so are the rounds, the settings and the
+    calibration: the user guide explains them, with measurements.
 
     References
     ----------
@@ -245,7 +263,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     _parameter_constraints = {
         **NetParamsMixin._parameter_constraints,
-        "settings": [StrOptions({"auto", "paper"}), list, tuple],
+        "settings": [StrOptions({"auto", *ENCODERS}), list, tuple],
         "corruption": [StrOptions({"relabel", "copy"})],
         "corruption_rate": [Interval(Real, 0, 1, closed="both")],
         "n_runs": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
@@ -253,12 +271,13 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "decision": [StrOptions({"calibrated", "cluster"})],
         "aim": [StrOptions(set(AIMS))],
         "threshold": [Interval(Real, 0, 1, closed="both"), None],
-        "copy_view": [callable, None],
+        "copy_view": [StrOptions({"auto", *VIEWS}), callable, None],
         "signal": [StrOptions({*SIGNALS, "alignment"})],
         "when": [StrOptions({"online", "epoch_end"})],
-        "normalize": [StrOptions(set(NORMALIZATIONS)), None],
-        "alignment_weight": [Interval(Real, 0, None, closed="left")],
-        "encoder_epochs": [Interval(Integral, 1, None, closed="left")],
+        "normalize": [StrOptions({"auto", *NORMALIZATIONS}), None],
+        "alignment_weight": [Interval(Real, 0, None, closed="left"), _AUTO],
+        "encoder_epochs": [Interval(Integral, 1, None, closed="left"), _AUTO],
+        "encoder_weight_decay": [Interval(Real, 0, None, closed="left"), _AUTO],
         "encoder_lr": [Interval(Real, 0, None, closed="neither")],
         "encoder_batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "encoder_dim": [Interval(Integral, 1, None, closed="left")],
@@ -276,7 +295,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self,
         estimator: Estimator = None,
         *,
-        settings: Literal["auto", "paper"] | list[dict[str, Any]] = "auto",
+        settings: Literal["auto", "paper", "code"] | list[dict[str, Any]] = "auto",
         corruption: Literal["relabel", "copy"] = "relabel",
         corruption_rate: float = 0.1,
         n_runs: int | Literal["auto"] = "auto",
@@ -284,21 +303,24 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         decision: Literal["calibrated", "cluster"] = "calibrated",
         aim: Literal["recall", "f1", "precision", "rate"] = "recall",
         threshold: float | None = None,
-        copy_view: Callable[..., Any] | None = None,
+        copy_view: Literal["auto", "flip", "crop_resize"]
+        | Callable[..., Any]
+        | None = "auto",
         signal: Literal[
             "logit_diff", "loss", "probability", "prob_diff", "alignment"
         ] = "logit_diff",
         when: Literal["online", "epoch_end"] = "online",
-        normalize: Literal["l2_time", "sign", "zscore"] | None = "l2_time",
-        alignment_weight: float = 0.5,
-        encoder_epochs: int = 10,
+        normalize: Literal["auto", "l2_time", "sign", "zscore"] | None = "auto",
+        alignment_weight: float | Literal["auto"] = "auto",
+        encoder_epochs: int | Literal["auto"] = "auto",
+        encoder_weight_decay: float | Literal["auto"] = "auto",
         encoder_lr: float = 1e-5,
         encoder_batch_size: int | None = None,
         encoder_dim: int = 512,
         eval_distance: Literal["euclidean", "cosine"] = "euclidean",
         module: MakerOfModules | None = None,
         max_epochs: int | None = None,
-        batch_size: int = 128,
+        batch_size: int | None = None,
         lr: float | None = None,
         device: Device = None,
         verbose: int = 0,
@@ -321,6 +343,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.normalize = normalize
         self.alignment_weight = alignment_weight
         self.encoder_epochs = encoder_epochs
+        self.encoder_weight_decay = encoder_weight_decay
         self.encoder_lr = encoder_lr
         self.encoder_batch_size = encoder_batch_size
         self.encoder_dim = encoder_dim
@@ -335,7 +358,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.random_state = random_state
         self._store_net_params(net_params)
 
-    def fit(self, X: Rows, y: Labels) -> Self:
+    def fit(self, X: Rows, y: Labels, X_copy: Rows | None = None) -> Self:
         """Plant wrong labels, train, and score every given label.
 
         Parameters
@@ -344,6 +367,9 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             Rows of a table, or images.
         y : array-like of shape (n_samples,)
             The given labels, of any kind.
+        X_copy : array-like of the shape of X, default=None
+            With ``corruption="copy"``, second views of all rows, such as embeddings of
+            mirrored images. In a Pipeline, request it by ``set_fit_request``.
 
         Returns
         -------
@@ -363,12 +389,12 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             rows for a single copy.
         """
         check_parameters(self)
-        self._check_plan()
+        self._check_plan(X_copy)
         X, self.classes_, codes = check_rows_and_labels(
             self, X, y, min_per_class=2, on_disk=True
         )
         rng = random_generator(self.random_state)
-        rows, round_codes, planted, origin = self._plant(X, codes, rng)
+        rows, round_codes, planted, origin = self._plant(X, codes, X_copy, rng)
         train = self._trainer(rows, round_codes, rng)
         self.settings_ = self._settings(X.ndim)
         candidates = [Candidate(s, planted, len(X)) for s in self.settings_]
@@ -384,7 +410,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 candidates, best = self._race(candidates, train, X, codes, rng, bar)
             self._store(candidates, len(planted), best, origin)
             if is_clustered:
-                self._cluster(best, rng)
+                self._cluster(best, X.ndim, rng)
                 bar.advance()
             else:
                 self._calibrate(best, codes)
@@ -443,7 +469,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.corrupted_indices_ = origin[np.nonzero(best.planted)[1]]
         self.trajectories_ = self._oriented(best.given_trajectories)
 
-    def _check_plan(self):
+    def _check_plan(self, X_copy):
         """Refuse combinations that make no sense."""
         relabels = self.corruption == "relabel"
         if not self.corruption_rate and (relabels or self.decision != "cluster"):
@@ -456,13 +482,20 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 f"corruption_rate={self.corruption_rate} would relabel most rows; "
                 "give at most 0.5, or corruption='copy'."
             )
-        if relabels and self.copy_view is not None:
-            raise ValueError("copy_view needs corruption='copy': there are no copies.")
+        is_given = {
+            "copy_view": self.copy_view not in ("auto", None),
+            "X_copy": X_copy is not None,
+        }
+        for name in is_given:
+            if relabels and is_given[name]:
+                raise ValueError(
+                    f"{name} needs corruption='copy': there are no copies."
+                )
         is_list = not isinstance(self.settings, str)
         if is_list and not all(isinstance(s, dict) for s in self.settings or [None]):
             raise ValueError(
-                "settings must be 'auto', 'paper' or a list of at least one dict of "
-                f"net parameters; got {self.settings!r}."
+                "settings must be 'auto', 'paper', 'code' or a list of at least one "
+                f"dict of net parameters; got {self.settings!r}."
             )
         # As many for rows of any kind.
         if self.corruption_rate == 0 and len(self._settings(n_dims=2)) > 1:
@@ -477,14 +510,29 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             settings = self.settings
         elif self.estimator is not None:
             settings = [{}]
+        elif self.settings != "auto":
+            settings = [self._procedure(n_dims).setting]
         elif self.module is not None:
             settings = [OWN_MODULE]
         else:
-            settings = default_settings(self.settings, n_dims)
+            settings = default_settings(n_dims)
         # They become attributes, which the user may change.
         return [dict(setting) for setting in settings]
 
-    def _plant(self, X, codes, rng):
+    def _procedure(self, n_dims):
+        """Return the published settings, those of features if others are chosen."""
+        if not isinstance(self.settings, str) or self.settings == "auto":
+            return procedure("paper", 2)
+        model = self._net_params().get("module__model")
+        return procedure(self.settings, n_dims, self.module, model)
+
+    def _encoder_params(self, n_dims):
+        """Return the parameters of the encoder, with values for "auto"."""
+        found = self._procedure(n_dims).encoder
+        given = {name: getattr(self, name) for name in found}
+        return {k: found[k] if v == "auto" else v for k, v in given.items()}
+
+    def _plant(self, X, codes, X_copy, rng):
         """Return rows, labels of each round, where these are planted, row origins."""
         n_samples, n_classes = len(X), len(self.classes_)
         samples = np.arange(n_samples)
@@ -502,21 +550,18 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 f"corruption_rate={self.corruption_rate} of n_samples = {n_samples} "
                 "rows leaves no row to corrupt; raise it or give more rows."
             )
+        rows = with_copies(self, X, source, self.copy_view, X_copy)
+        if X.ndim < 4 and self.copy_view == "auto" and X_copy is None and len(source):
+            warn_user(
+                "the corrupted copies are identical to their rows, so that a network "
+                "with enough capacity memorises all labels but theirs. Give fit second "
+                "views of the rows as X_copy, such as embeddings of mirrored images, "
+                "or a copy_view; copy_view=None does without this warning."
+            )
         origin = np.concatenate([samples, source])
         round_codes = np.concatenate([codes, copy_codes])[None]
         planted = np.arange(len(origin))[None] >= n_samples
-        if isinstance(X, RowSource):
-            if self.copy_view is not None:
-                raise TypeError(
-                    "copy_view changes copies in memory, but the rows of "
-                    f"{type(X).__name__} are not there: leave copy_view out, or pass "
-                    "X.load() if they fit."
-                )
-            return X[origin], round_codes, planted, origin
-        copies = X[source]
-        if self.copy_view is not None:
-            copies = np.asarray(self.copy_view(copies), dtype=X.dtype)
-        return np.concatenate([X, copies]), round_codes, planted, origin
+        return rows, round_codes, planted, origin
 
     def _train(self, setting, rows, codes, seed):
         """Train one classifier and return what `Candidate.add` takes."""
@@ -588,22 +633,23 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         else:
             self.noise_mask_ = scores > self.threshold
 
-    def _cluster(self, best, rng):
+    def _cluster(self, best, n_dims, rng):
         """Cluster the trajectories of given and of planted labels."""
+        params = self._encoder_params(n_dims)
         given, planted = best.given_trajectories, best.planted_trajectories
         rows = np.concatenate([given, planted]).astype(np.float32)
-        rows = normalize_trajectories(rows, self.normalize)
+        rows = normalize_trajectories(rows, params["normalize"])
         n_rows = len(rows)
         batch_size = self.encoder_batch_size or min(1024, max(64, n_rows // 8))
         self.encoder_ = DynamicsClustering(
             copied_rows=self.corrupted_indices_,
             module__n_out=self.encoder_dim,
             module__eval_distance=self.eval_distance,
-            criterion__weight=self.alignment_weight,
+            criterion__weight=params["alignment_weight"],
             optimizer=torch.optim.Adam,
-            optimizer__weight_decay=5e-4,
+            optimizer__weight_decay=params["encoder_weight_decay"],
             lr=self.encoder_lr,
-            max_epochs=self.encoder_epochs,
+            max_epochs=params["encoder_epochs"],
             batch_size=batch_size,
             iterator_train__drop_last=n_rows >= 2 * batch_size,
             device=self.device,
@@ -627,8 +673,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             n_scored = len(self.encoder_.metrics_) - 1
             tell(
                 f"the encoder was interrupted: labels are scored from the best of "
-                f"{n_scored} epochs of {self.encoder_epochs}. Fit again to use all "
-                "of them.",
+                f"{n_scored} epochs of {params['encoder_epochs']}. Fit again to use "
+                "all of them.",
             )
         self.noise_scores_ = defined_scores(self, self.encoder_.scores_[: len(given)])
         self.noise_mask_ = self.noise_scores_ > 0.5

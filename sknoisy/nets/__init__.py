@@ -21,6 +21,7 @@ from sknoisy.nets._image_networks import (
 from sknoisy.nets._masking import AdversarialMasking
 from sknoisy.nets._modules import MLP, embed
 from sknoisy.nets._net import NetClassifier
+from sknoisy.nets._optimizing import multi_step
 from sknoisy.nets._params import NetParamsMixin
 from sknoisy.nets._step import Learnt, Step
 from sknoisy.nets._torchvision import TorchvisionNet
@@ -49,6 +50,7 @@ __all__ = [
     "embed",
     "jitter",
     "mixup",
+    "multi_step",
     "rand_augment",
     "random_crop",
     "random_flip",

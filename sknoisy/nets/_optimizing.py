@@ -2,9 +2,12 @@
 
 import inspect
 import math
+from collections.abc import Sequence
 from numbers import Real
 
-__all__ = ["lr_factor", "wants_closure"]
+from sknoisy._arguments import check_reals
+
+__all__ = ["lr_factor", "multi_step", "wants_closure"]
 
 
 def wants_closure(optimizer):
@@ -30,3 +33,40 @@ def lr_factor(schedule, done, max_epochs):
             f"{factor!r} after {done} epoch(s)."
         )
     return factor
+
+
+def multi_step(
+    done: int, max_epochs: int, *, milestones: Sequence[float], factor: float = 0.1
+) -> float:
+    """Return the factor on the learning rate, lowered in steps: an ``lr_schedule``.
+
+    Parameters
+    ----------
+    done : int
+        Epochs done.
+    max_epochs : int
+        All epochs.
+    milestones : sequence of float in [0, 1]
+        When it is lowered, as shares of all epochs.
+    factor : float >= 0, default=0.1
+        Multiplies the learning rate at each milestone.
+
+    Returns
+    -------
+    product : float
+        1 before the first milestone.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from sknoisy import NetClassifier
+    >>> from sknoisy.nets import multi_step
+    >>> schedule = partial(multi_step, milestones=(0.5, 0.75))
+    >>> clf = NetClassifier(lr_schedule=schedule, max_epochs=40)
+    >>> [schedule(done, 40) for done in (19, 20)]
+    [1.0, 0.1]
+    """
+    check_reals(factor=factor)
+    # The small term keeps rounding from moving a milestone to the next epoch.
+    n_steps = sum(done >= share * max_epochs - 1e-9 for share in milestones)
+    return float(factor**n_steps)

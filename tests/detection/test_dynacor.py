@@ -113,7 +113,7 @@ def test_labels_that_weak_annotators_gave_to_digits(weakly_labelled_digits):
     rows = np.random.default_rng(0).choice(len(y), 300, replace=False)
     y_noisy = labels["y_worse"][rows]
     detector = DynaCorDetector(
-        settings="paper", corruption="copy", n_runs=2, random_state=0
+        settings="paper", corruption="copy", copy_view=None, n_runs=2, random_state=0
     ).fit(X[rows], y_noisy)
     assert roc_auc_score(y_noisy != y[rows], detector.noise_scores_) > 0.87
 
@@ -130,7 +130,11 @@ def test_human_labels_of_real_images(real_data):
     detector = DynaCorDetector(random_state=0).fit(X, y_noisy)
     assert roc_auc_score(is_noisy, detector.noise_scores_) > 0.75
     paper = DynaCorDetector(
-        settings="paper", corruption="copy", decision="cluster", random_state=0
+        settings="paper",
+        corruption="copy",
+        copy_view=None,
+        decision="cluster",
+        random_state=0,
     ).fit(X, y_noisy)
     assert 0.55 < roc_auc_score(is_noisy, paper.noise_scores_) < 0.72
 
@@ -152,11 +156,19 @@ def test_blobs(blobs):
     ("params", "floor"),
     [
         ({}, 0.93),
-        ({"corruption": "copy"}, 0.93),
-        ({"corruption": "copy", "settings": "paper"}, 0.93),
-        ({"corruption": "copy", "corruption_rate": 1.0}, 0.93),
+        ({"corruption": "copy", "copy_view": None}, 0.93),
+        ({"corruption": "copy", "copy_view": None, "settings": "paper"}, 0.93),
+        ({"corruption": "copy", "copy_view": None, "corruption_rate": 1.0}, 0.93),
         ({"decision": "cluster", "encoder_epochs": 2}, 0.93),
-        ({"corruption": "copy", "decision": "cluster", "encoder_epochs": 2}, 0.93),
+        (
+            {
+                "corruption": "copy",
+                "copy_view": None,
+                "decision": "cluster",
+                "encoder_epochs": 2,
+            },
+            0.93,
+        ),
         ({"when": "epoch_end"}, 0.93),
         *(({"signal": s}, 0.93) for s in ("loss", "probability", "prob_diff")),
         ({"corruption_rate": 0.5, "n_runs": 2}, 0.75),
@@ -189,7 +201,12 @@ def test_the_outcome_is_put_together_from_the_trainings(
 ):
     X, y, _ = blobs
     detector = DynaCorDetector(
-        settings=ONE, corruption=corruption, n_runs=3, signal=signal, random_state=0
+        settings=ONE,
+        corruption=corruption,
+        copy_view=None,
+        n_runs=3,
+        signal=signal,
+        random_state=0,
     ).fit(X, y)
     assert len(trainings) == (3 if corruption == "relabel" else 1)
     runs = [{**run, "given": run["codes"][:180] == y} for run in trainings]
@@ -268,7 +285,7 @@ def test_signals_of_the_end_of_an_epoch_are_those_of_the_finished_net(blobs, tra
 @pytest.mark.parametrize("corruption", ["relabel", "copy"])
 def test_scores_fall_with_the_mean_signal_and_have_no_ties(blobs, corruption):
     X, y, _ = blobs
-    detector = DynaCorDetector(corruption=corruption, **QUICK).fit(X, y)
+    detector = DynaCorDetector(corruption=corruption, copy_view=None, **QUICK).fit(X, y)
     scores, mask = detector.noise_scores_, detector.noise_mask_
     assert ((scores >= 0) & (scores <= 1)).all()
     assert len(np.unique(scores)) == 180

@@ -11,7 +11,12 @@ from sknoisy import DynaCorDetector, NetClassifier, SymmetricNoiseInjector
 from sknoisy.base import TrainingInterruptedWarning
 from sknoisy.nets import MLP, DynamicsRecorder
 
-PAPER = {"settings": "paper", "corruption": "copy", "decision": "cluster"}
+PAPER = {
+    "settings": "paper",
+    "corruption": "copy",
+    "decision": "cluster",
+    "copy_view": None,
+}
 QUICK = {**PAPER, "max_epochs": 6, "encoder_epochs": 2, "random_state": 0}
 QUICK["module__hidden"] = 32
 
@@ -106,7 +111,7 @@ def test_copy_view_reaches_the_network_only_for_copies(blobs):
         seen.append(rows.copy())
         return rows + 0.1
 
-    detector = DynaCorDetector(copy_view=view, **QUICK).fit(X, y)
+    detector = DynaCorDetector(**{**QUICK, "copy_view": view}).fit(X, y)
     np.testing.assert_array_equal(seen[0], X[detector.corrupted_indices_])
     plain = DynaCorDetector(**QUICK).fit(X, y)
     assert (plain.noise_scores_ != detector.noise_scores_).any()

@@ -266,7 +266,11 @@ class TestRace:
         assert (part["codes"] != y[rows]).sum() == len(rows) // 10
 
     @pytest.mark.parametrize(
-        "params", [{"corruption": "copy"}, {"decision": "cluster", "encoder_epochs": 1}]
+        "params",
+        [
+            {"corruption": "copy", "copy_view": None},
+            {"decision": "cluster", "encoder_epochs": 1},
+        ],
     )
     def test_copies_and_clusters_are_raced_on_all_rows(self, blobs, trainings, params):
         X, y, _ = blobs
@@ -310,7 +314,7 @@ class TestRace:
             detector.fit(X, y)
 
 
-PLAIN_COPY = {"corruption": "copy", "corruption_rate": 0}
+PLAIN_COPY = {"corruption": "copy", "copy_view": None, "corruption_rate": 0}
 
 
 @pytest.mark.parametrize(
@@ -330,7 +334,7 @@ PLAIN_COPY = {"corruption": "copy", "corruption_rate": 0}
             "set settings='paper' or a list of one",
         ),
         (
-            {"corruption": "copy", "corruption_rate": 0.001},
+            {"corruption": "copy", "copy_view": None, "corruption_rate": 0.001},
             "corruption_rate=0.001 of n_samples = 180 rows leaves no row to corrupt",
         ),
         ({"settings": "fast"}, "'settings' parameter"),
@@ -498,7 +502,9 @@ class TestInterruption:
 
     def test_a_copy_needs_one_epoch(self, blobs):
         X, y, _ = blobs
-        detector = self.with_keys_pressed_after(3).set_params(corruption="copy")
+        detector = self.with_keys_pressed_after(3).set_params(
+            corruption="copy", copy_view=None
+        )
         with pytest.warns(
             TrainingInterruptedWarning, match="scored from 1 of 2 epochs"
         ):
