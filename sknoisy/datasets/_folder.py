@@ -24,7 +24,7 @@ from sknoisy.datasets._transforms import CenterCrop
 if TYPE_CHECKING:
     from sknoisy._types import Path
 
-__all__ = ["labelled_files", "load_image_folder"]
+__all__ = ["check_reading", "labelled_files", "load_image_folder"]
 
 _N_NAMED = 3
 
@@ -126,13 +126,7 @@ def load_image_folder(
     >>> folder.cleanup()
     """  # noqa: E501
     root = os.fspath(root)
-    _check_choices(check, unreadable)
-    if size is not None:
-        if transform is not None:
-            raise ValueError(
-                "size and transform are both given; transform alone says the size."
-            )
-        transform = CenterCrop(size, np.min(size).item())
+    transform = check_reading(check, unreadable, size, transform)
     if os.path.isdir(root):
         names, labels, clean = _of_folders(root)
         folder = root
@@ -207,12 +201,13 @@ def labelled_files(
         if not names:
             raise ValueError(f"none of {len(faults)} images in {folder} can be read.")
     labels = np.array(labels)
+    images = ImageRows(names, folder=folder, **how)
     data = LabelledImages(
-        images=ImageRows(paths, **how),
+        images=images,
         labels=labels,
         classes=np.unique(labels) if classes is None else np.array(classes),
         clean_labels=None if clean_labels is None else np.array(clean_labels),
-        names=np.array(names, dtype=object),
+        names=images.paths,
         skipped=skipped,
         duplicates=find_duplicates(paths) if duplicates else [],
     )
@@ -247,11 +242,34 @@ def _of_folders(root):
     return names, labels, None
 
 
-def _check_choices(check, unreadable):
+def check_reading(check, unreadable, size, transform):
+    """Check how files are to be read; return the transform, which may be a size.
+
+    Parameters
+    ----------
+    check, unreadable, size, transform
+        As in `load_image_folder`.
+
+    Returns
+    -------
+    transform : callable or None
+
+    Raises
+    ------
+    ValueError
+        If one is not as described.
+    """
     if check not in ("header", "full", None):
         raise ValueError(f"check must be 'header', 'full' or None; got {check!r}.")
     if unreadable not in ("raise", "skip"):
         raise ValueError(f"unreadable must be 'raise' or 'skip'; got {unreadable!r}.")
+    if size is None:
+        return transform
+    if transform is not None:
+        raise ValueError(
+            "size and transform are both given; transform alone says the size."
+        )
+    return CenterCrop(size, np.min(size).item())
 
 
 def _refuse_faults(faults, unreadable):

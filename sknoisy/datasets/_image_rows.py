@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from sknoisy.datasets._reading import ImageReadError, as_array, printable, read_
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from sknoisy._types import Path
+
 __all__ = ["ImageRows"]
 
 _MODES = ("RGB", "L")
@@ -29,6 +32,8 @@ class ImageRows(RowSource):
     ----------
     paths : sequence of str or path-like
         The files, one for each row.
+    folder : str, path-like or None, default=None
+        What ``paths`` are relative to; None is the current folder.
     mode : {"RGB", "L"}, default="RGB"
         Three channels of colour, or one of grey. Images in other modes are converted;
         transparency is left out.
@@ -75,6 +80,7 @@ class ImageRows(RowSource):
         self,
         paths: Sequence[Any],
         *,
+        folder: Path | None = None,
         mode: Literal["RGB", "L"] = "RGB",
         transform: Callable[[Any], Any] | None = None,
         train_transform: Callable[[Any, np.random.Generator], Any] | None = None,
@@ -85,16 +91,18 @@ class ImageRows(RowSource):
             raise ValueError(f"mode must be 'RGB' or 'L'; got {mode!r}.")
         if not len(paths):
             raise ValueError("paths is empty: there is no image.")
-        self.paths = np.array([str(path) for path in paths], dtype=object)
+        self.paths = np.array([os.fspath(path) for path in paths], dtype=object)
+        self.folder = "" if folder is None else os.fspath(folder)
         self.mode, self.n_jobs = mode, n_jobs
         self.transform, self.train_transform = transform, train_transform
         self.judge_transform = judge_transform
         self.changes_rows = train_transform is not None
         first = self._read(0, transform)
         self.shape, self.dtype = (len(self.paths), *first.shape), first.dtype
-        names = "\n".join(map(printable, self.paths))
+        names = zlib.crc32("\n".join(map(printable, self.paths)).encode())
         how = transform, train_transform, judge_transform
-        self.fingerprint = zlib.crc32(names.encode()), mode, *map(_name, how)
+        # Not the folder, which may have been moved.
+        self.fingerprint = names, mode, *map(_name, how)
 
     def fetch(self, index: ArrayLike) -> NDArray[Any]:
         """Decode some images.
@@ -159,7 +167,7 @@ class ImageRows(RowSource):
         return made
 
     def _read(self, row, transform):
-        path = self.paths[row]
+        path = os.path.join(self.folder, self.paths[row])
         try:
             image = read_image(path, self.mode)
         except ImageReadError as error:
