@@ -42,6 +42,10 @@ if TYPE_CHECKING:
         SmallLossDetector,
         find_label_issues,
     )
+    from sknoisy.encoders import (
+        ImageEncoder,
+        TextEncoder,
+    )
     from sknoisy.inspection import (
         ActivationMapDisplay,
         DynamicsDisplay,
@@ -95,6 +99,7 @@ _HOME = {
     "ELRPlusClassifier": "sknoisy.classification",
     "FINEDetector": "sknoisy.detection",
     "FlywheelClassifier": "sknoisy.classification",
+    "ImageEncoder": "sknoisy.encoders",
     "InstanceNoiseInjector": "sknoisy.noise",
     "JoCoRClassifier": "sknoisy.classification",
     "LabelReport": "sknoisy.cleaning",
@@ -110,6 +115,7 @@ _HOME = {
     "SampleWeightsDisplay": "sknoisy.inspection",
     "SmallLossDetector": "sknoisy.detection",
     "SymmetricNoiseInjector": "sknoisy.noise",
+    "TextEncoder": "sknoisy.encoders",
     "TransitionCorrectionClassifier": "sknoisy.classification",
     "TransitionMatrixDisplay": "sknoisy.inspection",
     "TransitionNoiseInjector": "sknoisy.noise",
@@ -145,6 +151,7 @@ __all__ = [
     "ELRPlusClassifier",
     "FINEDetector",
     "FlywheelClassifier",
+    "ImageEncoder",
     "InstanceNoiseInjector",
     "JoCoRClassifier",
     "LabelReport",
@@ -160,6 +167,7 @@ __all__ = [
     "SampleWeightsDisplay",
     "SmallLossDetector",
     "SymmetricNoiseInjector",
+    "TextEncoder",
     "TransitionCorrectionClassifier",
     "TransitionMatrixDisplay",
     "TransitionNoiseInjector",

@@ -57,10 +57,19 @@ CLASSIFIERS = [
     ("less regularised", LogisticRegression(C=10.0)),
 ]
 
+
+def numbers_of(batch):
+    """Encode images by the mean of each colour, texts by their lengths."""
+    if hasattr(batch, "mean"):
+        return batch.mean((2, 3))
+    return [[len(text), text.count(" ")] for text in batch]
+
+
 # What a constructor that asks for it is given, by the name of the parameter.
 GIVEN = {
     "classifier": LogisticRegression(),
     "detector": BY_LOSS,
+    "model": numbers_of,
     "transition_matrix": partial(pair_flip_matrix, noise_rate=0.3),
 }
 
@@ -95,6 +104,8 @@ USUAL = {
         "injector": {"noise_rate": 0.3, "random_state": 0},
     },
     "images": {"net": {}, "robust classifier": {}, "detector": {}},
+    # Their rows are no tables, which the checks of contracts are for.
+    "encoding": {"encoder": {}},
     "going on": {"net": UNPLANNED, "robust classifier": UNPLANNED},
 }
 
@@ -255,6 +266,8 @@ def kind_of(value):
         return "robust classifier" if is_robust else "net"
     if issubclass(value, NoiseScoresMixin):
         return "competition"  # of classifiers, which judges labels, and trains no net
+    if value.__module__.startswith("sknoisy.encoders."):
+        return "encoder"
     return "mixture"
 
 
@@ -347,6 +360,7 @@ CONTRACT = instances("contract")
 ESTIMATORS = [(e, expected_failures(e)) for e in CONTRACT]
 # One of each class: the first variant, which is the usual one.
 ONE_EACH = list({type(e): e for e in reversed(CONTRACT)}.values())[::-1]
+ENCODERS = instances("encoding")
 DETECTORS = instances("blobs", "detector")
 # Classifiers that train robustly and judge the labels they were given.
 ROBUST = instances("blobs", "robust classifier")

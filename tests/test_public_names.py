@@ -94,7 +94,8 @@ def in_saved_files():
 
 def in_contract_tests():
     """Return the estimators of the tables of `public_estimators`."""
-    return [type(estimator).__name__ for estimator in instances("contract")]
+    tried = [*instances("contract"), *instances("encoding")]
+    return [type(estimator).__name__ for estimator in tried]
 
 
 ESTIMATORS, EVERYTHING = public_estimators, lambda: public_names().values()

@@ -2,7 +2,8 @@
 
 Rows are encodings: those of sknoisy's own encoder, with words or runs of characters of
 texts, as they are or reduced, and those of skrub: its TableVectorizer with gaps filled
-by the mean and columns standardised, and the one of its tabular_pipeline. Columns are
+by the mean and columns standardised, and the one of its tabular_pipeline; for texts
+also ``TextEncoder("wordllama")``, alone and beside runs of characters. Columns are
 tables with 20 % of symmetric noise, and texts with the wrong labels of rules or of a
 distant source. Each cell: AUROC and average precision of the noise scores, and seconds
 of CPU time, the mean of the seeds.
@@ -13,8 +14,9 @@ columns as they are; of both, the regularisation with the smallest out-of-fold l
 on the noisy labels counts.
 
 Data are read from the folder ``shared/data`` beside the repository (or ``--data``);
-what is not there is skipped and said, and so is skrub if it is not installed (``pip
-install skrub``). 2,000 rows at most, three seeds; about ten minutes.
+what is not there is skipped and said, and so are skrub and wordllama if they are not
+installed (``pip install skrub wordllama``). 2,000 rows at most, three seeds; about ten
+minutes. For images there is ``image_encoders.py``.
 
     OMP_NUM_THREADS=1 python benchmarks/accuracy/encoders.py
 """
@@ -37,7 +39,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknoisy import ConfidentLearningDetector, SymmetricNoiseInjector
+from sknoisy import ConfidentLearningDetector, SymmetricNoiseInjector, TextEncoder
 from sknoisy._tables._encoder import TableEncoder
 
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -111,6 +113,27 @@ ENCODINGS = {
 }
 
 
+class Beside:
+    """Blocks of columns of several encoders, each divided by one number."""
+
+    def __init__(self, *encoders):
+        self.encoders = encoders
+
+    def fit_transform(self, frame):
+        """Return the columns."""
+        blocks = [encoder.fit_transform(frame) for encoder in self.encoders]
+        return np.hstack([block / block.std() for block in blocks])
+
+
+OF_TEXTS = {
+    "wordllama": lambda seed: TextEncoder("wordllama"),
+    "chars, 30, wordllama": lambda seed: Beside(
+        ours("scaled", "chars")(seed), TextEncoder("wordllama")
+    ),
+}
+TEXTS = ("youtube", "sms", "hausa")
+
+
 def score_standardised(X, y, seed):
     return ConfidentLearningDetector(random_state=seed).fit(X, y).noise_scores_
 
@@ -164,7 +187,10 @@ def main():
     parser.add_argument("--only", default="", help="data whose name holds this")
     args = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    encodings = dict(ENCODINGS)
+    encodings = ENCODINGS | OF_TEXTS
+    if find_spec("wordllama") is None:
+        print("wordllama is not installed: its two encodings are skipped")
+        encodings = dict(ENCODINGS)
     if find_spec("skrub") is None:
         print("skrub is not installed: its two encodings are skipped")
         del encodings["TableVectorizer"], encodings["tabular_pipeline"]
@@ -177,7 +203,10 @@ def main():
         print(f"\n{title:<26}" + "".join(f"{name:<17}" for name in data))
         for name, make in encodings.items():
             print(f"{name:<26}", end="", flush=True)
-            for load in data.values():
+            for load_name, load in data.items():
+                if name in OF_TEXTS and load_name not in TEXTS:
+                    print(f"{'-':<17}", end="")
+                    continue
                 auroc, precision, seconds = measure(load, make, score, args)
                 cell = f"{auroc:.3f}/{precision:.3f}/{seconds:.1f}"
                 print(f"{cell:<17}", end="", flush=True)

@@ -6,8 +6,9 @@ from typing import Any
 
 __all__ = ["check_names", "is_path", "looks_learnt", "of_a_fit"]
 
-# A fit would unpickle files found there, so the path must not come from a file.
-_PATHS = ("checkpoint", "memory")
+# A fit would unpickle files found there, or write into that folder, so the path must
+# not come from a file.
+_PATHS = ("cache", "checkpoint", "memory")
 # Other options of torch.compile can make it run programs.
 _OF_COMPILE = ("backend", "dynamic", "fullgraph", "mode")
 # Private names under which estimators of other packages store learnt attributes.

@@ -50,10 +50,11 @@ def save(estimator: Estimator, path: Path) -> None:
 
     Notes
     -----
-    ``checkpoint``, ``memory``, ``torch_load_kwargs`` and the compiler's options are
-    stored as None wherever they occur: with them, the next fit would unpickle a file
-    or run a program. A compiled network is stored as it was before compilation. An
-    existing file keeps its permissions; a device or a FIFO is not replaced.
+    ``cache``, ``checkpoint``, ``memory``, ``torch_load_kwargs`` and the compiler's
+    options are stored as None wherever they occur: with them, the next fit would write
+    to a folder, unpickle a file or run a program. A compiled network is stored as it
+    was before compilation. An existing file keeps its permissions; a device or a FIFO
+    is not replaced. An encoder stores the name of its model, not the model.
 
     Examples
     --------

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import command_cases
+import encoder_cases
 import estimator_cases
 import function_cases
 import numpy as np
@@ -34,6 +35,9 @@ def estimators():
     for cls in public_estimators("mixture"):
         run = partial(function_cases.mixture, name=cls.__name__)
         found[cls.__name__] = Subject("mixtures", run, 4)
+    for cls in public_estimators("encoder"):
+        run = partial(encoder_cases.run, name=cls.__name__)
+        found[cls.__name__] = Subject("encoders", run, 4)
     return found
 
 

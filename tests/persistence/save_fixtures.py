@@ -61,6 +61,15 @@ def images():
     return np.tile(X[:, :3, None, None], (1, 1, 8, 8)) / 8, y
 
 
+def small_convolution():
+    """Return a network of torch's own layers, whose weights are always the same."""
+    layer = torch.nn.Conv2d(3, 4, 3)
+    with torch.no_grad():
+        for i, values in enumerate(layer.parameters()):
+            values.copy_(torch.linspace(-1, 1 + i, values.numel()).view_as(values))
+    return torch.nn.Sequential(layer, torch.nn.ReLU())
+
+
 def estimators():
     """Return a name and an unfitted estimator for each kind of file.
 
@@ -114,6 +123,8 @@ def estimators():
         "margin": s.MarginNoiseInjector(estimator=LogisticRegression(), random_state=0),
         "mixture": s.BetaMixture(random_state=0),
         "splitter": s.BMMLossSplitter(),
+        "ImageEncoder": s.ImageEncoder(small_convolution()),
+        "TextEncoder": s.TextEncoder("wordllama"),
         "unfitted": s.DynaCorDetector(module__hidden=8, lr=0.1),
     }
     saved = {type(e) for e in found.values()}
@@ -131,6 +142,11 @@ def inputs_of(name):
         return (np.abs(rows()[0][:, 0]),)
     if name == "dynamics":
         return rows()[0], rows()[1] == "ant"
+    if name == "TextEncoder":
+        return [f"an {label}" for label in rows()[1]], rows()[1]
+    if name == "ImageEncoder":
+        X, y = images()
+        return np.clip(X + 0.5, 0, 1), y
     return images() if name.endswith("images") else rows()
 
 
