@@ -64,7 +64,12 @@ from sknoisy import (
     SmallLossDetector,
 )
 
-PAPER = {"settings": "paper", "corruption": "copy", "decision": "cluster"}
+PAPER = {
+    "settings": "paper",
+    "corruption": "copy",
+    "copy_view": None,
+    "decision": "cluster",
+}
 CELLS = ("auroc", "ap", "f1", "f1_at_rate", "rate_off", "gap", "seconds", "flagged")
 TITLE = f"{'':21s} {'rate':>5s} {'':19s}"
 

@@ -36,7 +36,12 @@ N_ROWS = 1500
 RATES = (0.1, 0.3)
 REAL = ("cifar, worse", "strong, worse", "music, one worker", "youtube", "sms", "hausa")
 
-PAPER = {"settings": "paper", "corruption": "copy", "decision": "cluster"}
+PAPER = {
+    "settings": "paper",
+    "corruption": "copy",
+    "copy_view": None,
+    "decision": "cluster",
+}
 BY_LOGISTIC = {"estimator": LogisticRegression(C=0.1, max_iter=1000)}
 ESTIMATORS = [
     ("DynaCorDetector", {}),

@@ -148,6 +148,7 @@ def watched_training(n_rows):
     detector = DynaCorDetector(
         settings="paper",
         corruption="copy",
+        copy_view=None,
         decision="cluster",
         module__hidden=64,
         encoder_epochs=1,

@@ -74,7 +74,7 @@ def default_contenders(X, *, thorough=False):
     prepared = _prepared(X)
     found = [(f"regression, C={C:g}", prepared(regression(C))) for C in _inverses(X)]
     if thorough or X.shape[1] <= MOST_COLUMNS:
-        found += list(forests().items())
+        found += list(_forests().items())
     return found + _networks(len(X), prepared, thorough)
 
 
@@ -113,8 +113,21 @@ def _of_frame(X, thorough):
         for ngrams, C in (("words", 10), ("chars", 1), ("chars", 10)):
             found.append((f"{ngrams}, C={C}", steps.sparse(ngrams)(regression(C))))
     found += [(f"regression, C={C:g}", steps.scaled(regression(C))) for C in (0.01, 1)]
-    found += [(name, steps.codes(forest)) for name, forest in forests().items()]
+    found += [(name, steps.codes(forest)) for name, forest in _forests().items()]
     return found + _networks(len(X), steps.scaled, thorough)
+
+
+def _forests():
+    """Return forests; where classes overlap, large leaves average more rows."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    large = {
+        f"forest, leaves of {n_rows}": RandomForestClassifier(
+            100, min_samples_leaf=n_rows
+        )
+        for n_rows in (10, 30)
+    }
+    return forests() | large
 
 
 def _networks(n_rows, prepared, thorough):
