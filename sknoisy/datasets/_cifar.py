@@ -87,8 +87,8 @@ def load_cifar10(
     >>> try:
     ...     load_cifar10("no folder")
     ... except FileNotFoundError as error:
-    ...     print(str(error)[-60:])
-    get it from https://www.cs.toronto.edu/~kriz/cifar.html.
+    ...     print(str(error).rpartition("; ")[2])
+    nothing is downloaded, get it from https://www.cs.toronto.edu/~kriz/cifar.html.
     """
     root = os.fspath(root)
     _check_split(split)

@@ -21,9 +21,11 @@ from sknoisy.nets._image_networks import (
 from sknoisy.nets._masking import AdversarialMasking
 from sknoisy.nets._modules import MLP, embed
 from sknoisy.nets._net import NetClassifier
+from sknoisy.nets._normalize import Normalize
 from sknoisy.nets._optimizing import multi_step
 from sknoisy.nets._params import NetParamsMixin
 from sknoisy.nets._step import Learnt, Step
+from sknoisy.nets._timm import TimmNet
 from sknoisy.nets._torchvision import TorchvisionNet
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "LoaderBatches",
     "NetClassifier",
     "NetParamsMixin",
+    "Normalize",
     "PreActResNet",
     "PreActResNet18",
     "ResNet",
@@ -44,6 +47,7 @@ __all__ = [
     "ResNet34",
     "Step",
     "TensorBatches",
+    "TimmNet",
     "TorchvisionNet",
     "crop_and_flip",
     "cutout",

@@ -138,7 +138,7 @@ def swap_features(X: Tensor, rate: float) -> Tensor:
     return X.gather(0, torch.addcmul(own, donor - own, is_replaced))
 
 
-def check_view(name, view, batch):
+def check_view(name, view, batch, *, may_resize=False):
     """Refuse a view that does not keep shape and dtype of a batch.
 
     Parameters
@@ -147,17 +147,33 @@ def check_view(name, view, batch):
         Name of the parameter, for the message.
     view : callable
     batch : Tensor of shape (n, ...)
+    may_resize : bool, default=False
+        Whether height and width of images may change.
+
+    Returns
+    -------
+    made : Tensor of shape (n, ...)
+        What the view makes of a copy of the batch.
 
     Raises
     ------
     ValueError
     """
-    given, found = _kind(batch), _kind(view(batch.clone()))
-    if found != given:
-        raise ValueError(
-            f"{name} must map a batch to a tensor of the same shape and dtype; for "
-            f"{given} it returned {found}."
-        )
+    made = view(batch.clone())
+    given, found = _kind(batch), _kind(made)
+    if found == given or (may_resize and _is_resized(made, batch)):
+        return made
+    but = ", except for the size of images" if may_resize else ""
+    raise ValueError(
+        f"{name} must map a batch to a tensor of the same shape and dtype{but}; for "
+        f"{given} it returned {found}."
+    )
+
+
+def _is_resized(made, batch):
+    if not isinstance(made, Tensor) or made.dtype != batch.dtype:
+        return False
+    return made.ndim == batch.ndim == 4 and made.shape[:2] == batch.shape[:2]
 
 
 def _kind(made):

@@ -20,6 +20,7 @@ from sknoisy._random_states import random_generator
 from sknoisy._verdicts import VERDICT
 from sknoisy._weights import check_weights
 from sknoisy.nets._augment import check_view
+from sknoisy.nets._auxiliary import refuse_unread_auxiliary
 from sknoisy.nets._batches import to_float
 from sknoisy.nets._checkpoint import (
     as_before,
@@ -241,6 +242,7 @@ def _build_or_resume(net, dataset, fresh, is_first):
         # initialize does so too, but AccelerateMixin overrides it.
         seed_torch(net.device_, net.seed_, 0)
         net.initialize()
+        refuse_unread_auxiliary(net)
         check_started(net)
     elif is_first and not resumes:
         # Built before its first data, when it was not known whether these are images.
@@ -249,9 +251,12 @@ def _build_or_resume(net, dataset, fresh, is_first):
     return resumes
 
 
-def _try_outputs(net, dataset):
+def _try_outputs(net, dataset, changed):
     row = dataset.fetch([0])[0].to(net.device_)
     check_outputs(net.module_, row, len(net.classes_), net.criterion_)
+    if changed is not None and changed.shape[1:] != row.shape[1:]:
+        # Images of one size are learnt, of another one judged and predicted.
+        check_outputs(net.module_, changed[:1], len(net.classes_), net.criterion_)
 
 
 def _train(net, dataset, resumes, is_first, method, fit_params):
@@ -267,7 +272,7 @@ def _train(net, dataset, resumes, is_first, method, fit_params):
     # The callbacks may have changed since the last call.
     net.hooks_ = None
     net.autocast_ = net._autocast()
-    net.augmentation_ = _augmentation(net, dataset)
+    net.augmentation_, changed = _augmentation(net, dataset)
     optimizers = [getattr(net, name + "_") for name in net._optimizers]
     # AccelerateMixin calls the closure itself, and does not pass it to the optimizer.
     is_own = type(net)._step_optimizer is not NeuralNet._step_optimizer
@@ -275,7 +280,7 @@ def _train(net, dataset, resumes, is_first, method, fit_params):
     net.criterion_takes_index_ = takes_index(net.criterion_)
     refuse_unaccelerated(net)
     try:
-        _begin_epochs(net, dataset, resumes, is_first)
+        _begin_epochs(net, dataset, resumes, is_first, changed)
         n_epochs = max(net.max_epochs - done, 0)
         _run_epochs(net, dataset, n_epochs, method, fit_params)
     except torch.OutOfMemoryError as error:
@@ -293,7 +298,7 @@ def _train(net, dataset, resumes, is_first, method, fit_params):
                 group["lr"] = lr
 
 
-def _begin_epochs(net, dataset, resumes, is_first):
+def _begin_epochs(net, dataset, resumes, is_first, changed):
     """Call the hooks at the start of a training; then test the network."""
     # skorch's scores without a cache read rows and labels here.
     labels = getattr(dataset, "y", None)
@@ -303,7 +308,7 @@ def _begin_epochs(net, dataset, resumes, is_first):
     # What fit hands to the module may fit a whole batch only: the first one is tried.
     if not resumes and is_new and not net.fit_params_:
         # After the callbacks, of which skorch's InputShapeSetter fits a module to X.
-        _try_outputs(net, dataset)
+        _try_outputs(net, dataset, changed)
     if net.training_key_ is not None and not resumes:
         # To fail now, not after an hour.
         save_training(net, net.checkpoint)
@@ -320,15 +325,15 @@ def _run_epochs(net, dataset, n_epochs, method, fit_params):
 
 
 def _augmentation(net, dataset):
-    """Return the augmentation of batches, after a test on two rows."""
+    """Return the augmentation of batches, and what it makes of two rows, or None."""
     if net.augment == "auto":
         if getattr(dataset.features, "changes_rows", False):
-            return None
-        return default_augmentation(net.input_shape_)
-    if net.augment is not None:
-        batch = to_float(dataset.fetch([0, len(dataset) - 1])[0]).to(net.device_)
-        check_view("augment", net.augment, batch)
-    return net.augment
+            return None, None
+        return default_augmentation(net.input_shape_), None
+    if net.augment is None:
+        return None, None
+    batch = to_float(dataset.fetch([0, len(dataset) - 1])[0]).to(net.device_)
+    return net.augment, check_view("augment", net.augment, batch, may_resize=True)
 
 
 def _may_set_reduction(net):

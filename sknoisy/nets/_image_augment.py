@@ -50,8 +50,10 @@ def random_flip(X: Tensor, p: float = 0.5) -> Tensor:
     return torch.where(flips[:, None, None, None], X.flip(3), X)
 
 
-def random_crop(X: Tensor, padding: int | None = None) -> Tensor:
-    """Return the images, each moved by up to ``padding`` pixels in both directions.
+def random_crop(
+    X: Tensor, padding: int | None = None, size: int | None = None
+) -> Tensor:
+    """Return a part of each image, at random: by default moved by a few pixels.
 
     Pixels from outside of the image are black.
 
@@ -60,7 +62,10 @@ def random_crop(X: Tensor, padding: int | None = None) -> Tensor:
     X : Tensor of shape (batch, channels, height, width)
         Images of the batch.
     padding : int >= 0 or None, default=None
-        None is an eighth of the height: 4 for 32 pixels.
+        Black pixels on each side. None is an eighth of the height, 4 for 32 pixels;
+        with ``size`` it is 0.
+    size : int >= 1 or None, default=None
+        Height and width of the part; None keeps those of the image.
 
     Returns
     -------
@@ -71,15 +76,23 @@ def random_crop(X: Tensor, padding: int | None = None) -> Tensor:
     --------
     >>> import torch
     >>> from sknoisy.nets import random_crop
-    >>> random_crop(torch.ones(2, 3, 32, 32)).shape
-    torch.Size([2, 3, 32, 32])
+    >>> images = torch.ones(2, 3, 32, 32)
+    >>> random_crop(images).shape, random_crop(images, size=28).shape
+    (torch.Size([2, 3, 32, 32]), torch.Size([2, 3, 28, 28]))
     """
-    padding = X.shape[2] // 8 if padding is None else padding
+    if padding is None:
+        padding = X.shape[2] // 8 if size is None else 0
     check_counts(0, padding=padding)
-    if padding == 0:
-        return X
     n_images, _, height, width = X.shape
-    moves = torch.randint(0, 2 * padding + 1, (2, n_images, 1), device=X.device)
+    if size is not None:
+        height = width = _checked_size(size, X, padding)
+        spare = [n + 2 * padding - size + 1 for n in X.shape[2:]]
+        moves = [torch.randint(0, n, (n_images, 1), device=X.device) for n in spare]
+    elif padding == 0:
+        return X
+    else:
+        shape = 2, n_images, 1
+        moves = list(torch.randint(0, 2 * padding + 1, shape, device=X.device))
     rows = torch.arange(height, device=X.device) + moves[0]
     columns = torch.arange(width, device=X.device) + moves[1]
     padded = F.pad(X, (padding,) * 4)
@@ -95,14 +108,26 @@ def random_crop(X: Tensor, padding: int | None = None) -> Tensor:
     return view if is_channels_last else laid_out(view, "contiguous")
 
 
-def crop_and_flip(X: Tensor, padding: int | None = None) -> Tensor:
+def _checked_size(size, X, padding):
+    check_counts(size=size)
+    if size > min(X.shape[2:]) + 2 * padding:
+        raise ValueError(
+            f"size={size} is larger than the images, {X.shape[2]} x {X.shape[3]} "
+            f"pixels with padding={padding}."
+        )
+    return size
+
+
+def crop_and_flip(
+    X: Tensor, padding: int | None = None, size: int | None = None
+) -> Tensor:
     """Return the images moved and mirrored at random: the weak view of images.
 
     Parameters
     ----------
     X : Tensor of shape (batch, channels, height, width)
         Images of the batch.
-    padding : int >= 0 or None, default=None
+    padding, size : int or None, default=None
         As in `random_crop`.
 
     Returns
@@ -110,7 +135,7 @@ def crop_and_flip(X: Tensor, padding: int | None = None) -> Tensor:
     view : Tensor of shape (batch, channels, height, width)
         Changed copies of the rows.
     """
-    return random_flip(random_crop(X, padding))
+    return random_flip(random_crop(X, padding, size))
 
 
 def cutout(X: Tensor, size: int = 16) -> Tensor:

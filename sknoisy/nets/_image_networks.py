@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy._arguments import check_counts, check_reals, check_shape
+from sknoisy._arguments import check_counts, check_reals, check_shape, is_one_of
+from sknoisy.nets._normalize import normalizing
 
 if TYPE_CHECKING:
     import torch
+
+    from sknoisy.nets._normalize import Normalization
 
 __all__ = [
     "CNN9",
@@ -91,11 +94,19 @@ class PreActResNet(_MapNetwork):
         doubles the channels. The default is the 18-layer network.
     width : int, default=64
         Channels at the first resolution.
+    stem : {"plain", "normalized"}, default="plain"
+        "normalized" has a normalisation and a ReLU after the first convolution, and
+        none after the last block, as the code of [2]_ and of DivideMix.
+    normalize : str, pair of sequences of float, or None, default=None
+        First layer: the name of a published normalisation, "cifar10", "cifar100",
+        "imagenet" or another of `Normalize`, or mean and deviation of each channel.
 
     References
     ----------
     .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Identity mappings in deep residual
        networks", ECCV 2016. arXiv:1603.05027
+    .. [2] E. Arazo, D. Ortego, P. Albert, N. E. O'Connor, K. McGuinness, "Unsupervised
+       label noise modeling and loss correction", ICML 2019. arXiv:1904.11238
 
     Examples
     --------
@@ -113,18 +124,22 @@ class PreActResNet(_MapNetwork):
         n_classes: int,
         blocks: tuple[int, ...] = (2, 2, 2, 2),
         width: int = 64,
+        stem: Literal["plain", "normalized"] = "plain",
+        normalize: Normalization = None,
     ) -> None:
         super().__init__()
         check_counts(n_classes=n_classes, width=width)
         _check_blocks(blocks)
         _check_image(type(self).__name__, input_shape, 2 ** (len(blocks) - 1))
+        if not is_one_of(stem, ("plain", "normalized")):
+            raise ValueError(f"stem must be 'plain' or 'normalized'; got {stem!r}.")
         stages, n_out = _stages(_PreActBlock, blocks, width)
-        self.body = nn.Sequential(
-            _conv3x3(input_shape[0], width),
-            *stages,
-            nn.BatchNorm2d(n_out),
-            nn.ReLU(inplace=True),
-        )
+        is_plain = stem == "plain"
+        norm = [nn.BatchNorm2d(n_out if is_plain else width), nn.ReLU(inplace=True)]
+        first = [*normalizing(normalize, input_shape[0])]
+        first += [_conv3x3(input_shape[0], width)]
+        layers = [*stages, *norm] if is_plain else [*norm, *stages]
+        self.body = nn.Sequential(*first, *layers)
         self.head = nn.Linear(n_out, n_classes)
 
 
@@ -142,6 +157,9 @@ class ResNet(_MapNetwork):
         34.
     width : int, default=64
         Channels at the first resolution.
+    normalize : str, pair of sequences of float, or None, default=None
+        First layer: the name of a published normalisation, "cifar10", "cifar100",
+        "imagenet" or another of `Normalize`, or mean and deviation of each channel.
 
     References
     ----------
@@ -163,6 +181,7 @@ class ResNet(_MapNetwork):
         n_classes: int,
         blocks: tuple[int, ...] = (2, 2, 2, 2),
         width: int = 64,
+        normalize: Normalization = None,
     ) -> None:
         super().__init__()
         check_counts(n_classes=n_classes, width=width)
@@ -170,6 +189,7 @@ class ResNet(_MapNetwork):
         _check_image(type(self).__name__, input_shape, 2 ** (len(blocks) - 1))
         stages, n_out = _stages(_Block, blocks, width)
         stem = [
+            *normalizing(normalize, input_shape[0]),
             _conv3x3(input_shape[0], width),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
@@ -189,12 +209,23 @@ class PreActResNet18(PreActResNet):
         Number of classes.
     width : int, default=64
         Channels of the first stage.
+    stem : {"plain", "normalized"}, default="plain"
+        "normalized" has a normalisation and a ReLU after the first convolution, and
+        none after the last block, see `PreActResNet`.
+    normalize : str, pair of sequences of float, or None, default=None
+        First layer: the name of a published normalisation, "cifar10", "cifar100",
+        "imagenet" or another of `Normalize`, or mean and deviation of each channel.
     """
 
     def __init__(
-        self, input_shape: tuple[int, ...], n_classes: int, width: int = 64
+        self,
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        width: int = 64,
+        stem: Literal["plain", "normalized"] = "plain",
+        normalize: Normalization = None,
     ) -> None:
-        super().__init__(input_shape, n_classes, (2, 2, 2, 2), width)
+        super().__init__(input_shape, n_classes, (2, 2, 2, 2), width, stem, normalize)
 
 
 class ResNet18(ResNet):
@@ -208,12 +239,19 @@ class ResNet18(ResNet):
         Number of classes.
     width : int, default=64
         Channels of the first stage.
+    normalize : str, pair of sequences of float, or None, default=None
+        First layer: the name of a published normalisation, "cifar10", "cifar100",
+        "imagenet" or another of `Normalize`, or mean and deviation of each channel.
     """
 
     def __init__(
-        self, input_shape: tuple[int, ...], n_classes: int, width: int = 64
+        self,
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        width: int = 64,
+        normalize: Normalization = None,
     ) -> None:
-        super().__init__(input_shape, n_classes, (2, 2, 2, 2), width)
+        super().__init__(input_shape, n_classes, (2, 2, 2, 2), width, normalize)
 
 
 class ResNet34(ResNet):
@@ -227,12 +265,19 @@ class ResNet34(ResNet):
         Number of classes.
     width : int, default=64
         Channels of the first stage.
+    normalize : str, pair of sequences of float, or None, default=None
+        First layer: the name of a published normalisation, "cifar10", "cifar100",
+        "imagenet" or another of `Normalize`, or mean and deviation of each channel.
     """
 
     def __init__(
-        self, input_shape: tuple[int, ...], n_classes: int, width: int = 64
+        self,
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        width: int = 64,
+        normalize: Normalization = None,
     ) -> None:
-        super().__init__(input_shape, n_classes, (3, 4, 6, 3), width)
+        super().__init__(input_shape, n_classes, (3, 4, 6, 3), width, normalize)
 
 
 class CNN9(_MapNetwork):
@@ -248,6 +293,9 @@ class CNN9(_MapNetwork):
         Channels of the first three layers.
     dropout : float in [0, 1), default=0.25
         Share of the channels that is dropped after each of the first two groups.
+    normalize : str, pair of sequences of float, or None, default=None
+        First layer: the name of a published normalisation, "cifar10", "cifar100",
+        "imagenet" or another of `Normalize`, or mean and deviation of each channel.
 
     References
     ----------
@@ -269,6 +317,7 @@ class CNN9(_MapNetwork):
         n_classes: int,
         width: int = 128,
         dropout: float = 0.25,
+        normalize: Normalization = None,
     ) -> None:
         super().__init__()
         check_counts(n_classes=n_classes, width=width)
@@ -276,7 +325,7 @@ class CNN9(_MapNetwork):
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1); got {dropout!r}.")
         _check_image("CNN9", input_shape, 28)
-        layers, n_in = [], input_shape[0]
+        layers, n_in = normalizing(normalize, input_shape[0]), input_shape[0]
         for widths, padding in (
             ((width,) * 3, 1),
             ((2 * width,) * 3, 1),

@@ -17,6 +17,7 @@ from skorch.utils import TeeGenerator
 from torch import nn
 
 from sknoisy._documentation import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
+from sknoisy.nets._auxiliary import auxiliary_loss
 from sknoisy.nets._batches import Batch, TensorBatches
 from sknoisy.nets._constraints import NET_CONSTRAINTS
 from sknoisy.nets._defaults import begin_momentum
@@ -96,7 +97,8 @@ class NetClassifier(
         A skorch LRScheduler among the callbacks takes its place.
     augment : "auto", callable or None, default="auto"
         Changes the rows of each training batch: a callable maps a batch to a tensor of
-        the same shape. "auto" moves and mirrors images at random and does not
+        the same shape, but for height and width of images. "auto" moves and mirrors
+        images at random, unless a `datasets.RowSource` changes them, and does not
         change tables.
     amp : "auto" or bool, default="auto"
         Mixed precision in bfloat16. "auto" uses it on CUDA devices that support it.
@@ -349,10 +351,13 @@ class NetClassifier(
         if self.fit_params_:
             check_batch_outputs(self, outputs, len(y))
         targets = y if self.soft_targets_ is None else self.soft_targets_[index]
-        if self.criterion_takes_index_:
-            loss = self.criterion_(scored(self.criterion_, outputs), targets, index)
-        else:
-            loss = self.get_loss(outputs, targets, X=X, training=True)
+
+        def loss_of(logits):
+            if self.criterion_takes_index_:
+                return self.criterion_(scored(self.criterion_, logits), targets, index)
+            return self.get_loss(logits, targets, X=X, training=True)
+
+        loss = loss_of(outputs) + auxiliary_loss(self.module_, loss_of)
         loss = self.weighted_mean(loss, index)
         return Step(loss, outputs, [Learnt(self.module_, X, targets)])
 

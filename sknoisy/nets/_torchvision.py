@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from sknoisy.nets._auxiliary import main_logits
 from sknoisy.nets._modules import embed_and_classify
+from sknoisy.nets._normalize import normalizing
+from sknoisy.nets._parameter_names import signature_of
 
 if TYPE_CHECKING:
     import torch
+
+    from sknoisy.nets._normalize import Normalization
 
 __all__ = ["TorchvisionNet"]
 
@@ -23,11 +28,18 @@ class TorchvisionNet(nn.Module):
     n_classes : int
         Number of classes.
     model : str or callable, default="resnet18"
-        Name of a torchvision model, or a function that returns a network, such as
-        ``torchvision.models.resnet18``. It is called with ``weights`` and ``**params``.
+        Name of a torchvision model, such as "resnet50", or a function or class that
+        returns a network, such as ``torchvision.models.resnet18``.
     weights : str, torchvision weights or None, default=None
-        Passed to the model, for example "DEFAULT"; torchvision downloads them if
-        needed. None uses random weights.
+        Passed to the model if it takes ``weights``, for example "DEFAULT"; torchvision
+        downloads them if needed. None uses random weights.
+    normalize : str, pair of sequences of float, or None, default=None
+        First layer: the name of a published normalisation, "imagenet" for the weights
+        of torchvision, or mean and deviation of each channel, see `Normalize`.
+    auxiliary : dict of str to float or None, default=None
+        Weights of the losses of auxiliary logits, by the names of the model's outputs:
+        ``{"aux_logits": 0.4}`` for "inception_v3". None ignores them. Only
+        `NetClassifier` and classifiers with its training step learn from them.
     **params : dict
         Other parameters of the model.
 
@@ -36,43 +48,45 @@ class TorchvisionNet(nn.Module):
     ImportError
         If ``model`` is a name, and torchvision is not installed.
     TypeError
-        If the model has no linear layer.
+        If the model has no linear layer, or takes no ``weights`` and some are given.
+
+    See Also
+    --------
+    TimmNet : Models of timm.
 
     Examples
     --------
     >>> from sknoisy import NALClassifier
     >>> from sknoisy.nets import TorchvisionNet
     >>> clf = NALClassifier(
-    ...     TorchvisionNet, module__model="resnet50", module__weights="DEFAULT"
+    ...     TorchvisionNet,
+    ...     module__model="resnet50",
+    ...     module__weights="DEFAULT",
+    ...     module__normalize="imagenet",
     ... )
     """
+
+    auxiliary: dict[str, float] | None = None
+    auxiliary_logits: dict[str, torch.Tensor] = {}
 
     def __init__(
         self,
         n_classes: int,
         model: str | Callable[..., nn.Module] = "resnet18",
         weights: str | None = None,
+        normalize: Normalization = None,
+        auxiliary: dict[str, float] | None = None,
         **params: Any,
     ) -> None:
         super().__init__()
         if isinstance(model, str):
-            self.network = _models().get_model(model, weights=weights, **params)
+            network = _models().get_model(model, weights=weights, **params)
         else:
-            self.network = model(weights=weights, **params)
-        layers = [
-            name
-            for name, layer in self.network.named_modules()
-            if isinstance(layer, nn.Linear)
-        ]
-        if not layers:
-            raise TypeError(
-                f"{type(self.network).__name__} has no Linear layer to replace for "
-                f"{n_classes} classes."
-            )
-        parent, _, name = layers[-1].rpartition(".")
-        old = self.network.get_submodule(layers[-1])
-        head = nn.Linear(old.in_features, n_classes)
-        setattr(self.network.get_submodule(parent), name, head)
+            network = model(**_weights_for(model, weights), **params)
+        _replace_heads(network, n_classes)
+        first = normalizing(normalize)
+        self.network = nn.Sequential(*first, network) if first else network
+        self.auxiliary = auxiliary
 
     def feature_map(self, X: torch.Tensor) -> torch.Tensor:
         """Return the input of the last pooling, shape (batch, n_channels, h, w).
@@ -144,7 +158,42 @@ class TorchvisionNet(nn.Module):
         logits : Tensor of shape (batch, n_classes)
             One logit for each class.
         """
-        return self.network(X)
+        return main_logits(self, self.network(X))
+
+
+def _weights_for(model, weights):
+    """Return ``weights`` as arguments of a model that takes them."""
+    names, _ = signature_of(model)
+    if "weights" in names:
+        return {"weights": weights}
+    if weights is None:
+        return {}
+    name = getattr(model, "__name__", type(model).__name__)
+    raise TypeError(
+        f"{name} takes no weights; load them in a function that returns the network."
+    )
+
+
+def _replace_heads(network, n_classes):
+    """Replace the last linear layer, and the last ones of auxiliary classifiers."""
+    linear = [
+        (name, layer)
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Linear)
+    ]
+    if not linear:
+        raise TypeError(
+            f"{type(network).__name__} has no Linear layer to replace for "
+            f"{n_classes} classes."
+        )
+    last, n_outputs = linear[-1][0], linear[-1][1].out_features
+    for name, old in linear:
+        is_auxiliary = name.lower().startswith("aux") and old.out_features == n_outputs
+        if name != last and not is_auxiliary:
+            continue
+        parent, _, own = name.rpartition(".")
+        head = nn.Linear(old.in_features, n_classes)
+        setattr(network.get_submodule(parent), own, head)
 
 
 def _models():

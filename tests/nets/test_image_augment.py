@@ -204,6 +204,38 @@ class TestCrop:
         assert set(left.tolist()) == {0.0, 1.0, 2.0, 4.0}
 
 
+class TestCropOfASize:
+    def test_all_parts_are_alike_often(self):
+        torch.manual_seed(0)
+        image = torch.arange(20.0).reshape(1, 1, 4, 5)
+        views = random_crop(image.expand(1200, 1, 4, 5), size=3)
+        assert views.shape == (1200, 1, 3, 3)
+        counts = {}
+        for top in range(2):
+            for left in range(3):
+                part = image[0, 0, top : top + 3, left : left + 3]
+                same = (views[:, 0] == part).flatten(1).all(1)
+                counts[top, left] = int(same.sum())
+        # Six parts, 200 of each expected, with a deviation of 13.
+        assert sum(counts.values()) == 1200
+        assert 140 < min(counts.values()) <= max(counts.values()) < 260
+
+    def test_padding_is_black_and_may_be_cut_out(self):
+        torch.manual_seed(0)
+        views = random_crop(torch.ones(300, 1, 4, 4), padding=2, size=4)
+        sums = views.sum((1, 2, 3))
+        assert views.shape == (300, 1, 4, 4) and (sums.min(), sums.max()) == (4, 16)
+        assert random_crop(torch.ones(2, 1, 4, 4), size=4).min() == 1
+
+    def test_flips_keep_the_size(self):
+        assert crop_and_flip(torch.ones(2, 3, 8, 9), size=5).shape == (2, 3, 5, 5)
+
+    @pytest.mark.parametrize("size", [0, 7, 2.5])
+    def test_sizes_that_cannot_be(self, size):
+        with pytest.raises((TypeError, ValueError), match="size"):
+            random_crop(torch.ones(2, 1, 6, 8), size=size)
+
+
 class TestCropAndFlip:
     def test_moved_and_mirrored_images_occur_equally_often(self):
         image = torch.rand(3, 5, 6) + 0.1

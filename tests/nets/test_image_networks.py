@@ -388,3 +388,38 @@ class TestWithTheRest:
         torch.testing.assert_close(peers(X).softmax(1), expected)
         embedded = peers.embed(X)
         assert embedded.shape[1] == 2 * build().embed(X).shape[1]
+
+
+class TestStem:
+    """The network of Arazo et al.: normalised at the start, and not at the end."""
+
+    def test_it_computes_what_the_published_code_does(self):
+        torch.manual_seed(0)
+        net = PreActResNet((3, 8, 8), 4, blocks=(1, 1), width=4, stem="normalized")
+        X = torch.rand(5, 3, 8, 8)
+        made = nn.functional.conv2d(X, net.body[0].weight, padding=1)
+        # The statistics of the batch, as in training.
+        made = (made - made.mean((0, 2, 3), keepdim=True)) / (
+            made.var((0, 2, 3), keepdim=True, correction=0) + 1e-5
+        ).sqrt()
+        made = net.body[4](net.body[3](made.relu()))
+        logits = made.mean((2, 3)) @ net.head.weight.T + net.head.bias
+        torch.testing.assert_close(net.train()(X), logits, rtol=1e-4, atol=1e-5)
+
+    def test_it_has_as_many_weights_as_the_published_network(self):
+        # Convolutions, normalisations and the last layer, counted by hand.
+        widths = [64, 64, 128, 128, 256, 256, 512, 512]
+        before = [64, *widths[:-1]]
+        count = 3 * 9 * 64 + 2 * 64 + 512 * 10 + 10
+        for n_in, n_out in zip(before, widths, strict=True):
+            count += 2 * n_in + 9 * n_in * n_out + 2 * n_out + 9 * n_out * n_out
+            count += n_in * n_out if n_in != n_out else 0
+        net = PreActResNet18((3, 32, 32), 10, stem="normalized")
+        assert sum(weight.numel() for weight in net.parameters()) == count
+        plain = PreActResNet18((3, 32, 32), 10)
+        # The last normalisation has 512 channels, the first 64.
+        assert sum(w.numel() for w in plain.parameters()) == count + 2 * (512 - 64)
+
+    def test_other_stems_are_refused(self):
+        with pytest.raises(ValueError, match="stem must be 'plain' or 'normalized'"):
+            PreActResNet((3, 8, 8), 4, stem="arazo")

@@ -35,6 +35,7 @@ from sknoisy.nets import (
     crop_and_flip,
     rand_augment,
 )
+from sknoisy.nets._image_augment import random_crop
 from sknoisy.nets._slots import is_channels_last as is_last
 from sknoisy.nets._views import strong_view_of, weak_view_of
 
@@ -215,7 +216,8 @@ class TestAugment:
     @pytest.mark.parametrize(
         ("view", "found"),
         [
-            (lambda X: X[:, :, 1:], r"\(2, 3, 7, 8\) torch.float32"),
+            (lambda X: X[:, 1:], r"\(2, 2, 8, 8\) torch.float32"),
+            (lambda X: X.flatten(2), r"\(2, 3, 64\) torch.float32"),
             (lambda X: X[:1], r"\(1, 3, 8, 8\) torch.float32"),
             (lambda X: X.double(), r"\(2, 3, 8, 8\) torch.float64"),
             (lambda X: X.numpy(), "ndarray"),
@@ -231,6 +233,29 @@ class TestAugment:
         with pytest.raises(ValueError, match=message + found):
             net.fit(*images)
         assert len(net.history) == 0
+
+    def test_a_view_may_change_the_size(self, images):
+        X, y = images
+        view = Watch(partial(random_crop, size=6))
+        net = make(augment=view).fit(X, y)
+        assert {tuple(seen.shape[1:]) for seen in view.seen} == {(3, 8, 8)}
+        # Rows that are judged or predicted keep theirs.
+        assert net.input_shape_ == (3, 8, 8) and net.predict_proba(X).shape == (54, 3)
+        clf = make(ELRClassifier, augment=partial(random_crop, size=6)).fit(X, y)
+        assert clf.noise_scores_.shape == (54,)
+
+    def test_a_network_of_one_size_takes_no_other(self, images):
+        class Fixed(nn.Module):
+            def __init__(self, input_shape, n_classes):
+                super().__init__()
+                self.head = nn.Linear(int(np.prod(input_shape)), n_classes)
+
+            def forward(self, X):
+                return self.head(X.flatten(1))
+
+        net = make(module=Fixed, augment=partial(random_crop, size=6))
+        with pytest.raises(ValueError, match=r"cannot take rows .* \(3, 6, 6\)"):
+            net.fit(*images)
 
     @pytest.mark.parametrize("value", ["crop", 3, True])
     def test_what_is_no_view(self, images, value):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sknoisy import NetClassifier
-from sknoisy.nets import AdversarialMasking, TorchvisionNet
+from sknoisy.nets import AdversarialMasking, Normalize, TorchvisionNet
 
 
 class Model(nn.Module):
@@ -124,6 +124,43 @@ def test_models_that_lack_a_layer():
     net = TorchvisionNet(n_classes=4, model=no_map)
     with pytest.raises(TypeError, match="has no feature map"):
         net.feature_map(torch.zeros(1, 3, 2, 2))
+
+
+def test_a_model_need_not_take_weights():
+    def small(width=6):
+        return Model(width=width)
+
+    net = TorchvisionNet(n_classes=3, model=small, width=5)
+    assert net.network.classifier[1].in_features == 5
+    assert TorchvisionNet(n_classes=3, model=lambda **how: Model(**how), width=4)
+    with pytest.raises(TypeError, match="small takes no weights; load them in a func"):
+        TorchvisionNet(n_classes=3, model=small, weights="DEFAULT")
+
+
+def test_its_normalisation_comes_first():
+    net = TorchvisionNet(n_classes=3, model=Model, normalize="imagenet")
+    X = torch.rand(2, 3, 9, 9)
+    seen = Normalize("imagenet")(X)
+    torch.testing.assert_close(net(X), net.network[1](seen))
+    torch.testing.assert_close(net.feature_map(X), net.network[1].features(seen))
+    torch.testing.assert_close(net.network[1].classifier(net.embed(X)), net(X))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["inception_v3", "googlenet"])
+def test_real_auxiliary_logits(name):
+    pytest.importorskip("torchvision", reason="torchvision is not installed")
+    weights = {"aux_logits": 0.4}
+    if name == "googlenet":
+        weights = {"aux_logits1": 0.3, "aux_logits2": 0.3}
+    params = {"init_weights": False, "auxiliary": weights}
+    net = TorchvisionNet(n_classes=4, model=name, **params)
+    X = torch.rand(2, 3, 299, 299)
+    assert net(X).shape == (2, 4)
+    assert {n: o.shape for n, o in net.auxiliary_logits.items()} == dict.fromkeys(
+        weights, (2, 4)
+    )
+    assert net.eval()(X).shape == (2, 4)
 
 
 def test_a_real_model():
