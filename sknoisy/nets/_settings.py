@@ -191,7 +191,9 @@ def _race(net, dataset, classes, weights, targets):
     values, errors = np.full((len(table), len(rest)), np.nan), []
     with progress(len(table), f"{type(net).__name__}: settings", net.verbose) as bar:
         for i, row in enumerate(table):
-            proba = _fit(_clone(net, row["setting"], classes, seed), args, X)
+            candidate = _clone(net, row["setting"], classes, seed)
+            _shorten_epochs(candidate, len(learnt) / len(dataset))
+            proba = _fit(candidate, args, X)
             if isinstance(proba, Exception):
                 errors.append(proba)
                 row["error"] = in_a_line(proba)
@@ -254,6 +256,14 @@ def _clone(net, setting, classes, seed):
     params |= {"settings": None, "checkpoint": None, "warm_start": False}
     params |= {"compile": False, "verbose": 0}
     return type(net)(**{k: clone(v, safe=False) for k, v in params.items()})
+
+
+def _shorten_epochs(net, share):
+    """Let epochs that end after a number of batches cost no more than their share."""
+    name = "iterator_train__batches_per_epoch"
+    n_batches = net.get_params_for("iterator_train").get("batches_per_epoch")
+    if n_batches is not None:
+        net.set_params(**{name: max(1, round(share * n_batches))})
 
 
 def _learns(callback):

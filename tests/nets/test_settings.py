@@ -22,6 +22,7 @@ from sknoisy import (
     ELRClassifier,
     NetClassifier,
     RobustLossClassifier,
+    SymmetricNoiseInjector,
     load,
     save,
 )
@@ -124,7 +125,8 @@ class TestTheWinner:
         )
         assert len(net.candidates_) > 1
 
-    def test_the_race_costs_no_more_than_a_fit(self, table):
+    @pytest.mark.parametrize("batches", [{}, {"batches_per_epoch": 6, "shuffle": True}])
+    def test_the_race_costs_no_more_than_a_fit(self, table, batches):
         seen = []
 
         class Counting(TensorBatches):
@@ -134,11 +136,15 @@ class TestTheWinner:
                     yield batch
 
         X, y = table
-        net = NetClassifier(settings="auto", iterator_train=Counting, random_state=0)
-        net.fit(X, y)
+        batches = {f"iterator_train__{name}": n for name, n in batches.items()}
+        net = NetClassifier(
+            settings="auto", iterator_train=Counting, batch_size=8, random_state=0
+        )
+        net.set_params(**batches).fit(X, y)
         in_race = sum(n for n_rows, n in seen if n_rows < len(y))
-        # A row of each class is rounded.
-        assert 0 < in_race <= 1.1 * len(y) * net.max_epochs
+        n_rows = 48 if batches else 45
+        # Rows of each class, and batches, are rounded.
+        assert 0 < in_race <= 1.1 * n_rows * net.max_epochs
 
 
 class TestFailures:
@@ -425,3 +431,24 @@ class TestSearches:
         with interruptions("raise"):
             net = NetClassifier(settings=TWO, **SMALL).fit(*table)
         assert net.settings_ == TWO[0]
+
+
+@pytest.mark.slow
+def test_half_of_the_labels_wrong_ask_for_regularisation(real_data):
+    data = real_data("cifar10n_efficientnet.npz")
+    rows = np.random.default_rng(0).choice(len(data["y_train"]), 1500, replace=False)
+    X, X_test = data["X_train"][rows], data["X_test"][:2000]
+    X, X_test = X.astype(np.float32), X_test.astype(np.float32)
+    scale = np.sqrt(X.std(0))
+    X, X_test = X / scale, X_test / scale
+    scale = X.std()
+    noise = SymmetricNoiseInjector(0.5, convention="exclude", random_state=0)
+    _, y = noise.fit_resample(X, data["y_train"][rows])
+    accuracies = [
+        NetClassifier(settings=settings, random_state=0)
+        .fit(X / scale, y)
+        .score(X_test / scale, data["y_test"][:2000])
+        for settings in (None, "auto")
+    ]
+    # On 2,000 rows it gained 0.18 to 0.20 with four seeds.
+    assert accuracies[1] > accuracies[0] + 0.1
