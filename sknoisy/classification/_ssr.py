@@ -265,6 +265,12 @@ class SSRClassifier(RobustNetMixin, NetClassifier):
         "strong_view": STRONG_VIEW,
     }
 
+    # Its neighbours need features that strong regularisation does not leave.
+    _race_settings = (
+        {"module__dropout": 0.5, "optimizer__weight_decay": 5e-3},
+        {"module__dropout": 0.0, "optimizer__weight_decay": 5e-4, "lr": 0.1},
+    )
+
     def __init__(
         self,
         module: MakerOfModules | None = None,
