@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sknoisy.encoders._image_models import ImageModel
     from sknoisy.encoders._image_source import ImageSource
 
-__all__ = ["ImageRows", "decoded_batches"]
+__all__ = ["ImageRows", "decoded_batches", "in_threads"]
 
 _ADVICE = (
     "repair it, leave it out, or pass on_error='nan', which makes a row of NaN of it"
@@ -76,6 +76,29 @@ def decoded_batches(
         pixels = [image for image in images if image is not None]
         _check_sizes(source, found, pixels)
         yield found, lost, np.stack(pixels) if pixels else np.empty(0, np.uint8)
+
+
+def in_threads(
+    function: Callable[[int], Any], index: Sequence[int], n_jobs: int | None
+) -> list[Any]:
+    """Return the results of a function of each number, computed by threads.
+
+    Parameters
+    ----------
+    function : callable
+    index : sequence of int
+    n_jobs : int or None
+        Number of threads, as joblib counts them.
+
+    Returns
+    -------
+    results : list
+    """
+    n_threads = effective_n_jobs(n_jobs)
+    if n_threads == 1:
+        return [function(i) for i in index]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, index))
 
 
 def _ahead(

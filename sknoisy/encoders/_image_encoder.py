@@ -15,7 +15,7 @@ from sknoisy._progress import progress
 from sknoisy._validation import Interval, StrOptions
 from sknoisy._warning import warn_user
 from sknoisy.encoders._encoder import EncoderMixin, device_of, fill_rows
-from sknoisy.encoders._image_batches import ImageRows, decoded_batches
+from sknoisy.encoders._image_batches import ImageRows, decoded_batches, in_threads
 from sknoisy.encoders._image_models import load_image_model
 from sknoisy.encoders._image_source import ImageSource
 from sknoisy.encoders._row_cache import RowCache, digest_of_settings, versions_of
@@ -243,7 +243,7 @@ class ImageEncoder(EncoderMixin, BaseEstimator):
         caches, keys = [], None
         if self.cache is not None:
             caches = [self._cache_of(encode, weights_of, view) for view in views]
-            keys = [source.key(i) for i in range(len(source))]
+            keys = in_threads(source.key, range(len(source)), self.n_jobs)
         name = type(self).__name__
         with progress(len(source), name, self.verbose, unit="image") as bar:
 
