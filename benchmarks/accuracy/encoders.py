@@ -185,6 +185,7 @@ def main():
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help="data whose name holds this")
+    parser.add_argument("--encoding", default="", help="encodings likewise")
     args = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     encodings = ENCODINGS | OF_TEXTS
@@ -202,6 +203,8 @@ def main():
     for title, score in SCORES.items():
         print(f"\n{title:<26}" + "".join(f"{name:<17}" for name in data))
         for name, make in encodings.items():
+            if args.encoding not in name:
+                continue
             print(f"{name:<26}", end="", flush=True)
             for load_name, load in data.items():
                 if name in OF_TEXTS and load_name not in TEXTS:

@@ -17,6 +17,8 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from sknoisy import ImageEncoder, NeighborVoteDetector
+from sknoisy.encoders._image_batches import ImageRows
+from sknoisy.encoders._image_models import ImageModel
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not there: extra images")
 
@@ -208,6 +210,24 @@ class TestModule:
         half = ImageEncoder(self.network(), amp=True).transform(images)
         assert half.dtype == np.float32 and (half != rows).any()
         np.testing.assert_allclose(half, rows, rtol=0.05, atol=0.02)
+
+
+def test_what_float16_cannot_hold_is_computed_in_float32(images):
+    # As on a GPU; the CPU has float16, too, though it is not used there.
+    layer = nn.Conv2d(3, 2, 1, bias=False).requires_grad_(False)
+    pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    for weight, is_exact in ((1e5, True), (1 / 3, False)):
+        layer.weight.fill_(weight)
+        encode = ImageRows(
+            ImageModel(layer, layer), torch.device("cpu"), None, None, True
+        )
+        encode.dtype = torch.float32
+        exact = encode(pixels)
+        encode.dtype = torch.float16
+        half = encode(pixels)
+        assert np.isfinite(half).all()
+        assert np.array_equal(half, exact) is is_exact
+        np.testing.assert_allclose(half, exact, rtol=2e-3)
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
