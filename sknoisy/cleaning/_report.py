@@ -22,7 +22,8 @@ from sknoisy._warning import warn_user
 from sknoisy.cleaning._report_csv import named_index, without_formulas
 from sknoisy.cleaning._report_page import full_page, summary_fragment
 from sknoisy.cleaning._report_rates import NO_INTERVAL, rate_estimates
-from sknoisy.cleaning._report_tables import SCORE_NAMES, ReportTables, load_pandas
+from sknoisy.cleaning._report_tables import SCORE_NAMES, load_pandas
+from sknoisy.cleaning._review import ReviewMethods
 
 if TYPE_CHECKING:
     import pathlib
@@ -142,11 +143,12 @@ def label_report(
         scores_are_probabilities=scores_are_probabilities(scorer),
         detector_name=type(scorer).__name__,
         X=X,
+        y=y,
     )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelReport(ReportTables):
+class LabelReport(ReviewMethods):
     """The findings of a detector, as returned by `label_report`.
 
     A notebook shows its summary.
@@ -184,6 +186,13 @@ class LabelReport(ReportTables):
         The class of the detector.
     X : array-like of shape (n_samples, ...) or None
         The X given to `label_report`, not copied.
+    y : array-like of shape (n_samples,) or None, default=None
+        The y given to `label_report`, not copied.
+    table : DataFrame or None, default=None
+        The whole table that was audited, with its labels; None if there is only X and
+        y. Set by the command line.
+    label : str or None, default=None
+        The column of labels of ``table``.
 
     See Also
     --------

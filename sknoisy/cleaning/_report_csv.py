@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["named_index", "without_formulas"]
+__all__ = ["is_formula", "named_index", "without_formulas"]
 
 # First characters that make a spreadsheet read a cell as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -57,6 +57,21 @@ def named_index(frame: Any) -> Any:
     return frame.set_axis(frame.index.set_names(names), axis=0)
 
 
+def is_formula(value: Any) -> bool:
+    """Return whether a spreadsheet would run a value as a formula.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    flag : bool
+        False for texts that are numbers.
+    """
+    begins = isinstance(value, str) and value.startswith(_FORMULA)
+    return begins and not _NUMBER.fullmatch(value)
+
+
 def _quoted(value: Any) -> Any:
-    is_formula = isinstance(value, str) and value.startswith(_FORMULA)
-    return f"'{value}" if is_formula and not _NUMBER.fullmatch(value) else value
+    return f"'{value}" if is_formula(value) else value

@@ -30,6 +30,9 @@ class ReportTables:
     scores_are_probabilities: bool
     detector_name: str
     X: Any = None
+    y: Any = None
+    table: Any = None
+    label: str | None = None
 
     @property
     def score_name(self) -> str:

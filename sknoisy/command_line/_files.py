@@ -105,15 +105,15 @@ def writing(path: Path, option: str) -> Iterator[None]:
         ) from error
 
 
-def read_table(source: Source, label: str, *, as_strings: bool = False) -> Any:
+def read_table(source: Source, label: str | None, *, as_strings: bool = False) -> Any:
     """Read a table; its labels stay as they are written in the file.
 
     Parameters
     ----------
     source : Source
-    label : str
+    label : str or None
         Column of labels. In CSV its values stay strings: "01" is not 1, and the
-        label "None" is not missing.
+        label "None" is not missing. None, for Parquet only, checks no column.
     as_strings : bool, default=False
         True reads all columns of CSV as strings.
 
@@ -248,7 +248,9 @@ def _read_csv(source: Source, **options: Any) -> Any:
         raise CommandError(f"{source} is not valid CSV: {one_line(error)}") from error
 
 
-def _check_label(source: Source, names: list[str], label: str) -> None:
+def _check_label(source: Source, names: list[str], label: str | None) -> None:
+    if label is None:
+        return
     if names.count(label) > 1:
         raise CommandError(f"{source} has {names.count(label)} columns named {label!r}")
     if label not in names:

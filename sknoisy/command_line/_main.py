@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> tuple[int, str]:
     try:
-        args.notation = _notation(args)
+        if hasattr(args, "decimal"):
+            args.notation = _notation(args)
         # Imported here, where an interruption of the slow import ends in one line.
         module = import_module(f"sknoisy.command_line._{args.command}")
         return 0, getattr(module, args.command)(args)
@@ -128,11 +129,13 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="sknoisy", description="Find wrong labels in a table, or inject some."
+        prog="sknoisy",
+        description="Find wrong labels in a table, correct them, or inject some.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_audit(commands)
+    _add_apply(commands)
     _add_inject(commands)
     return parser
 
@@ -179,6 +182,41 @@ def _add_audit(commands: argparse._SubParsersAction[Any]) -> None:
     )
 
 
+def _add_apply(commands: argparse._SubParsersAction[Any]) -> None:
+    help_ = "write a copy of a table with the labels that people decided on"
+    parser = commands.add_parser("apply", help=help_, description=help_.capitalize())
+    parser.set_defaults(command="apply")
+    _add_source(parser)
+    parser.add_argument(
+        "--decisions",
+        metavar="CSV",
+        required=True,
+        help="the decisions, as the review page exports them: CSV or JSON",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="TABLE",
+        required=True,
+        help="write the copy to this file, of the same format",
+    )
+    parser.add_argument(
+        "--label",
+        metavar="COLUMN",
+        help="column of the given labels (default: the one that the decisions fit)",
+    )
+    parser.add_argument(
+        "--label-before",
+        action="store_true",
+        help="add a last column sknoisy_label_before with the labels as they were",
+    )
+    parser.add_argument(
+        "--new-labels",
+        action="store_true",
+        help="allow new labels that no row of the table has",
+    )
+    _add_run(parser)
+
+
 def _add_inject(commands: argparse._SubParsersAction[Any]) -> None:
     help_ = "write a copy of a table with wrong labels, for tests"
     parser = commands.add_parser("inject", help=help_, description=help_.capitalize())
@@ -207,21 +245,11 @@ def _add_inject(commands: argparse._SubParsersAction[Any]) -> None:
     )
 
 
-def _add_table(parser: argparse.ArgumentParser) -> None:
+def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "table",
         help="a .csv, .tsv, .parquet or .pq file; CSV may be compressed, as "
         ".csv.gz or .csv.zst",
-    )
-    parser.add_argument(
-        "--label", required=True, metavar="COLUMN", help="column of the given labels"
-    )
-    parser.add_argument(
-        "--drop",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="ignore this column, for example an id; may be given several times",
     )
     parser.add_argument(
         "--delimiter",
@@ -233,14 +261,9 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
         type=_encoding,
         help="encoding of CSV (default: utf-8, or that of a byte order mark)",
     )
-    _add_notation(parser)
-    parser.add_argument(
-        "--random-state",
-        type=_seed,
-        default=0,
-        metavar="INT",
-        help="the same number gives the same result (default: 0)",
-    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace existing output files"
     )
@@ -252,6 +275,29 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show the traceback of an unexpected error",
     )
+
+
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    _add_source(parser)
+    parser.add_argument(
+        "--label", required=True, metavar="COLUMN", help="column of the given labels"
+    )
+    parser.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="ignore this column, for example an id; may be given several times",
+    )
+    _add_notation(parser)
+    parser.add_argument(
+        "--random-state",
+        type=_seed,
+        default=0,
+        metavar="INT",
+        help="the same number gives the same result (default: 0)",
+    )
+    _add_run(parser)
 
 
 def _add_notation(parser: argparse.ArgumentParser) -> None:
