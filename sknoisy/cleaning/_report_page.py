@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from sknoisy._row_source import RowSource
 from sknoisy._rows import plain_rows
 from sknoisy._selected_rows import rows_of
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
@@ -292,7 +293,8 @@ def _features(X: Any, index: NDArray[np.int64]) -> tuple[list[str], list[str], s
         return [], [""] * len(index), ""
     if hasattr(X, "toarray") and not hasattr(X, "to_numpy"):
         return [], [""] * len(index), " The features are sparse and not shown."
-    part = plain_rows(rows_of(X, index))
+    part: Any = rows_of(X, index)
+    part = part.load() if isinstance(part, RowSource) else plain_rows(part)
     if hasattr(part, "columns"):
         names = [str(name) for name in part.columns]
         rows = part.rows() if hasattr(part, "rows") else part.to_numpy(object).tolist()

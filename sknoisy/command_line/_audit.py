@@ -1,4 +1,4 @@
-"""``sknoisy audit``: find wrong labels in a table."""
+"""``sknoisy audit``: find wrong labels in a table or a folder of images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from sknoisy.cleaning._report_page import SCORE_HEAD
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
 from sknoisy.command_line._choices import DETECTORS, WITH_AIMS
-from sknoisy.command_line._columns import ReadTable, read_columns
+from sknoisy.command_line._columns import read_columns
 from sknoisy.command_line._errors import CommandError, interruptible, refusals, shown
 from sknoisy.command_line._files import (
     check_columns,
@@ -19,6 +19,8 @@ from sknoisy.command_line._files import (
     read_table,
     writing,
 )
+from sknoisy.command_line._image_audit import load_images
+from sknoisy.command_line._image_options import is_of_images
 from sknoisy.command_line._labels import check_labels, similar_labels
 from sknoisy.command_line._progress import step
 from sknoisy.command_line._source import Source, check_input, opened_table
@@ -29,7 +31,7 @@ _N_SHOWN = 10
 
 
 def audit(args: argparse.Namespace) -> str:
-    """Score the labels of a table, write the outputs, return the summary.
+    """Score the labels of a table or of images, write the outputs, return the summary.
 
     Parameters
     ----------
@@ -44,8 +46,13 @@ def audit(args: argparse.Namespace) -> str:
         names = " or ".join(WITH_AIMS)
         raise CommandError(f"--aim is for --detector {names}; got {args.detector}")
     path = Path(args.table)
-    check_input(path)
     outputs = _outputs(args)
+    if is_of_images(args):
+        check_outputs(path, outputs, args.force)
+        return _audit_images(outputs, args)
+    if args.label is None:
+        raise CommandError("--label is needed: the column of the given labels")
+    check_input(path)
     check_outputs(path, outputs, args.force)
     with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
         return _audit(source, outputs, args)
@@ -65,23 +72,50 @@ def _audit(
         takes_frames = DETECTORS[args.detector] == "AutoNoiseDetector"
         encode = table.to_frame if takes_frames else table.to_numbers
         X = encode(args.random_state)
+    used = [f"{len(names)} {kind}" for kind, names in table.kinds.items() if names]
+    about = [f"columns: {', '.join(used)}"]
+    for column, why in (left_out | table.dropped).items():
+        about.append(f"left out: {column!r} ({why})")
+    notes = [similar_labels(labels), *table.notes]
+    columns = frame.drop(columns=[args.label])
+    return _judge(str(source), X, labels, columns, about, notes, outputs, args)
+
+
+def _audit_images(
+    outputs: dict[str, tuple[Path, tuple[str, ...]]], args: argparse.Namespace
+) -> str:
+    images = load_images(args)
+    notes = [similar_labels(images.labels), *images.notes]
+    found = images.X, images.labels, images.pictures, [images.line], notes
+    return _judge(shown(args.table), *found, outputs, args)
+
+
+def _judge(
+    source: str,
+    X: Any,
+    labels: Any,
+    shown_rows: Any,
+    about: list[str],
+    notes: list[str | None],
+    outputs: dict[str, tuple[Path, tuple[str, ...]]],
+    args: argparse.Namespace,
+) -> str:
+    """Score labels, write the outputs, and return the summary."""
     with step(f"scoring {len(labels):,} labels", quiet=args.quiet):
         params = {"random_state": args.random_state}
         if args.aim:
             params["aim"] = args.aim
         detector = _fitted(DETECTORS[args.detector], X, labels, params)
     report = _report(detector, X, labels)
-    shown_columns = frame.drop(columns=[args.label])
     if args.out:
         with writing(Path(args.out), "--out"):
             with step("writing the page", quiet=args.quiet):
-                report.to_html(args.out, X=shown_columns, overwrite=args.force)
+                report.to_html(args.out, X=shown_rows, overwrite=args.force)
     if args.issues:
         escape = not args.no_escape_formulas
         with writing(Path(args.issues), "--issues"):
             report.to_csv(args.issues, escape_formulas=escape, overwrite=args.force)
-    notes = [similar_labels(labels), *table.notes]
-    lines = _summary(source, args, report, table, left_out, detector)
+    lines = _summary(source, labels.name, args.detector, report, about, detector)
     lines += [f"note: {note}" for note in notes if note]
     lines += [f"wrote {shown(path)}" for path, _ in outputs.values()]
     return "\n".join(lines)
@@ -133,25 +167,19 @@ def _report(detector: Any, X: Any, labels: Any) -> Any:
 
 
 def _summary(
-    source: Source,
-    args: argparse.Namespace,
+    source: str,
+    label: object,
+    detector_name: str,
     report: Any,
-    table: ReadTable,
-    left_out: dict[str, str],
+    about: list[str],
     detector: Any,
 ) -> list[str]:
     n_rows, frame = len(report.frame), report.frame
     n_flagged = int(frame["is_label_issue"].sum())
-    used = [f"{len(names)} {kind}" for kind, names in table.kinds.items() if names]
-    lines = [
-        f"{source}: {n_rows:,} rows, {len(report.classes):,} classes in {args.label!r}",
-        f"columns: {', '.join(used)}",
-    ]
-    for column, reason in (left_out | table.dropped).items():
-        lines.append(f"left out: {column!r} ({reason})")
     return [
-        *lines,
-        f"detector: {args.detector}{_shares(detector)}",
+        f"{source}: {n_rows:,} rows, {len(report.classes):,} classes in {label!r}",
+        *about,
+        f"detector: {detector_name}{_shares(detector)}",
         f"flagged: {n_flagged:,} labels ({n_flagged / n_rows:.1%})",
         *_not_scored(report),
         f"noise rate: {rate_in_words(report.noise_rate_estimates)}; {CAVEAT}",

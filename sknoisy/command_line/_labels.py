@@ -15,13 +15,13 @@ _N_GROUPS = 5
 _NUMBERS = {"b": np.bool_, "i": np.int64, "u": np.uint64, "f": np.float64}
 
 
-def check_labels(path: Source, labels: Any) -> Any:
+def check_labels(path: Source | str, labels: Any) -> Any:
     """Return labels that can be scored or corrupted, with their index.
 
     Parameters
     ----------
-    path : Source
-        The table.
+    path : Source or str
+        The table, or the folder of images.
     labels : pandas Series
 
     Returns

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TextIO
 from sknoisy import __version__
 from sknoisy.command_line._choices import AIMS, DETECTORS, KINDS
 from sknoisy.command_line._errors import CommandError, one_line, shown
+from sknoisy.command_line._image_options import add_image_options
 
 __all__ = ["main"]
 
@@ -130,7 +131,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="sknoisy",
-        description="Find wrong labels in a table, correct them, or inject some.",
+        description="Find wrong labels in tables and images, correct or inject some.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -141,10 +142,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_audit(commands: argparse._SubParsersAction[Any]) -> None:
-    help_ = "find wrong labels in a table"
+    help_ = "find wrong labels in a table or in images"
     parser = commands.add_parser("audit", help=help_, description=help_.capitalize())
     parser.set_defaults(command="audit")
-    _add_table(parser)
+    folder = "; or a folder with a folder of images for each label"
+    _add_table(parser, or_else=folder)
+    add_image_options(parser)
     parser.add_argument(
         "--detector",
         choices=list(DETECTORS),
@@ -245,11 +248,11 @@ def _add_inject(commands: argparse._SubParsersAction[Any]) -> None:
     )
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
+def _add_source(parser: argparse.ArgumentParser, or_else: str = "") -> None:
     parser.add_argument(
         "table",
         help="a .csv, .tsv, .parquet or .pq file; CSV may be compressed, as "
-        ".csv.gz or .csv.zst",
+        f".csv.gz or .csv.zst{or_else}",
     )
     parser.add_argument(
         "--delimiter",
@@ -277,10 +280,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_table(parser: argparse.ArgumentParser) -> None:
-    _add_source(parser)
+def _add_table(parser: argparse.ArgumentParser, or_else: str = "") -> None:
+    _add_source(parser, or_else)
     parser.add_argument(
-        "--label", required=True, metavar="COLUMN", help="column of the given labels"
+        "--label",
+        # Without a table there may be no column.
+        required=not or_else,
+        metavar="COLUMN",
+        help="column of the given labels",
     )
     parser.add_argument(
         "--drop",
