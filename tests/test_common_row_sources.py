@@ -36,6 +36,7 @@ from sknoisy import (
 )
 from sknoisy.base import NoiseInjectorMixin
 from sknoisy.classification._contenders import default_contenders
+from sknoisy.datasets import RowSource
 from sknoisy.detection._competitors import Candidates, default_candidates
 from sknoisy.nets import MLP, ArrayDataset, LoaderBatches, TensorBatches, _defaults
 
@@ -205,6 +206,23 @@ class TestTables:
         table[41, 2] = np.nan
         with pytest.raises(ValueError, match="row 41 of Shelf has NaN or infinite"):
             NetClassifier(**SMALL).fit(Shelf(table), LABELS)
+
+    @pytest.mark.parametrize(("side", "largest"), [(32, 600), (256, 85)])
+    def test_batches_to_be_scored_are_smaller_for_large_images(self, side, largest):
+        class Blank(RowSource):
+            shape, dtype = (600, 3, side, side), np.dtype(np.uint8)
+            most = 0
+
+            def fetch(self, index):
+                self.most = max(self.most, len(index))
+                return np.zeros((len(index), *self.shape[1:]), np.uint8)
+
+        rows, y = Blank(), np.arange(600) % 2
+        head = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+        head.append(torch.nn.Linear(3, 2))
+        net = NetClassifier(head, max_epochs=0, batch_size=8).fit(rows, y)
+        # 64 MiB as float32.
+        assert net.predict_proba(rows).shape == (600, 2) and rows.most == largest
 
     def test_bytes_as_floats_are_refused(self):
         source = Shelf(IMAGES.astype(np.float32))

@@ -192,6 +192,7 @@ def labelled_files(
         if how["transform"] is None and len(sizes) > 1:
             _refuse_sizes(names, sizes)
         skipped = [(names[i], fault) for i, fault in faults.items()]
+    if skipped:
         kept = [i for i in range(len(names)) if i not in faults]
         names, labels, paths = (
             [part[i] for i in kept] for part in (names, labels, paths)

@@ -36,7 +36,8 @@ class ImageRows(RowSource):
         What ``paths`` are relative to; None is the current folder.
     mode : {"RGB", "L"}, default="RGB"
         Three channels of colour, or one of grey. Images in other modes are converted;
-        transparency is left out.
+        what is transparent becomes white. They are turned as their Exif orientation
+        says.
     transform : callable or None, default=None
         Maps a Pillow image to one of the size that all rows have. None requires images
         of one size. It may also return an array or tensor (channels, height, width).

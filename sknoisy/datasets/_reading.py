@@ -10,6 +10,8 @@ from sknoisy._regular_files import open_regular
 
 __all__ = ["ImageReadError", "as_array", "pillow", "read_image", "size_of"]
 
+# The Exif tag, and the last of its values that do not swap width and height.
+_ORIENTATION, _LAST_UPRIGHT = 0x0112, 4
 # What Pillow raises for files that are no images, damaged, truncated or far too large.
 _FAULTS = (OSError, SyntaxError, ValueError, EOFError, IndexError)
 
@@ -43,11 +45,12 @@ def read_image(path, mode):
     ----------
     path : str
     mode : {"RGB", "L"}
-        Colours or grey; transparency is left out.
+        Colours or grey; what is transparent becomes white.
 
     Returns
     -------
     image : PIL.Image.Image
+        Turned as its Exif orientation says.
 
     Raises
     ------
@@ -58,13 +61,14 @@ def read_image(path, mode):
     try:
         with open_regular(path) as file, Image.open(file) as image:
             image.load()
+            pillow().ImageOps.exif_transpose(image, in_place=True)
             return _in_mode(image, mode)
     except (*_FAULTS, Image.DecompressionBombError) as error:
         raise ImageReadError(f"{printable(path)} {reason_of(error)}") from error
 
 
 def size_of(path):
-    """Return width and height of an image from the first bytes of its file.
+    """Return width and height of an image, as `read_image` turns it, from its header.
 
     Parameters
     ----------
@@ -82,7 +86,8 @@ def size_of(path):
     Image = pillow().Image
     try:
         with open_regular(path) as file, Image.open(file) as image:
-            return image.size
+            is_turned = image.getexif().get(_ORIENTATION, 1) > _LAST_UPRIGHT
+            return image.size[::-1] if is_turned else image.size
     except (*_FAULTS, Image.DecompressionBombError) as error:
         raise ImageReadError(f"{printable(path)} {reason_of(error)}") from error
 
@@ -135,7 +140,7 @@ def printable(path):
 
 
 def _in_mode(image, mode):
-    if image.mode == mode:
+    if image.mode == mode and "transparency" not in image.info:
         return image
     if image.mode.startswith("I;16"):
         # Pillow would cut everything above 255.
@@ -143,7 +148,8 @@ def _in_mode(image, mode):
         image = pillow().Image.fromarray(grey)
     elif image.mode in ("I", "F"):
         raise ValueError(f"mode {image.mode} has no range of brightness; save as 8 bit")
-    elif image.mode == "P" and "transparency" in image.info:
-        # Pillow warns if it goes to colours at once.
+    elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
+        white = pillow().Image.new("RGBA", image.size, "white")
+        image = pillow().Image.alpha_composite(white, image)
     return image.convert(mode)

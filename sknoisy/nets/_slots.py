@@ -7,6 +7,7 @@ names are errors.
 
 import copy
 import inspect
+import math
 import re
 
 import torch
@@ -44,6 +45,8 @@ _FACTS = {
 
 # Scoring needs no memory for gradients, and large batches need fewer calls.
 EVAL_BATCH_SIZE = 1024
+# Of rows on disk, which may be large images, so many bytes as float32 at most.
+_EVAL_BYTES = 2**26
 
 
 def build_part(net, name, component=None, like=None):
@@ -235,7 +238,7 @@ def iterator_of(net, slot, on_disk):
         iterator = LoaderBatches
     size = net.batch_size
     if slot == "iterator_valid" and size != -1:
-        size = max(size, EVAL_BATCH_SIZE)
+        size = max(size, _eval_batch_size(net, on_disk))
     params = {"batch_size": size, **net.get_params_for(slot)}
     if iterator in (TensorBatches, LoaderBatches):
         shuffle = slot == "iterator_train"
@@ -373,6 +376,13 @@ def _check_dataset_params(net):
     if not takes_any:
         refuse_unknown("dataset", net.dataset, params, known[2:], ())
     return []
+
+
+def _eval_batch_size(net, on_disk):
+    shape = shape_of(net)
+    if not on_disk or shape is None:
+        return EVAL_BATCH_SIZE
+    return min(EVAL_BATCH_SIZE, _EVAL_BYTES // (4 * math.prod(shape)))
 
 
 def _refuse_draws(params):

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import pickle
 import shutil
 import zipfile
@@ -7,6 +8,7 @@ import miniatures
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
 
 from sknoisy import NetClassifier
 from sknoisy.datasets import (
@@ -307,3 +309,30 @@ def test_a_network_learns_them(ten):
         data.images, data.labels
     )
     assert set(net.predict(data.images)) <= set(CIFAR10)
+
+
+@pytest.mark.slow
+def test_real_images_meet_real_labels(tmp_path, real_data):
+    """2,000 photographs, as files by class, and what people called them."""
+    jpeg, labels = real_data("cifar10_jpeg.npz"), real_data("cifar_labels.npz")
+    n, counts = 2000, dict.fromkeys(range(10), 0)
+    data, bounds = jpeg["jpeg_train"].tobytes(), jpeg["offsets_train"]
+    for i, code in enumerate(jpeg["y_train"][:n].tolist()):
+        path = tmp_path / "train" / CIFAR10[code] / f"{counts[code]:04}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data[bounds[i] : bounds[i + 1]])
+        counts[code] += 1
+    columns = {"clean_label": labels["c10n_clean"][:n].astype(np.int64)}
+    columns["worse_label"] = labels["c10n_worse"][:n].astype(np.int64)
+    miniatures.human(tmp_path, "CIFAR-10_human.pt", **columns)
+    found = load_cifar10n(tmp_path, "worse", checksum=False)
+    np.testing.assert_array_equal(found.codes, columns["worse_label"])
+    assert 0.37 < (found.labels != found.clean_labels).mean() < 0.43
+    for row in (0, 777, 1999):
+        with Image.open(io.BytesIO(data[bounds[row] : bounds[row + 1]])) as image:
+            pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+        np.testing.assert_array_equal(found.images[row], pixels)
+    # Labels of another order would be at chance, which is 0.1.
+    flat = found.images.reshape(n, 3, 8, 4, 8, 4).mean((3, 5)).reshape(n, -1) / 255
+    model = LogisticRegression(C=0.1, max_iter=200).fit(flat[:1500], found.codes[:1500])
+    assert model.score(flat[1500:], found.clean_codes[1500:]) > 0.25

@@ -4,9 +4,12 @@ import unicodedata
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
 from torch import nn
 
-from sknoisy import ConfidentLearningDetector, NetClassifier
+from sknoisy import ConfidentLearningDetector, ImageEncoder, NetClassifier
 from sknoisy.datasets import (
     CenterCrop,
     ImageReadError,
@@ -79,6 +82,19 @@ def test_a_network_and_a_detector_on_a_folder(tmp_path):
     detector = ConfidentLearningDetector(net, cv=3, random_state=0)
     worst = detector.fit(data.images, data.labels).ranking()[0]
     assert data.names[worst] == "blue/wrong.png"
+
+
+def test_a_pipeline_of_an_encoder_and_a_regression(tmp_path):
+    for name, colour in (("red", (220, 20, 20)), ("blue", (20, 20, 220))):
+        for i in range(10):
+            draw(tmp_path / name / f"{i}.png", size=(8 + i, 9), colour=colour)
+    data = load_image_folder(tmp_path, size=6, duplicates=False)
+    colours = ImageEncoder(nn.AdaptiveAvgPool2d(1))
+    model = make_pipeline(colours, LogisticRegression(C=1000))
+    scores = cross_val_score(model, data.images, data.labels, cv=2)
+    assert scores.tolist() == [1, 1]
+    rows = colours.fit_transform(data.images)
+    np.testing.assert_allclose(rows[0] * 255, [20, 20, 220], atol=0.5)
 
 
 class TestTables:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from sknoisy import NetClassifier
 from sknoisy.datasets import CenterCrop, ImageReadError, ImageRows, RandomCrop
-from sknoisy.datasets._reading import as_array, printable, read_image
+from sknoisy.datasets._reading import as_array, printable, read_image, size_of
 from sknoisy.nets import MLP, PreActResNet
 
 RNG = np.random.default_rng(0)
@@ -93,8 +93,9 @@ def test_all_rows_have_one_size(paths):
     [
         ("L", 100, [100] * 3),
         ("1", 1, [255] * 3),
-        ("RGBA", (10, 20, 30, 128), [10, 20, 30]),
-        ("LA", (100, 3), [100] * 3),
+        ("RGBA", (10, 20, 30, 255), [10, 20, 30]),
+        ("RGBA", (0, 100, 200, 51), [204, 224, 244]),
+        ("LA", (100, 0), [255] * 3),
         ("CMYK", (255, 0, 255, 0), [0, 255, 0]),
         ("I;16", 100 * 257, [100] * 3),
     ],
@@ -111,10 +112,31 @@ def test_modes_become_colours_or_grey(tmp_path, mode, pixels, rgb):
 def test_palettes_with_transparency_do_not_warn(tmp_path):
     image = Image.new("P", (3, 2), 1)
     image.putpalette([0, 0, 0, 10, 20, 30])
-    image.info["transparency"] = bytes([0, 7])
-    image.save(tmp_path / "p.png", transparency=bytes([0, 7]))
+    image.save(tmp_path / "p.png", transparency=bytes([0, 255]))
     found = ImageRows([tmp_path / "p.png"])[0]
     np.testing.assert_array_equal(found[:, 0, 0], [10, 20, 30])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_as_they_were_held(tmp_path, orientation):
+    pixels = RNG.integers(0, 256, (4, 6, 3)).astype(np.uint8)
+    # What the eight values of Exif mean, by what undoes them.
+    upright = {
+        1: pixels,
+        2: pixels[:, ::-1],
+        3: pixels[::-1, ::-1],
+        4: pixels[::-1],
+        5: pixels.transpose(1, 0, 2),
+        6: pixels[::-1].transpose(1, 0, 2),
+        7: pixels[::-1, ::-1].transpose(1, 0, 2),
+        8: pixels[:, ::-1].transpose(1, 0, 2),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "x.png", exif=exif)
+    found = ImageRows([tmp_path / "x.png"])[0]
+    np.testing.assert_array_equal(found, upright.transpose(2, 0, 1))
+    assert size_of(str(tmp_path / "x.png")) == upright.shape[1::-1]
 
 
 def test_other_modes_are_refused(tmp_path):
