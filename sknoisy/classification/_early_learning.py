@@ -22,9 +22,11 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
     Cross-entropy plus λ log(1 − ⟨t, p⟩), where t is a moving average of what the
     network predicted for the row: rows with right labels are learnt first, and the
     average resists the wrong ones [1]_. For long trainings: in short ones the averages
-    follow the given labels where half of them are wrong, and ``noise_rate_`` is too
-    small there. On sixteen small sets it is 0.032 behind the better of a tuned logistic
-    regression and a tuned network, on the mean, and ahead on 4.
+    follow the given labels where half of them are wrong. Under symmetric noise
+    ``noise_rate_`` is within 0.05 of the truth on digits and two tables, 0.2 too large
+    on letters, and 0.2 to 0.5 too small on image features. On sixteen small sets it is
+    0.032 behind the better of a tuned logistic regression and a tuned network, on the
+    mean, and ahead on 4.
 
     Parameters
     ----------
@@ -64,7 +66,9 @@ class ELRClassifier(RobustNetMixin, NetClassifier):
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float
-        Mean of ``noise_scores_``.
+        Share of rows in the upper of two groups of margins, by the averages: the
+        logarithm of the largest other over that of the label. Where no group is
+        against its labels, the mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
         The largest other average where the given label is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64

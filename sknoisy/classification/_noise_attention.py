@@ -56,10 +56,11 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     A branch on the penultimate features gives each row an attention τ, which scales its
     gradient; the boost term λ keeps τ from vanishing. Later, labels are replaced by
     targets that follow the predictions [1]_. For scaled features with wrong labels at
-    random. Not for pair flips, nor many classes with few rows of each, where
-    ``noise_rate_`` is too large, too. On sixteen small sets it is 0.014 behind the
-    better of a tuned logistic regression and a tuned network, on the mean, and ahead on
-    6.
+    random. Not for pair flips, nor many classes with few rows of each. Under symmetric
+    noise ``noise_rate_`` is within 0.07 of the truth on six sets, and 0.11 too small on
+    features of CIFAR-10 where half of the labels are wrong. On sixteen small sets it is
+    0.014 behind the better of a tuned logistic regression and a tuned network, on the
+    mean, and ahead on 6.
 
     Parameters
     ----------
@@ -126,7 +127,9 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float
-        Mean of ``noise_scores_``.
+        Share of rows in the upper of two groups of margins, by the targets: the
+        logarithm of the largest other over that of the label. Where no group is
+        against its labels, the mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
         The largest other target where the given label is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64

@@ -143,7 +143,9 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
     noise_mask_ : ndarray of shape (n_samples,), dtype bool
         ``noise_scores_ > 0.5``.
     noise_rate_ : float
-        Mean of ``noise_scores_``.
+        Share of rows in the upper of two groups of margins: the logarithm of the
+        largest other probability over that of the label. Where no group is against
+        its labels, the mean of ``noise_scores_``.
     suggested_labels_ : ndarray of shape (n_samples,)
         The most probable other label where the given one is flagged.
     unjudged_ : ndarray of shape (n_unjudged,), dtype int64

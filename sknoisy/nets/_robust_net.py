@@ -8,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from sknoisy.base import NoiseScoresMixin
+from sknoisy.mixture._two_groups import share_against
 from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._parameter_names import signature_of
 from sknoisy.nets._settings import OF_ROBUST_METHODS
@@ -99,6 +100,9 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
     def finish_fit(self, dataset: Any) -> None:
         """Score the given labels with the trained network, in evaluation mode.
 
+        ``noise_rate_`` is the share of labels against which the evidence decides, where
+        they are a group of their own.
+
         Parameters
         ----------
         dataset : ArrayDataset
@@ -111,6 +115,10 @@ class RobustNetMixin(NoiseScoresMixin, _Host):
         evidence = self.label_evidence(proba, codes)
         given = evidence[np.arange(len(codes)), codes].astype(np.float64)
         self.record_scores(1 - given, evidence, codes)
+        is_judged = np.bincount(codes)[codes] > 1
+        if is_judged.any():
+            rate = share_against(evidence[is_judged], codes[is_judged])
+            self.noise_rate_ = self.noise_rate_ if rate is None else rate
 
     # It takes no mask, which here always follows from the scores.
     def record_scores(  # type: ignore[override]
