@@ -10,7 +10,7 @@ deviation. All columns then have one common scale, that of standardised ones.
 import numpy as np
 import pandas as pd
 from _features import instance, pair_flip, symmetric
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import LabelEncoder, StandardScaler
@@ -46,6 +46,16 @@ SETS = {
     "jira, derby": ("jira_defects", "derby-10.2.1.6"),
     "jira, lucene": ("jira_defects", "lucene-2.9.0"),
     "jira, wicket": ("jira_defects", "wicket-1.3.0-beta2"),
+}
+# Clean labels, for what each method costs where it is not needed.
+CLEAN = {
+    "digits": ("digits", None),
+    "letter": ("uci_letter", None),
+    "drybean": ("uci_drybean", None),
+    "adult": ("uci_adult", None),
+    "breast cancer": ("small_cancer", load_breast_cancer),
+    "wine": ("small_wine", load_wine),
+    "strong": ("cifar10n_efficientnet", None),
 }
 
 
@@ -125,6 +135,16 @@ def digits(path, noise, n_rows, seed):
     return X[rows], y[rows], None, X[test], y[test]
 
 
+def small(path, read, n_rows, seed):
+    """Load a table of scikit-learn: two thirds to train, the others to test."""
+    X, y = read(return_X_y=True)
+    order = np.random.default_rng(seed).permutation(len(y))
+    n_train = min(n_rows, 2 * len(y) // 3)
+    rows, test = order[:n_train], order[n_train:]
+    X, X_test = standardised(X[rows], X[test])
+    return X, y[rows], None, X_test, y[test]
+
+
 def standardised(X, X_test):
     scaler = StandardScaler().fit(X)
     # Rare categories, and measures with long tails.
@@ -136,6 +156,7 @@ def standardised(X, X_test):
 LOADERS = {
     "digits": digits,
     "cifar": features,
+    "small": small,
     "uci": tables,
     "crowd": music,
     "jira": releases,
