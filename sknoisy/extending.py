@@ -24,7 +24,8 @@ Views
     `mixup` mixes rows in pairs that `draw_mixing` draws with the generator of
     `epoch_generator`.
 Features
-    `embed_and_classify` returns features and logits of a network from one pass.
+    `embed_and_classify` returns features and logits of a network from one pass,
+    `learning_features` those of a net's module in a step, from compiled code if it is.
 Epochs
     `resolve_epochs` and `share_of_epochs` turn "auto" into a share of all epochs.
 Losses
@@ -90,7 +91,7 @@ from sknoisy.nets._forget_rate import (
     select_small_losses,
 )
 from sknoisy.nets._mixing import draw_mixing, epoch_generator
-from sknoisy.nets._modules import embed_and_classify
+from sknoisy.nets._modules import embed_and_classify, learning_features
 from sknoisy.nets._peers import Peers, refuse_instance
 from sknoisy.nets._robust_net import RobustNetMixin
 from sknoisy.nets._views import (
@@ -151,6 +152,7 @@ __all__ = [
     "estimate_noise_rate",
     "forget_rate_at",
     "interruptions",
+    "learning_features",
     "mixup",
     "number_kept",
     "random_generator",

@@ -11,6 +11,7 @@ import pytest
 import sklearn
 import torch
 from fast_part import FAST_EXAMPLES, pytest_collection_modifyitems  # noqa: F401
+from other_device import MISSING, OtherProcess, set_up
 from sklearn.datasets import load_digits
 
 torch.set_num_threads(1)
@@ -98,6 +99,16 @@ def keyboard():
 def reference(request):
     """Load a file of independently computed numbers, from each folder that is there."""
     return lambda name: _load(REFERENCES[request.param] / name)
+
+
+@pytest.fixture(scope="session")
+def other_device():
+    """Call functions in a process that has another device than the CPU."""
+    if set_up is None:
+        pytest.skip(MISSING)
+    process = OtherProcess()
+    yield process
+    process.close()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+from collections import Counter
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from sknoisy import (
     NALClassifier,
     NetClassifier,
     RobustLossClassifier,
+    SSRClassifier,
 )
 from sknoisy.nets._attention import AttentiveNetwork
 from sknoisy.nets._peers import Peers
@@ -44,6 +47,35 @@ CLASSIFIERS = [
 ]
 
 
+# Depth of calls to compiled code.
+depth = []
+
+
+@contextmanager
+def watched_learning():
+    """Count the uses of networks in steps, within and outside of compiled code."""
+    within, outside = Counter(), Counter()
+
+    def forward(self, X):
+        if self.training and torch.is_grad_enabled():
+            (within if depth else outside)[self] += 1
+        return nn.Sequential.forward(self, X)
+
+    Body.forward = forward
+    try:
+        yield within, outside
+    finally:
+        del Body.forward
+
+
+def compiled_call(target, *args, **kwargs):
+    depth.append(target)
+    try:
+        return target(*args, **kwargs)
+    finally:
+        depth.pop()
+
+
 class Wrapped(nn.Module):
     """What torch.compile makes of a module, as far as others see it."""
 
@@ -59,7 +91,7 @@ class Wrapped(nn.Module):
 
     def forward(self, *args, **kwargs):
         self.n_calls += 1
-        return self._orig_mod(*args, **kwargs)
+        return compiled_call(self._orig_mod, *args, **kwargs)
 
 
 @pytest.fixture
@@ -74,8 +106,8 @@ def stand_in(monkeypatch):
             return Wrapped(target)
 
         def counted(*args, **kwargs):
-            calls.append(target.__self__)
-            return target(*args, **kwargs)
+            calls.append(getattr(target, "__self__", None))
+            return compiled_call(target, *args, **kwargs)
 
         return counted
 
@@ -91,10 +123,14 @@ def table():
     return X.astype(np.float32), y
 
 
+class Body(nn.Sequential):
+    """The layers that every use of a network goes through."""
+
+
 class Net(nn.Module):
     def __init__(self, n_classes, proba=False):
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Dropout(0.3))
+        self.body = Body(nn.Linear(4, 6), nn.ReLU(), nn.Dropout(0.3))
         self.top = nn.Sequential(nn.Linear(6, n_classes))
         self.proba = proba
 
@@ -103,10 +139,21 @@ class Net(nn.Module):
         return logits.softmax(1) if self.proba else logits
 
 
-def fitted(classifier, params, table, **more):
+class Split(Net):
+    """A network whose features are known, as those of this package."""
+
+    def embed(self, X):
+        return self.body(X)
+
+    @property
+    def head(self):
+        return self.top
+
+
+def fitted(classifier, params, table, module=Net, **more):
     X, y = table
     proba = params.get("criterion") is nn.NLLLoss
-    clf = classifier(Net, module__proba=proba, **{**SMALL, **params, **more})
+    clf = classifier(module, module__proba=proba, **{**SMALL, **params, **more})
     return clf.fit(X, y)
 
 
@@ -161,18 +208,37 @@ def test_they_are_saved_uncompiled(table, tmp_path, stand_in, classifier):
     X, y = table
     net = fitted(classifier, {}, table, **COMPILED)
     save(net, tmp_path / "net")
-    loaded = load(tmp_path / "net", known=[Net])
+    loaded = load(tmp_path / "net", known=[Net, Body])
     np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
     loaded.partial_fit(X, y)
 
 
-def test_a_criterion_with_a_state_of_rows_is_not_compiled(table, stand_in):
-    for classifier, params in CLASSIFIERS:
-        if classifier in (ELRClassifier, ELRPlusClassifier, NALClassifier):
-            net = fitted(classifier, params, table, **COMPILED)
-            assert not isinstance(net.criterion_, Wrapped)
-    net = fitted(NetClassifier, {}, table, **COMPILED)
-    assert isinstance(net.criterion_, Wrapped)
+@pytest.mark.parametrize("classifier", [NetClassifier, ELRClassifier])
+def test_criteria_are_not_compiled(table, stand_in, classifier):
+    net = fitted(classifier, {}, table, **COMPILED)
+    assert not isinstance(net.criterion_, Wrapped)
+
+
+@pytest.mark.filterwarnings("ignore:36 losses are too few")
+@pytest.mark.parametrize(("classifier", "params"), CLASSIFIERS, ids=names)
+def test_compiled_code_is_what_trains(table, stand_in, classifier, params):
+    """No network, peer or judge learns outside of what the compiler has made."""
+    if classifier is SSRClassifier:
+        params = {**params, "consistency_weight": 1.0}
+    with watched_learning() as (within, outside):
+        net = fitted(classifier, params, table, module=Split, **COMPILED)
+    assert not outside
+    assert within.keys() >= {body for body in bodies(net) if learns(body)}
+    assert within.total() >= 2 * 3  # two epochs of three batches
+
+
+def bodies(net):
+    parts = [getattr(net, name + "_") for name in net._modules]
+    return [m for part in parts for m in part.modules() if isinstance(m, Body)]
+
+
+def learns(module):
+    return any(weight.requires_grad for weight in module.parameters())
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from sknoisy.extending import (
     draw_mixing,
     embed_and_classify,
     epoch_generator,
+    learning_features,
     mixup,
     resolve_epochs,
     strong_view_of,
@@ -383,8 +384,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         # The head is made at the start of a fit, and a later weight waits for the next.
         if self.contrastive_weight and "contrast" in self.criterion_:
             views = torch.cat([strong_view_of(X, self.strong_view) for _ in range(2)])
-            features, _ = embed_and_classify(self.module_, views)
-            contrast = self.criterion_["contrast"](*features.float().chunk(2))
+            features = learning_features(self, views).float()
+            contrast = self.criterion_["contrast"](*features.chunk(2))
             contrast = self.weighted_mean(contrast, index)
             loss = loss + self.contrastive_weight * contrast
         return Step(loss, logits, [Learnt(self.module_, weak, own)])

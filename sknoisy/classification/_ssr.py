@@ -27,6 +27,7 @@ from sknoisy.extending import (
     draw_mixing,
     embed_and_classify,
     epoch_generator,
+    learning_features,
     mixup,
     soft_cross_entropy,
     strong_view_of,
@@ -400,8 +401,8 @@ class SSRClassifier(RobustNetMixin, NetClassifier):
         with torch.no_grad():
             weak = weak_view_of(X, self.weak_view, self.spread_)
             target, logits = embed_and_classify(self.module_, weak)
-        features, _ = embed_and_classify(self.module_, self._strong(X))
-        loss = self.criterion_(features.float(), target.float())
+        features = learning_features(self, self._strong(X)).float()
+        loss = self.criterion_(features, target.float())
         return self.weighted_mean(loss, index), logits.float()
 
     def on_epoch_begin(

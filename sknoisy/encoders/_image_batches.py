@@ -154,14 +154,14 @@ class ImageRows:
     ) -> None:
         import torch
 
+        from sknoisy.nets._device_kinds import half_precision
+
         self.model = model
         self.device = device
         mean = (model.mean or (0.0,) * 3) if mean is None else mean
         std = (model.std or (1.0,) * 3) if std is None else std
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
-        is_cuda = device.type == "cuda"
-        half = torch.float16 if is_cuda else torch.bfloat16
-        self.dtype = half if amp is True or (amp and is_cuda) else torch.float32
+        self.dtype = half_precision(device, amp) or torch.float32
 
     def __call__(
         self, pixels: NDArray[np.uint8], view: Any = None

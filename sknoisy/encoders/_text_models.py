@@ -128,15 +128,14 @@ def _of_sentences(model, batch_size, device, amp):
     import torch
 
     from sknoisy.nets._device import isolated_rng
+    from sknoisy.nets._device_kinds import half_precision
 
     device = device_of(device)
     model.eval().to(device)
-    is_cuda = device.type == "cuda"
-    is_half = amp is True or (amp and is_cuda)
-    dtype = torch.float16 if is_cuda else torch.bfloat16
+    dtype = half_precision(device, amp)
 
     def run(texts):
-        half = torch.autocast(device.type, dtype=dtype) if is_half else nullcontext()
+        half = torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
         with isolated_rng(device), torch.inference_mode(), half:
             rows = model.encode(
                 texts,
@@ -155,7 +154,7 @@ def _of_sentences(model, batch_size, device, amp):
         return digest_of_settings({**seen, "module": digest_of_module(model)})
 
     packages = ("torch", "sentence-transformers", "transformers")
-    precision = f"{dtype if is_half else torch.float32} {device.type}"
+    precision = f"{dtype or torch.float32} {device.type}"
     return TextModel(run, digest, packages, precision)
 
 

@@ -11,6 +11,7 @@ from skorch.dataset import Dataset as SkorchDataset
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from sknoisy._row_source import RowSource
+from sknoisy.nets._device_kinds import pins_memory
 from sknoisy.nets._epoch_rows import EpochRows
 from sknoisy.nets._layout import laid_out
 
@@ -307,7 +308,7 @@ class LoaderBatches:
         **loader_params: Any,
     ) -> None:
         base, rows = _resolve_subset(dataset)
-        self.device = device or "cpu"
+        self.device = torch.device(device or "cpu")
         self.memory_format = memory_format
         how = batch_size, shuffle, drop_last, balance, batches_per_epoch
         epoch_rows = EpochRows(len(dataset), _codes(base, rows), *how)
@@ -319,9 +320,13 @@ class LoaderBatches:
             sampler=order,
             batch_size=None,
             collate_fn=_identity,
-            # The loader draws a seed for its workers at each pass. With torch's
-            # generator that would change the order of the rows.
-            **{"generator": torch.Generator(), **loader_params},
+            **{
+                # The loader draws a seed for its workers at each pass. With torch's
+                # generator that would change the order of the rows.
+                "generator": torch.Generator(),
+                "pin_memory": pins_memory(self.device),
+                **loader_params,
+            },
         )
 
     def __len__(self) -> int:
@@ -329,10 +334,13 @@ class LoaderBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for X, y, index in self.loader:
-            X = X.to(self.device, non_blocking=True)
-            y = None if y is None else y.to(self.device, non_blocking=True)
-            X = laid_out(to_float(X), self.memory_format)
-            yield Batch(X, y, index.to(self.device, non_blocking=True))
+            X, index = self._sent(X), self._sent(index)
+            y = None if y is None else self._sent(y)
+            yield Batch(laid_out(to_float(X), self.memory_format), y, index)
+
+    def _sent(self, tensor):
+        """Return a tensor on the device; wait for the copy unless memory is pinned."""
+        return tensor.to(self.device, non_blocking=tensor.is_pinned())
 
 
 class PairBatches:

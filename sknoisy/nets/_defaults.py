@@ -4,6 +4,7 @@ from functools import partial
 
 import torch
 
+from sknoisy.nets._device_kinds import has_fused_optimizers
 from sknoisy.nets._image_augment import crop_and_flip
 from sknoisy.nets._image_networks import PreActResNet18
 from sknoisy.nets._modules import MLP
@@ -65,7 +66,7 @@ def default_optimizer_params(optimizer, params, device):
     fusible = optimizer in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
     other_kernel = {"fused", "foreach", "differentiable"} & given
     # The fused kernels save 20-40 % of an Adam step on a CPU, and launches on a GPU.
-    if fusible and not other_kernel and device.type in ("cpu", "cuda"):
+    if fusible and not other_kernel and has_fused_optimizers(device):
         defaults["fused"] = True
     return {**{k: v for k, v in defaults.items() if k not in given}, **params}
 

@@ -7,6 +7,12 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from sknoisy.nets._device_kinds import (
+    chosen_device,
+    forked_generator,
+    is_missing,
+    seed_generator,
+)
 from sknoisy.nets._torch_modes import usual_modes
 
 __all__ = ["isolated_rng", "resolve_device", "seed_torch"]
@@ -36,7 +42,7 @@ def resolve_device(device):
         none.
     """
     if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = chosen_device()
     try:
         device = torch.device(device)
     except RuntimeError:
@@ -46,7 +52,7 @@ def resolve_device(device):
         ) from None
     if device.type == "meta":
         raise ValueError("device='meta' cannot compute: pass 'cpu' or 'cuda'.")
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if is_missing(device):
         raise ValueError(
             f"device={str(device)!r}, but torch finds no CUDA device: set "
             "device='cpu', or device=None, which uses an available device."
@@ -61,16 +67,11 @@ def isolated_rng(device):
     Other threads that enter it wait until the block ends: each draws as if it were
     alone, and the generator is restored afterwards.
     """
-    devices = [device] if device.type == "cuda" else []
-    with _turn, usual_modes(), torch.random.fork_rng(devices):
+    with _turn, usual_modes(), forked_generator(device):
         yield
 
 
 def seed_torch(device, *entropy):
     """Seed torch's generators from a tuple of ints; only inside `isolated_rng`."""
     seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
-    # torch.manual_seed would also seed other devices.
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
+    seed_generator(device, seed)

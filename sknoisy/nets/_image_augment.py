@@ -220,16 +220,34 @@ def rand_augment(X: Tensor, n_ops: int = 2, magnitude: int = 10) -> Tensor:
         raise ValueError(f"magnitude must be in [0, {_MAGNITUDES}]; got {magnitude!r}.")
     strength = magnitude / _MAGNITUDES
     X = X.clone()
-    for _ in range(n_ops):
-        drawn = torch.randint(0, len(OPERATIONS), (len(X),))
-        signs = torch.randint(0, 2, (len(X),)) * 2.0 - 1
-        for code, operation in enumerate(OPERATIONS.values()):
-            chosen = (drawn == code).nonzero().squeeze(1)
-            if len(chosen):
-                sign = signs[chosen].to(X.device)
-                rows = chosen.to(X.device)
+    for draw in _draws(n_ops, X):
+        for operation, rows, sign in zip(OPERATIONS.values(), *draw, strict=True):
+            if len(rows):
                 X[rows] = operation(X[rows], strength, sign)
     return X
+
+
+def _draws(
+    n_ops: int, X: Tensor
+) -> list[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]:
+    """Return for each draw the rows of every operation, and the signs of these rows.
+
+    All are sent to the device of X in one copy.
+    """
+    sent, counts = [], []
+    for _ in range(n_ops):
+        drawn = torch.randint(0, len(OPERATIONS), (len(X),))
+        signs = torch.randint(0, 2, (len(X),)) * 2 - 1
+        rows = drawn.argsort(stable=True)
+        sent += [rows, signs[rows]]
+        counts.append(drawn.bincount(minlength=len(OPERATIONS)).tolist())
+    if not sent:
+        return []
+    there = torch.stack(sent).to(X.device)
+    return [
+        (rows.split(n_rows), signs.float().split(n_rows))
+        for rows, signs, n_rows in zip(there[::2], there[1::2], counts, strict=True)
+    ]
 
 
 def identity(X: Tensor, strength: float, sign: Tensor) -> Tensor:
@@ -378,7 +396,8 @@ def _blend(X: Tensor, other: Tensor, strength: float, sign: Tensor) -> Tensor:
 def _grey(X: Tensor) -> Tensor:
     if X.shape[1] != 3:
         return X.mean(1, keepdim=True)
-    weights = X.new_tensor(_LUMA)[:, None, None]
+    # Filled on the device: a tensor of the weights would be copied to it at each call.
+    weights = torch.cat([X.new_full((1, 1, 1), share) for share in _LUMA])
     return (X * weights).sum(1, keepdim=True)
 
 

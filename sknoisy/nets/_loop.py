@@ -19,12 +19,13 @@ from sknoisy.nets._batches import (
 from sknoisy.nets._checkpoint import save_training
 from sknoisy.nets._defaults import default_module, default_optimizer_params
 from sknoisy.nets._device import isolated_rng, resolve_device, seed_torch
+from sknoisy.nets._device_kinds import mixed_precision
 from sknoisy.nets._fitting import begin_without_data
 from sknoisy.nets._input import check_input, rows_as_dataset, split_rows, with_codes
 from sknoisy.nets._masked_training import estimate_label_quality, start_masking
 from sknoisy.nets._modules import embed
 from sknoisy.nets._optimizing import lr_factor
-from sknoisy.nets._outputs import criterion_value, scores_alone, validation_loss
+from sknoisy.nets._outputs import criterion_value, validation_loss
 from sknoisy.nets._parameter_names import signature_of
 from sknoisy.nets._predicting import outputs_of, proba_of
 from sknoisy.nets._progress import ProgressLog
@@ -196,13 +197,13 @@ class TrainingLoopMixin(_Host):
         super()._validate_params()
 
     def torch_compile(self, module: nn.Module, name: str) -> Any:
-        """Put a module or criterion on the device; compile it if ``compile`` is set.
+        """Put a part on the device, and compile a network if ``compile`` is set.
 
         skorch calls it for every part that it has built, also those of a subclass.
 
-        A criterion with a state for each row is not compiled, because the state is read
-        and written between the steps. If parts of a module are called separately, each
-        is compiled.
+        If parts of a module are called separately, each is compiled. Criteria are not:
+        most have a state of the rows, which is read and written between the steps, and
+        the others are too small to gain.
 
         Parameters
         ----------
@@ -217,7 +218,7 @@ class TrainingLoopMixin(_Host):
             The module, compiled or not.
         """
         module = moved(module, self.device_)
-        if not self.compile or (name in self._criteria and not scores_alone(module)):
+        if not self.compile or name not in self._modules:
             return module
         parts = getattr(module, "compiled_parts", None)
         if parts is None:
@@ -448,14 +449,10 @@ class TrainingLoopMixin(_Host):
         ]
 
     def _autocast(self):
-        is_cuda = self.device_.type == "cuda"
-        if self.amp == "auto":
-            enabled = is_cuda and torch.cuda.is_bf16_supported()
-        else:
-            enabled = self.amp
-        if not enabled:
+        dtype = mixed_precision(self.device_, self.amp)
+        if dtype is None:
             return nullcontext()
-        return torch.autocast(self.device_.type, dtype=torch.bfloat16)
+        return torch.autocast(self.device_.type, dtype=dtype)
 
     def predict(self, X: Rows) -> Array:
         """Return the most probable label of each row.

@@ -12,7 +12,7 @@ from torch import nn
 
 from sknoisy._arguments import check_counts, check_reals, check_shape
 
-__all__ = ["MLP", "embed", "embed_and_classify", "row_refused"]
+__all__ = ["MLP", "embed", "embed_and_classify", "learning_features", "row_refused"]
 
 
 class MLP(nn.Module):
@@ -128,6 +128,32 @@ def embed(module: nn.Module, X: torch.Tensor) -> torch.Tensor:
         return plain.embed(X)
     with torch.no_grad():
         return embed_and_classify(plain, X)[0]
+
+
+def learning_features(net: Any, X: torch.Tensor) -> torch.Tensor:
+    """Return the penultimate features of a net's module, for a step of its training.
+
+    Parameters
+    ----------
+    net : NetClassifier
+        With ``compile``, a module with ``embed`` is compiled for this; of others the
+        features are seen by a hook, which a compiler does not see.
+    X : Tensor of shape (batch, ...)
+        Rows of the batch.
+
+    Returns
+    -------
+    features : Tensor of shape (batch, n_features_out)
+    """
+    plain = getattr(net.module_, "_orig_mod", net.module_)
+    if not net.compile or not hasattr(plain, "embed"):
+        return embed_and_classify(net.module_, X)[0]
+    # torch keeps what it has compiled by the code of the function: this is cheap.
+    return torch.compile(_embed, **net.get_params_for("compile"))(plain, X)
+
+
+def _embed(module, X):
+    return module.embed(X)
 
 
 @contextmanager

@@ -125,9 +125,9 @@ class NetClassifier(
     device : str, torch.device or None, default=None
         None uses CUDA if available.
     compile : bool, default=False
-        Whether to compile the module with ``torch.compile``, each of several networks
-        separately, and the criterion unless it keeps a state for each row.
-        ``compile__backend`` and other options are passed to the compiler.
+        Whether to compile the networks with ``torch.compile``, each of several
+        separately; criteria are not compiled. ``compile__backend`` and other options
+        are passed to the compiler.
     memory_format : {"auto", "contiguous", "channels_last"}, default="auto"
         Memory format of images. "auto" is "channels_last", with which convolutions are
         fastest, except on processors without AVX-512, where a fault of torch may then
@@ -138,7 +138,7 @@ class NetClassifier(
         and the first is used unless another tells the given labels of other rows from
         all other labels better, by two standard errors. "auto" tries stronger and
         weaker regularisation beside the defaults. What you set yourself is not varied.
-        It costs about as much as another training.
+        It costs at most as much as another training.
     checkpoint : str, path-like or None, default=None
         File that holds the state of the training after each epoch. If it exists,
         ``fit`` on the same data with the same parameters resumes where it stopped, with

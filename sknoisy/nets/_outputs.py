@@ -182,7 +182,7 @@ def scores_alone(criterion):
     Returns
     -------
     scores : bool
-        Whether it may score a validation batch, and be compiled.
+        Whether it may score a validation batch.
     """
     forward = getattr(criterion, "forward", criterion)
     if takes_index(criterion) or keeps_rows(criterion):

@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from sknoisy.nets._device_kinds import KINDS_OF_AUTOCAST
+
 __all__ = ["in_usual_modes", "usual_modes"]
 
 # The default dtype is global for all threads: the first thread that needs another one
@@ -26,7 +28,7 @@ def usual_modes():
             stack.enter_context(torch.inference_mode(False))
         if not torch.is_grad_enabled():
             stack.enter_context(torch.enable_grad())
-        for kind in ("cpu", "cuda"):
+        for kind in KINDS_OF_AUTOCAST:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         # A device mode slows down every call, so it is set only if another one is

@@ -10,6 +10,7 @@ from skorch.history import History
 from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
+from sknoisy.nets._device_kinds import is_missing, stored_device
 from sknoisy.persistence._consistency import check_bools
 from sknoisy.persistence._layers import check_layer
 
@@ -69,9 +70,7 @@ def torch_encoder_of(value):
 
 def settle_net(net):
     """Set ``device`` of a net to "cpu" if it names CUDA and there is none."""
-    if torch.cuda.is_available() or net.device is None:
-        return
-    if torch.device(net.device).type == "cuda":
+    if net.device is not None and is_missing(torch.device(net.device)):
         net.device = "cpu"
 
 
@@ -301,10 +300,7 @@ def _dtype(name):
 
 def _device(name):
     """Return the CUDA device if the name is of one and there is one, else the CPU."""
-    device = torch.device(name)
-    if device.type == "cuda" and torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("cpu")
+    return stored_device(torch.device(name))
 
 
 TORCH_DECODERS = {
