@@ -32,7 +32,7 @@ NO_ROOM = {"sknoisy", "sknoisy.__main__"}
 # A quick audit loads no torch: no module of these rooms does, ...
 ROOMS_WITHOUT_TORCH = (
     *("foundation", "noise", "mixture", "_tables", "_planting"),
-    *("encoders", "cleaning", "command_line"),
+    *("encoders", "cleaning", "datasets", "command_line"),
 )
 # ... and of other rooms none of these modules and of those in them.
 WITHOUT_TORCH = (

@@ -197,10 +197,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     }
 
     # Stronger regularisation keeps the network from being sure enough.
-    _race_settings = (
-        {"module__dropout": 0.5, "optimizer__weight_decay": 5e-3},
-        {"module__dropout": 0.0, "optimizer__weight_decay": 5e-4, "lr": 0.1},
-    )
+    _race_settings = ({"module__dropout": 0.5, "optimizer__weight_decay": 5e-3},)
 
     def __init__(
         self,

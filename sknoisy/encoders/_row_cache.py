@@ -209,15 +209,27 @@ class RowCache:
             self.write()
 
     def write(self) -> None:
-        """Write the rows that are not yet in a file."""
+        """Write the rows that are not yet in a file.
+
+        Warns
+        -----
+        UserWarning
+            If the folder cannot be written to, since the rows are right all the same.
+        """
         if not self._new:
             return
         keys = np.frombuffer(b"".join(self._new), np.uint8).reshape(-1, _N_BYTES)
         content = save({"keys": keys, "rows": np.stack(list(self._new.values()))})
         # The same rows have the same name: two programs write one file.
         name = hashlib.blake2b(content, digest_size=_N_BYTES).hexdigest()
-        with written_in_one_step(self.folder / f"{name}.safetensors") as draft:
-            draft.write_bytes(content)
+        try:
+            with written_in_one_step(self.folder / f"{name}.safetensors") as draft:
+                draft.write_bytes(content)
+        except OSError as error:
+            warn_user(
+                f"{len(keys)} rows cannot be kept in the cache, and will be encoded "
+                f"again: {error}."
+            )
         self._new = {}
 
     def _read(self, file, wanted):

@@ -21,6 +21,7 @@ from skorch.callbacks import (
 )
 from torch.utils.data import Dataset, Subset
 
+from sknoisy._parameters import check_parameters
 from sknoisy._planting._fits import as_one_of_several, in_a_line
 from sknoisy._planting._rounds import tell_fit
 from sknoisy._planting._settings_race import deal_parts, places, winner
@@ -28,6 +29,7 @@ from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
 from sknoisy.base import TrainingInterrupted
 from sknoisy.nets._batches import ArrayDataset
+from sknoisy.nets._slots import check_slots
 
 __all__ = ["OF_CROSS_ENTROPY", "OF_ROBUST_METHODS", "settings_in_force"]
 
@@ -107,6 +109,10 @@ def settings_in_force(net, dataset, classes, weights, targets, fresh, fit_params
     own.update(setting)
     net._params_to_validate |= added
     try:
+        if setting:
+            # No candidate has, if there was nothing to choose.
+            check_parameters(net)
+            check_slots(net)
         yield
     finally:
         own.update(before)
@@ -183,7 +189,7 @@ def _race(net, dataset, classes, weights, targets):
     learnt, rest = deal_parts(codes, _share(net, settings), rng)
     rest = np.sort(rest[:_MOST_JUDGED])
     if len(settings) == 1 or not net.max_epochs or not len(rest):
-        return settings[0], table
+        return dict(settings[0]), table
     given = [None if part is None else part[learnt] for part in (weights, targets)]
     args = _part(dataset, learnt), classes[dataset.codes[learnt]], *given
     X, codes, seed = _part(dataset, rest), codes[rest], int(rng.integers(2**31))
@@ -204,7 +210,7 @@ def _race(net, dataset, classes, weights, targets):
                 row["accuracy"] = float(np.average(right, weights=counts))
             tell_fit(bar, "held out", row["setting"], row["auroc"])
     _raise_if_needed(net, errors, len(table))
-    return settings[winner(values, counts)], table
+    return dict(settings[winner(values, counts)]), table
 
 
 def _share(net, settings):

@@ -26,6 +26,11 @@ class Lengths:
         return [[len(text), text.count(" ")] for text in texts]
 
 
+@pytest.fixture(autouse=True)
+def rows_are_arrays(default_output):
+    """Transformers give arrays, whatever ``--sklearn-config`` says."""
+
+
 @pytest.fixture
 def colours():
     return MeanColours()

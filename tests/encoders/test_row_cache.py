@@ -60,6 +60,15 @@ def test_a_damaged_file_is_said_and_not_used(tmp_path):
         assert not RowCache(tmp_path, "model").find(KEYS)
 
 
+def test_a_folder_that_cannot_be_written_to_costs_a_warning(tmp_path):
+    cache = RowCache(tmp_path, "model")
+    cache.add(KEYS[0], ROWS[0])
+    cache.folder.rmdir()
+    with pytest.warns(UserWarning, match="1 rows cannot be kept in the cache"):
+        cache.write()
+    assert not tmp_path.joinpath("model").exists()
+
+
 @pytest.mark.parametrize(
     "rows", [ROWS.astype(np.float64), ROWS[:3], ROWS.reshape(5, 3, 1)]
 )

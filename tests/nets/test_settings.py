@@ -173,7 +173,10 @@ class TestFailures:
                 r"settings cannot vary random_state\.",
             ),
             ({"settings": [{}, {"max_epoch": 1}]}, "Did you mean max_epochs"),
+            ({"settings": [{"max_epoch": 1}]}, "Did you mean max_epochs"),
             ({"settings": [{}, {"module__drop": 1}]}, "takes no module__drop"),
+            ({"settings": [{"module__drop": 1}]}, "takes no module__drop"),
+            ({"settings": [{"lr": -1}]}, "'lr' parameter of NetClassifier must"),
             ({"settings": [{}, {"lr": -1}]}, "'lr' parameter of NetClassifier must"),
             (
                 {"settings": TWO, "checkpoint": "run", "random_state": None},
@@ -185,9 +188,10 @@ class TestFailures:
         if "checkpoint" in params:
             params = {**params, "checkpoint": tmp_path / "run"}
         net = NetClassifier(**{**SMALL, "max_epochs": 1, **params})
+        before = state_of(net)
         with pytest.raises((TypeError, ValueError), match=message):
             net.fit(*table)
-        assert not net.initialized_
+        assert not net.initialized_ and state_of(net) == before
 
     def test_arguments_of_the_module_cannot_be_divided(self, table):
         class Scaled(MLP):
