@@ -41,11 +41,12 @@ from sknoisy.detection._competitors import Candidates, default_candidates
 from sknoisy.nets import MLP, ArrayDataset, LoaderBatches, TensorBatches, _defaults
 
 KINDS = public_estimators()
-# They look at all rows at once: to project them, or to search neighbours among them.
-ALL_AT_ONCE = {
+# They look at all rows at once, to project them or to search neighbours among them; or
+# what they take are no images.
+REFUSING = {
     *("BMMLossSplitter", "BetaMixture", "DynamicsClassifier", "FINEDetector"),
     *("InstanceNoiseInjector", "MarginNoiseInjector", "NeighborVoteDetector"),
-    "ConfidentLearningDetector",
+    *("ConfidentLearningDetector", "TextEncoder"),
 }
 # Their candidates, or what they hold, are tried on their own, and below.
 HOLDERS = (AutoNoiseDetector, AutoRobustClassifier, CleanedClassifier, NoisyLabelFilter)
@@ -81,8 +82,10 @@ def fitted(kind, X):
 )
 def test_the_bits_are_those_of_the_array_or_it_is_refused(kind):
     source = Shelf(IMAGES)
-    if kind.__name__ in ALL_AT_ONCE:
-        with pytest.raises((TypeError, ValueError), match=r"all rows|features|binary"):
+    if kind.__name__ in REFUSING:
+        with pytest.raises(
+            (TypeError, ValueError), match=r"all rows|features|binary|texts"
+        ):
             fitted(kind, source)
         return
     found, expected = fitted(kind, source), fitted(kind, IMAGES)
