@@ -22,6 +22,7 @@ import time
 from functools import partial
 
 import numpy as np
+from _baselines import show_tuned
 from _features import pair_flip, parse, run, symmetric
 from sklearn.metrics import roc_auc_score
 
@@ -83,6 +84,8 @@ def main():
             f"{mean[2]:.3f}  {mean[3]:+.3f}   {mean[4]:5.2%} {mean[5]:6.1f}",
             flush=True,
         )
+    if not args.method:
+        show_tuned(NOISES, args)
     if not args.only and not args.method:
         check(best, last)
 

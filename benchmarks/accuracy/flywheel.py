@@ -27,6 +27,7 @@ three seeds.
 from functools import partial
 
 import numpy as np
+from _baselines import show_tuned
 from _features import instance, pair_flip, parse, run, symmetric
 from sklearn.metrics import roc_auc_score
 from skorch.callbacks import Callback
@@ -153,6 +154,8 @@ def main():
         values = "".join(f"{value:8.3f}" for value in mean[:6])
         spread = f" +-{cells[:, 1].std():.3f}" if args.seeds > 1 else ""
         print(f"{noise:16s} {method:17s}{values}{mean[6]:8.1f}{spread}", flush=True)
+    if not args.method:
+        show_tuned(NOISES, args)
     if not args.only and not args.method:
         print_epochs(found, args.epochs)
         check(found, args.epochs)

@@ -25,6 +25,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from _baselines import show_tuned
 from _features import pair_flip, parse, run, symmetric
 from cifar10 import load_images
 from sklearn.metrics import roc_auc_score
@@ -139,6 +140,7 @@ def main():
     if "features" in args.part:
         print("\nfeatures")
         table(NOISES, {**HOSTS, **TUNED}, args)
+        show_tuned(NOISES, args)
     if "images" not in args.part:
         return
     args.rows, args.test = args.images, 2_000

@@ -22,6 +22,7 @@ three seeds.
 from functools import partial
 
 import numpy as np
+from _baselines import show_tuned
 from _features import instance, pair_flip, parse, run, symmetric
 from sklearn.metrics import roc_auc_score
 
@@ -81,6 +82,8 @@ def main():
             f"{mean[2]:.2f}    {mean[3]:.3f}  {mean[4]:5.1f}",
             flush=True,
         )
+    if not args.method:
+        show_tuned(NOISES, args)
     if not args.only and not args.method:
         check(table)
 

@@ -30,23 +30,30 @@ _START_SHARE = 0.4
 # Gradient of a row that is predicted by chance, relative to cross-entropy's: what
 # the published λ = 0.5 gives for ten classes.
 _GRADIENT_AT_CHANCE = 0.5 / 9
-# Trainings of fewer updates need a larger one, by up to this factor.
+# Trainings of fewer updates need a larger one, by up to this factor. Networks on images
+# learn more slowly, and rows that are not learnt yet are not attended to.
 _ENOUGH_UPDATES, _MOST = 3_000, 3.0
+_ENOUGH_FOR_IMAGES, _MOST_FOR_IMAGES = 10_000, 12.0
 
 
-def default_lam(n_classes, n_updates):
+def default_lam(n_classes, n_updates, of_images=False):
     """Return λ by the number of classes and of updates.
 
     Parameters
     ----------
     n_classes, n_updates : int
+    of_images : bool, default=False
 
     Returns
     -------
     lam : float
-        (n_classes − 1) / 18, times 3000 / n_updates where that is from 1 to 3.
+        (n_classes − 1) / 18, times 3000 / n_updates where that is from 1 to 3; of
+        images, 10000 / n_updates where that is from 1 to 12.
     """
-    factor = min(_MOST, max(1.0, _ENOUGH_UPDATES / n_updates))
+    enough, most = _ENOUGH_UPDATES, _MOST
+    if of_images:
+        enough, most = _ENOUGH_FOR_IMAGES, _MOST_FOR_IMAGES
+    factor = min(most, max(1.0, enough / n_updates))
     return factor * _GRADIENT_AT_CHANCE * (n_classes - 1)
 
 
@@ -69,7 +76,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     lam : float >= 0 or "auto", default="auto"
         Weight of the boost term, λ: the larger, the more rows are fitted, wrong ones
         at last. "auto" is (n_classes − 1) / 18 from 3,000 updates on, up to three times
-        that for fewer, see Notes. [1]_ has 0.5 for CIFAR-10 and ANIMAL-10N, 10 for
+        that for fewer; for images from 10,000 on, up to twelve times. [1]_ has 0.5 for CIFAR-10 and ANIMAL-10N, 10 for
         CIFAR-100, 50 for Clothing1M and WebVision.
     alpha : float in [0, 1), default=0.7
         Momentum of the targets, α: the larger, the slower they leave the labels. [1]_
@@ -152,9 +159,10 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     nothing, too large a one is cross-entropy. "auto" keeps this factor at 1 / 18 for
     any number of classes, which is the 0.5 of [1]_ for ten, where ``fit`` takes 3,000
     steps or more. With fewer it is 3,000 / 18 over their number, 1 / 6 for 1,000 or
-    less. Rows reach the full
-    gradient at p = 1 / (1 + λ). So learning starts slowly: with a few hundred updates
-    in all, take smaller batches or more epochs.
+    less. Networks on images learn more slowly: there it is 10,000 / 18 over their
+    number, at most 2 / 3. Rows reach the full gradient at p = 1 / (1 + λ). So learning
+    starts slowly: with a few hundred updates in all, take smaller batches or more
+    epochs.
 
     The branch sees features only. It tells wrong labels where features have taken
     them in; ``1 - sample_weights_`` orders rows less well than the targets, which are
@@ -251,7 +259,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     def initialize_criterion(self) -> Self:
         """Make room for the targets."""
         is_auto = self.lam == "auto"
-        default = default_lam(len(self.classes_), self.n_updates_)
+        of_images = len(self.input_shape_) == 3
+        default = default_lam(len(self.classes_), self.n_updates_, of_images)
         self.lam_ = float(default if is_auto else self.lam)
         self.criterion_ = self.own_criterion(
             NoiseAttentionLoss,
