@@ -111,6 +111,7 @@ def note(kind):
 
 # The state of the device's generator; None while it shares the one of the CPU.
 generator = {"state": None}
+lacks_float64: list[bool] = []
 
 
 class OtherTensor(torch.Tensor):
@@ -119,6 +120,8 @@ class OtherTensor(torch.Tensor):
     @staticmethod
     def __new__(cls, inside):
         """Wrap a tensor of the CPU."""
+        if inside.dtype == torch.float64 and lacks_float64:
+            raise TypeError(f"{NAME} has no float64")
         tensor = torch.Tensor._make_wrapper_subclass(
             cls,
             inside.shape,
@@ -331,6 +334,16 @@ def own_generator(seed=0):
         yield
     finally:
         generator["state"] = None
+
+
+@contextmanager
+def without_float64():
+    """Make the device one that has no float64, as MPS."""
+    lacks_float64.append(True)
+    try:
+        yield
+    finally:
+        lacks_float64.pop()
 
 
 @contextmanager

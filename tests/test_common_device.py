@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from other_device import NAME, DeviceModule, counted, own_generator
+from other_device import NAME, DeviceModule, counted, own_generator, without_float64
 from public_estimators import ON_IMAGES
 from skorch.dataset import ValidSplit
 from torch import nn
@@ -98,6 +98,12 @@ def answers(estimator, X):
 def fitted(estimator, X, y, **fit_params):
     """Return the answers of an estimator; runs in the process with the device."""
     return answers(estimator.fit(X, y, **fit_params), X)
+
+
+def fitted_without_float64(estimator, X, y):
+    """Return the answers; runs in the process with the device."""
+    with without_float64():
+        return fitted(estimator, X, y)
 
 
 def crossings_of(estimator, X, y):
@@ -215,6 +221,18 @@ class TestResults:
         data = X.cumsum(1), y > 0
         params = {"max_epochs": 3}
         assert_as_on_the_cpu(other_device, DynamicsClassifier, data, **params)
+
+
+@pytest.mark.parametrize("make", ON_IMAGES, ids=name_of)
+def test_devices_without_float64_are_enough(other_device, make):
+    """Sums over all rows are then less exact."""
+    params = {**ON_TABLES, "max_epochs": 2}
+    exact = other_device(fitted, made(make, device="cpu", **params), *rows())
+    found = other_device(
+        fitted_without_float64, made(make, device=NAME, **params), *rows()
+    )
+    for name, expected in exact.items():
+        np.testing.assert_allclose(found[name], expected, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize("make", ON_IMAGES, ids=name_of)

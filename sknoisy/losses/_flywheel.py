@@ -317,7 +317,7 @@ class FlywheelLoss(nn.Module):
         q = clean_in_blocks(logits, y, float(gamma), epsilon)
         corrupt = sums_by_label(proba, y, weight_times(1 - q, sample_weight))
         # Σ Q: the clean share stays with its label.
-        weight = weight_times(q, sample_weight).double()
+        weight = weight_times(q, sample_weight).to(corrupt)
         clean = torch.bincount(y, weight, minlength=len(corrupt))
         T_c = scaled_rows(corrupt, len(y))
         T = scaled_rows(corrupt + clean.diag(), len(y))

@@ -250,9 +250,19 @@ def accuracy(proba: Tensor, y: Tensor, sample_weight: Tensor | None) -> Tensor:
 def shares_of(y: Tensor, sample_weight: Tensor | None, n_classes: int) -> Tensor:
     """Return the share of each class among labels, shape (n_classes,)."""
     # In single precision a sum of weights stops growing at 16 million.
-    weight = None if sample_weight is None else sample_weight.double()
+    weight = sample_weight
+    if weight is not None:
+        weight = weight.to(widest_float(weight.device))
     counts = torch.bincount(y, weight, minlength=n_classes)
     return counts / counts.sum()
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """Return float64; float32 on a device that has no float64, such as MPS."""
+    try:
+        return torch.empty(0, dtype=torch.float64, device=device).dtype
+    except TypeError:
+        return torch.float32
 
 
 def clean_in_blocks(logits: Tensor, y: Tensor, gamma: float, epsilon: Tensor) -> Tensor:
@@ -268,10 +278,11 @@ def clean_in_blocks(logits: Tensor, y: Tensor, gamma: float, epsilon: Tensor) ->
 def sums_by_label(proba: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     """Return Σ w_i f_i[y] over the rows with label y', rows = y, columns = y'."""
     n_classes = proba.shape[1]
-    by_label = proba.new_zeros(n_classes, n_classes, dtype=torch.float64)
+    wide = widest_float(proba.device)
+    by_label = proba.new_zeros(n_classes, n_classes, dtype=wide)
     parts = zip(proba.split(_BLOCK), y.split(_BLOCK), weight.split(_BLOCK), strict=True)
     for part, labels, counts in parts:
-        by_label.index_add_(0, labels, part.double() * counts.double()[:, None])
+        by_label.index_add_(0, labels, part.to(wide) * counts.to(wide)[:, None])
     return by_label.T
 
 

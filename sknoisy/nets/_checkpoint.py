@@ -317,7 +317,7 @@ def _plain(value):
     if isinstance(value, dict):
         return {str(name): _plain(entry) for name, entry in value.items()}
     if isinstance(value, torch.Tensor):
-        return _plain(value.detach().double().cpu().numpy())
+        return _plain(value.detach().cpu().double().numpy())
     if isinstance(value, np.ndarray):
         return value.shape, _checksum(value)
     if isinstance(value, nn.Module):

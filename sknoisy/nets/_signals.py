@@ -70,7 +70,7 @@ def alignment(features: Tensor, y: Tensor) -> Tensor:
         v = features[rows]
         # The first right singular vector of V is the first eigenvector of VᵀV.
         gram = v.T @ v if len(v) >= v.shape[1] else v @ v.T
-        vector = torch.linalg.eigh(gram.double()).eigenvectors[:, -1].to(v)
+        vector = torch.linalg.eigh(gram.cpu().double()).eigenvectors[:, -1].to(v)
         if len(v) < v.shape[1]:
             vector = F.normalize(v.T @ vector, dim=0)
         signal[rows] = (v @ vector).square()

@@ -224,7 +224,7 @@ class DynamicsClustering(NetClassifier):
         # Strictly greater: of equal states the earlier is kept.
         if not self.metrics_ or metric > max(self.metrics_):
             self.best_epoch_ = len(self.metrics_)
-            self.scores_ = q_noisy.double().cpu().numpy()
+            self.scores_ = q_noisy.cpu().double().numpy()
             self.best_state_ = copy.deepcopy(self.module_.state_dict())
         self.metrics_.append(metric)
 
