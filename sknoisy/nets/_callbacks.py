@@ -151,7 +151,8 @@ class DynamicsRecorder(Callback):
         self.signals_[self.n_recorded_] = values.cpu()
         proba = softmax_of(logits).nan_to_num_(0.0)
         if self.proba_sum_ is None:
-            self.proba_sum_ = torch.zeros_like(proba)
+            # In the order of rows, in which files restore it.
+            self.proba_sum_ = proba.new_zeros(proba.shape)
         self.proba_sum_ += proba
         self.n_recorded_ += 1
 
