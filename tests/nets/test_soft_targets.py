@@ -67,7 +67,7 @@ class TestLoss:
                 "criterion__weight": torch.tensor([1.0, 2.0, 5.0]),
             },
         ],
-        ids=str,
+        ids=["plain", "smooth", "weight", "both", "each row", "nll", "weighted nll"],
     )
     @pytest.mark.parametrize("weighted", [False, True])
     def test_one_hot_targets_are_the_labels(self, make_net, table, params, weighted):
