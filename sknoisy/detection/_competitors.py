@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
+from sknoisy._planting._common_scale import CommonScaler
 from sknoisy._planting._models import (
     LEAST_ROWS,
     MOST_COLUMNS,
@@ -75,11 +76,14 @@ def default_candidates(X, n_classes, *, thorough=False, has_groups=False):
         return Candidates(_of_images())
     scaled = (StandardScaler(),) if has_units(X) else ()
     prepared = partial(pipeline, *scaled)
+    # What C means depends on the scale of the columns. Networks at this scale are less
+    # sure of right labels, and contradict more of them.
+    on_one_scale = prepared if scaled else partial(pipeline, CommonScaler())
     quick = [
         ("regression", prepared(ConfidentLearningDetector())),
         (
-            "regression C=0.001",
-            prepared(ConfidentLearningDetector(regression(0.001))),
+            "regression C=0.002",
+            on_one_scale(ConfidentLearningDetector(regression(0.002))),
         ),
         *_neighbors(prepared),
     ]
