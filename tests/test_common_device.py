@@ -19,6 +19,7 @@ from sknoisy import (
     ELRClassifier,
     FINEDetector,
     FlywheelClassifier,
+    ImageEncoder,
     NetClassifier,
     SSRClassifier,
 )
@@ -98,6 +99,21 @@ def answers(estimator, X):
 def fitted(estimator, X, y, **fit_params):
     """Return the answers of an estimator; runs in the process with the device."""
     return answers(estimator.fit(X, y, **fit_params), X)
+
+
+class Small(nn.Sequential):
+    """An encoder of images, with the same weights each time."""
+
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())
+        values = torch.Generator().manual_seed(0)
+        for weight in self.parameters():
+            nn.init.normal_(weight, generator=values)
+
+
+def encoded(encoder, images):
+    """Return the rows of images; runs in the process with the device."""
+    return np.asarray(encoder.fit_transform(images))
 
 
 def fitted_without_float64(estimator, X, y):
@@ -215,6 +231,13 @@ class TestResults:
             return other_device(fitted, detector, *rows())["noise_scores_"]
 
         np.testing.assert_allclose(fine(NAME), fine("cpu"), atol=1e-5)
+
+    def test_of_encoders(self, other_device):
+        def rows_of_images(device):
+            encoder = ImageEncoder(Small(), device=device, batch_size=7)
+            return other_device(encoded, encoder, rows("images")[0])
+
+        np.testing.assert_allclose(rows_of_images(NAME), rows_of_images("cpu"), 1e-5)
 
     def test_of_trajectories(self, other_device):
         X, y = rows()
