@@ -76,8 +76,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     lam : float >= 0 or "auto", default="auto"
         Weight of the boost term, λ: the larger, the more rows are fitted, wrong ones
         at last. "auto" is (n_classes − 1) / 18 from 3,000 updates on, up to three times
-        that for fewer; for images from 10,000 on, up to twelve times. [1]_ has 0.5 for CIFAR-10 and ANIMAL-10N, 10 for
-        CIFAR-100, 50 for Clothing1M and WebVision.
+        that for fewer; for images from 10,000 on, up to twelve times. [1]_ has 0.5 for
+        CIFAR-10 and ANIMAL-10N, 10 for CIFAR-100, 50 for Clothing1M and WebVision.
     alpha : float in [0, 1), default=0.7
         Momentum of the targets, α: the larger, the slower they leave the labels. [1]_
         has 0.9 for its 500 epochs; in the dozen moves of 20 epochs the targets get
