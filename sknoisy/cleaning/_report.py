@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from numbers import Integral
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
@@ -14,21 +13,25 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_scalar
 
 from sknoisy._codes import encode_labels
-from sknoisy._regular_files import written_in_one_step
 from sknoisy._rows import refuse_no_rows
 from sknoisy._validation import check_consistent_length
 from sknoisy._verdicts import scorer_of, scores_are_probabilities, unjudged_rows
 from sknoisy._warning import warn_user
-from sknoisy.cleaning._report_csv import named_index, without_formulas
+from sknoisy.cleaning._report_csv import (
+    named_index,
+    original_columns,
+    without_formulas,
+)
+from sknoisy.cleaning._report_file import write_text
 from sknoisy.cleaning._report_page import full_page, summary_fragment
-from sknoisy.cleaning._report_rates import NO_INTERVAL, rate_estimates
+from sknoisy.cleaning._report_rates import rate_estimates
 from sknoisy.cleaning._report_tables import SCORE_NAMES, load_pandas
 from sknoisy.cleaning._review import ReviewMethods
 
 if TYPE_CHECKING:
     import pathlib
 
-    from sknoisy._types import ArrayLike, Estimator, Labels
+    from sknoisy._types import ArrayLike, Estimator, Labels, Path
 
 __all__ = ["LabelReport", "label_report"]
 
@@ -78,10 +81,11 @@ def label_report(
 
     Notes
     -----
-    There is no confidence interval of the noise rate, because one based on the number
-    of rows would ignore the larger error, that of the detector. The report gives the
-    range of several estimates instead. With systematic mistakes by people or rules, all
-    of them are too low. To measure the rate, check rows drawn at random.
+    A detector alone gives no confidence interval of the noise rate, because one based
+    on the number of rows would ignore the larger error, that of the detector. The
+    report gives the range of several estimates instead. With systematic mistakes by
+    people or rules, all of them are too low. To measure the rate, review the rows of
+    `LabelReport.sample_for_review`; `LabelReport.noise_rate_interval` counts them.
 
     Examples
     --------
@@ -199,11 +203,6 @@ class LabelReport(ReviewMethods):
     label_report : Make one.
     """
 
-    @property
-    def noise_rate_interval(self) -> NoReturn:
-        """Removed: raises an AttributeError that says why."""
-        raise AttributeError(NO_INTERVAL)
-
     def to_html(
         self,
         path: Path,
@@ -249,10 +248,15 @@ class LabelReport(ReviewMethods):
         X = self.X if X is None else X
         if X is not None:
             check_consistent_length(X, self.frame)
-        return _write(path, full_page(self, self._counts(), X, max_rows), overwrite)
+        return write_text(path, full_page(self, self._counts(), X, max_rows), overwrite)
 
     def to_csv(
-        self, path: Path, *, escape_formulas: bool = True, overwrite: bool = False
+        self,
+        path: Path,
+        *,
+        X: ArrayLike | None = None,
+        escape_formulas: bool = True,
+        overwrite: bool = False,
     ) -> pathlib.Path:
         """Write all rows as CSV in UTF-8, the most suspicious first.
 
@@ -262,6 +266,9 @@ class LabelReport(ReviewMethods):
         ----------
         path : str or path-like
             Of the file to write, such as "issues.csv".
+        X : pandas or polars DataFrame of shape (n_samples, n_columns), default=None
+            Adds a column "reason", which says what is unusual in flagged rows, and
+            these columns. A column whose name is taken gets the ending "_in_table".
         escape_formulas : bool, default=True
             True writes a ``'`` in front of texts that begin with ``=``, ``+``, ``-``,
             ``@``, a tab or a carriage return, and of such names of columns: a
@@ -279,18 +286,27 @@ class LabelReport(ReviewMethods):
         ------
         FileExistsError
             If the file exists and ``overwrite`` is False. It is left unchanged.
+        ValueError
+            If X has another number of rows.
+        TypeError
+            If X is no frame.
         """
         order = np.argsort(-self.frame[self.score_name].to_numpy(), kind="stable")
         rows = named_index(self.frame.iloc[order])
         # Not reset_index: a level may have the name of a column.
         levels = rows.index.to_frame(index=False)
-        rows = load_pandas().concat([levels, rows.reset_index(drop=True)], axis=1)
+        parts = [levels, rows.reset_index(drop=True)]
+        if X is not None:
+            check_consistent_length(X, self.frame)
+            taken = {str(name) for part in parts for name in part.columns}
+            parts += original_columns(X, self._reasons(X), order, taken)
+        rows = load_pandas().concat(parts, axis=1)
         rows = without_formulas(rows) if escape_formulas else rows
         text = rows.to_csv(index=False)
         if "\r" in text:
             # Without quotes it would end the line for most readers.
             text = rows.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
-        return _write(path, text, overwrite)
+        return write_text(path, text, overwrite)
 
     def __repr__(self):
         rates = self.noise_rate_estimates.values()
@@ -303,21 +319,6 @@ class LabelReport(ReviewMethods):
 
     def _repr_html_(self):
         return summary_fragment(self)
-
-
-def _write(path, text, overwrite):
-    path = Path(path)
-    try:
-        with written_in_one_step(path, overwrite=overwrite) as draft:
-            # A lone surrogate has no UTF-8 form; it should not prevent writing the
-            # page.
-            draft.write_text(text, encoding="utf-8", errors="replace", newline="")
-    except FileExistsError as error:
-        raise FileExistsError(
-            f"{path} exists already; pass overwrite=True to replace it, or another "
-            "path."
-        ) from error
-    return path
 
 
 def _is_fitted_on(detector, given):

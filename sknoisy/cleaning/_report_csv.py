@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["is_formula", "named_index", "without_formulas"]
+import numpy as np
+from numpy.typing import NDArray
+
+from sknoisy._rows import is_frame
+from sknoisy._selected_rows import rows_of
+from sknoisy.cleaning._report_tables import load_pandas
+
+__all__ = ["is_formula", "named_index", "original_columns", "without_formulas"]
 
 # First characters that make a spreadsheet read a cell as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -71,6 +78,43 @@ def is_formula(value: Any) -> bool:
     """
     begins = isinstance(value, str) and value.startswith(_FORMULA)
     return begins and not _NUMBER.fullmatch(value)
+
+
+def original_columns(
+    X: Any, reasons: NDArray[Any], order: NDArray[np.int64], taken: set[str]
+) -> list[Any]:
+    """Return the column of reasons and those of a frame, in an order of the rows.
+
+    Parameters
+    ----------
+    X : pandas or polars DataFrame of shape (n_samples, n_columns)
+    reasons : ndarray of shape (n_samples,)
+    order : ndarray of shape (n_samples,), dtype int64
+    taken : set of str
+        Names that columns of X must not have.
+
+    Returns
+    -------
+    frames : list of pandas DataFrame
+
+    Raises
+    ------
+    TypeError
+        If X is no frame.
+    """
+    if not is_frame(X):
+        raise TypeError(f"X must be a DataFrame; got {type(X).__name__}.")
+    pd = load_pandas()
+    part = rows_of(X, order)
+    if hasattr(part, "iloc"):
+        columns = part.reset_index(drop=True)
+    else:
+        columns = pd.DataFrame({name: part[name].to_list() for name in part.columns})
+    taken = taken | {"reason"}
+    names = [
+        f"{name}_in_table" if str(name) in taken else name for name in columns.columns
+    ]
+    return [pd.DataFrame({"reason": reasons[order]}), columns.set_axis(names, axis=1)]
 
 
 def _quoted(value: Any) -> Any:

@@ -41,7 +41,7 @@ _FORBIDDEN = re.compile(
 # Second line of defence: nothing is fetched and no script runs.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
-_STYLE = """
+STYLE = """
 .sknoisy { font: 1rem/1.5 system-ui, sans-serif; }
 .sknoisy .scroll { overflow-x: auto; margin: 1rem 0; }
 .sknoisy table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -58,7 +58,7 @@ _STYLE = """
 .sknoisy dt { font-weight: 600; }
 .sknoisy dd { margin: 0; }
 """
-_PAGE_STYLE = """
+PAGE_STYLE = """
 :root { color-scheme: light dark; }
 body { margin: 0 auto; padding: 1.5rem; max-width: 75rem;
   background: Canvas; color: CanvasText; }
@@ -87,7 +87,7 @@ def full_page(report: ReportTables, counts: csr_array, X: Any, max_rows: int) ->
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Label report</title>\n<style>{_PAGE_STYLE}{_STYLE}</style>\n</head>\n"
+        f"<title>Label report</title>\n<style>{PAGE_STYLE}{STYLE}</style>\n</head>\n"
         '<body>\n<main class="sknoisy">\n<h1>Label report</h1>\n'
         f"{_summary(report)}"
         f"<h2>Given and suggested labels</h2>\n{_confusion(report, counts)}"
@@ -101,8 +101,27 @@ def full_page(report: ReportTables, counts: csr_array, X: Any, max_rows: int) ->
 def summary_fragment(report: ReportTables) -> str:
     """Return the summary and the table of classes, for a notebook."""
     return (
-        f'<div class="sknoisy"><style>{_STYLE}</style>\n'
+        f'<div class="sknoisy"><style>{STYLE}</style>\n'
         f"{_summary(report)}{_classes(report)}</div>\n"
+    )
+
+
+def tables(report: ReportTables, counts: csr_array) -> str:
+    """Return the summary and all tables but that of the rows.
+
+    Parameters
+    ----------
+    report : ReportTables
+    counts : sparse array of shape (n_classes, n_classes)
+
+    Returns
+    -------
+    markup : str
+    """
+    return (
+        f"{_summary(report)}"
+        f"<h2>Given and suggested labels</h2>\n{_confusion(report, counts)}"
+        f"<h2>Classes</h2>\n{_classes(report)}{_unjudged(report)}"
     )
 
 

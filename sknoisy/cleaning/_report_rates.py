@@ -1,7 +1,8 @@
 """Estimates of the share of wrong labels, and their range in words.
 
-There is no confidence interval: one based on the number of rows would ignore the
-larger error, that of the detector, and cover the truth far too rarely.
+They have no confidence interval: one based on the number of rows would ignore the
+larger error, that of the detector, and cover the truth far too rarely. The interval in
+`_review_rates` counts rows that people reviewed.
 """
 
 from __future__ import annotations
@@ -14,17 +15,10 @@ from numpy.typing import NDArray
 
 __all__ = [
     "CAVEAT",
-    "NO_INTERVAL",
     "rate_estimates",
     "rate_in_words",
 ]
 
-NO_INTERVAL = (
-    "there is no interval of the noise rate: the one of sknoisy 0.1.0 accounted for "
-    "the number of rows, not for the error of the detector, and did not hold the "
-    "truth. noise_rate_estimates has what several estimators say; to know the rate, "
-    "look at rows that were drawn at random."
-)
 CAVEAT = (
     "people or rules that err in a systematic way make this too low, classes that are "
     "hard to tell apart can make it too high"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_scalar
 
+from sknoisy._validation import check_consistent_length
+from sknoisy._warning import warn_user
 from sknoisy.cleaning._apply import (
     changed_table,
     changes_by_decisions,
@@ -16,11 +20,25 @@ from sknoisy.cleaning._apply import (
     names_of_labels,
 )
 from sknoisy.cleaning._decisions import check_rows, read_decisions
+from sknoisy.cleaning._report_file import write_text
 from sknoisy.cleaning._report_tables import ReportTables
+from sknoisy.cleaning._review_content import reasons
+from sknoisy.cleaning._review_neighbours import neighbours
+from sknoisy.cleaning._review_page import review_page
+from sknoisy.cleaning._review_rates import (
+    NoiseRateInterval,
+    StoppingPoint,
+    noise_rate_interval,
+    precision_by_score,
+    stopping_point,
+)
+from sknoisy.cleaning._review_sample import review_sample
 from sknoisy.cleaning._row_checksums import audit_id, row_checksums
 
 if TYPE_CHECKING:
-    from sknoisy._types import Path
+    import pathlib
+
+    from sknoisy._types import ArrayLike, Path, RandomState
 
 __all__ = ["ReviewMethods"]
 
@@ -145,6 +163,274 @@ class ReviewMethods(ReportTables):
             found = self._checked(decisions)
             changes = changes_by_decisions(found, names, allow_new=allow_new_labels)
         return changed_table(table, label, changes, label_before=label_before)
+
+    def review(
+        self,
+        path: Path = "review.html",
+        *,
+        X: ArrayLike | None = None,
+        embeddings: ArrayLike | None = None,
+        max_rows: int = 200,
+        n_random: int = 100,
+        random_state: RandomState = 0,
+        name: str | None = None,
+        overwrite: bool = False,
+    ) -> pathlib.Path:
+        """Write a page on which people decide about labels, by mouse or keyboard.
+
+        It is one HTML file that loads no other. It shows flagged rows, the most
+        suspicious first, and rows drawn at random as by `sample_for_review`. Beside
+        each are the nearest rows of the given and of the suggested class, and what is
+        usual in these classes. Decisions stay in the browser, under the id of this
+        audit, and are downloaded as CSV or JSON for `apply` and `noise_rate_interval`.
+        Only the page's own script runs: a content policy holds its hash.
+
+        Parameters
+        ----------
+        path : str or path-like, default="review.html"
+            Of the file to write.
+        X : array-like of shape (n_samples, ...), default=None
+            What to show of each row, in the order of ``frame``: a frame, a matrix, a
+            list of texts, or images of shape (n_samples, C, H, W), (n_samples, H, W, C)
+            or (n_samples, H, W). None shows the X that was given to `label_report`.
+        embeddings : array-like of shape (n_samples, ...), default=None
+            What to find the nearest rows by, such as features of a network. None takes
+            what is shown: columns and texts are encoded, images compared by their
+            pixels.
+        max_rows : int >= 0, default=200
+            The largest number of flagged rows.
+        n_random : int >= 0, default=100
+            Number of rows drawn at random. The noise rate can be counted only if there
+            are some.
+        random_state : int, RandomState instance or None, default=0
+            Draws them.
+        name : str, default=None
+            What was audited, for the title.
+        overwrite : bool, default=False
+            True replaces an existing file.
+
+        Returns
+        -------
+        path : pathlib.Path
+            Of the file that was written.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and ``overwrite`` is False. It is left unchanged.
+        ValueError
+            If X or ``embeddings`` have another number of rows, or a number is negative.
+        """
+        check_scalar(max_rows, "max_rows", Integral, min_val=0)
+        check_scalar(n_random, "n_random", Integral, min_val=0)
+        X = self.X if X is None else X
+        for rows in (X, embeddings):
+            if rows is not None:
+                check_consistent_length(rows, self.frame)
+        n_flagged = int(self.frame["is_label_issue"].sum())
+        n_ranked = min(max_rows, n_flagged)
+        sample = review_sample(self, n_ranked, n_random, random_state)
+        page = review_page(self, sample, X, embeddings, name)
+        return write_text(path, page, overwrite)
+
+    def _reasons(self, X):
+        """Return for each row why it is flagged; "" if it is not."""
+        frame = self.frame
+        index = np.flatnonzero(frame["is_label_issue"].to_numpy())
+        found = np.full(len(frame), "", dtype=object)
+        found[index] = reasons(X, index, neighbours(self, index, None))
+        found[self.unjudged] = "its label occurs once"
+        return found
+
+    def sample_for_review(
+        self, n: int = 200, *, share_random: float = 0.5, random_state: RandomState = 0
+    ) -> Any:
+        """Return rows that people should look at, to correct labels and to count them.
+
+        There are two parts. The first is the top of the ranking: there most labels are
+        wrong, so that looking corrects most. But it says nothing of the noise rate,
+        since it was chosen for its wrong labels: 90 % of it may be wrong in a table
+        with 2 % of wrong labels. The second part is drawn at random from up to five
+        strata, which are ranges of the ranking: two of the flagged rows, and the most
+        suspicious 10 %, the next 30 % and the last 60 % of the others. From strata
+        where wrong and right labels are mixed more rows are drawn. Only this part lets
+        `noise_rate_interval` and `flag_precision` say something of all rows.
+
+        Parameters
+        ----------
+        n : int >= 1, default=200
+            Number of rows.
+        share_random : float in [0, 1], default=0.5
+            Share of rows that are drawn at random.
+        random_state : int, RandomState instance or None, default=0
+            Draws them.
+
+        Returns
+        -------
+        sample : pandas DataFrame
+            With the index of ``frame``, first the top of the ranking, then the rows
+            that were drawn, in random order. A row of both parts is listed only in the
+            second. Columns:
+
+            - row: its position, from 0,
+            - sample: "rank 3", its place in the ranking, or "stratum 2",
+            - sample_probability: the share of the stratum that was drawn; NaN for the
+              ranks,
+            - given_label, suggested_label, and the score as in ``frame``.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range.
+        """
+        check_scalar(n, "n", Integral, min_val=1)
+        check_scalar(share_random, "share_random", Real, min_val=0, max_val=1)
+        n_random = round(n * share_random)
+        return review_sample(self, n - n_random, n_random, random_state)
+
+    def noise_rate_interval(
+        self, decisions: Path | Any, *, confidence: float = 0.95
+    ) -> NoiseRateInterval:
+        """Return a confidence interval of the noise rate, from reviewed rows.
+
+        It counts the rows that were drawn at random by `sample_for_review`, and the top
+        of the ranking as far as it was reviewed without a gap. A label is wrong if the
+        decision is relabel or exclude, right if it is keep. Rows with the decision
+        unsure are taken to be wrong as often as the others of their stratum. The
+        interval is right for any detector; for a good one it is narrower. It is about
+        what the reviewers say: their mistakes are not part of it.
+
+        Parameters
+        ----------
+        decisions : path, pandas DataFrame or list of dict
+            As for `apply`, with the column sample.
+        confidence : float in (0, 1), default=0.95
+            Share of such intervals that contain the rate.
+
+        Returns
+        -------
+        interval : NoiseRateInterval
+            With the attributes estimate, low, high, confidence, n_reviewed, n_wrong
+            and n_unsure.
+
+        Warns
+        -----
+        UserWarning
+            If rows of the random sample have no decision. If they were left out because
+            they are difficult, the interval is wrong.
+
+        Raises
+        ------
+        ValueError
+            If no row was drawn at random, or none of a stratum was reviewed, or the
+            decisions are not valid or are about another audit.
+
+        References
+        ----------
+        .. [1] X. Yan, X. G. Su. Stratified Wilson and Newcombe confidence intervals for
+           multiple binomial proportions. Statistics in Biopharmaceutical Research 2(3),
+           2010.
+        """
+        self._check_confidence(confidence)
+        found = self._of_this_audit(decisions)
+        interval, n_missing = noise_rate_interval(self, found, confidence)
+        if n_missing:
+            warn_user(
+                f"{n_missing} row(s) of the random sample have no decision. They are "
+                "taken to be wrong as often as the others; review them too."
+            )
+        return interval
+
+    def flag_precision(
+        self,
+        decisions: Path | Any,
+        *,
+        min_scores: ArrayLike | None = None,
+        confidence: float = 0.95,
+    ) -> Any:
+        """Return the share of flagged labels that are wrong, by the least score.
+
+        Parameters
+        ----------
+        decisions : path, pandas DataFrame or list of dict
+            As for `noise_rate_interval`.
+        min_scores : array-like of shape (n_levels,), default=None
+            Scores from which flagged rows are counted. None takes ten, each of which
+            adds a tenth of the flagged rows.
+        confidence : float in (0, 1), default=0.95
+            Of the intervals, each for itself.
+
+        Returns
+        -------
+        table : pandas DataFrame
+            A line for each score. Columns: min_score, n_flagged (flagged rows with at
+            least this score), n_reviewed (those of them that count), precision (the
+            share of wrong labels), and its interval low and high. NaN where none was
+            reviewed. Rows that were all reviewed need no interval: both ends are the
+            precision.
+
+        Raises
+        ------
+        ValueError
+            If the decisions are not valid or are about another audit.
+        """
+        self._check_confidence(confidence)
+        if min_scores is not None:
+            min_scores = np.asarray(min_scores, dtype=np.float64).ravel()
+        found = self._of_this_audit(decisions)
+        return precision_by_score(self, found, min_scores, confidence)
+
+    def stopping_point(
+        self, decisions: Path | Any, *, window: int = 50, worth: float = 0.1
+    ) -> StoppingPoint:
+        """Return how often the last reviewed labels of the ranking were wrong.
+
+        Parameters
+        ----------
+        decisions : path, pandas DataFrame or list of dict
+            As for `apply`. Those count that are about the top of the ranking, up to the
+            first row without a decision.
+        window : int >= 1, default=50
+            How many rows are the last ones. Rows with the decision unsure do not count.
+        worth : float in [0, 1], default=0.1
+            Share of wrong labels up to which looking on is no longer worth the work.
+
+        Returns
+        -------
+        point : StoppingPoint
+            Its text is like "of the last 50, 3 were wrong; rank 180 was a point to
+            stop". Attributes: n_reviewed, n_last, n_wrong, and rank: the first rank at
+            which the share was no larger than ``worth``, or None.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or the decisions are not valid or are about
+            another audit.
+        """
+        check_scalar(window, "window", Integral, min_val=1)
+        check_scalar(worth, "worth", Real, min_val=0, max_val=1)
+        return stopping_point(self, self._of_this_audit(decisions), window, worth)
+
+    @staticmethod
+    def _check_confidence(confidence):
+        check_scalar(
+            *(confidence, "confidence", Real),
+            min_val=0,
+            max_val=1,
+            include_boundaries="neither",
+        )
+
+    def _of_this_audit(self, decisions):
+        found = self._checked(decisions)
+        own = self.audit_id
+        for other in found["audit_id"].unique():
+            if other not in ("", own):
+                raise ValueError(
+                    f"the decisions are from the audit {other}, but this report is "
+                    f"{own}: its ranking and its strata may differ."
+                )
+        return found
 
     def _check_apply(self, table, label, decisions, action, above):
         if (decisions is None) == (action is None):

@@ -16,8 +16,8 @@ from sknoisy.cleaning._decisions import check_rows, class_named, read_decisions
 from sknoisy.command_line._errors import CommandError, one_line, shown
 from sknoisy.command_line._files import (
     check_outputs,
-    read_strings,
     read_table,
+    table_of_strings,
     write_strings,
     writing,
 )
@@ -31,7 +31,7 @@ from sknoisy.command_line._source import (
     reason,
 )
 
-__all__ = ["apply", "table_of_strings"]
+__all__ = ["apply", "checked_decisions"]
 
 
 def apply(args: argparse.Namespace) -> str:
@@ -50,7 +50,7 @@ def apply(args: argparse.Namespace) -> str:
     ending = check_input(path)
     endings = PARQUET if ending in PARQUET else (ending,)
     check_outputs(path, {"--out": (out, endings)}, args.force)
-    decisions = _decisions(Path(args.decisions))
+    decisions = checked_decisions(Path(args.decisions))
     with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
         with step("reading the table", quiet=args.quiet):
             table = _table(source)
@@ -63,22 +63,6 @@ def apply(args: argparse.Namespace) -> str:
     return "\n".join(_summary(source, out, label, table, fixed, changes))
 
 
-def table_of_strings(source: Source) -> Any:
-    """Return a CSV as a frame of strings, numbered from 0, exactly as it is written.
-
-    Parameters
-    ----------
-    source : Source
-
-    Returns
-    -------
-    table : pandas DataFrame
-    """
-    rows = read_strings(source)
-    table = rows.iloc[1:].reset_index(drop=True)
-    return table.set_axis(rows.iloc[0].tolist(), axis=1)
-
-
 def _table(source: Source) -> Any:
     if source.is_parquet:
         # No column of labels is known yet.
@@ -86,7 +70,18 @@ def _table(source: Source) -> Any:
     return table_of_strings(source)
 
 
-def _decisions(path: Path) -> Any:
+def checked_decisions(path: Path) -> Any:
+    """Return the decisions of a file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    decisions : pandas DataFrame
+        At least one.
+    """
     try:
         decisions = read_decisions(path)
     except OSError as error:

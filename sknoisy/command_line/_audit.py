@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 from sknoisy.cleaning._report_page import SCORE_HEAD
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
 from sknoisy.command_line._choices import DETECTORS, WITH_AIMS
-from sknoisy.command_line._columns import read_columns
+from sknoisy.command_line._columns import ReadTable, read_columns
 from sknoisy.command_line._errors import CommandError, interruptible, refusals, shown
 from sknoisy.command_line._files import (
     check_columns,
     check_outputs,
     read_table,
+    table_of_strings,
     writing,
 )
 from sknoisy.command_line._image_audit import load_images
@@ -25,7 +27,7 @@ from sknoisy.command_line._labels import check_labels, similar_labels
 from sknoisy.command_line._progress import step
 from sknoisy.command_line._source import Source, check_input, opened_table
 
-__all__ = ["DETECTORS", "audit", "clean_name"]
+__all__ = ["DETECTORS", "Audit", "audit", "audited", "check_aim", "clean_name"]
 
 _N_SHOWN = 10
 
@@ -42,27 +44,58 @@ def audit(args: argparse.Namespace) -> str:
     -------
     summary : str
     """
-    if args.aim and args.detector not in WITH_AIMS:
-        names = " or ".join(WITH_AIMS)
-        raise CommandError(f"--aim is for --detector {names}; got {args.detector}")
+    check_aim(args)
     path = Path(args.table)
     outputs = _outputs(args)
     if is_of_images(args):
         check_outputs(path, outputs, args.force)
-        return _audit_images(outputs, args)
+        return _written(_audited_images(args), outputs, args)
     if args.label is None:
         raise CommandError("--label is needed: the column of the given labels")
     check_input(path)
     check_outputs(path, outputs, args.force)
     with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
-        return _audit(source, outputs, args)
+        return _written(audited(source, args), outputs, args)
 
 
-def _audit(
-    source: Source,
-    outputs: dict[str, tuple[Path, tuple[str, ...]]],
-    args: argparse.Namespace,
-) -> str:
+@dataclass(frozen=True)
+class Audit:
+    """What an audit read and found.
+
+    Attributes
+    ----------
+    report : LabelReport
+        Of a table with the whole table, for checksums.
+    shown : pandas DataFrame or RowSource
+        All columns but the labels, as they are in the file; or small pictures.
+    read : ReadTable or None
+        The columns that were used, as they were read; None for images.
+    encoded : frame or ndarray
+        What the detector got.
+    lines : list of str
+        The summary and the notes.
+    """
+
+    report: Any
+    shown: Any
+    read: ReadTable | None
+    encoded: Any
+    lines: list[str]
+
+
+def audited(source: Source, args: argparse.Namespace) -> Audit:
+    """Score the labels of a table.
+
+    Parameters
+    ----------
+    source : Source
+    args : argparse.Namespace
+        The options of the command.
+
+    Returns
+    -------
+    audit : Audit
+    """
     notation = args.notation
     with step("reading the table", quiet=args.quiet):
         frame = read_table(source, args.label, as_strings=notation.is_local)
@@ -77,48 +110,68 @@ def _audit(
     for column, why in (left_out | table.dropped).items():
         about.append(f"left out: {column!r} ({why})")
     notes = [similar_labels(labels), *table.notes]
-    columns = frame.drop(columns=[args.label])
-    return _judge(str(source), X, labels, columns, about, notes, outputs, args)
+    report, lines = _judged(str(source), X, labels, about, notes, args)
+    whole = frame if source.is_parquet else table_of_strings(source)
+    columns = whole.drop(columns=[args.label]).set_axis(frame.index)
+    report = replace(report, table=whole, label=args.label)
+    return Audit(report, columns, table, X, lines)
 
 
-def _audit_images(
-    outputs: dict[str, tuple[Path, tuple[str, ...]]], args: argparse.Namespace
-) -> str:
+def check_aim(args: argparse.Namespace) -> None:
+    """Refuse an aim for a detector that has none."""
+    if args.aim and args.detector not in WITH_AIMS:
+        names = " or ".join(WITH_AIMS)
+        raise CommandError(f"--aim is for --detector {names}; got {args.detector}")
+
+
+def _audited_images(args: argparse.Namespace) -> Audit:
     images = load_images(args)
     notes = [similar_labels(images.labels), *images.notes]
-    found = images.X, images.labels, images.pictures, [images.line], notes
-    return _judge(shown(args.table), *found, outputs, args)
+    found = images.X, images.labels, [images.line], notes
+    report, lines = _judged(shown(args.table), *found, args)
+    return Audit(report, images.pictures, None, images.X, lines)
 
 
-def _judge(
+def _judged(
     source: str,
     X: Any,
     labels: Any,
-    shown_rows: Any,
     about: list[str],
     notes: list[str | None],
-    outputs: dict[str, tuple[Path, tuple[str, ...]]],
     args: argparse.Namespace,
-) -> str:
-    """Score labels, write the outputs, and return the summary."""
+) -> tuple[Any, list[str]]:
+    """Score labels, and return the report and the summary."""
     with step(f"scoring {len(labels):,} labels", quiet=args.quiet):
         params = {"random_state": args.random_state}
         if args.aim:
             params["aim"] = args.aim
         detector = _fitted(DETECTORS[args.detector], X, labels, params)
     report = _report(detector, X, labels)
+    lines = _summary(source, labels.name, args.detector, report, about, detector)
+    return report, lines + [f"note: {note}" for note in notes if note]
+
+
+def _written(
+    audit: Audit,
+    outputs: dict[str, tuple[Path, tuple[str, ...]]],
+    args: argparse.Namespace,
+) -> str:
+    """Write the outputs, and return the summary."""
+    report = audit.report
     if args.out:
         with writing(Path(args.out), "--out"):
             with step("writing the page", quiet=args.quiet):
-                report.to_html(args.out, X=shown_rows, overwrite=args.force)
+                report.to_html(args.out, X=audit.shown, overwrite=args.force)
     if args.issues:
-        escape = not args.no_escape_formulas
         with writing(Path(args.issues), "--issues"):
-            report.to_csv(args.issues, escape_formulas=escape, overwrite=args.force)
-    lines = _summary(source, labels.name, args.detector, report, about, detector)
-    lines += [f"note: {note}" for note in notes if note]
-    lines += [f"wrote {shown(path)}" for path, _ in outputs.values()]
-    return "\n".join(lines)
+            report.to_csv(
+                args.issues,
+                X=None if audit.read is None else audit.shown,
+                escape_formulas=not args.no_escape_formulas,
+                overwrite=args.force,
+            )
+    written = [f"wrote {shown(path)}" for path, _ in outputs.values()]
+    return "\n".join([*audit.lines, *written])
 
 
 def _outputs(args: argparse.Namespace) -> dict[str, tuple[Path, tuple[str, ...]]]:

@@ -154,6 +154,22 @@ def read_strings(source: Source) -> Any:
     return _read_csv(source, header=None, dtype=str, keep_default_na=False)
 
 
+def table_of_strings(source: Source) -> Any:
+    """Return a CSV as a frame of strings, numbered from 0, exactly as it is written.
+
+    Parameters
+    ----------
+    source : Source
+
+    Returns
+    -------
+    table : pandas DataFrame
+    """
+    rows = read_strings(source)
+    table = rows.iloc[1:].reset_index(drop=True)
+    return table.set_axis(rows.iloc[0].tolist(), axis=1)
+
+
 def write_strings(rows: Any, like: Source, to: Path) -> None:
     """Write rows of `read_strings` with the line ends and the mark of ``like``."""
     with to.open("w", encoding=like.plain_encoding, newline="") as file:

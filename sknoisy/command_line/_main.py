@@ -136,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_audit(commands)
+    _add_review(commands)
     _add_apply(commands)
     _add_inject(commands)
     return parser
@@ -148,6 +149,25 @@ def _add_audit(commands: argparse._SubParsersAction[Any]) -> None:
     folder = "; or a folder with a folder of images for each label"
     _add_table(parser, or_else=folder)
     add_image_options(parser)
+    _add_detector(parser)
+    parser.add_argument(
+        "--out", metavar="HTML", help="write an HTML report to this file"
+    )
+    parser.add_argument(
+        "--issues",
+        metavar="CSV",
+        help="write all rows with scores, suggested labels, reasons and the columns "
+        "of the table to this file, the most suspicious first",
+    )
+    parser.add_argument(
+        "--no-escape-formulas",
+        action="store_true",
+        help="in --issues, do not put a ' before texts that a spreadsheet would run "
+        "as formulas",
+    )
+
+
+def _add_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector",
         choices=list(DETECTORS),
@@ -168,20 +188,40 @@ def _add_audit(commands: argparse._SubParsersAction[Any]) -> None:
         metavar="COLUMN",
         help="treat this column as text; may be given several times",
     )
+
+
+def _add_review(commands: argparse._SubParsersAction[Any]) -> None:
+    help_ = "find wrong labels in a table, and write a page to decide on them"
+    parser = commands.add_parser("review", help=help_, description=help_.capitalize())
+    parser.set_defaults(command="review")
+    _add_table(parser)
+    _add_detector(parser)
     parser.add_argument(
-        "--out", metavar="HTML", help="write an HTML report to this file"
+        "--out",
+        metavar="HTML",
+        help="write the page to this file (default: beside the table, for data.csv "
+        "data.review.html)",
     )
     parser.add_argument(
-        "--issues",
+        "--max-rows",
+        type=_count,
+        default=200,
+        metavar="INT",
+        help="the largest number of flagged rows on the page (default: 200)",
+    )
+    parser.add_argument(
+        "--random-rows",
+        type=_count,
+        default=100,
+        metavar="INT",
+        help="rows drawn at random, from which the noise rate is counted (default: "
+        "100)",
+    )
+    parser.add_argument(
+        "--decisions",
         metavar="CSV",
-        help="write all rows with scores and suggested labels to this file, the "
-        "most suspicious first",
-    )
-    parser.add_argument(
-        "--no-escape-formulas",
-        action="store_true",
-        help="in --issues, do not put a ' before texts that a spreadsheet would run "
-        "as formulas",
+        help="write no page; print what these decisions say of the noise rate, of the "
+        "flags, and whether to go on",
     )
 
 
@@ -343,6 +383,12 @@ def _rate(text: str) -> float:
     if not 0 <= rate <= 1:
         raise argparse.ArgumentTypeError(f"must be a number in [0, 1]; got {text!r}")
     return rate
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number; got {text!r}")
+    return int(text)
 
 
 def _seed(text: str) -> int:

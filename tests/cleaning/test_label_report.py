@@ -84,18 +84,10 @@ def test_what_the_report_knows():
     assert repr(same).endswith("3 flagged, noise rate about 0.50)")
 
 
-class TestNoInterval:
-    def test_asking_for_one_says_why_there_is_none(self):
-        report = label_report(KnownDetector(), X, LABELS)
-        with pytest.raises(AttributeError, match="there is no interval of the noise"):
-            _ = report.noise_rate_interval
-        assert not hasattr(report, "noise_rate_interval")
-        assert not hasattr(report, "confidence")
-
-    def test_confidence_has_no_effect_and_says_so(self):
-        with pytest.warns(FutureWarning, match="confidence has no effect and will be"):
-            report = label_report(KnownDetector(), X, LABELS, confidence=0.9)
-        assert not hasattr(report, "noise_rate_interval")
+def test_confidence_has_no_effect_and_says_so():
+    with pytest.warns(FutureWarning, match="confidence has no effect and will be"):
+        report = label_report(KnownDetector(), X, LABELS, confidence=0.9)
+    assert not hasattr(report, "confidence")
 
 
 class TestNoiseRateEstimates:

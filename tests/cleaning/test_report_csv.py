@@ -2,10 +2,12 @@ import csv
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from known_detector import KnownDetector
+from sklearn.linear_model import LogisticRegression
 
-from sknoisy import label_report
+from sknoisy import ConfidentLearningDetector, label_report
 
 RUN = ["=1+2", "+cmd", "-x", "@SUM(A1)", "\ttab", "\rreturn", "=HYPERLINK(1)", "-inf"]
 HARMLESS = ["ant", "-1", "+1.5", "-.5e-3", "1-2", "'=1", " =1", ""]
@@ -72,3 +74,37 @@ def test_a_file_that_is_there_is_kept_unless_asked(tmp_path):
     assert path.read_text() == "precious"
     assert report.to_csv(path, overwrite=True) == path
     assert len(lines_of(path)) == 9
+
+
+class TestOriginalColumns:
+    frame = pd.DataFrame({"suspicion": ["=1+1", "b", "c"], "size": [9, 1, 9]})
+
+    def report(self):
+        scores = np.array([0.9, 0.2, 0.3])
+        return label_report(KnownDetector(scores), self.frame[["size"]], list("aab"))
+
+    def test_they_come_last_in_the_order_of_the_rows(self, tmp_path):
+        path = self.report().to_csv(tmp_path / "issues.csv", X=self.frame)
+        found = pd.read_csv(path)
+        assert list(found)[-3:] == ["reason", "suspicion_in_table", "size"]
+        assert found["row"].tolist() == [0, 2, 1]
+        assert found["size"].tolist() == [9, 9, 1]
+        assert found["suspicion_in_table"].tolist() == ["'=1+1", "c", "b"]
+        assert found["reason"][0] == "looks like b: size is 9, usual 1 to 1 in a"
+        assert found["reason"][1:].isna().all()
+        same = self.report().to_csv(tmp_path / "p.csv", X=pl.from_pandas(self.frame))
+        assert same.read_text() == path.read_text()
+
+    def test_bad_columns_are_refused(self, tmp_path):
+        with pytest.raises(TypeError, match="X must be a DataFrame; got ndarray"):
+            self.report().to_csv(tmp_path / "a.csv", X=self.frame.to_numpy())
+        with pytest.raises(ValueError, match="inconsistent numbers"):
+            self.report().to_csv(tmp_path / "a.csv", X=self.frame[:2])
+
+    def test_a_label_that_occurs_once_says_so(self, tmp_path):
+        X = pd.DataFrame({"a": [0.0, 1, 2, 3, 4, 5, 6]})
+        detector = ConfidentLearningDetector(LogisticRegression(), cv=2, random_state=0)
+        report = label_report(detector, X, list("ppppqqz"))
+        path = report.to_csv(tmp_path / "a.csv", X=X)
+        found = pd.read_csv(path, index_col="row")
+        assert found["reason"][6] == "its label occurs once"

@@ -69,6 +69,9 @@ def test_wrong_labels_of_a_csv_are_shown_and_written(csv, capsys, tmp_path):
         "suspicion",
         "suggested_label",
         "is_judged",
+        "reason",
+        "length",
+        "width",
     ]
     assert set(wrong) <= set(found.index[:6])
     assert found["suspicion"].is_monotonic_decreasing

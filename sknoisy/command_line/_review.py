@@ -1,0 +1,126 @@
+"""``sknoisy review``: a page to decide on labels, and what the decisions say."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any
+
+from sknoisy.command_line._apply import checked_decisions
+from sknoisy.command_line._audit import Audit, audited, check_aim, clean_name
+from sknoisy.command_line._errors import CommandError, one_line, refusals, shown
+from sknoisy.command_line._files import check_outputs, writing
+from sknoisy.command_line._progress import step
+from sknoisy.command_line._source import check_input, opened_table
+
+__all__ = ["review"]
+
+
+def review(args: argparse.Namespace) -> str:
+    """Audit a table, write the page or count the decisions, return the summary.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options of the command.
+
+    Returns
+    -------
+    summary : str
+    """
+    path = Path(args.table)
+    check_input(path)
+    check_aim(args)
+    if args.decisions:
+        if args.out:
+            raise CommandError(
+                "--out is for the page, which --decisions does not write"
+            )
+        decisions = checked_decisions(Path(args.decisions))
+    else:
+        out = Path(args.out) if args.out else _beside(path, ".review.html")
+        check_outputs(path, {"--out": (out, (".html", ".htm"))}, args.force)
+    with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
+        audit = audited(source, args)
+    if args.decisions:
+        return "\n".join(_counted(audit.report, decisions))
+    with writing(out, "--out"), step("writing the page", quiet=args.quiet):
+        audit.report.review(
+            out,
+            X=_as_read(audit, args.label),
+            embeddings=audit.encoded,
+            max_rows=args.max_rows,
+            n_random=args.random_rows,
+            random_state=args.random_state,
+            name=path.name,
+            overwrite=args.force,
+        )
+    return "\n".join([*audit.lines, *_next(path, out, args)])
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """Return a path beside a table: data.csv.gz becomes data.review.html."""
+    return path.with_name(path.name.split(".")[0] + ending)
+
+
+def _as_read(audit: Audit, label: str) -> Any:
+    """Return the columns for people: numbers as numbers, none with the answer."""
+    frame = audit.shown.copy()
+    read = audit.read.frame if audit.read is not None else frame[[]]
+    for name in read.columns:
+        frame[name] = read[name].array
+    return frame.drop(columns=[clean_name(label)], errors="ignore")
+
+
+def _next(path: Path, out: Path, args: argparse.Namespace) -> list[str]:
+    ending = "".join(path.suffixes[-2:-1] or path.suffixes)
+    if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".pq"):
+        ending = path.suffix
+    fixed = _beside(path, f".fixed{ending}")
+    parts = ["sknoisy", "apply", str(path), "--label", args.label]
+    if args.delimiter:
+        parts += ["--delimiter", args.delimiter]
+    if args.encoding:
+        parts += ["--encoding", args.encoding]
+    parts += ["--decisions", "decisions.csv", "--out", str(fixed)]
+    return [
+        f"wrote {shown(out)}",
+        "",
+        "Next, open the page, decide, and download the decisions; then apply them:",
+        f"  python -m webbrowser {shlex.quote(str(out.absolute().as_uri()))}",
+        f"  {shown(shlex.join(parts))}",
+    ]
+
+
+def _counted(report: Any, decisions: Any) -> list[str]:
+    """Return what the decisions say of all labels and of the flags."""
+    with refusals("the decisions do not fit"):
+        point = report.stopping_point(decisions)
+        precision = report.flag_precision(decisions)
+    lines = [f"{len(decisions):,} decisions"]
+    try:
+        rate = report.noise_rate_interval(decisions)
+    except ValueError as error:
+        lines.append(f"noise rate: not known, {one_line(error)}")
+    else:
+        lines.append(
+            f"noise rate: {rate.estimate:.1%}, between {rate.low:.1%} and "
+            f"{rate.high:.1%} with {rate.confidence:.0%} confidence, from "
+            f"{rate.n_reviewed:,} reviewed rows"
+        )
+    if point.n_reviewed:
+        lines.append(f"ranking: {point.n_reviewed:,} rows reviewed; {point}")
+    known = precision[precision["precision"].notna()]
+    if len(known):
+        lines += ["", "Share of flagged labels that are wrong:"]
+        lines.append("score from  flagged  reviewed  wrong")
+    for line in known.itertuples():
+        share = f"{line.precision:.0%}"
+        if line.n_reviewed < line.n_flagged:
+            share += f" ({line.low:.0%} to {line.high:.0%})"
+        lines.append(
+            f"{line.min_score:<10.3f}  {line.n_flagged:<7,}  {line.n_reviewed:<8,}  "
+            f"{share}"
+        )
+    return lines
