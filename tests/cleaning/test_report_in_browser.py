@@ -1,29 +1,24 @@
 import re
-import shutil
 import subprocess
 
 import numpy as np
 import pytest
+from browser import program
 from known_detector import KnownDetector
 from matplotlib.image import imread
 
 from sknoisy import label_report
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
 
 @pytest.fixture
 def browse(tmp_path):
     """Open a page in a browser without a window, and return what it prints."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("no chromium here; this test opens the page in a real browser")
-    profile = tmp_path / "profile"
+    path, profile = program(), tmp_path / "profile"
 
     def run(page, *options):
         # No name of a host is resolved: what needs a network cannot load.
         command = [
-            *(program, "--headless", "--no-sandbox", "--disable-gpu"),
+            *(path, "--headless", "--no-sandbox", "--disable-gpu"),
             *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}"),
             *(*options, page.as_uri()),
         ]
@@ -64,9 +59,11 @@ def test_the_browser_paints_images_text_and_scheme(browse, tmp_path, dark):
     scheme = ["--blink-settings=preferredColorScheme=0"] if dark else []
     browse(path, f"--screenshot={picture}", "--window-size=1000,1400", *scheme)
     pixels = np.rint(imread(picture)[..., :3] * 255).astype(int).reshape(-1, 3)
-    # Two images of 96 x 96 pixels each, if the PNGs are ones.
+    # Two images of 96 x 96 pixels each, if the PNGs are ones. Where an edge is not at a
+    # whole pixel, the browser blends its line with the background.
     for color in ([250, 0, 0], [0, 200, 0]):
-        assert (pixels == color).all(axis=1).sum() == 2 * 96 * 96
+        n_pixels = (pixels == color).all(axis=1).sum()
+        assert 2 * 95 * 95 <= n_pixels <= 2 * 96 * 96
     background = np.median(pixels, axis=0)
     is_dark = background.max() < 60
     assert is_dark == dark
