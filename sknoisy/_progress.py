@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from sknoisy._progress_display import Display, make_display
 
-__all__ = ["Progress", "current", "progress"]
+__all__ = ["Progress", "current", "muted", "progress"]
 
 _innermost: ContextVar[Progress | None] = ContextVar("sknoisy_progress", default=None)
 
@@ -60,6 +62,19 @@ def progress(
 def current() -> Progress | None:
     """Return the innermost open bar of this thread, or None."""
     return _innermost.get()
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Show no bar in a block, whatever the ``verbose`` of what is fitted there."""
+    bar = progress(1, "", verbose=0)
+    # It is open, so that others refine it; it has no display.
+    bar.is_shown = True
+    token = _innermost.set(bar)
+    try:
+        yield
+    finally:
+        _innermost.reset(token)
 
 
 class Progress:

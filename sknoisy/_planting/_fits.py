@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from textwrap import shorten
 
 from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
@@ -25,6 +26,7 @@ __all__ = [
     "check_candidates",
     "competes",
     "in_a_line",
+    "returned_as",
 ]
 
 # Number of characters of an error message shown in a table.
@@ -39,6 +41,15 @@ def competes():
     It keeps to itself then what only those can act on who chose it.
     """
     return _competes.get()
+
+
+def returned_as():
+    """Return how joblib's workers hand back results: "generator" or "list".
+
+    A list comes when all are done, as from ray's, which cannot do otherwise.
+    """
+    backend, _ = get_active_backend()
+    return "generator" if backend.supports_return_generator else "list"
 
 
 @contextmanager
@@ -137,11 +148,13 @@ class CandidateFits:
         """
         prepared = {i: self._prepare(self.estimators[i], X, seed) for i in among}
         # Workers would get large arrays as read-only memory maps, of which torch warns.
-        parallel = Parallel(self._n_jobs, return_as="generator", max_nbytes=None)
-        results = parallel(
-            delayed(run)(*prepared[i], seed, *args)
-            for i in among
-            if i == among[0] or not self.is_over
+        parallel = Parallel(self._n_jobs, return_as=returned_as(), max_nbytes=None)
+        results = iter(
+            parallel(
+                delayed(run)(*prepared[i], seed, *args)
+                for i in among
+                if i == among[0] or not self.is_over
+            )
         )
         all_fail = True
         for i in among:

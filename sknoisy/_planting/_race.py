@@ -7,12 +7,14 @@ that it goes on with alone. A competition (`_competition`) plants by what its ca
 suggest, drops only those that fail, and weighs all.
 """
 
+from contextlib import closing
 from itertools import combinations
 
 import numpy as np
 
 from sknoisy._planting._calibration import calibrate
 from sknoisy._planting._gaps import fill_gaps
+from sknoisy._planting._jobs import Jobs, result_of
 from sknoisy._planting._rounds import (
     BROKEN_OFF,
     planted_auroc,
@@ -151,7 +153,7 @@ class Candidate:
         return np.stack([fill_gaps(t) for t in padded])
 
 
-def race(candidates, train, n_rounds, bar=None):
+def race(candidates, train, n_rounds, bar=None, jobs=None):
     """Fit every candidate in each round, and drop those that fall behind.
 
     A candidate falls behind when its mean AUROC is 0.03 below the best. One that
@@ -161,12 +163,15 @@ def race(candidates, train, n_rounds, bar=None):
     ----------
     candidates : list of Candidate
     train : callable
-        Takes a setting and the number of the round; returns what `Candidate.add`
-        takes.
+        Takes a setting and the number of the round; returns a task for `Jobs` whose
+        result is what `Candidate.add` takes.
     n_rounds : int
     bar : Progress, default=None
         Counts the fits; its total falls with those that are dropped. If its
         ``verbose`` is 2, a row is written for each fit.
+    jobs : Jobs, default=None
+        Runs the trainings of a round, or of a single candidate. None runs one at a
+        time.
 
     Returns
     -------
@@ -180,15 +185,20 @@ def race(candidates, train, n_rounds, bar=None):
     """
     active = list(candidates)
     bar = progress(len(active) * n_rounds, "race", 0) if bar is None else bar
+    jobs = Jobs() if jobs is None else jobs
     try:
         for number in range(n_rounds):
-            _compete(active, train, number, n_rounds, bar)
+            if len(active) == 1:
+                rest = range(number, n_rounds)
+                _go_on(active[0], train, rest, n_rounds, bar, jobs)
+                break
+            _compete(active, train, number, n_rounds, bar, jobs)
     except BROKEN_OFF as error:
         active = _kept(active, n_rounds, error, bar)
     return active
 
 
-def race_then_repeat(candidates, train, pick, rounds, bar, finalist=None):
+def race_then_repeat(candidates, train, pick, rounds, bar, finalist=None, jobs=None):
     """Let candidates compete in a few rounds, and fit the best one in further ones.
 
     It is fitted until two such means of its signal would agree closely. If it diverges,
@@ -209,6 +219,9 @@ def race_then_repeat(candidates, train, pick, rounds, bar, finalist=None):
         Takes a setting; returns a Candidate and the function that trains it. For a race
         on a part of the rows, after which the best setting starts again on all. None
         goes on with the best candidate.
+    jobs : Jobs, default=None
+        As in `race`. Rounds that may turn out not to be needed run beside one that is,
+        and are then not counted.
 
     Returns
     -------
@@ -224,16 +237,17 @@ def race_then_repeat(candidates, train, pick, rounds, bar, finalist=None):
     n_shared, least, most = rounds
     # In the order of the candidates; an interruption keeps what scores all samples.
     active, final = list(candidates), None
+    jobs = Jobs() if jobs is None else jobs
     try:
         for number in range(n_shared if len(active) > 1 else 0):
-            _compete(active, train, number, n_shared, bar)
+            _compete(active, train, number, n_shared, bar, jobs)
             if len(active) == 1:
                 break
         while True:
             best = pick(active)
             final, fit = finalist(best.setting) if finalist else (best, train)
             try:
-                _repeat(final, fit, least, most, bar)
+                _repeat(final, fit, least, most, bar, jobs)
             except FloatingPointError:
                 if len(active) == 1:
                     raise
@@ -246,32 +260,54 @@ def race_then_repeat(candidates, train, pick, rounds, bar, finalist=None):
         return pick(_kept([] if finalist else active, n_shared, error, bar))
 
 
-def _compete(active, train, number, n_rounds, bar):
+def _compete(active, train, number, n_rounds, bar, jobs):
     """Fit all that are active in a round, and remove those that fall behind."""
-    n_before = len(active)
-    for candidate in list(active):
-        if _fit(candidate, train, number, len(active) == 1):
-            _tell(candidate, number, n_rounds, bar)
-        else:
-            active.remove(candidate)
-            bar.advance()
+    contest = list(active)
+    tasks = [train(candidate.setting, number) for candidate in contest]
+    with closing(jobs.results(tasks)) as results:
+        for candidate, result in zip(contest, results, strict=True):
+            if isinstance(result, FloatingPointError):
+                if len(active) == 1:
+                    raise result
+                active.remove(candidate)
+                bar.advance()
+            else:
+                candidate.add(*result)
+                _tell(candidate, number, n_rounds, bar)
     if len(active) > 1:
         means = [np.mean(candidate.aurocs) for candidate in active]
         near = np.array(means) >= max(means) - SLACK
         active[:] = [c for c, keep in zip(active, near, strict=True) if keep]
-    bar.total -= (n_before - len(active)) * (n_rounds - number - 1)
+    bar.total -= (len(contest) - len(active)) * (n_rounds - number - 1)
 
 
-def _repeat(candidate, train, least, most, bar):
+def _repeat(candidate, train, least, most, bar, jobs):
     """Fit a candidate in further rounds, until they are enough."""
+
+    def enough(number):
+        return number >= least and candidate.agreement >= ENOUGH_AGREEMENT
+
     done = len(candidate.trajectories)
     bar.total = bar.done + most - done
-    for number in range(done, most):
-        if number >= least and candidate.agreement >= ENOUGH_AGREEMENT:
+    while done < most and not enough(done):
+        numbers = range(done, min(most, max(least, done + jobs.n)))
+        done = numbers.stop
+        if not _go_on(candidate, train, numbers, most, bar, jobs, enough):
             break
-        candidate.add(*train(candidate.setting, number))
-        _tell(candidate, number, most, bar)
     bar.total = bar.done
+
+
+def _go_on(candidate, train, numbers, n_rounds, bar, jobs, enough=None):
+    """Fit a candidate in some rounds; return whether none was one too many."""
+    tasks = [train(candidate.setting, number) for number in numbers]
+    is_over = False
+    with closing(jobs.results(tasks)) as results:
+        for number, result in zip(numbers, results, strict=True):
+            is_over = is_over or (enough is not None and enough(number))
+            if not is_over:
+                candidate.add(*result_of(result))
+                _tell(candidate, number, n_rounds, bar)
+    return not is_over
 
 
 def _kept(active, n_rounds, error, bar):
@@ -293,17 +329,6 @@ def _tell(candidate, number, n_rounds, bar):
     """Show a fit."""
     auroc = candidate.aurocs[-1] if candidate.aurocs else None
     tell_fit(bar, f"round {number + 1} of {n_rounds}", candidate.setting, auroc)
-
-
-def _fit(candidate, train, number, is_alone):
-    """Fit a candidate in a round; return whether it succeeded."""
-    try:
-        candidate.add(*train(candidate.setting, number))
-    except FloatingPointError:
-        if is_alone:
-            raise
-        return False
-    return True
 
 
 def choose(candidates, origin, n_classes):

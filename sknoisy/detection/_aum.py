@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -12,6 +13,7 @@ from skorch import NeuralNet
 
 from sknoisy._interruption import interruptions, tell
 from sknoisy._parameters import N_JOBS, InstanceOf, check_parameters
+from sknoisy._planting._jobs import Jobs, result_of
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
@@ -71,7 +73,9 @@ class AUMDetector(NetOrClassifierMixin, NoiseDetectorMixin, BaseEstimator):
         folds, at most as many as the smallest class has rows (or groups). Any other
         splitter must predict every row; repeated predictions are averaged.
     n_jobs : int or None, default=None
-        Folds fitted at a time, with ``cv``.
+        Trainings of a network, or folds with ``cv``, at a time, each in a process of
+        its own, by joblib's rules: None is 1 outside of a ``joblib.parallel_config``.
+        The result is the same for any number.
     module : torch module class, default=None
         Network to train; None takes an `nets.MLP` with one hidden layer of 512.
     max_epochs : int >= 1, default=30
@@ -300,15 +304,19 @@ class AUMDetector(NetOrClassifierMixin, NoiseDetectorMixin, BaseEstimator):
     def _run_all(self, X, codes, extra, n_classes, rng):
         """Train once for each set of extra rows, or until Ctrl-C."""
         runs, n_whole = [], 0
+        tasks = [self._task(X, codes, rows, n_classes, rng) for rows in extra]
         try:
             with (
                 progress(
                     len(extra), "AUMDetector", self.verbose, unit="training"
                 ) as bar,
                 interruptions("keep"),
+                Jobs(self.n_jobs) as jobs,
+                closing(jobs.results(tasks)) as results,
             ):
-                for rows in extra:
-                    runs.append(self._run(X, codes, rows, n_classes, rng))
+                for rows, result in zip(extra, results, strict=True):
+                    self.net_, *recorded = result_of(result)
+                    runs.append(self._run(*recorded, rows, n_classes))
                     if self.net_.interrupted_:
                         raise KeyboardInterrupt
                     n_whole += 1
@@ -330,13 +338,14 @@ class AUMDetector(NetOrClassifierMixin, NoiseDetectorMixin, BaseEstimator):
             )
         return runs
 
-    def _run(self, X, codes, extra, n_classes, rng):
-        """Train a network once with some rows in the extra class."""
+    def _task(self, X, codes, extra, n_classes, rng):
+        """Return the task to train a network with some rows in the extra class."""
         given, n_outputs = _with_extra_class(codes, extra, n_classes)
-        self.net_ = self._make_net(lr_schedule=None, optimizer__weight_decay=1e-4)
-        trajectories, mean_proba = record_dynamics(
-            self.net_, X, given, n_outputs, seed=int(rng.integers(2**31))
-        )
+        net = self._make_net(lr_schedule=None, optimizer__weight_decay=1e-4)
+        return _train, net, X, given, n_outputs, int(rng.integers(2**31))
+
+    def _run(self, trajectories, mean_proba, extra, n_classes):
+        """Return what a training says of the labels."""
         counted = trajectories[:, 1:] if trajectories.shape[1] > 1 else trajectories
         return self._judged(trajectories, counted, extra, mean_proba[:, :n_classes])
 
@@ -377,6 +386,13 @@ class AUMDetector(NetOrClassifierMixin, NoiseDetectorMixin, BaseEstimator):
             "trajectories": trajectories,
             "mean_proba": mean_proba,
         }
+
+
+def _train(net, X, codes, n_outputs, seed):
+    """Train a network; return it, and what was recorded."""
+    # Of an interrupted training the epochs so far count.
+    with interruptions("keep"):
+        return net, *record_dynamics(net, X, codes, n_outputs, seed=seed)
 
 
 def _with_extra_class(codes, rows, n_classes):

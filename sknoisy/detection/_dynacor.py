@@ -14,13 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._confident_joint import confident_joint
 from sknoisy._interruption import interruptions, tell
-from sknoisy._parameters import check_parameters
+from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._planting._corruption import (
     corrupted_copies,
     corrupted_labels,
     proportional_rows,
 )
 from sknoisy._planting._decision import AIMS, Evidence, flagged
+from sknoisy._planting._jobs import Jobs
 from sknoisy._planting._race import Candidate, choose, race, race_then_repeat
 from sknoisy._planting._settings import OWN_MODULE, default_settings
 from sknoisy._progress import progress
@@ -155,6 +156,10 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Width of an encoding.
     eval_distance : {"euclidean", "cosine"}, default="euclidean"
         Distance behind the cluster scores; training always uses the cosine.
+    n_jobs : int or None, default=None
+        Trainings at a time, each in a process of its own, by joblib's rules: None is 1
+        outside of a ``joblib.parallel_config``. The result is the same for any number.
+        With ``n_runs="auto"``, rounds that may not be needed run beside one that is.
     module : torch module class, default=None
         Network to train; None takes an `nets.MLP`, for images an
         `nets.PreActResNet18`.
@@ -282,6 +287,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         "encoder_batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "encoder_dim": [Interval(Integral, 1, None, closed="left")],
         "eval_distance": [StrOptions({"euclidean", "cosine"})],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 
@@ -318,6 +324,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         encoder_batch_size: int | None = None,
         encoder_dim: int = 512,
         eval_distance: Literal["euclidean", "cosine"] = "euclidean",
+        n_jobs: int | None = None,
         module: MakerOfModules | None = None,
         max_epochs: int | None = None,
         batch_size: int | None = None,
@@ -348,6 +355,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.encoder_batch_size = encoder_batch_size
         self.encoder_dim = encoder_dim
         self.eval_distance = eval_distance
+        self.n_jobs = n_jobs
         self.module = module
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -400,14 +408,17 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         candidates = [Candidate(s, planted, len(X)) for s in self.settings_]
         is_clustered = self.decision == "cluster"
         n_trainings = len(candidates) * len(planted) + is_clustered
-        with progress(
-            n_trainings, "DynaCorDetector", self.verbose, unit="training"
-        ) as bar:
+        name, unit = type(self).__name__, "training"
+        with (
+            progress(n_trainings, name, self.verbose, unit=unit) as bar,
+            Jobs(self.n_jobs) as jobs,
+        ):
             if is_clustered or self.corruption == "copy":
-                active = race(candidates, train, len(planted), bar)
+                active = race(candidates, train, len(planted), bar, jobs)
                 best = choose(active, origin, len(self.classes_))
             else:
-                candidates, best = self._race(candidates, train, X, codes, rng, bar)
+                how = bar, jobs
+                candidates, best = self._race(candidates, train, X, codes, rng, *how)
             self._store(candidates, len(planted), best, origin)
             if is_clustered:
                 self._cluster(best, X.ndim, rng)
@@ -420,16 +431,23 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         return self
 
     def _trainer(self, rows, round_codes, rng):
-        """Return the function that trains a setting in a round."""
+        """Return the function that makes the task to train a setting in a round."""
         seeds = rng.integers(2**31, size=len(round_codes))
+        how = {
+            "n_classes": len(self.classes_),
+            "signal": self.signal,
+            "when": self.when,
+            # With several trainings the complete ones are used.
+            "must_be_whole": self.corruption == "relabel",
+        }
 
         def train(setting, number):
-            codes = round_codes[number]
-            return self._train(setting, rows, codes, int(seeds[number]))
+            net, seed = self._make_setting(setting), int(seeds[number])
+            return partial(_train, **how, seed=seed), net, rows, round_codes[number]
 
         return train
 
-    def _race(self, candidates, train, X, codes, rng, bar):
+    def _race(self, candidates, train, X, codes, rng, bar, jobs):
         """Choose a setting, and train it on all rows; return what competed, and it."""
         least, most = AUTO_RUNS if self.n_runs == "auto" else 2 * (self.n_runs,)
         n_shared = min(SHARED_ROUNDS, most) if len(candidates) > 1 else 0
@@ -457,6 +475,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             (n_shared, least, most),
             bar,
             finalist,
+            jobs,
         )
         return candidates, best
 
@@ -467,7 +486,7 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         for row, candidate in zip(self.setting_aurocs_, candidates, strict=True):
             row[: len(candidate.aurocs)] = candidate.aurocs
         self.corrupted_indices_ = origin[np.nonzero(best.planted)[1]]
-        self.trajectories_ = self._oriented(best.given_trajectories)
+        self.trajectories_ = _oriented(best.given_trajectories, self.signal)
 
     def _check_plan(self, X_copy):
         """Refuse combinations that make no sense."""
@@ -563,42 +582,17 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         planted = np.arange(len(origin))[None] >= n_samples
         return rows, round_codes, planted, origin
 
-    def _train(self, setting, rows, codes, seed):
-        """Train one classifier and return what `Candidate.add` takes."""
-        if self.estimator is None:
-            net = self._make_net(**setting)
-            net.set_params(verbose=max(0, self.verbose - 1))
-        else:
-            net = self._make_net().set_params(**setting)
-        with interruptions("keep"):
-            trajectories, mean_proba = record_dynamics(
-                net,
-                rows,
-                codes,
-                len(self.classes_),
-                signal=self.signal,
-                when=self.when,
-                seed=seed,
-            )
-        if net.interrupted_:
-            # With several trainings the complete ones are used; here there is only one.
-            if self.corruption == "relabel":
-                raise TrainingInterrupted("fit was interrupted.")
-            tell(
-                "DynaCorDetector was interrupted: labels are scored from "
-                f"{trajectories.shape[1]} of {net.max_epochs} epochs. Fit again to "
-                "use all of them.",
-            )
-        return self._oriented(trajectories), mean_proba, net
+    def _make_setting(self, setting):
+        """Return an unfitted net with a setting."""
+        if self.estimator is not None:
+            return self._make_net().set_params(**setting)
+        net = self._make_net(**setting)
+        return net.set_params(verbose=max(0, self.verbose - 1))
 
     @property
     def _mask_is_threshold(self):
         # The calibrated decision flags a number of rows; it has no threshold on scores.
         return self.decision == "cluster"
-
-    def _oriented(self, trajectories):
-        """Negate the signal that is larger for wrong labels; its own inverse."""
-        return -trajectories if self.signal == "loss" else trajectories
 
     @property
     def scores_are_probabilities_(self) -> bool:
@@ -679,3 +673,24 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         self.noise_scores_ = defined_scores(self, self.encoder_.scores_[: len(given)])
         self.noise_mask_ = self.noise_scores_ > 0.5
         self.noise_rate_ = float(self.noise_mask_.mean())
+
+
+def _train(net, rows, codes, *, n_classes, signal, when, must_be_whole, seed):
+    """Train one classifier and return what `Candidate.add` takes."""
+    how = {"signal": signal, "when": when, "seed": seed}
+    with interruptions("keep"):
+        trajectories, mean_proba = record_dynamics(net, rows, codes, n_classes, **how)
+    if net.interrupted_:
+        if must_be_whole:
+            raise TrainingInterrupted("fit was interrupted.")
+        tell(
+            "DynaCorDetector was interrupted: labels are scored from "
+            f"{trajectories.shape[1]} of {net.max_epochs} epochs. Fit again to "
+            "use all of them.",
+        )
+    return _oriented(trajectories, signal), mean_proba, net
+
+
+def _oriented(trajectories, signal):
+    """Negate the signal that is larger for wrong labels; its own inverse."""
+    return -trajectories if signal == "loss" else trajectories

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -10,12 +12,17 @@ from sklearn.base import BaseEstimator
 
 from sknoisy._interruption import interruptions, needs_whole
 from sknoisy._parameters import N_JOBS, check_parameters
+from sknoisy._planting._jobs import Jobs, result_of
 from sknoisy._random_states import random_generator
 from sknoisy._validation import HasMethods, Interval, StrOptions
 from sknoisy.base import NoiseDetectorMixin, TrainingInterrupted
 from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.detection._order import keep_order
-from sknoisy.detection._predictions._losses import MIN_PROBA, LossesMixin
+from sknoisy.detection._predictions._losses import (
+    MIN_PROBA,
+    LossesMixin,
+    record_losses,
+)
 from sknoisy.nets import ArrayDataset, NetClassifier
 from sknoisy.nets._forget_rate import (
     estimate_noise_rate,
@@ -107,7 +114,9 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         smallest class has rows (or groups); None takes 5. Any other splitter must
         predict every row; repeated predictions are averaged.
     n_jobs : int or None, default=None
-        Folds fitted at a time, for a classifier that is not a network.
+        Folds fitted at a time, or with ``noise_rate="auto"`` trainings of a network,
+        each in a process of its own, by joblib's rules: None is 1 outside of a
+        ``joblib.parallel_config``. The result is the same for any number.
     module : torch module class, default=None
         Network to train; None takes an `nets.MLP` with one hidden layer of 512.
     max_epochs : int >= 1, default=20
@@ -288,7 +297,7 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         seed = int(random_generator(self.random_state).integers(2**31))
         is_unknown = self.noise_rate == "auto"
         if is_unknown and self._is_net():
-            proba, rate = self._read_and_estimate(X, codes, seed, routed)
+            proba, rate = self._read_and_estimate(X, codes, seed)
         else:
             with self._progress() as bar:
                 proba = self._read_losses(X, codes, seed, bar, routed)
@@ -303,12 +312,23 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
         self.noise_rate_ = float(rate)
         return self
 
-    def _read_and_estimate(self, X, codes, seed, routed):
+    def _read_and_estimate(self, X, codes, seed):
         """Read losses, and train two more networks to estimate the rate."""
         try:
-            with self._progress(3) as bar, interruptions("raise"):
-                proba = self._read_losses(X, codes, seed, bar, routed)
-                unseen = self._predict_halves(X, codes, seed, bar)
+            with (
+                self._progress(3) as bar,
+                interruptions("raise"),
+                Jobs(self.n_jobs) as jobs,
+            ):
+                task = record_losses, self._make_net(), X, codes, len(self.classes_)
+                halves = self._halves(X, codes, seed)
+                results = jobs.results([(*task, seed), *halves])
+                unseen = np.empty((len(codes), len(self.classes_)), dtype=np.float32)
+                with closing(results):
+                    proba = self._store(*result_of(next(results)), bar)
+                    for (*_, other), of_half in zip(halves, results, strict=True):
+                        unseen[other] = result_of(of_half)
+                        bar.advance()
         except (KeyboardInterrupt, TrainingInterrupted) as error:
             if needs_whole():
                 raise
@@ -318,11 +338,10 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             ) from error
         return proba, _estimated_rate(unseen, codes)
 
-    def _predict_halves(self, X, codes, seed, bar):
-        """Train a network on each half of the rows; let it predict the other."""
+    def _halves(self, X, codes, seed):
+        """Return two tasks: train on one half of the rows, and predict the other."""
         halves = stratified_halves(codes, np.random.default_rng([seed, 0]))
-        n_classes = len(self.classes_)
-        proba = np.empty((len(codes), n_classes), dtype=np.float32)
+        tasks = []
         for number, (own, other) in enumerate([halves, halves[::-1]]):
             net = self._make_net()
             # Callbacks watch the fit that was asked for.
@@ -331,13 +350,19 @@ class SmallLossDetector(LossesMixin, NoiseDetectorMixin, BaseEstimator):
             if isinstance(net, NetClassifier):
                 # The file is for the training that was asked for.
                 net.checkpoint = None
-            record_dynamics(
-                net, X[own], codes[own], n_classes, seed=(seed + 1 + number) % 2**31
-            )
-            with usual_modes():
-                proba[other] = net.predict_proba(ArrayDataset(X[other], codes[other]))
-            bar.advance()
-        return proba
+            how = {
+                "n_classes": len(self.classes_),
+                "seed": (seed + 1 + number) % 2**31,
+            }
+            tasks.append((partial(_predict_half, net, **how), X, codes, own, other))
+        return tasks
+
+
+def _predict_half(net, X, codes, own, other, *, n_classes, seed):
+    """Train a network on some rows; return its probabilities of others."""
+    record_dynamics(net, X[own], codes[own], n_classes, seed=seed)
+    with usual_modes():
+        return net.predict_proba(ArrayDataset(X[other], codes[other]))
 
 
 def _estimated_rate(proba, codes):

@@ -42,6 +42,11 @@ def training(planted, auroc, seed):
     return np.repeat(signal[:, None], 3, axis=1), proba, f"net {seed}"
 
 
+def tasks_of(train):
+    """Return the function that makes the tasks of a training function."""
+    return lambda setting, number: (train, setting, number)
+
+
 def contest(aurocs, n_runs=4):
     """Return candidates, and a train function that gives them these AUROCs.
 
@@ -58,7 +63,7 @@ def contest(aurocs, n_runs=4):
             raise outcome
         return training(planted[run], outcome, seed=run)
 
-    return candidates, train, trained
+    return candidates, tasks_of(train), trained
 
 
 def names(active):
@@ -154,7 +159,7 @@ def test_two_runs_that_plant_the_same_rows_do_not_score_all():
         return training(planted[run], 0.9, run)
 
     with pytest.raises(TrainingInterrupted):
-        race([Candidate({}, planted, N_ROWS)], train, 3)
+        race([Candidate({}, planted, N_ROWS)], tasks_of(train), 3)
 
 
 def test_a_verbose_bar_gets_a_row_for_each_training(capsys):
@@ -228,7 +233,8 @@ class TestRaceThenRepeat:
 
         candidate = Candidate({}, planted, 10_000)
         with progress(5, "Race", verbose=1) as bar:
-            race_then_repeat([candidate], train, lambda c: c[0], (0, 2, 5), bar)
+            fits = tasks_of(train)
+            race_then_repeat([candidate], fits, lambda c: c[0], (0, 2, 5), bar)
         assert len(candidate.trajectories) == bar.done == bar.total == n_rounds
         expected = n_rounds / (n_rounds + noise**2)
         assert candidate.agreement == pytest.approx(expected, abs=0.01)
@@ -270,12 +276,14 @@ class TestRaceThenRepeat:
         final = Candidate({"name": "b"}, planted_rows(4), N_ROWS)
         calls = []
 
-        def train(setting, number):
+        def fit_one(setting, number):
             calls.append(number)
             if len(calls) == call:
                 raise KeyboardInterrupt
-            return shared(setting, number)
+            function, *args = shared(setting, number)
+            return function(*args)
 
+        train = tasks_of(fit_one)
         finalist = (lambda _: (final, train)) if on_a_part else None
         with progress(8, "Race", verbose=0) as bar:
             fit = partial(

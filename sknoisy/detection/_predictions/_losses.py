@@ -10,7 +10,27 @@ from sknoisy.detection._dynamics._stages import MIN_PROBA, losses_of
 from sknoisy.detection._predictions._net_or_classifier import NetOrClassifierMixin
 from sknoisy.detection._predictions._out_of_fold import predict_out_of_fold
 
-__all__ = ["MIN_PROBA", "LossesMixin"]
+__all__ = ["MIN_PROBA", "LossesMixin", "record_losses"]
+
+
+def record_losses(net, X, codes, n_classes, seed):
+    """Train a network on all rows.
+
+    Parameters
+    ----------
+    net, X, codes, n_classes, seed
+        Of `record_dynamics`.
+
+    Returns
+    -------
+    net : skorch NeuralNet
+        The same, fitted.
+    trajectories : ndarray of shape (n_samples, n_epochs), dtype float32
+        The losses.
+    proba : ndarray of shape (n_samples, n_classes), dtype float32
+    """
+    how = {"signal": "loss", "seed": seed}
+    return net, *record_dynamics(net, X, codes, n_classes, **how)
 
 
 class LossesMixin(NetOrClassifierMixin):
@@ -42,12 +62,14 @@ class LossesMixin(NetOrClassifierMixin):
 
     def _record(self, X, codes, seed, bar):
         """Train a network on all rows; its losses are averaged over the epochs."""
-        self.net_ = self._make_net()
-        self.trajectories_, proba = record_dynamics(
-            self.net_, X, codes, len(self.classes_), signal="loss", seed=seed
-        )
+        net = self._make_net()
+        return self._store(*record_losses(net, X, codes, len(self.classes_), seed), bar)
+
+    def _store(self, net, trajectories, proba, bar):
+        """Set what `record_losses` returned; return the probabilities."""
         bar.advance()
-        self.losses_ = self.trajectories_.mean(axis=1, dtype=np.float64)
+        self.net_, self.trajectories_ = net, trajectories
+        self.losses_ = trajectories.mean(axis=1, dtype=np.float64)
         return proba
 
     def _read_stages(self, X, codes, seed, bar, routed):

@@ -7,6 +7,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sknoisy._dates import refuse_dates_without_steps
 from sknoisy._interruption import interruptions
+from sknoisy._planting._fits import returned_as
 from sknoisy._progress import progress
 from sknoisy._random_states import set_random_states
 from sknoisy._rows import explained
@@ -103,7 +104,7 @@ def run_folds(run, estimator, X, codes, splits, *args, n_jobs=None, seed=0, bar=
     if not one_by_one:
         bar.begin(len(splits))
     (X,) = indexable(X)
-    results = Parallel(n_jobs, return_as="generator")(
+    results = Parallel(n_jobs, return_as=returned_as())(
         delayed(run)(clone(estimator), X, codes, split, *args) for split in splits
     )
     with explained(X, f"estimator {type(estimator).__name__}"):
