@@ -3,7 +3,8 @@
 Rows are the data sets of ``cleaning.py``, whose labels people, crowds or rules got
 wrong; columns are detectors with their defaults. For each, an audit is simulated many
 times: the rows of ``sample_for_review`` are drawn anew, decided by the true labels, and
-``noise_rate_interval`` is computed. Half of the rows come from the top of the ranking.
+``noise_rate_interval`` is computed. Half of the rows come from the top of the ranking,
+none with ``--share-random 1``.
 Cells are the share of the intervals that hold the true noise rate, their mean width,
 and for comparison the width of Wilson's interval for as many rows drawn from all rows.
 
@@ -36,11 +37,11 @@ def decided(sample, is_wrong):
     return decisions.assign(decision=np.where(wrong, "relabel", "keep"))
 
 
-def simulated(report, is_wrong, n, n_audits):
+def simulated(report, is_wrong, n, share, n_audits):
     """Return which intervals hold the truth, and how wide they are."""
     truth, found = is_wrong.mean(), []
     for seed in range(n_audits):
-        sample = report.sample_for_review(n, random_state=seed)
+        sample = report.sample_for_review(n, share_random=share, random_state=seed)
         decisions = decided(sample, is_wrong)
         interval, _ = noise_rate_interval(report, decisions, 0.95)
         holds = interval.low <= truth <= interval.high
@@ -57,6 +58,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=BESIDE)
     parser.add_argument("--rows", type=int, default=200, help="rows to look at")
+    parser.add_argument("--share-random", type=float, default=0.5)
     parser.add_argument("--audits", type=int, default=1000)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -74,7 +76,9 @@ def main():
         for detector in DETECTORS:
             judge = getattr(sknoisy, detector)(random_state=0).fit(X, y_noisy)
             report = sknoisy.label_report(judge, X, y_noisy)
-            line.append(simulated(report, is_wrong, args.rows, args.audits))
+            line.append(
+                simulated(report, is_wrong, args.rows, args.share_random, args.audits)
+            )
         cells = "".join(f"{f'{c:.1%}, {w:.3f}':20s}" for c, w in line)
         width = wilson_width(is_wrong.mean(), args.rows)
         print(f"{name:19s}{is_wrong.mean():5.1%} {cells}{width:.3f}", flush=True)
