@@ -55,7 +55,8 @@ def audit(args: argparse.Namespace) -> str:
     check_input(path)
     check_outputs(path, outputs, args.force)
     with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
-        return _written(audited(source, args), outputs, args)
+        audit = audited(source, args, keep_table=bool(args.issues))
+    return _written(audit, outputs, args)
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class Audit:
     Attributes
     ----------
     report : LabelReport
-        Of a table with the whole table, for checksums.
+        With the whole table as it is in the file, if that was asked for.
     shown : pandas DataFrame or RowSource
-        All columns but the labels, as they are in the file; or small pictures.
+        All columns but the labels; or small pictures.
     read : ReadTable or None
         The columns that were used, as they were read; None for images.
     encoded : frame or ndarray
@@ -83,7 +84,7 @@ class Audit:
     lines: list[str]
 
 
-def audited(source: Source, args: argparse.Namespace) -> Audit:
+def audited(source: Source, args: argparse.Namespace, *, keep_table: bool) -> Audit:
     """Score the labels of a table.
 
     Parameters
@@ -91,6 +92,8 @@ def audited(source: Source, args: argparse.Namespace) -> Audit:
     source : Source
     args : argparse.Namespace
         The options of the command.
+    keep_table : bool
+        Whether the report has the whole table, which checksums and ``--issues`` need.
 
     Returns
     -------
@@ -111,10 +114,11 @@ def audited(source: Source, args: argparse.Namespace) -> Audit:
         about.append(f"left out: {column!r} ({why})")
     notes = [similar_labels(labels), *table.notes]
     report, lines = _judged(str(source), X, labels, about, notes, args)
-    whole = frame if source.is_parquet else table_of_strings(source)
-    columns = whole.drop(columns=[args.label]).set_axis(frame.index)
-    report = replace(report, table=whole, label=args.label)
-    return Audit(report, columns, table, X, lines)
+    if keep_table:
+        # Read again as strings: 1.50 must not become 1.5.
+        whole = frame if source.is_parquet else table_of_strings(source)
+        report = replace(report, table=whole, label=args.label)
+    return Audit(report, frame.drop(columns=[args.label]), table, X, lines)
 
 
 def check_aim(args: argparse.Namespace) -> None:
@@ -163,10 +167,13 @@ def _written(
             with step("writing the page", quiet=args.quiet):
                 report.to_html(args.out, X=audit.shown, overwrite=args.force)
     if args.issues:
+        columns = report.table
+        if columns is not None:
+            columns = columns.drop(columns=[args.label])
         with writing(Path(args.issues), "--issues"):
             report.to_csv(
                 args.issues,
-                X=None if audit.read is None else audit.shown,
+                X=columns,
                 escape_formulas=not args.no_escape_formulas,
                 overwrite=args.force,
             )

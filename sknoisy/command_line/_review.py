@@ -42,7 +42,7 @@ def review(args: argparse.Namespace) -> str:
         out = Path(args.out) if args.out else _beside(path, ".review.html")
         check_outputs(path, {"--out": (out, (".html", ".htm"))}, args.force)
     with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
-        audit = audited(source, args)
+        audit = audited(source, args, keep_table=True)
     if args.decisions:
         return "\n".join(_counted(audit.report, decisions))
     with writing(out, "--out"), step("writing the page", quiet=args.quiet):

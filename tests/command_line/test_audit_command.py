@@ -80,6 +80,8 @@ def test_wrong_labels_of_a_csv_are_shown_and_written(csv, capsys, tmp_path):
     assert f"flagged: {found['is_label_issue'].sum()} labels" in out
     assert "<title>Label report</title>" in page.read_text()
     assert "length" in page.read_text()
+    # Numbers are shown as numbers.
+    assert '<td class="text">' not in page.read_text()
 
 
 @pytest.mark.parametrize(
