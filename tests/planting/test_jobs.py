@@ -1,6 +1,8 @@
 """Trainings in other processes: the same results, errors and order as without."""
 
 import os
+import pickle
+import signal
 import time
 from contextlib import closing
 from functools import partial
@@ -25,6 +27,7 @@ from sknoisy._planting._fits import as_one_of_several, competes
 from sknoisy._planting._jobs import Jobs, result_of
 from sknoisy._planting._race import Candidate, race, race_then_repeat
 from sknoisy._progress import progress
+from sknoisy.base import TrainingInterrupted
 
 FAST = {"max_epochs": 3, "module__hidden": 16, "random_state": 0}
 
@@ -186,13 +189,28 @@ def test_workers_have_the_threads_and_the_manners_of_the_caller(two_jobs):
 
 
 def kind_of(X):
-    return type(X).__name__, X.flags.writeable, float(X.sum())
+    return X.filename, type(X), X.flags.writeable, float(X.sum())
 
 
 @pytest.mark.slow
-def test_large_arrays_are_mapped_and_need_no_copy(two_jobs):
+def test_large_arrays_are_mapped_once_and_need_no_copy(two_jobs):
     X = np.ones((400_000, 1), dtype=np.float32)
-    assert list(two_jobs.results([(kind_of, X)] * 2)) == [("memmap", True, 4e5)] * 2
+    tasks = [(kind_of, X)] * 2
+    found = {*two_jobs.results(tasks), *two_jobs.results(tasks)}
+    ((_, *how),) = found
+    assert how == [np.memmap, True, 4e5]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_what_comes_back_has_not_the_rows():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(1000, 500)).astype(np.float32), rng.integers(3, size=1000)
+    sizes = [
+        len(pickle.dumps(AUMDetector(n_jobs=n_jobs, **FAST).fit(X, y).net_))
+        for n_jobs in (1, 2)
+    ]
+    assert abs(sizes[0] - sizes[1]) < 1000 and max(sizes) < X.nbytes / 5
 
 
 def bar_in_worker():
@@ -225,6 +243,34 @@ def test_all_that_diverge_end_the_fit(digits):
     detector = DynaCorDetector(n_jobs=2, lr=1e20, random_state=0)
     with pytest.raises(FloatingPointError, match="diverged"):
         detector.fit(*digits)
+
+
+class Press(Callback):
+    """Presses Ctrl-C, once, while the first training runs in a worker."""
+
+    def __init__(self, process, mark):
+        self.process, self.mark = process, mark
+
+    def on_epoch_begin(self, net, **kwargs):
+        assert os.getpid() != self.process
+        try:
+            self.mark.touch(exist_ok=False)
+        except FileExistsError:
+            return
+        os.kill(self.process, signal.SIGINT)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("detector", [DynaCorDetector, AUMDetector])
+def test_ctrl_c_while_workers_train(digits, tmp_path, detector):
+    press = Press(os.getpid(), tmp_path / "pressed")
+    long = FAST | {"max_epochs": 2000}
+    with pytest.raises(TrainingInterrupted, match="before every row had"):
+        detector(callbacks=[press], n_jobs=2, **long).fit(*digits)
+    # New workers take the place of those that were stopped.
+    one, two = (detector(n_jobs=n, **FAST).fit(*digits) for n in (1, 2))
+    assert_array_equal(one.noise_scores_, two.noise_scores_)
 
 
 @pytest.mark.slow
