@@ -144,6 +144,7 @@ def learning_features(net: Any, X: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     features : Tensor of shape (batch, n_features_out)
+        What enters the last linear layer.
     """
     plain = getattr(net.module_, "_orig_mod", net.module_)
     if not net.compile or not hasattr(plain, "embed"):
