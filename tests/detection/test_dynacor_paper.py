@@ -261,7 +261,8 @@ def test_settings_and_lengths_are_the_papers(blobs):
     assert params["module__dropout"] == 0
     assert params["optimizer__weight_decay"] == 5e-4
     assert (params["lr"], params["max_epochs"], params["batch_size"]) == (0.1, 30, 128)
-    assert (detector.corruption_rate, detector.alignment_weight) == (0.1, 0.5)
+    assert detector.corruption_rate == 0.1
+    assert detector.encoder_.criterion_.weight == 0.5
     assert (detector.encoder_lr, detector.encoder_epochs) == (1e-5, 10)
     assert detector.settings_ == [detector.best_setting_]
     assert detector.setting_aurocs_.shape == (1, 1)
