@@ -5,7 +5,6 @@ this machine, or on the machines of a cluster.
 """
 
 import traceback
-import warnings
 from contextlib import nullcontext
 
 from joblib import effective_n_jobs
@@ -95,10 +94,10 @@ class Jobs:
                     raise result
                 yield result
         finally:
-            with warnings.catch_warnings():
-                # Of tasks that are called off.
-                warnings.simplefilter("ignore", UserWarning)
-                results.close()
+            # Tasks that are not needed any more run to their end: joblib warns when
+            # they are called off.
+            for _ in results:
+                pass
 
     def _start(self, tasks):
         import torch
