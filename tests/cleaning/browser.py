@@ -3,11 +3,14 @@
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 
 import pytest
 
+# Seconds without a word after which a browser counts as stuck.
+PATIENCE = 60
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -40,6 +43,8 @@ class Browser:
         os.close(read_end)
         os.close(write_end)
         self.numbers, self.rest, self.session = itertools.count(1), b"", None
+        # What came while the answer to a command was waited for.
+        self.events = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self.session = attached["sessionId"]
@@ -63,10 +68,13 @@ class Browser:
             if answer.get("id") == number:
                 assert "error" not in answer, answer
                 return answer["result"]
+            self.events.append(answer)
 
     def read(self):
         """Return the next answer or event."""
         while b"\0" not in self.rest:
+            ready, _, _ = select.select([self.answers], [], [], PATIENCE)
+            assert ready, f"the browser has said nothing for {PATIENCE} s"
             chunk = os.read(self.answers, 1 << 16)
             assert chunk, "the browser has ended"
             self.rest += chunk
@@ -74,9 +82,9 @@ class Browser:
         return json.loads(line)
 
     def wait(self, event):
-        """Wait for an event, and return its parameters."""
+        """Wait for an event, and return its parameters; it may have come already."""
         while True:
-            answer = self.read()
+            answer = self.events.pop(0) if self.events else self.read()
             if answer.get("method") == event:
                 return answer["params"]
 
@@ -111,6 +119,7 @@ class Browser:
 
     def download(self, button):
         """Click on a button by its id, and wait for the file that it saves."""
+        self.events.clear()
         self.run(f"document.getElementById('{button}').click()")
         while self.wait("Browser.downloadProgress")["state"] != "completed":
             pass
