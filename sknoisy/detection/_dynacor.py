@@ -377,7 +377,8 @@ class DynaCorDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             The given labels, of any kind.
         X_copy : array-like of the shape of X, default=None
             With ``corruption="copy"``, second views of all rows, such as embeddings of
-            mirrored images. In a Pipeline, request it by ``set_fit_request``.
+            mirrored images; bytes where X has bytes. In a Pipeline, request it by
+            ``set_fit_request``.
 
         Returns
         -------

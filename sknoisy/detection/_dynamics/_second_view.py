@@ -112,6 +112,8 @@ class RowsWithCopies(RowSource):
     def _viewed(self, rows, index):
         is_copy = index >= len(self.rows)
         if is_copy.any():
+            # What a source returns may be its own.
+            rows = rows.copy()
             rows[is_copy] = self.view(rows[is_copy], self.origin[index[is_copy]])
         return rows
 
@@ -139,13 +141,13 @@ def with_copies(estimator, X, source, copy_view, X_copy):
     Raises
     ------
     ValueError
-        If both are given, if the view changes the shape, or has values that are not
-        finite or, of uint8 images, not in [0, 255].
+        If both are given, or if the view has another shape or dtype than the rows, or
+        values that are not finite.
     """
     view = _view(estimator, X, copy_view, X_copy)
     if isinstance(X, RowSource):
         return RowsWithCopies(X, source, view)
-    return np.concatenate([X, view(X[source], source)])
+    return np.concatenate([X, view(X[source], source)]) if len(source) else X
 
 
 def _view(estimator, X, copy_view, X_copy):
@@ -203,11 +205,9 @@ def _checked(estimator, view, like, name):
             f"{name} must have the shape of the rows that it shows, {like.shape}; got "
             f"{view.shape}."
         )
-    if view.dtype == like.dtype or isinstance(view, RowSource):
-        return view
-    if like.dtype == np.uint8 and (view.min() < 0 or view.max() > 255):
+    if view.dtype != like.dtype:
         raise ValueError(
-            f"{name} must be uint8 images in [0, 255], as X; got values from "
-            f"{view.min():g} to {view.max():g}."
+            f"{name} must have numbers of the same kind as X, {like.dtype}; got "
+            f"{view.dtype}. Bytes are images in [0, 255]."
         )
-    return view.astype(like.dtype)
+    return view

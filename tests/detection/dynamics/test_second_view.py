@@ -173,14 +173,37 @@ def test_views_that_cannot_be_used_are_refused_before_training(
     assert not rows_seen
 
 
-def test_views_of_bytes_stay_bytes(images):
-    index = np.arange(2)
-    rows = with_copies(
-        DynaCorDetector(), images, index, lambda rows: rows[..., ::-1] * 1.0, None
-    )
-    assert rows.dtype == np.uint8
-    with pytest.raises(ValueError, match=r"uint8 images in \[0, 255\], as X; got"):
-        with_copies(DynaCorDetector(), images, index, lambda rows: rows * 2.0, None)
+@pytest.mark.parametrize("scale", [1.0, 1 / 255])
+def test_views_of_bytes_are_bytes(images, scale):
+    # Numbers in [0, 1] would become black images.
+    index, kind = np.arange(2), "same kind as X, uint8; got float32"
+    with pytest.raises(ValueError, match=kind):
+        with_copies(DynaCorDetector(), images, index, lambda r: r * scale, None)
+    with pytest.raises(ValueError, match=kind):
+        with_copies(DynaCorDetector(), images, index, "auto", images * scale)
+    with pytest.raises(ValueError, match="same kind as X, float32; got uint8"):
+        X = (images / 255).astype(np.float32)
+        with_copies(DynaCorDetector(), X, index, "auto", images)
+
+
+@pytest.mark.parametrize("copy_view", ["auto", "flip", np.negative])
+def test_without_copies_no_view_is_needed(images, copy_view):
+    none = np.arange(0)
+    rows = with_copies(DynaCorDetector(), images, none, copy_view, None)
+    np.testing.assert_array_equal(rows, images)
+
+
+def test_rows_that_a_source_keeps_are_not_changed(images):
+    class Keeping(RowSource):
+        shape, dtype = images.shape, images.dtype
+
+        def fetch(self, index):
+            return images
+
+    before = images.copy()
+    rows = with_copies(DynaCorDetector(), Keeping(), np.array([1]), "flip", None)
+    rows.fetch([0, 5, 2, 3, 4])
+    np.testing.assert_array_equal(images, before)
 
 
 class OnDisk(RowSource):
