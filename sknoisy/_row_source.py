@@ -13,7 +13,13 @@ from sknoisy._labels import is_of
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["RowSource", "as_row_source", "check_row_source", "is_row_source"]
+__all__ = [
+    "ForeignRows",
+    "RowSource",
+    "SelectedRows",
+    "check_row_source",
+    "is_row_source",
+]
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.uint8))
 
@@ -32,7 +38,13 @@ class RowSource:
     dtype : numpy dtype
         uint8 for images in [0, 255], else float32.
     changes_rows : bool
-        Whether `fetch_changed` changes rows at random, as for training.
+        Whether `fetch_changed` changes rows at random, as for training. Default False.
+    reads_ahead : bool
+        Whether another thread may fetch rows while a network learns the ones before.
+        Default True; False suits a connection that belongs to one thread.
+    fetch_bytes : int
+        Several batches are fetched at a time, up to so many bytes. Default 0: each on
+        its own. Rows that are stored in blocks are read faster in larger portions.
 
     Examples
     --------
@@ -54,6 +66,10 @@ class RowSource:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     changes_rows = False
+    reads_ahead = True
+    fetch_bytes = 0
+    # How a user gets all rows, in messages.
+    whole = "X.load()"
     # Tells apart trainings that are resumed from a file; None compares nothing.
     fingerprint: Any = None
 
@@ -98,6 +114,12 @@ class RowSource:
             As many rows, of the same shape.
         """
         return self
+
+    def before_shuffling(self) -> None:
+        """Prepare for rows fetched in random order, pass after pass; here not at all.
+
+        A network calls it before it trains.
+        """
 
     def load(self) -> NDArray[Any]:
         """Return all rows, which must fit in memory.
@@ -163,6 +185,7 @@ class SelectedRows(RowSource):
         self.source, self.index = source, index
         self.shape = (len(index), *source.shape[1:])
         self.dtype, self.changes_rows = source.dtype, source.changes_rows
+        self.reads_ahead, self.fetch_bytes = source.reads_ahead, source.fetch_bytes
         if source.fingerprint is not None:
             self.fingerprint = source.fingerprint, zlib.crc32(index.tobytes())
 
@@ -179,9 +202,21 @@ class SelectedRows(RowSource):
         source = self.source.judged()
         return self if source is self.source else SelectedRows(source, self.index)
 
+    def before_shuffling(self) -> None:
+        """Prepare for rows fetched in random order."""
+        self.source.before_shuffling()
 
-class _ForeignRows(RowSource):
-    """The rows of an object that has ``shape``, a length and ``fetch``."""
+
+class ForeignRows(RowSource):
+    """The rows of an object that has ``shape``, a length and ``fetch``.
+
+    Parameters
+    ----------
+    rows : object
+    """
+
+    # It does not say that it may be read by another thread.
+    reads_ahead = False
 
     def __init__(self, rows: Any) -> None:
         self.rows, self.shape = rows, tuple(rows.shape)
@@ -212,23 +247,13 @@ def is_row_source(X: object) -> bool:
     return is_like and hasattr(X, "__len__") and not is_of(X, "torch")
 
 
-def as_row_source(X: Any) -> RowSource:
-    """Return a row source as a `RowSource`.
-
-    Parameters
-    ----------
-    X : RowSource, or object with ``shape``, a length and ``fetch``
-
-    Returns
-    -------
-    X : RowSource
-        The same if it is one.
-    """
-    return X if isinstance(X, RowSource) else _ForeignRows(X)
-
-
 def check_row_source(
-    X: Any, name: str, *, min_samples: int = 1, takes: bool = True
+    X: Any,
+    name: str,
+    *,
+    min_samples: int = 1,
+    takes: bool = True,
+    instead: str = "",
 ) -> RowSource:
     """Check rows on disk by their shape and by one row.
 
@@ -240,6 +265,8 @@ def check_row_source(
     min_samples : int, default=1
     takes : bool, default=True
         Whether the estimator reads rows batch by batch.
+    instead : str, default=""
+        What does so, if the estimator does not.
 
     Returns
     -------
@@ -252,9 +279,10 @@ def check_row_source(
     ValueError
         If there are too few rows, or if the rows are not of the given shape and dtype.
     """
-    rows = as_row_source(X)
+    rows = X if isinstance(X, RowSource) else ForeignRows(X)
     if not takes:
-        raise TypeError(f"{name} needs all rows at once, but {_advice(rows)}")
+        instead = f" Or {instead}, which reads batches." if instead else ""
+        raise TypeError(f"{name} needs all rows at once, but {_advice(rows)}{instead}")
     if len(rows) < min_samples:
         raise ValueError(
             f"Found array with {len(rows)} sample(s) (shape={rows.shape}) while a "
@@ -276,5 +304,5 @@ def _advice(rows):
     encode = ", or features by an ImageEncoder" if rows.ndim == 4 else ""
     return (
         f"the rows of {type(rows).__name__} are not in memory. If {size} fit there, "
-        f"pass X.load(){encode}."
+        f"pass {rows.whole}{encode}."
     )

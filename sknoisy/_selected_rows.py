@@ -3,9 +3,11 @@
 import numpy as np
 
 from sknoisy._labels import is_of
+from sknoisy._row_source import RowSource
+from sknoisy._rows_elsewhere import opened
 from sknoisy._validation import check_method_params, safe_indexing, safe_split
 
-__all__ = ["params_of_rows", "rows_for", "rows_of"]
+__all__ = ["loaded_rows_of", "params_of_rows", "rows_for", "rows_of"]
 
 
 def rows_of(data, rows):
@@ -19,8 +21,10 @@ def rows_of(data, rows):
     Returns
     -------
     part : same type as data
-        An ndarray or a list if that type does not support indexing by rows.
+        An ndarray or a list if that type does not support indexing by rows; a
+        `RowSource` if the rows are not in memory.
     """
+    data = opened(data)
     if isinstance(data, tuple):
         return tuple(data[row] for row in rows)
     if is_of(data, "torch"):
@@ -30,6 +34,22 @@ def rows_of(data, rows):
     if not hasattr(data, "__getitem__"):
         data = np.asarray(data)
     return safe_indexing(data, rows)
+
+
+def loaded_rows_of(data, rows):
+    """Return rows of any container, read if they are not in memory.
+
+    Parameters
+    ----------
+    data : array-like of shape (n_samples, ...) or RowSource
+    rows : ndarray of shape (n_rows,), dtype int64
+
+    Returns
+    -------
+    part : same type as data, or ndarray
+    """
+    part = rows_of(data, rows)
+    return part.load() if isinstance(part, RowSource) else part
 
 
 def params_of_rows(params, X, index):

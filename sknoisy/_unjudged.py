@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sknoisy._codes import RareClassError
+from sknoisy._rows_elsewhere import opened
 from sknoisy._selected_rows import params_of_rows
 from sknoisy._validation import indexable, safe_indexing
 
@@ -71,7 +72,7 @@ def scores_the_rest(fit):
             # More classes may be too small in the next pass: rows are counted first,
             # then groups.
             _check_the_rest(self, codes, scored)
-            rows = safe_indexing(indexable(X)[0], scored)
+            rows = safe_indexing(indexable(opened(X))[0], scored)
             labels = classes[codes[scored]]
             own_params = params_of_rows(params, X, scored)
         if scored is not None:

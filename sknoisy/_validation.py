@@ -30,6 +30,7 @@ from sknoisy._dates import refuse_dates
 from sknoisy._image_rows import refuse_channels_last
 from sknoisy._row_source import check_row_source, is_row_source
 from sknoisy._rows import explained, plain_rows, refuse_odd_rows
+from sknoisy._rows_elsewhere import opened, whole_array
 
 if TYPE_CHECKING:
     from sknoisy._types import Array, ArrayLike, Estimator, IntArray, Labels, Rows
@@ -165,7 +166,8 @@ def check_rows(
     min_samples : int, default=1
         Smallest allowed number of rows.
     on_disk : bool, default=False
-        Whether a `RowSource` is returned as one; if False it is refused.
+        Whether rows that are not in memory are returned as a `RowSource`; if False they
+        are refused, unless they are an array on disk that fits in memory.
 
     Returns
     -------
@@ -181,9 +183,14 @@ def check_rows(
         If X is sparse, a dict or a tensor that requires grad, or has dates or times; or
         if its rows are on disk, and the estimator needs all of them at once.
     """
+    X = opened(X) if on_disk else whole_array(opened(X))
     if is_row_source(X):
-        name = type(estimator).__name__
-        source = check_row_source(X, name, min_samples=min_samples, takes=on_disk)
+        source = check_row_source(
+            X,
+            type(estimator).__name__,
+            min_samples=min_samples,
+            **_takes(estimator, on_disk),
+        )
         validate_data(estimator, source, reset=reset, skip_check_array=True)
         return cast("Array", source)
     rows = _refuse_sparse(plain_rows(X))
@@ -229,8 +236,9 @@ def check_numbers(estimator, X, **how):
             "label."
         )
     name = type(estimator).__name__
+    X = whole_array(opened(X))
     if is_row_source(X):
-        check_row_source(X, name, takes=False)
+        check_row_source(X, name, **_takes(estimator, False))
     given, X = X, plain_rows(X)
     refuse_dates(X)
     # An overflow raises an error below, which is clearer than numpy's warning.
@@ -301,13 +309,14 @@ def check_any_rows_and_labels(estimator, X, y, *, min_per_class=2):
         It gets ``n_features_in_`` and ``feature_names_in_`` if X has
         them.
     X : array-like
-        Only counted: the classifier checks it.
+        Only counted, as its classifier checks it, and opened if it is not in memory.
     y : array-like of shape (n_samples,)
     min_per_class : int, default=2
         Smallest allowed number of rows in each class.
 
     Returns
     -------
+    X : array-like or RowSource
     classes : ndarray of shape (n_classes,)
     codes : ndarray of shape (n_samples,), dtype int64
 
@@ -327,12 +336,13 @@ def check_any_rows_and_labels(estimator, X, y, *, min_per_class=2):
             f"X is None; {type(estimator).__name__} needs one row of features for each "
             "label."
         )
+    X = opened(X)
     refuse_odd_rows(X)
     validate_data(estimator, X, skip_check_array=True)
     classes, codes = encode_labels(y)
     check_consistent_length(X, codes)
     check_classes(estimator, classes, codes, min_per_class)
-    return classes, codes
+    return X, classes, codes
 
 
 def routes_metadata():
@@ -349,6 +359,12 @@ def refuse_params_unless_routed(params, estimator, method):
         If there are params, and metadata routing is not enabled.
     """
     _raise_for_params(params, estimator, method)
+
+
+def _takes(estimator, on_disk):
+    """Return whether rows on disk are taken, and what takes them if not."""
+    instead = getattr(estimator, "_instead_on_disk", "")
+    return {"takes": on_disk, "instead": instead}
 
 
 def _is_surely_finite(X):

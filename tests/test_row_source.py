@@ -11,10 +11,10 @@ from torch.utils.data import TensorDataset
 from sknoisy._row_source import (
     RowSource,
     SelectedRows,
-    as_row_source,
     check_row_source,
     is_row_source,
 )
+from sknoisy._rows_elsewhere import as_row_source
 from sknoisy._validation import (
     check_numbers,
     check_rows,

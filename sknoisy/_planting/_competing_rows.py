@@ -6,6 +6,7 @@ from scipy.sparse import issparse
 from sknoisy._planting._corruption import rank_in_class
 from sknoisy._row_source import is_row_source
 from sknoisy._rows import is_frame, plain_rows, refuse_odd_rows
+from sknoisy._rows_elsewhere import opened
 from sknoisy._validation import (
     check_any_rows_and_labels,
     check_numbers,
@@ -46,6 +47,7 @@ def check_data(estimator, X, y, is_own, min_per_class=1):
     """
     for name in ("n_features_in_", "feature_names_in_"):
         vars(estimator).pop(name, None)
+    X = opened(X)
     refuse_odd_rows(X)
     few = {"min_per_class": min_per_class}
     if not is_own and is_row_source(X):
@@ -54,10 +56,11 @@ def check_data(estimator, X, y, is_own, min_per_class=1):
         )
     if not is_own and is_frame(X) and not holds_numbers(X):
         # Each candidate encodes it.
-        return plain_rows(X), *check_any_rows_and_labels(estimator, X, y, **few)
+        X, classes, codes = check_any_rows_and_labels(estimator, X, y, **few)
+        return plain_rows(X), classes, codes
     if not is_own and not issparse(X):
         return check_rows_and_labels(estimator, X, y, **few)
-    classes, codes = check_any_rows_and_labels(estimator, X, y, **few)
+    X, classes, codes = check_any_rows_and_labels(estimator, X, y, **few)
     if not is_own:
         X = check_numbers(estimator, X, accept_sparse="csr", dtype=np.float64)
     if issparse(X):
@@ -84,6 +87,7 @@ def check_more(estimator, X, is_own):
     ValueError
         If X is not of the kind, or has other columns, than what ``fit`` was given.
     """
+    X = opened(X)
     refuse_odd_rows(X)
     if not is_own and is_row_source(X):
         return check_rows(estimator, X, on_disk=_suits_networks_only(X))

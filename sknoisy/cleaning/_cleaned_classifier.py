@@ -23,6 +23,7 @@ from sknoisy._interruption import interruptions
 from sknoisy._parameters import check_parameters
 from sknoisy._progress import progress
 from sknoisy._rows import explained, refuse_odd_rows
+from sknoisy._rows_elsewhere import opened
 from sknoisy._selected_rows import params_of_rows
 from sknoisy._validation import (
     HasMethods,
@@ -240,6 +241,7 @@ class CleanedClassifier(
             raise ValueError(
                 "CleanedClassifier requires y to be passed, but the target y is None."
             )
+        X = opened(X)
         refuse_odd_rows(X)
         validate_data(self, X, skip_check_array=True)
         self.classes_, codes = encode_labels(y)
@@ -385,6 +387,7 @@ class CleanedClassifier(
 
     def _ask_classifier(self, method, X):
         check_is_fitted(self, "classifier_")
+        X = opened(X)
         refuse_odd_rows(X)
         with explained(X, type(self.classifier).__name__):
             return getattr(self.classifier_, method)(X)

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from sknoisy._row_source import RowSource
 from sknoisy._rows import plain_rows
-from sknoisy._selected_rows import rows_of
+from sknoisy._selected_rows import loaded_rows_of
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
 from sknoisy.cleaning._report_tables import ReportTables
 
@@ -312,8 +311,7 @@ def _features(X: Any, index: NDArray[np.int64]) -> tuple[list[str], list[str], s
         return [], [""] * len(index), ""
     if hasattr(X, "toarray") and not hasattr(X, "to_numpy"):
         return [], [""] * len(index), " The features are sparse and not shown."
-    part: Any = rows_of(X, index)
-    part = part.load() if isinstance(part, RowSource) else plain_rows(part)
+    part: Any = plain_rows(loaded_rows_of(X, index))
     if hasattr(part, "columns"):
         names = [str(name) for name in part.columns]
         rows = part.rows() if hasattr(part, "rows") else part.to_numpy(object).tolist()

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from sknoisy._row_source import is_row_source
 from sknoisy._rows import is_frame, plain_rows
-from sknoisy._selected_rows import rows_of
+from sknoisy._selected_rows import loaded_rows_of, rows_of
 from sknoisy.cleaning._report_page import displayable, escape, png_data_uri
 from sknoisy.cleaning._review_neighbours import Neighbours
 
@@ -52,7 +51,7 @@ def contents(
     usual = list(beside.usual.values()) if _is_table(X) else []
     needed = np.unique(np.concatenate([index, np.array(near, dtype=np.int64), *usual]))
     place = dict(zip(needed.tolist(), range(len(needed)), strict=True))
-    part = X.fetch(needed) if is_row_source(X) else rows_of(X, needed)
+    part = loaded_rows_of(X, needed)
     part = part.toarray() if issparse(part) else plain_rows(part)
     if _is_table(X):
         return _Table(part, place).contents(index, beside)

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from sknoisy._codes import encode_labels
-from sknoisy._row_source import is_row_source
 from sknoisy._rows import is_frame, plain_rows
-from sknoisy._selected_rows import rows_of
+from sknoisy._selected_rows import loaded_rows_of
 
 __all__ = ["Neighbours", "codes_of", "nearest_rows", "neighbours", "usual_rows"]
 
@@ -167,7 +166,7 @@ def nearest_rows(
 
 def _vectors(X: Any, index: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return some rows as vectors on one scale."""
-    part = X.fetch(index) if is_row_source(X) else rows_of(X, index)
+    part = loaded_rows_of(X, index)
     if not issparse(part):
         part = plain_rows(part)
     if is_frame(part):

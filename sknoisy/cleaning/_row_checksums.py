@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sknoisy._row_source import is_row_source
 from sknoisy._rows import is_frame, plain_rows
-from sknoisy._selected_rows import rows_of
+from sknoisy._selected_rows import loaded_rows_of
 
 __all__ = ["audit_id", "row_checksums"]
 
@@ -78,7 +77,7 @@ def _digest(values: list[Any]) -> str:
 
 def _cells(X: Any, index: NDArray[np.int64]) -> list[list[Any]]:
     """Return the values of each row, as JSON has them."""
-    part = X.fetch(index) if is_row_source(X) else rows_of(X, index)
+    part = loaded_rows_of(X, index)
     if hasattr(part, "toarray") and not is_frame(part):
         part = part.toarray()
     part = plain_rows(part)

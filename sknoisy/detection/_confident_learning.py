@@ -19,6 +19,7 @@ from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
 from sknoisy._rows import refuse_odd_rows
+from sknoisy._rows_elsewhere import opened
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
     HasMethods,
@@ -333,6 +334,7 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
     def _check_rows(self, X, pred_probs):
         """Check what the default classifier learns; others check for themselves."""
         if self.estimator is not None or pred_probs is not None:
+            X = opened(X)
             refuse_odd_rows(X)
             validate_data(self, X, skip_check_array=True)
             return X

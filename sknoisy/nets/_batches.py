@@ -314,6 +314,8 @@ class LoaderBatches:
         epoch_rows = EpochRows(len(dataset), _codes(base, rows), *how)
         self.bounds = epoch_rows.bounds
         changes = training and getattr(base.features, "changes_rows", False)
+        if shuffle and isinstance(base.features, RowSource):
+            base.features.before_shuffling()
         order = _BatchOrder(rows, epoch_rows, changes)
         self.loader = DataLoader(
             _Fetcher(base),

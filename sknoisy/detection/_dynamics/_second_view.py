@@ -91,6 +91,7 @@ class RowsWithCopies(RowSource):
         self.rows, self.source, self.view = rows, source, view
         self.shape = (len(rows) + len(source), *rows.shape[1:])
         self.dtype, self.changes_rows = rows.dtype, rows.changes_rows
+        self.reads_ahead, self.fetch_bytes = rows.reads_ahead, rows.fetch_bytes
         self.origin = np.concatenate([np.arange(len(rows)), source])
 
     def fetch(self, index):
@@ -108,6 +109,10 @@ class RowsWithCopies(RowSource):
         if judged is self.rows:
             return self
         return RowsWithCopies(judged, self.source, self.view)
+
+    def before_shuffling(self):
+        """Prepare for rows fetched in random order."""
+        self.rows.before_shuffling()
 
     def _viewed(self, rows, index):
         is_copy = index >= len(self.rows)

@@ -56,7 +56,7 @@ class NetOrClassifierMixin(FoldsMixin, NetParamsMixin):
         else:
             in_passes = self._by_stages() and learns_in_passes(self.estimator)
             self._check_net_params(own=("max_epochs",) if in_passes else ())
-            self.classes_, codes = check_any_rows_and_labels(self, X, y)
+            X, self.classes_, codes = check_any_rows_and_labels(self, X, y)
         return X, codes
 
     def _splits(self, X, codes, seed, routed):
