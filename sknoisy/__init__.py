@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # For type checkers and editors, which do not run `__getattr__`.
+    from sknoisy.auditing import audit
     from sknoisy.classification import (
         AutoRobustClassifier,
         CDRClassifier,
@@ -119,6 +120,7 @@ _HOME = {
     "TransitionCorrectionClassifier": "sknoisy.classification",
     "TransitionMatrixDisplay": "sknoisy.inspection",
     "TransitionNoiseInjector": "sknoisy.noise",
+    "audit": "sknoisy.auditing",
     "estimate_transition_matrix": "sknoisy.noise",
     "load": "sknoisy.persistence",
     "find_label_issues": "sknoisy.detection",
@@ -171,6 +173,7 @@ __all__ = [
     "TransitionCorrectionClassifier",
     "TransitionMatrixDisplay",
     "TransitionNoiseInjector",
+    "audit",
     "estimate_transition_matrix",
     "find_label_issues",
     "label_report",

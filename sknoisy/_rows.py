@@ -26,7 +26,8 @@ _TEXTS = (
 _CATEGORIES = (
     "encode them in a step before it, for example by OneHotEncoder("
     "sparse_output=False) in a ColumnTransformer, or by skrub's TableVectorizer. "
-    "AutoNoiseDetector takes frames as they are"
+    "AutoNoiseDetector takes frames as they are, and sknoisy.audit encodes them for "
+    "any detector"
 )
 # The detector that encodes frames.
 _TAKES_FRAMES = "AutoNoiseDetector"
@@ -231,7 +232,8 @@ def _texts(X, name, example):
         return ValueError(f"{texts}; pass a frame, {frame}.")
     return ValueError(
         f"{texts}, where {name} needs numbers; pass a frame, {frame}, to "
-        f"{_TAKES_FRAMES}. Or {_TEXTS}."
+        f"{_TAKES_FRAMES}, or a frame with a column of labels to sknoisy.audit, which "
+        f"encodes it for any detector. Or {_TEXTS}."
     )
 
 

@@ -25,6 +25,7 @@ ORDER = (
     ("classification",),
     ("detection",),
     ("encoders", "cleaning", "inspection", "persistence", "datasets"),
+    ("auditing",),
     ("command_line",),
 )
 # It loads what it names when it is asked for it; the other one runs the command line.
@@ -32,7 +33,7 @@ NO_ROOM = {"sknoisy", "sknoisy.__main__"}
 # A quick audit loads no torch: no module of these rooms does, ...
 ROOMS_WITHOUT_TORCH = (
     *("foundation", "noise", "mixture", "_tables", "_planting"),
-    *("encoders", "cleaning", "datasets", "command_line"),
+    *("encoders", "cleaning", "datasets", "auditing", "command_line"),
 )
 # ... and of other rooms none of these modules and of those in them.
 WITHOUT_TORCH = (

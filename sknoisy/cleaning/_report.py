@@ -194,13 +194,18 @@ class LabelReport(ReviewMethods):
         The y given to `label_report`, not copied.
     table : DataFrame or None, default=None
         The whole table that was audited, with its labels; None if there is only X and
-        y. Set by the command line.
+        y. Set by `audit`.
     label : str or None, default=None
         The column of labels of ``table``.
+    audited : object or None, default=None
+        What `audit` read and used: ``source``; ``columns``, the names of those of each
+        kind; ``left_out``, why others are not used; ``notes``; ``encoded``, what the
+        detector got; ``detector``, fitted. None if the report is of `label_report`.
 
     See Also
     --------
-    label_report : Make one.
+    label_report : Make one from a detector, X and y.
+    audit : Make one from a table, a file or images.
     """
 
     def to_html(

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from sknoisy._codes import encode_labels
+from sknoisy.cleaning._audited import Audited
 
 __all__ = ["SCORE_NAMES", "ReportTables", "load_pandas"]
 
@@ -33,6 +34,7 @@ class ReportTables:
     y: Any = None
     table: Any = None
     label: str | None = None
+    audited: Audited | None = None
 
     @property
     def score_name(self) -> str:

@@ -192,11 +192,12 @@ class ReviewMethods(ReportTables):
         X : array-like of shape (n_samples, ...), default=None
             What to show of each row, in the order of ``frame``: a frame, a matrix, a
             list of texts, or images of shape (n_samples, C, H, W), (n_samples, H, W, C)
-            or (n_samples, H, W). None shows the X that was given to `label_report`.
+            or (n_samples, H, W). None shows the X that was given to `label_report`, or
+            the columns that `audit` read.
         embeddings : array-like of shape (n_samples, ...), default=None
             What to find the nearest rows by, such as features of a network. None takes
-            what is shown: columns and texts are encoded, images compared by their
-            pixels.
+            what `audit` gave to the detector; else what is shown: columns and texts are
+            encoded, images compared by their pixels.
         max_rows : int >= 0, default=200
             The largest number of flagged rows.
         n_random : int >= 0, default=100
@@ -223,7 +224,7 @@ class ReviewMethods(ReportTables):
         """
         check_scalar(max_rows, "max_rows", Integral, min_val=0)
         check_scalar(n_random, "n_random", Integral, min_val=0)
-        X = self.X if X is None else X
+        X, embeddings = self._for_review(X, embeddings)
         for rows in (X, embeddings):
             if rows is not None:
                 check_consistent_length(rows, self.frame)
@@ -441,6 +442,14 @@ class ReviewMethods(ReportTables):
             raise ValueError("above is for action='drop' or 'relabel', not decisions.")
         if (table is None) != (label is None):
             raise ValueError("pass both table and label, its column of labels.")
+
+    def _for_review(self, X: Any, embeddings: Any) -> tuple[Any, Any]:
+        """Return what to show of the rows, and what to compare them by."""
+        audited = self.audited
+        if X is None and audited is not None:
+            X = audited.read
+            embeddings = audited.encoded if embeddings is None else embeddings
+        return self.X if X is None else X, embeddings
 
     def _contents(self) -> tuple[Any, Any]:
         """Return what the checksums are of: rows, and labels unless rows have them."""

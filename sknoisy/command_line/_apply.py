@@ -10,26 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknoisy._regular_files import written_in_one_step
-from sknoisy.cleaning._apply import Changes, changed_table, changes_by_decisions
-from sknoisy.cleaning._apply import names_of_labels as names_of
-from sknoisy.cleaning._decisions import check_rows, class_named, read_decisions
-from sknoisy.command_line._errors import CommandError, one_line, shown
-from sknoisy.command_line._files import (
-    check_outputs,
-    read_table,
-    table_of_strings,
-    write_strings,
-    writing,
-)
-from sknoisy.command_line._labels import check_labels
-from sknoisy.command_line._progress import step
-from sknoisy.command_line._source import (
+from sknoisy._user_errors import UserError, one_line, shown
+from sknoisy.auditing._labels import check_labels
+from sknoisy.auditing._progress import step
+from sknoisy.auditing._reading import read_table, table_of_strings
+from sknoisy.auditing._source import (
     PARQUET,
     Source,
     check_input,
     opened_table,
     reason,
 )
+from sknoisy.cleaning._apply import Changes, changed_table, changes_by_decisions
+from sknoisy.cleaning._apply import names_of_labels as names_of
+from sknoisy.cleaning._decisions import check_rows, class_named, read_decisions
+from sknoisy.command_line._outputs import check_outputs, write_strings, writing
 
 __all__ = ["apply", "checked_decisions"]
 
@@ -52,7 +47,7 @@ def apply(args: argparse.Namespace) -> str:
     check_outputs(path, {"--out": (out, endings)}, args.force)
     decisions = checked_decisions(Path(args.decisions))
     with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
-        with step("reading the table", quiet=args.quiet):
+        with step("reading the table", not args.quiet):
             table = _table(source)
         label = args.label or _label_column(source, table, decisions)
         given = _given(source, table, label)
@@ -85,11 +80,11 @@ def checked_decisions(path: Path) -> Any:
     try:
         decisions = read_decisions(path)
     except OSError as error:
-        raise CommandError(f"{shown(path)} cannot be read: {reason(error)}") from error
+        raise UserError(f"{shown(path)} cannot be read: {reason(error)}") from error
     except ValueError as error:
-        raise CommandError(f"--decisions {shown(path)}: {one_line(error)}") from error
+        raise UserError(f"--decisions {shown(path)}: {one_line(error)}") from error
     if not len(decisions):
-        raise CommandError(f"--decisions {shown(path)} has no decisions")
+        raise UserError(f"--decisions {shown(path)} has no decisions")
     return decisions
 
 
@@ -109,7 +104,7 @@ def _label_column(source: Source, table: Any, decisions: Any) -> str:
     best = [str(table.columns[i]) for i, n in enumerate(matches) if n == most]
     if not most or len(best) > 1:
         which = "no column has" if not most else f"the columns {_listed(best)} have"
-        raise CommandError(
+        raise UserError(
             f"{source}: {which} the given labels of the decisions; pass --label COLUMN"
         )
     return best[0]
@@ -122,7 +117,7 @@ def _listed(names: list[str]) -> str:
 def _given(source: Source, table: Any, label: str) -> NDArray[Any]:
     names = [str(name) for name in table.columns]
     if names.count(label) != 1:
-        raise CommandError(
+        raise UserError(
             f"--label: {source} has {names.count(label)} columns named {label!r}"
         )
     if source.is_parquet:
@@ -145,7 +140,7 @@ def _fixed(
         fixed = changed_table(table, label, changes, label_before=args.label_before)
     except ValueError as error:
         message = one_line(error).replace("allow new labels", "pass --new-labels")
-        raise CommandError(message) from error
+        raise UserError(message) from error
     return fixed, changes
 
 

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sknoisy._user_errors import shown
+from sknoisy.auditing import audit as find_wrong_labels
+from sknoisy.auditing._progress import step
+from sknoisy.auditing._source import check_input
 from sknoisy.cleaning._report_page import SCORE_HEAD
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
-from sknoisy.command_line._choices import DETECTORS, WITH_AIMS
-from sknoisy.command_line._columns import ReadTable, read_columns
-from sknoisy.command_line._errors import CommandError, interruptible, refusals, shown
-from sknoisy.command_line._files import (
-    check_columns,
-    check_outputs,
-    read_table,
-    table_of_strings,
-    writing,
-)
-from sknoisy.command_line._image_audit import load_images
-from sknoisy.command_line._image_options import is_of_images
-from sknoisy.command_line._labels import check_labels, similar_labels
-from sknoisy.command_line._progress import step
-from sknoisy.command_line._source import Source, check_input, opened_table
+from sknoisy.command_line._interruptible import interruptible
+from sknoisy.command_line._outputs import check_outputs, writing
 
-__all__ = ["DETECTORS", "Audit", "audit", "audited", "check_aim", "clean_name"]
+__all__ = ["audit", "audited", "summary"]
 
 _N_SHOWN = 10
+# Options that are parameters of the same name; `review` has fewer.
+_PARAMETERS = (
+    *("detector", "aim", "text", "drop", "random_state"),
+    *("decimal", "thousands", "dayfirst", "missing", "delimiter", "encoding"),
+    *("image", "encoder", "image_size", "weights", "cache"),
+)
 
 
 def audit(args: argparse.Namespace) -> str:
@@ -44,52 +40,22 @@ def audit(args: argparse.Namespace) -> str:
     -------
     summary : str
     """
-    check_aim(args)
     path = Path(args.table)
+    if not (path.is_dir() or args.image):
+        check_input(path)
     outputs = _outputs(args)
-    if is_of_images(args):
-        check_outputs(path, outputs, args.force)
-        return _written(_audited_images(args), outputs, args)
-    if args.label is None:
-        raise CommandError("--label is needed: the column of the given labels")
-    check_input(path)
     check_outputs(path, outputs, args.force)
-    with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
-        audit = audited(source, args, keep_table=bool(args.issues))
-    return _written(audit, outputs, args)
+    report = audited(args, keep_table=bool(args.issues))
+    _write(report, args)
+    written = [f"wrote {shown(path)}" for path, _ in outputs.values()]
+    return "\n".join([*summary(report, args), *written])
 
 
-@dataclass(frozen=True)
-class Audit:
-    """What an audit read and found.
-
-    Attributes
-    ----------
-    report : LabelReport
-        With the whole table as it is in the file, if that was asked for.
-    shown : pandas DataFrame or RowSource
-        All columns but the labels; or small pictures.
-    read : ReadTable or None
-        The columns that were used, as they were read; None for images.
-    encoded : frame or ndarray
-        What the detector got.
-    lines : list of str
-        The summary and the notes.
-    """
-
-    report: Any
-    shown: Any
-    read: ReadTable | None
-    encoded: Any
-    lines: list[str]
-
-
-def audited(source: Source, args: argparse.Namespace, *, keep_table: bool) -> Audit:
-    """Score the labels of a table.
+def audited(args: argparse.Namespace, *, keep_table: bool) -> Any:
+    """Score the labels, and return the report.
 
     Parameters
     ----------
-    source : Source
     args : argparse.Namespace
         The options of the command.
     keep_table : bool
@@ -97,75 +63,54 @@ def audited(source: Source, args: argparse.Namespace, *, keep_table: bool) -> Au
 
     Returns
     -------
-    audit : Audit
+    report : LabelReport
     """
-    notation = args.notation
-    with step("reading the table", quiet=args.quiet):
-        frame = read_table(source, args.label, as_strings=notation.is_local)
-        labels = check_labels(source, frame[args.label])
-        features, left_out = _features(frame, args)
-        table = read_columns(features, text=args.text, notation=notation)
-        takes_frames = DETECTORS[args.detector] == "AutoNoiseDetector"
-        encode = table.to_frame if takes_frames else table.to_numbers
-        X = encode(args.random_state)
-    used = [f"{len(names)} {kind}" for kind, names in table.kinds.items() if names]
-    about = [f"columns: {', '.join(used)}"]
-    for column, why in (left_out | table.dropped).items():
-        about.append(f"left out: {column!r} ({why})")
-    notes = [similar_labels(labels), *table.notes]
-    report, lines = _judged(str(source), X, labels, about, notes, args)
-    if keep_table:
-        # Read again as strings: 1.50 must not become 1.5.
-        whole = frame if source.is_parquet else table_of_strings(source)
-        report = replace(report, table=whole, label=args.label)
-    return Audit(report, frame.drop(columns=[args.label]), table, X, lines)
+    given = {name: getattr(args, name) for name in _PARAMETERS if hasattr(args, name)}
+    with interruptible():
+        return find_wrong_labels(
+            args.table,
+            args.label,
+            keep_table=keep_table,
+            verbose=not args.quiet,
+            **given,
+        )
 
 
-def check_aim(args: argparse.Namespace) -> None:
-    """Refuse an aim for a detector that has none."""
-    if args.aim and args.detector not in WITH_AIMS:
-        names = " or ".join(WITH_AIMS)
-        raise CommandError(f"--aim is for --detector {names}; got {args.detector}")
+def summary(report: Any, args: argparse.Namespace) -> list[str]:
+    """Return what an audit found, and notes.
+
+    Parameters
+    ----------
+    report : LabelReport
+    args : argparse.Namespace
+        The options of the command.
+
+    Returns
+    -------
+    lines : list of str
+    """
+    n_rows, frame = len(report.frame), report.frame
+    n_flagged = int(frame["is_label_issue"].sum())
+    audited, label = report.audited, args.label or "folder"
+    return [
+        f"{audited.source}: {n_rows:,} rows, {len(report.classes):,} classes in "
+        f"{label!r}",
+        *_about(audited),
+        f"detector: {args.detector}{_shares(audited.detector)}",
+        f"flagged: {n_flagged:,} labels ({n_flagged / n_rows:.1%})",
+        *_not_scored(report),
+        f"noise rate: {rate_in_words(report.noise_rate_estimates)}; {CAVEAT}",
+        "",
+        *_most_suspicious(report),
+        *(f"note: {note}" for note in audited.notes),
+    ]
 
 
-def _audited_images(args: argparse.Namespace) -> Audit:
-    images = load_images(args)
-    notes = [similar_labels(images.labels), *images.notes]
-    found = images.X, images.labels, [images.line], notes
-    report, lines = _judged(shown(args.table), *found, args)
-    return Audit(report, images.pictures, None, images.X, lines)
-
-
-def _judged(
-    source: str,
-    X: Any,
-    labels: Any,
-    about: list[str],
-    notes: list[str | None],
-    args: argparse.Namespace,
-) -> tuple[Any, list[str]]:
-    """Score labels, and return the report and the summary."""
-    with step(f"scoring {len(labels):,} labels", quiet=args.quiet):
-        params = {"random_state": args.random_state}
-        if args.aim:
-            params["aim"] = args.aim
-        detector = _fitted(DETECTORS[args.detector], X, labels, params)
-    report = _report(detector, X, labels)
-    lines = _summary(source, labels.name, args.detector, report, about, detector)
-    return report, lines + [f"note: {note}" for note in notes if note]
-
-
-def _written(
-    audit: Audit,
-    outputs: dict[str, tuple[Path, tuple[str, ...]]],
-    args: argparse.Namespace,
-) -> str:
-    """Write the outputs, and return the summary."""
-    report = audit.report
+def _write(report: Any, args: argparse.Namespace) -> None:
     if args.out:
         with writing(Path(args.out), "--out"):
-            with step("writing the page", quiet=args.quiet):
-                report.to_html(args.out, X=audit.shown, overwrite=args.force)
+            with step("writing the page", not args.quiet):
+                report.to_html(args.out, overwrite=args.force)
     if args.issues:
         columns = report.table
         if columns is not None:
@@ -177,8 +122,6 @@ def _written(
                 escape_formulas=not args.no_escape_formulas,
                 overwrite=args.force,
             )
-    written = [f"wrote {shown(path)}" for path, _ in outputs.values()]
-    return "\n".join([*audit.lines, *written])
 
 
 def _outputs(args: argparse.Namespace) -> dict[str, tuple[Path, tuple[str, ...]]]:
@@ -190,61 +133,16 @@ def _outputs(args: argparse.Namespace) -> dict[str, tuple[Path, tuple[str, ...]]
     return outputs
 
 
-def _features(frame: Any, args: argparse.Namespace) -> tuple[Any, dict[str, str]]:
-    """Return the columns to use, and why others are left out."""
-    known = [name for name in frame.columns if name != args.label]
-    check_columns(args.drop, known, "--drop")
-    check_columns(args.text, known, "--text")
-    both = sorted(set(args.drop) & set(args.text))
-    if both:
-        raise CommandError(f"--text and --drop both name {both[0]!r}")
-    left_out = dict.fromkeys(args.drop, "--drop")
-    clean = clean_name(args.label)
-    if clean in known and clean not in args.text:
-        # It would reveal the true labels to the detector.
-        left_out.setdefault(clean, "the true labels kept by sknoisy inject")
-    used = [name for name in known if name not in left_out]
-    return frame[used], left_out
-
-
-def clean_name(label: str) -> str:
-    """Return the name of the column where ``sknoisy inject`` keeps the true labels."""
-    return f"{label}_clean"
-
-
-def _fitted(name: str, X: Any, labels: Any, params: dict[str, Any]) -> Any:
-    import sknoisy
-
-    detector = getattr(sknoisy, name)(**params)
-    with refusals(f"{name} cannot score these labels"), interruptible():
-        return detector.fit(X, labels)
-
-
-def _report(detector: Any, X: Any, labels: Any) -> Any:
-    import sknoisy
-
-    return sknoisy.label_report(detector, X, labels)
-
-
-def _summary(
-    source: str,
-    label: object,
-    detector_name: str,
-    report: Any,
-    about: list[str],
-    detector: Any,
-) -> list[str]:
-    n_rows, frame = len(report.frame), report.frame
-    n_flagged = int(frame["is_label_issue"].sum())
+def _about(audited: Any) -> list[str]:
+    """Return lines on the columns, or on the network for images."""
+    if audited.encoder:
+        return [f"encoder: {audited.encoder}"]
+    columns = audited.columns.items()
+    used = [f"{len(names)} {kind}" for kind, names in columns if names]
+    left_out = audited.left_out.items()
     return [
-        f"{source}: {n_rows:,} rows, {len(report.classes):,} classes in {label!r}",
-        *about,
-        f"detector: {detector_name}{_shares(detector)}",
-        f"flagged: {n_flagged:,} labels ({n_flagged / n_rows:.1%})",
-        *_not_scored(report),
-        f"noise rate: {rate_in_words(report.noise_rate_estimates)}; {CAVEAT}",
-        "",
-        *_most_suspicious(report),
+        f"columns: {', '.join(used)}",
+        *(f"left out: {column!r} ({why})" for column, why in left_out),
     ]
 
 

@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from sknoisy.command_line._errors import CommandError
-
-__all__ = ["FOR_IMAGES", "add_image_options", "is_of_images"]
-
-# Options of the encoder, with its parameters.
-FOR_IMAGES = {
-    "--image-size": "image_size",
-    "--weights": "weights",
-    "--cache": "cache",
-}
-_FOR_TABLES = ("--text", "--drop")
+__all__ = ["add_image_options"]
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
@@ -49,27 +38,6 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="keep the numbers of the images in this folder for the next time",
     )
-
-
-def is_of_images(args: argparse.Namespace) -> bool:
-    """Return whether images are asked for; refuse options of the other kind."""
-    is_folder = Path(args.table).is_dir()
-    if is_folder and args.image:
-        raise CommandError(
-            "--image names the column of a table; a folder has the labels in the names "
-            "of its folders"
-        )
-    if is_folder or args.image:
-        for option in _FOR_TABLES:
-            if getattr(args, option[2:]):
-                raise CommandError(f"{option} is for tables, not for images")
-        return True
-    for option in ("--encoder", *FOR_IMAGES):
-        if getattr(args, option[2:].replace("-", "_")) is not None:
-            raise CommandError(
-                f"{option} is for a folder of images, or a table with --image COLUMN"
-            )
-    return False
 
 
 def _side(text: str) -> int:

@@ -7,21 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from sknoisy._regular_files import written_in_one_step
-from sknoisy.command_line._audit import clean_name
-from sknoisy.command_line._columns import read_columns
-from sknoisy.command_line._errors import CommandError, interruptible, refusals, shown
-from sknoisy.command_line._files import (
-    check_columns,
-    check_outputs,
-    read_strings,
-    read_table,
-    write_strings,
-    writing,
-)
-from sknoisy.command_line._labels import check_labels, similar_labels
-from sknoisy.command_line._notation import Notation
-from sknoisy.command_line._progress import step
-from sknoisy.command_line._source import PARQUET, Source, check_input, opened_table
+from sknoisy._user_errors import UserError, refusals, shown
+from sknoisy.auditing._columns import read_columns
+from sknoisy.auditing._labels import check_labels, similar_labels
+from sknoisy.auditing._notation import Notation
+from sknoisy.auditing._progress import step
+from sknoisy.auditing._reading import check_columns, read_strings, read_table
+from sknoisy.auditing._source import PARQUET, Source, check_input, opened_table
+from sknoisy.auditing._tables import clean_name
+from sknoisy.command_line._interruptible import interruptible
+from sknoisy.command_line._outputs import check_outputs, write_strings, writing
 
 _BY_FEATURES = ("instance", "margin")
 
@@ -47,16 +42,19 @@ def inject(args: argparse.Namespace) -> str:
 
 
 def _inject(source: Source, out: Path, args: argparse.Namespace) -> str:
-    notation, clean = args.notation, clean_name(args.label)
-    with step("reading the table", quiet=args.quiet):
+    clean = clean_name(args.label)
+    notation = Notation(
+        args.decimal, args.thousands, args.dayfirst, frozenset(args.missing)
+    )
+    with step("reading the table", not args.quiet):
         frame = read_table(source, args.label, as_strings=notation.is_local)
         if clean in frame.columns:
-            raise CommandError(
+            raise UserError(
                 f"{source} already has a column {clean!r}: it was corrupted before"
             )
-        check_columns(args.drop, frame.columns.drop(args.label), "--drop")
+        check_columns(args.drop, frame.columns.drop(args.label), "drop")
         labels = check_labels(source, frame[args.label])
-    with step(f"corrupting {len(labels):,} labels", quiet=args.quiet):
+    with step(f"corrupting {len(labels):,} labels", not args.quiet):
         noisy, n_changed, notes = _corrupted(frame, labels, notation, args)
     with writing(out, "--out"):
         with written_in_one_step(out, overwrite=args.force) as draft:

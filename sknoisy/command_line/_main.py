@@ -11,13 +11,15 @@ from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
 from sknoisy import __version__
-from sknoisy.command_line._choices import AIMS, DETECTORS, KINDS
-from sknoisy.command_line._errors import CommandError, one_line, shown
+from sknoisy._detector_choices import AIMS, DETECTORS
+from sknoisy._option_names import as_options
+from sknoisy._user_errors import UserError, one_line, shown
 from sknoisy.command_line._image_options import add_image_options
 
 __all__ = ["main"]
 
 _FAILED, _INTERRUPTED = 2, 130
+_KINDS = ("symmetric", "pair", "asymmetric", "instance", "margin")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,14 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> tuple[int, str]:
     try:
-        if hasattr(args, "decimal"):
-            args.notation = _notation(args)
         # Imported here, where an interruption of the slow import ends in one line.
         module = import_module(f"sknoisy.command_line._{args.command}")
-        return 0, getattr(module, args.command)(args)
-    except CommandError as error:
-        return _FAILED, f"sknoisy: error: {one_line(error)}"
-    except OSError as error:
+        with as_options():
+            return 0, getattr(module, args.command)(args)
+    except (UserError, OSError) as error:
         return _FAILED, f"sknoisy: error: {one_line(error)}"
     except MemoryError:
         return _FAILED, "sknoisy: error: out of memory"
@@ -82,16 +81,6 @@ def _run(args: argparse.Namespace) -> tuple[int, str]:
             f"sknoisy: error: {type(error).__name__}: {one_line(error)} (an "
             "unexpected error: please report it with the output of --traceback)"
         )
-
-
-def _notation(args: argparse.Namespace) -> Any:
-    from sknoisy.command_line._notation import Notation
-
-    if args.decimal == args.thousands:
-        raise CommandError(f"--decimal and --thousands are both {args.decimal!r}")
-    return Notation(
-        args.decimal, args.thousands, args.dayfirst, frozenset(args.missing)
-    )
 
 
 def _show(status: int, text: str) -> int:
@@ -273,7 +262,7 @@ def _add_inject(commands: argparse._SubParsersAction[Any]) -> None:
     )
     parser.add_argument(
         "--kind",
-        choices=KINDS,
+        choices=_KINDS,
         default="symmetric",
         help="symmetric: to any other label; pair: to the next label; asymmetric: "
         "each label to one other, drawn at random; instance: depending on the "
@@ -409,7 +398,9 @@ def _delimiter(text: str) -> str:
 
 
 def _mark(text: str) -> str:
-    if len(text) != 1 or text.isalnum() or text in "+-":
+    from sknoisy.auditing._notation import is_mark
+
+    if not is_mark(text):
         raise argparse.ArgumentTypeError(
             f"must be one character that is not a digit, letter or sign; got {text!r}"
         )
@@ -417,7 +408,7 @@ def _mark(text: str) -> str:
 
 
 def _encoding(text: str) -> str:
-    from sknoisy.command_line._source import text_encoding
+    from sknoisy.auditing._source import text_encoding
 
     try:
         return text_encoding(text)

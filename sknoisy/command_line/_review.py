@@ -7,12 +7,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from sknoisy._user_errors import UserError, one_line, refusals, shown
+from sknoisy.auditing._progress import step
+from sknoisy.auditing._source import check_input
 from sknoisy.command_line._apply import checked_decisions
-from sknoisy.command_line._audit import Audit, audited, check_aim, clean_name
-from sknoisy.command_line._errors import CommandError, one_line, refusals, shown
-from sknoisy.command_line._files import check_outputs, writing
-from sknoisy.command_line._progress import step
-from sknoisy.command_line._source import check_input, opened_table
+from sknoisy.command_line._audit import audited, summary
+from sknoisy.command_line._outputs import check_outputs, writing
 
 __all__ = ["review"]
 
@@ -31,46 +31,31 @@ def review(args: argparse.Namespace) -> str:
     """
     path = Path(args.table)
     check_input(path)
-    check_aim(args)
     if args.decisions:
         if args.out:
-            raise CommandError(
-                "--out is for the page, which --decisions does not write"
-            )
+            raise UserError("--out is for the page, which --decisions does not write")
         decisions = checked_decisions(Path(args.decisions))
     else:
         out = Path(args.out) if args.out else _beside(path, ".review.html")
         check_outputs(path, {"--out": (out, (".html", ".htm"))}, args.force)
-    with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
-        audit = audited(source, args, keep_table=True)
+    report = audited(args, keep_table=True)
     if args.decisions:
-        return "\n".join(_counted(audit.report, decisions))
-    with writing(out, "--out"), step("writing the page", quiet=args.quiet):
-        audit.report.review(
+        return "\n".join(_counted(report, decisions))
+    with writing(out, "--out"), step("writing the page", not args.quiet):
+        report.review(
             out,
-            X=_as_read(audit, args.label),
-            embeddings=audit.encoded,
             max_rows=args.max_rows,
             n_random=args.random_rows,
             random_state=args.random_state,
             name=path.name,
             overwrite=args.force,
         )
-    return "\n".join([*audit.lines, *_next(path, out, args)])
+    return "\n".join([*summary(report, args), *_next(path, out, args)])
 
 
 def _beside(path: Path, ending: str) -> Path:
     """Return a path beside a table: data.csv.gz becomes data.review.html."""
     return path.with_name(path.name.split(".")[0] + ending)
-
-
-def _as_read(audit: Audit, label: str) -> Any:
-    """Return the columns for people: numbers as numbers, none with the answer."""
-    frame = audit.shown.copy()
-    read = audit.read.frame if audit.read is not None else frame[[]]
-    for name in read.columns:
-        frame[name] = read[name].array
-    return frame.drop(columns=[clean_name(label)], errors="ignore")
 
 
 def _next(path: Path, out: Path, args: argparse.Namespace) -> list[str]:

@@ -12,10 +12,10 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score
 
 import sknoisy
+from sknoisy._detector_choices import AIMS, DETECTORS, WITH_AIMS
 from sknoisy._planting import _decision
+from sknoisy._user_errors import UserError
 from sknoisy.command_line import main
-from sknoisy.command_line._choices import AIMS, DETECTORS, WITH_AIMS
-from sknoisy.command_line._errors import CommandError
 
 FAST = ["--detector", "confident-learning"]
 
@@ -33,7 +33,7 @@ def no_detector(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("the detector ran")
 
-    monkeypatch.setattr("sknoisy.command_line._audit._fitted", refuse)
+    monkeypatch.setattr("sknoisy.auditing._audit.fitted", refuse)
 
 
 def test_labels_that_occur_once_are_named_and_the_rest_is_judged(tmp_path, capsys):
@@ -92,9 +92,9 @@ def test_who_gets_a_frame(csv, monkeypatch, capsys, detector, kind):
 
     def stop(name, X, labels, params):
         seen.append(X)
-        raise CommandError("enough")
+        raise UserError("enough")
 
-    monkeypatch.setattr("sknoisy.command_line._audit._fitted", stop)
+    monkeypatch.setattr("sknoisy.auditing._audit.fitted", stop)
     fails(capsys, ["audit", csv, "--label", "kind", "--detector", detector])
     assert [type(X) for X in seen] == [kind] and seen[0].shape == (120, 2)
 
@@ -495,7 +495,7 @@ def test_a_warning_is_one_line_once_and_none_if_quiet(csv, capsys, monkeypatch):
             np.array([1.0]) / 0
         return report(detector, X, y)
 
-    monkeypatch.setattr(sknoisy, "label_report", warn)
+    monkeypatch.setattr("sknoisy.auditing._audit.label_report", warn)
     argv = ["audit", str(csv), "--label", "kind", *FAST]
     assert main(argv) == 0
     assert capsys.readouterr().err == (

@@ -15,9 +15,11 @@ import pytest
 from command_tables import easy_table, fails, succeeds
 
 import sknoisy
+from sknoisy._option_names import as_options
+from sknoisy.auditing._columns import read_columns
+from sknoisy.auditing._notation import Notation
 from sknoisy.base import TrainingInterrupted
 from sknoisy.command_line import _main, main
-from sknoisy.command_line._columns import read_columns
 
 sys.path.append(str(Path(__file__).parents[1] / "campaign"))
 import odd_tables
@@ -138,8 +140,11 @@ def read_with(cells, options):
     """Return what becomes of a column called price."""
     argv = ["audit", "data.csv", "--label", "kind", *options]
     args = _main._parser().parse_args(argv)
+    marks = args.decimal, args.thousands, args.dayfirst
+    notation = Notation(*marks, frozenset(args.missing))
     table = pd.DataFrame({"size": np.arange(120.0) ** 2, "price": cells})
-    return read_columns(table, text=args.text, notation=_main._notation(args))
+    with as_options():
+        return read_columns(table, text=args.text, notation=notation)
 
 
 NUMBERS = np.random.default_rng(1).permutation(120) * 37 + 1000

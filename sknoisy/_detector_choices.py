@@ -1,4 +1,6 @@
-"""Choices of the options, in a module that ``--help`` loads without other imports."""
+"""Short names of detectors, in a module that ``--help`` loads without others."""
+
+__all__ = ["AIMS", "DETECTORS", "WITH_AIMS"]
 
 DETECTORS = {
     "auto": "AutoNoiseDetector",
@@ -11,7 +13,6 @@ DETECTORS = {
     "small-loss": "SmallLossDetector",
     "cores": "CORESDetector",
 }
-KINDS = ("symmetric", "pair", "asymmetric", "instance", "margin")
 # Of the detectors whose flags have an aim; as `sknoisy._planting._decision` has them.
 WITH_AIMS = ("auto", "dynacor")
 AIMS = ("recall", "f1", "precision", "rate")

@@ -1,17 +1,21 @@
-"""``sknoisy audit`` of images: class folders, or a table with their paths."""
+"""Images: class folders, or a table with their paths."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from sknoisy.command_line._errors import CommandError, one_line, refusals, shown
-from sknoisy.command_line._image_options import FOR_IMAGES
-from sknoisy.command_line._labels import check_labels
-from sknoisy.command_line._progress import step
+from sknoisy._user_errors import (
+    MissingPackageError,
+    UserError,
+    one_line,
+    refusals,
+    shown,
+)
+from sknoisy.auditing._labels import check_labels, label_is_needed
+from sknoisy.auditing._progress import step
 
 __all__ = ["LoadedImages", "load_images"]
 
@@ -33,24 +37,38 @@ class LoadedImages:
         Given labels, by the name of the file.
     pictures : RowSource
         Small pictures for the page, on disk.
-    line : str
-        What was read, for the summary.
+    encoder : str
+        The network, and its number of features.
     notes : list of str
     """
 
     X: Any
     labels: Any
     pictures: Any
-    line: str
+    encoder: str
     notes: list[str]
 
 
-def load_images(args: argparse.Namespace) -> LoadedImages:
+def load_images(
+    path: Any,
+    label: str | None,
+    column: str | None,
+    encoder: dict[str, Any],
+    verbose: int,
+) -> LoadedImages:
     """Read the list of images, and encode them.
 
     Parameters
     ----------
-    args : argparse.Namespace
+    path : path
+        A folder of class folders, or a table with the paths of images.
+    label : str or None
+        The column of labels of a table.
+    column : str or None
+        The column of paths of a table.
+    encoder : dict
+        Parameters of `ImageEncoder`, and its model as "encoder".
+    verbose : int
 
     Returns
     -------
@@ -58,59 +76,57 @@ def load_images(args: argparse.Namespace) -> LoadedImages:
 
     Raises
     ------
-    CommandError
+    UserError
         If there are no images or labels, or a package is missing.
     """
     import pandas as pd
 
-    source = shown(args.table)
-    with warnings.catch_warnings(), step("reading the images", quiet=args.quiet):
+    source = shown(path)
+    with warnings.catch_warnings(), step("reading the images", verbose):
         # What they say stands in the notes.
         warnings.simplefilter("ignore", UserWarning)
         with refusals(f"{source} cannot be read"):
-            data = _listed(args)
-    labels = pd.Series(data.labels, index=list(data.names), name=args.label or "folder")
+            data = _listed(path, label, column)
+    labels = pd.Series(data.labels, index=list(data.names), name=label or "folder")
     labels.index.name = "file"
     labels = check_labels(source, labels)
-    encoder = _encoder(args)
-    with step(f"encoding {len(labels):,} images", quiet=args.quiet):
+    with step(f"encoding {len(labels):,} images", verbose):
         with refusals(f"{source} cannot be encoded"):
-            try:
-                X = encoder.fit_transform(
-                    [os.path.join(data.images.folder, name) for name in data.names]
-                )
-            except ImportError as error:
-                raise CommandError(one_line(error)) from error
-    line = f"encoder: {encoder.model}, {X.shape[1]} features"
-    return LoadedImages(X, labels, data.images, line, _notes(data))
+            files = [os.path.join(data.images.folder, name) for name in data.names]
+            model, X = _encoded(files, encoder, verbose)
+    about = f"{model}, {X.shape[1]} features"
+    return LoadedImages(X, labels, data.images, about, _notes(data))
 
 
-def _listed(args: argparse.Namespace) -> Any:
+def _listed(path: Any, label: str | None, column: str | None) -> Any:
     from sknoisy.datasets import load_image_folder
 
     params: dict[str, Any] = {}
-    if args.image:
-        if args.label is None:
-            raise CommandError("--label is needed: the column of the given labels")
-        params = {"path_column": args.image, "label_column": args.label}
+    if column is not None:
+        if label is None:
+            raise label_is_needed()
+        params = {"path_column": column, "label_column": label}
     try:
         return load_image_folder(
-            args.table, size=_THUMBNAIL, check="full", unreadable="skip", **params
+            path, size=_THUMBNAIL, check="full", unreadable="skip", **params
         )
     except ImportError as error:
-        raise CommandError(one_line(error)) from error
+        raise MissingPackageError(one_line(error)) from error
     except OSError as error:
-        raise CommandError(one_line(error)) from error
+        raise UserError(one_line(error)) from error
 
 
-def _encoder(args: argparse.Namespace) -> Any:
+def _encoded(files: list[str], params: dict[str, Any], verbose: int) -> tuple[Any, Any]:
+    """Return the name of the network, and the rows."""
     from sknoisy.encoders import ImageEncoder
 
-    given = {name: getattr(args, name) for name in FOR_IMAGES.values()}
-    given = {name: value for name, value in given.items() if value is not None}
-    return ImageEncoder(
-        args.encoder or "efficientnet-lite0", verbose=not args.quiet, **given
-    )
+    model = params.get("encoder", "efficientnet-lite0")
+    others = {name: value for name, value in params.items() if name != "encoder"}
+    encoder = ImageEncoder(model, verbose=verbose, **others)
+    try:
+        return encoder.model, encoder.fit_transform(files)
+    except ImportError as error:
+        raise MissingPackageError(one_line(error)) from error
 
 
 def _notes(data: Any) -> list[str]:

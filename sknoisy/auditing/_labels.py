@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sknoisy.command_line._errors import CommandError
-from sknoisy.command_line._source import Source
+from sknoisy._option_names import option
+from sknoisy._user_errors import UserError
+from sknoisy.auditing._source import Source
 
 # Groups of similar labels that are shown.
 _N_GROUPS = 5
@@ -31,7 +32,7 @@ def check_labels(path: Source | str, labels: Any) -> Any:
 
     Raises
     ------
-    CommandError
+    UserError
         If a label is missing, there is only one class, or there are more than half as
         many classes as rows.
     """
@@ -46,18 +47,18 @@ def check_labels(path: Source | str, labels: Any) -> Any:
         labels = labels.astype(object).map(str)
         missing = missing | (labels.str.strip() == "").to_numpy()
     if missing.any():
-        raise CommandError(
+        raise UserError(
             f"{path}: column {name!r} has {missing.sum()} missing label(s), the first "
             f"in row {np.argmax(missing)} (counted from 0); fill or delete these rows"
         )
     n_classes = labels.nunique()
     if n_classes == 1:
-        raise CommandError(
+        raise UserError(
             f"{path}: column {name!r} has a single label, {labels.iloc[0]!r}; "
             "at least two are needed"
         )
     if 2 * n_classes > len(labels):
-        raise CommandError(
+        raise UserError(
             f"{path}: column {name!r} has {n_classes} different values in "
             f"{len(labels)} rows; labels must occur at least twice on average"
         )
@@ -65,6 +66,11 @@ def check_labels(path: Source | str, labels: Any) -> Any:
         return labels.map(str)
     # numpy would treat the types of pandas and Arrow as objects.
     return labels.astype(_NUMBERS[kind]) if kind in _NUMBERS else labels
+
+
+def label_is_needed() -> UserError:
+    """Return the error for an audit without a column of labels."""
+    return UserError(f"{option('label')} is needed: the column of the given labels")
 
 
 def similar_labels(labels: Any) -> str | None:

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sknoisy._option_names import option
 from sknoisy._tables._columns import recognised_columns
 from sknoisy._tables._encoder import TableEncoder
-from sknoisy.command_line._errors import CommandError
-from sknoisy.command_line._files import import_pandas
-from sknoisy.command_line._notation import (
+from sknoisy._user_errors import UserError
+from sknoisy.auditing._notation import (
     Notation,
     advice,
     ambiguous_dates,
     as_dates,
     as_numbers,
 )
+from sknoisy.auditing._reading import import_pandas
 
 # What the summary calls the kinds of columns.
 _WORDS = {
@@ -54,12 +55,12 @@ class ReadTable:
     dropped: dict[str, str]
     notes: list[str]
 
-    def to_numbers(self, random_state: int | None) -> NDArray[np.float32]:
+    def to_numbers(self, random_state: Any) -> NDArray[np.float32]:
         """Return the columns as numbers on one scale.
 
         Parameters
         ----------
-        random_state : int or None
+        random_state : int, RandomState instance or None
 
         Returns
         -------
@@ -68,12 +69,12 @@ class ReadTable:
         encoder = TableEncoder(text=self.text, random_state=random_state)
         return encoder.fit_transform(self.frame)
 
-    def to_frame(self, random_state: int | None) -> Any:
+    def to_frame(self, random_state: Any) -> Any:
         """Return the columns for AutoNoiseDetector, which encodes them itself.
 
         Parameters
         ----------
-        random_state : int or None
+        random_state : int, RandomState instance or None
 
         Returns
         -------
@@ -112,7 +113,7 @@ def read_columns(
 
     Raises
     ------
-    CommandError
+    UserError
         If no column is left, or a cell holds more than one value.
     """
     pd = import_pandas()
@@ -134,7 +135,7 @@ def read_columns(
     if not columns.kinds:
         reasons = [f"{name!r} {why}" for name, why in columns.dropped.items()][:3]
         lines = ["no column is left to score the labels by", *reasons, *kept]
-        raise CommandError("; ".join(lines))
+        raise UserError("; ".join(lines))
     kinds = {word: columns.of_kind(kind) for kind, word in _WORDS.items()}
     used = [name for name in text if name in columns.kinds]
     return ReadTable(read[list(columns.kinds)], used, kinds, columns.dropped, kept)
@@ -183,9 +184,10 @@ def _as_strings(column: Any, notation: Notation) -> Any:
     for row in np.flatnonzero(~missing):
         cell = column.iat[row]
         if isinstance(cell, list | tuple | dict | set | np.ndarray):
-            raise CommandError(
+            raise UserError(
                 f"column {column.name!r} holds several values a cell "
-                f"({type(cell).__name__}); split them into columns, or --drop it"
+                f"({type(cell).__name__}); split them into columns, or drop it by "
+                f"{option('drop', [str(column.name)])}"
             )
         text = str(cell)
         cells[row] = None if text in notation.missing else text

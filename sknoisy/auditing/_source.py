@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sknoisy.command_line._errors import CommandError, one_line, shown
+from sknoisy._option_names import option
+from sknoisy._user_errors import (
+    MissingFileError,
+    MissingPackageError,
+    UserError,
+    one_line,
+    shown,
+)
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
@@ -98,27 +105,25 @@ def check_input(path: Path) -> str:
 
     Raises
     ------
-    CommandError
+    UserError
         If there is no such file, or its extension is unknown.
     """
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise CommandError(f"there is no file {shown(path)}") from error
+        raise MissingFileError(f"there is no file {shown(path)}") from error
     except OSError as error:
-        raise CommandError(f"{shown(path)} cannot be read: {reason(error)}") from error
+        raise UserError(f"{shown(path)} cannot be read: {reason(error)}") from error
     except ValueError as error:
-        raise CommandError(
-            f"{shown(path)} is not a valid file name: {error}"
-        ) from error
+        raise UserError(f"{shown(path)} is not a valid file name: {error}") from error
     if stat.S_ISDIR(mode):
-        raise CommandError(f"{shown(path)} is a folder; give a file")
+        raise UserError(f"{shown(path)} is a folder; give a file")
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        raise CommandError(f"{shown(path)} is a device or a socket; give a file")
+        raise UserError(f"{shown(path)} is a device or a socket; give a file")
     ending, packing = _endings(path)
     if ending not in TABLES or (packing and ending in PARQUET):
         packed = ", ".join(f".csv{end}" for end in _PACKINGS)
-        raise CommandError(
+        raise UserError(
             f"{shown(path)} has the extension {shown(path.suffix)!r}; supported are "
             f"{', '.join(TABLES)}, and compressed {packed}"
         )
@@ -148,10 +153,14 @@ def opened_table(
 
     Raises
     ------
-    CommandError
+    UserError
         If it cannot be read, or its first line is longer than 8 MiB.
     """
     ending = check_input(path)
+    if delimiter is not None and len(delimiter) != 1:
+        raise UserError(
+            f"{option('delimiter')} must be one character; got {delimiter!r}"
+        )
     unpack = _PACKINGS.get(_endings(path)[1])
     is_text = ending not in PARQUET
     with tempfile.TemporaryDirectory(prefix="sknoisy-") as folder:
@@ -219,7 +228,9 @@ def _zstandard(path: Path) -> Any:
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise CommandError(f"{shown(path)}: .zst needs pyarrow: {INSTALL}") from error
+        raise MissingPackageError(
+            f"{shown(path)}: .zst needs pyarrow: {INSTALL}"
+        ) from error
     return pa.CompressedInputStream(pa.OSFile(os.fspath(path)), "zstd")
 
 
@@ -242,11 +253,11 @@ def _copy(path: Path, unpack: Callable[[Path], Any], to: Path, is_text: bool) ->
                 if not has_line and n_bytes >= _LONGEST_HEADER:
                     raise _no_line(path)
     except (EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
-        raise CommandError(
+        raise UserError(
             f"{shown(path)} cannot be decompressed: {one_line(error)}"
         ) from error
     except OSError as error:
-        raise CommandError(f"{shown(path)} cannot be read: {reason(error)}") from error
+        raise UserError(f"{shown(path)} cannot be read: {reason(error)}") from error
 
 
 def _head(path: Path, plain: Path) -> bytes:
@@ -255,14 +266,14 @@ def _head(path: Path, plain: Path) -> bytes:
         with plain.open("rb") as file:
             head = file.read(_LONGEST_HEADER)
     except OSError as error:
-        raise CommandError(f"{shown(path)} cannot be read: {reason(error)}") from error
+        raise UserError(f"{shown(path)} cannot be read: {reason(error)}") from error
     if len(head) == _LONGEST_HEADER and b"\n" not in head and b"\r" not in head:
         raise _no_line(path)
     return head[:1024]
 
 
-def _no_line(path: Path) -> CommandError:
-    return CommandError(
+def _no_line(path: Path) -> UserError:
+    return UserError(
         f"{shown(path)} has a first line of more than {_LONGEST_HEADER >> 20} MiB; is "
         "it a table?"
     )
@@ -275,9 +286,9 @@ def _encoding(path: Path, head: bytes, given: str | None) -> tuple[str, str, str
             return reading, writing, "\ufeff"
     if given is None and 4 * head.count(b"\0") > len(head):
         # In western text in UTF-16, every second byte is NUL.
-        raise CommandError(
+        raise UserError(
             f"{shown(path)} is not encoded in utf-8: it is full of NUL bytes. If it is "
-            "text, pass its encoding, for example --encoding utf-16-le"
+            f"text, pass its encoding, for example {option('encoding', 'utf-16-le')}"
         )
     name = given or "utf-8"
     return name, {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(name, name), ""

@@ -9,7 +9,7 @@ from sknoisy._progress import progress
 
 
 @contextmanager
-def step(text: str, *, quiet: bool) -> Iterator[None]:
+def step(text: str, verbose: int) -> Iterator[None]:
     """Show a progress bar while a step runs; fits within the step refine it.
 
     The bar is removed at the end. In a log, lines are printed instead, and only for
@@ -18,9 +18,9 @@ def step(text: str, *, quiet: bool) -> Iterator[None]:
     Parameters
     ----------
     text : str
-    quiet : bool
-        True shows nothing.
+    verbose : int
+        0 shows nothing.
     """
-    with progress(1, text, not quiet, leave=False) as bar:
+    with progress(1, text, verbose, leave=False) as bar:
         yield
         bar.advance()

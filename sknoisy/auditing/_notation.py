@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from sknoisy.command_line._files import import_pandas
+from sknoisy._option_names import option
+from sknoisy._user_errors import UserError
+from sknoisy.auditing._reading import import_pandas
 
 _CURRENCY = "$€£¥₹"
 # A sign; a currency sign before or after the number, or a percent sign after it.
@@ -50,10 +52,29 @@ class Notation:
     dayfirst: bool = False
     missing: Collection[str] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("decimal", "thousands"):
+            mark = getattr(self, name)
+            if mark is not None and not is_mark(mark):
+                raise UserError(
+                    f"{option(name)} must be one character that is not a digit, letter "
+                    f"or sign; got {mark!r}"
+                )
+        if self.decimal == self.thousands:
+            raise UserError(
+                f"{option('decimal')} and {option('thousands')} are both "
+                f"{self.decimal!r}"
+            )
+
     @property
     def is_local(self) -> bool:
         """Whether numbers are written differently than in Python."""
         return self.decimal != "." or self.thousands is not None
+
+
+def is_mark(text: str) -> bool:
+    """Return whether a text can be a mark in a number: one character, no digit."""
+    return len(text) == 1 and not text.isalnum() and text not in "+-"
 
 
 def as_numbers(texts: Any, notation: Notation) -> Any:
@@ -136,15 +157,15 @@ def advice(name: str, texts: Any, taken_as: str, notation: Notation) -> str | No
         return None
     texts = texts.iloc[:: -(-len(texts) // _LOOKED_AT)]
     share, others = as_numbers(texts, notation).notna().mean(), []
-    for option, other in _other_notations(notation):
+    for marks, other in _other_notations(notation):
         more = as_numbers(texts, other).notna().mean()
-        others.append((more, option))
+        others.append((more, marks))
     best = max(more for more, _ in others)
     if best >= _MOSTLY and best > share:
-        options = [option for more, option in others if more == best]
+        options = [marks for more, marks in others if more == best]
         # Prefer the one with fewer options.
-        fewest = min(option.count("--") for option in options)
-        help_ = " or ".join(o for o in options if o.count("--") == fewest)
+        fewest = min(map(len, options))
+        help_ = " or ".join(_in_words(o) for o in options if len(o) == fewest)
         return _line(name, texts, best, "numbers", taken_as, f"{help_} reads them")
     if share >= _MOSTLY:
         odd = _first(texts, as_numbers(texts, notation).isna())
@@ -154,14 +175,17 @@ def advice(name: str, texts: Any, taken_as: str, notation: Notation) -> str | No
             share,
             "numbers",
             taken_as,
-            f"--missing {odd!r} treats it as missing",
+            f"{option('missing', [odd])} treats it as missing",
         )
     is_date = texts.str.fullmatch(r"\d{1,2}" + _SEPARATED)
     if is_date.mean() >= _MOSTLY:
         fits = as_dates(texts[is_date], replace(notation, dayfirst=True)) is not None
-        help_ = "--dayfirst reads them" if fits else "write them as 2024-02-29"
+        help_ = "write them as 2024-02-29"
+        if fits:
+            help_ = f"{option('dayfirst', True)} reads them"
         if not is_date.all():
-            help_ = f"--missing {_first(texts, ~is_date)!r} treats it as missing"
+            odd = _first(texts, ~is_date)
+            help_ = f"{option('missing', [odd])} treats it as missing"
         return _line(name, texts, is_date.mean(), "dates", taken_as, help_)
     return None
 
@@ -179,24 +203,26 @@ def ambiguous_dates(name: str, texts: Any, notation: Notation) -> str | None:
         return None
     example = _first(texts, first != second)
     return (
-        f"column {name!r}: {example} is read with the month first; --dayfirst reads "
-        "the day first"
+        f"column {name!r}: {example} is read with the month first; "
+        f"{option('dayfirst', True)} reads the day first"
     )
 
 
-def _other_notations(notation: Notation) -> list[tuple[str, Notation]]:
-    marks = [
-        ("--decimal ,", ",", None),
-        ("--thousands ,", ".", ","),
-        ("--thousands . --decimal ,", ",", "."),
-        ("--thousands ' '", ".", " "),
-        ("--thousands ' ' --decimal ,", ",", " "),
-        ('--thousands "\'"', ".", "'"),
+def _other_notations(notation: Notation) -> list[tuple[dict[str, Any], Notation]]:
+    marks: list[dict[str, Any]] = [
+        {"decimal": ","},
+        {"thousands": ","},
+        {"thousands": ".", "decimal": ","},
+        {"thousands": " "},
+        {"thousands": " ", "decimal": ","},
+        {"thousands": "'"},
     ]
-    return [
-        (option, replace(notation, decimal=decimal, thousands=thousands))
-        for option, decimal, thousands in marks
-    ]
+    plain = replace(notation, decimal=".", thousands=None)
+    return [(some, replace(plain, **some)) for some in marks]
+
+
+def _in_words(marks: dict[str, str]) -> str:
+    return " ".join(option(name, mark) for name, mark in marks.items())
 
 
 def _line(

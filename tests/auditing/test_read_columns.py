@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sknoisy.command_line._columns import read_columns
-from sknoisy.command_line._errors import CommandError
+from sknoisy._user_errors import UserError
+from sknoisy.auditing._columns import read_columns
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -140,14 +140,14 @@ def test_the_order_of_the_index_does_not_matter():
 
 
 def test_a_table_without_useful_columns_is_refused():
-    with pytest.raises(CommandError, match=r"no column is left to .* single value"):
+    with pytest.raises(UserError, match=r"no column is left to .* single value"):
         read_columns(pd.DataFrame({"x": np.ones(N)}))
-    with pytest.raises(CommandError, match="no column is left"):
+    with pytest.raises(UserError, match="no column is left"):
         read_columns(pd.DataFrame(index=range(N)))
 
 
 def test_cells_with_several_values_are_refused():
-    with pytest.raises(CommandError, match=r"'it' holds several values a cell \(list"):
+    with pytest.raises(UserError, match=r"'it' holds several values a cell \(list"):
         only([[1, 2]] * N)
 
 

@@ -1,0 +1,235 @@
+"""Read tables from files."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from sknoisy._option_names import option
+from sknoisy._user_errors import (
+    MissingPackageError,
+    OutOfMemoryError,
+    UserError,
+    one_line,
+)
+from sknoisy.auditing._source import INSTALL, Source, reason
+
+# Missing values in columns other than the labels.
+_MISSING = [
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "NaN",
+    "nan",
+    "NULL",
+    "null",
+    "None",
+    "<NA>",
+    "#N/A",
+]
+
+
+# Column names that are compared with a misspelt one.
+_N_COMPARED = 10_000
+
+
+def read_table(source: Source, label: str | None, *, as_strings: bool = False) -> Any:
+    """Read a table; its labels stay as they are written in the file.
+
+    Parameters
+    ----------
+    source : Source
+    label : str or None
+        Column of labels. In CSV its values stay strings: "01" is not 1, and the
+        label "None" is not missing. None, for Parquet only, checks no column.
+    as_strings : bool, default=False
+        True reads all columns of CSV as strings.
+
+    Returns
+    -------
+    frame : pandas DataFrame
+        With at least one row, and exactly one column ``label``.
+    """
+    if source.is_parquet:
+        frame = _read_parquet(source)
+    else:
+        header = _read_csv(
+            source, header=None, nrows=1, dtype=str, keep_default_na=False
+        )
+        _check_label(source, header.iloc[0].tolist(), label)
+        names = _read_csv(source, nrows=0).columns
+        frame = _read_csv(
+            source,
+            dtype=str if as_strings else {label: str},
+            keep_default_na=False,
+            na_values={name: _MISSING for name in names if name != label},
+            low_memory=False,
+        )
+    return check_names(source, frame, label)
+
+
+def check_names(source: Source | str, frame: Any, label: str | None) -> Any:
+    """Return a table with names of columns that are strings.
+
+    Parameters
+    ----------
+    source : Source or str
+    frame : pandas DataFrame
+    label : str or None
+        Column of labels; None checks none.
+
+    Returns
+    -------
+    frame : pandas DataFrame
+        The same cells.
+
+    Raises
+    ------
+    UserError
+        If a column has several names, or if there are no rows, or not exactly one
+        column ``label``.
+    """
+    if frame.columns.nlevels > 1:
+        raise UserError(
+            f"{source} has column names with {frame.columns.nlevels} levels; give "
+            "each column one name"
+        )
+    frame = frame.set_axis(frame.columns.astype(str), axis=1)
+    _check_label(source, frame.columns.tolist(), label)
+    if not len(frame):
+        raise UserError(f"{source} has no rows")
+    return frame
+
+
+def read_strings(source: Source) -> Any:
+    """Read all cells of CSV as strings, with the column names as the first row."""
+    return _read_csv(source, header=None, dtype=str, keep_default_na=False)
+
+
+def table_of_strings(source: Source) -> Any:
+    """Return a CSV as a frame of strings, numbered from 0, exactly as it is written.
+
+    Parameters
+    ----------
+    source : Source
+
+    Returns
+    -------
+    table : pandas DataFrame
+    """
+    rows = read_strings(source)
+    table = rows.iloc[1:].reset_index(drop=True)
+    return table.set_axis(rows.iloc[0].tolist(), axis=1)
+
+
+def check_columns(names: Iterable[str], known: Iterable[str], of: str) -> None:
+    """Raise an error for column names that the table does not have.
+
+    Parameters
+    ----------
+    names, known : iterable of str
+    of : str
+        The parameter that names the columns.
+    """
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise UserError(f"{option(of)}: {_unknown(name, known)}")
+
+
+def import_pandas() -> Any:
+    """Import and return pandas; the error names the command that installs it."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingPackageError(f"tables need pandas: {INSTALL}") from error
+    return pd
+
+
+def _read_parquet(source: Source) -> Any:
+    pd = import_pandas()
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingPackageError(f"Parquet needs pyarrow: {INSTALL}") from error
+    try:
+        return pd.read_parquet(source.path, engine="pyarrow")
+    except OSError as error:
+        raise UserError(f"{source} cannot be read: {reason(error)}") from error
+    except MemoryError as error:
+        raise OutOfMemoryError(f"{source} cannot be read: out of memory") from error
+    except pa.ArrowException as error:
+        raise UserError(
+            f"{source} cannot be read as Parquet: {one_line(error)}"
+        ) from error
+    except Exception as error:
+        # pandas does not check its metadata in the file: wrong metadata can raise any
+        # error.
+        raise UserError(
+            f"{source} has invalid metadata for pandas "
+            f"({type(error).__name__}: {one_line(error)}); write the file again"
+        ) from error
+
+
+def _read_csv(source: Source, **options: Any) -> Any:
+    pd = import_pandas()
+    try:
+        with warnings.catch_warnings():
+            # By default surplus cells at the end of a line are dropped with a warning.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                source.path,
+                sep=source.delimiter,
+                encoding=source.encoding,
+                index_col=False,
+                compression=None,
+                **options,
+            )
+    except pd.errors.EmptyDataError as error:
+        raise UserError(f"{source} is empty") from error
+    except UnicodeError as error:
+        raise UserError(
+            f"{source} is not encoded in {source.encoding}; pass its encoding, for "
+            f"example {option('encoding', 'cp1252')}"
+        ) from error
+    except pd.errors.ParserWarning as error:
+        raise UserError(
+            f"{source} has lines with more cells than the first one"
+        ) from error
+    except OSError as error:
+        raise UserError(f"{source} cannot be read: {reason(error)}") from error
+    except ValueError as error:
+        raise UserError(f"{source} is not valid CSV: {one_line(error)}") from error
+
+
+def _check_label(source: Source | str, names: list[str], label: str | None) -> None:
+    if label is None:
+        return
+    if names.count(label) > 1:
+        raise UserError(f"{source} has {names.count(label)} columns named {label!r}")
+    if label not in names:
+        hint = ""
+        for mark in (";", "\t", "|"):
+            if len(names) == 1 and mark in names[0]:
+                help_ = f"pass {option('delimiter')}"
+                hint = f" (if its columns are separated by {mark!r}, {help_})"
+        raise UserError(f"{option('label')}: {_unknown(label, names)}{hint}")
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    # Comparing with very many names would take minutes.
+    by_lower = {other.lower(): other for other in reversed(known[:_N_COMPARED])}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
+    if close:
+        hint = "did you mean " + " or ".join(_cut(by_lower[c]) for c in close) + "?"
+    else:
+        more = ", ..." if len(known) > 10 else ""
+        hint = "there are " + ", ".join(map(_cut, known[:10])) + more
+    return f"there is no column {_cut(name)}; {hint}"
+
+
+def _cut(name: str) -> str:
+    return repr(name if len(name) <= 60 else name[:59] + "…")
