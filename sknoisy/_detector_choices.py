@@ -16,3 +16,6 @@ DETECTORS = {
 # Of the detectors whose flags have an aim; as `sknoisy._planting._decision` has them.
 WITH_AIMS = ("auto", "dynacor")
 AIMS = ("recall", "f1", "precision", "rate")
+# Annotation tools, as `sknoisy.cleaning` has them.
+EXPORTS = ("label-studio", "argilla", "prodigy", "doccano", "csv")
+DECISION_FORMATS = ("sknoisy", *EXPORTS)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sknoisy._regular_files import open_regular
 from sknoisy.cleaning._report_csv import is_formula
 from sknoisy.cleaning._report_tables import load_pandas
 from sknoisy.cleaning._row_checksums import row_checksums
 
-__all__ = ["COLUMNS", "KINDS", "check_rows", "class_named", "read_decisions"]
+__all__ = [
+    "COLUMNS",
+    "KINDS",
+    "check_rows",
+    "checked_decisions",
+    "class_named",
+    "unquoted",
+]
 
 COLUMNS = (
     "row",
@@ -35,37 +38,24 @@ _SAMPLE = re.compile(r"((rank|stratum) [1-9]\d*)?", re.ASCII)
 _WHOLE = re.compile(r"\d+(\.0*)?", re.ASCII)
 
 
-def read_decisions(decisions: Any) -> Any:
-    """Return decisions as a checked frame.
+def checked_decisions(frame: Any) -> Any:
+    """Return a frame of strings as decisions, or say what is wrong with it.
 
     Parameters
     ----------
-    decisions : path, pandas DataFrame or list of dict
-        A CSV, or a JSON file with a list of objects, or an object that has it as
-        "decisions". The columns are ``COLUMNS``; from new_label on they may be missing.
+    frame : pandas DataFrame
+        Its cells are strings. Of ``COLUMNS``, the first four are needed.
 
     Returns
     -------
-    frame : pandas DataFrame
-        With the columns ``COLUMNS`` in the order of the rows: row is int64,
-        sample_probability float64 (NaN where empty), all others are strings. Without
-        those whose decision is empty, because it has not been made yet.
+    decisions : pandas DataFrame
+        As `read_decisions` returns them.
 
     Raises
     ------
     ValueError
-        If it is not a table of decisions, or one of them is not valid. The message has
-        its number, counted from 1.
-    OSError
-        If the file cannot be read.
+        If a column is missing or a decision is not valid.
     """
-    pd = load_pandas()
-    if isinstance(decisions, pd.DataFrame):
-        frame = decisions.astype(object).where(decisions.notna(), "").map(_text)
-    elif isinstance(decisions, list):
-        frame = _of_records(decisions)
-    else:
-        frame = _of_file(Path(decisions))
     missing = [name for name in _REQUIRED if name not in frame.columns]
     if missing:
         raise ValueError(
@@ -83,7 +73,9 @@ def read_decisions(decisions: Any) -> Any:
             raise ValueError(f"decision {number}: {problem}")
     frame["row"] = np.array([int(float(row)) for row in frame["row"]], dtype=np.int64)
     probability = frame["sample_probability"].str.replace(",", ".")
-    frame["sample_probability"] = pd.to_numeric(probability).astype(np.float64)
+    frame["sample_probability"] = (
+        load_pandas().to_numeric(probability).astype(np.float64)
+    )
     return _sorted_once(frame)
 
 
@@ -149,9 +141,12 @@ def class_named(name: str, names: dict[str, Any]) -> Any:
     label : any
         None if there is none.
     """
-    if name not in names and name.startswith("'") and is_formula(name[1:]):
-        name = name[1:]
-    return names.get(name)
+    return names.get(name if name in names else unquoted(name))
+
+
+def unquoted(name: str) -> str:
+    """Return a name without the ``'`` that keeps a spreadsheet from running it."""
+    return name[1:] if name.startswith("'") and is_formula(name[1:]) else name
 
 
 def _is_same(name: str, label: Any) -> bool:
@@ -160,54 +155,6 @@ def _is_same(name: str, label: Any) -> bool:
 
 def _count(is_other: NDArray[np.bool_]) -> str:
     return f"{is_other.sum():,} of {len(is_other):,} decided rows differ"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else str(value)
-
-
-def _of_records(records: list[Any]) -> Any:
-    if not all(isinstance(record, dict) for record in records):
-        raise ValueError("decisions must be a list of objects, one for each row.")
-    cells = [
-        {str(key): "" if value is None else _text(value) for key, value in row.items()}
-        for row in records
-    ]
-    frame = load_pandas().DataFrame(cells, columns=None if cells else list(COLUMNS))
-    return frame.astype(object).fillna("")
-
-
-def _of_file(path: Path) -> Any:
-    with open_regular(path) as file:
-        content = file.read()
-    try:
-        # A spreadsheet writes a byte order mark.
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not encoded in UTF-8.") from error
-    if path.suffix.lower() == ".json":
-        return _of_records(_json_list(path, text))
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    pd = load_pandas()
-    try:
-        return pd.read_csv(
-            io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False
-        ).astype(object)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{path} is not valid CSV: {error}") from error
-
-
-def _json_list(path: Path, text: str) -> list[Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    if isinstance(found, dict):
-        found = found.get("decisions")
-    if not isinstance(found, list):
-        raise ValueError(f"{path} has no list of decisions.")
-    return found
 
 
 def _problem(row: Any) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,9 @@ from sknoisy._rows import refuse_no_rows
 from sknoisy._validation import check_consistent_length
 from sknoisy._verdicts import scorer_of, scores_are_probabilities, unjudged_rows
 from sknoisy._warning import warn_user
+from sknoisy.cleaning._exchange import ExchangeMethods
 from sknoisy.cleaning._report_csv import (
+    csv_text,
     named_index,
     original_columns,
     without_formulas,
@@ -26,7 +27,6 @@ from sknoisy.cleaning._report_file import write_text
 from sknoisy.cleaning._report_page import full_page, summary_fragment
 from sknoisy.cleaning._report_rates import rate_estimates
 from sknoisy.cleaning._report_tables import SCORE_NAMES, load_pandas
-from sknoisy.cleaning._review import ReviewMethods
 
 if TYPE_CHECKING:
     import pathlib
@@ -152,7 +152,7 @@ def label_report(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelReport(ReviewMethods):
+class LabelReport(ExchangeMethods):
     """The findings of a detector, as returned by `label_report`.
 
     A notebook shows its summary.
@@ -307,11 +307,7 @@ class LabelReport(ReviewMethods):
             parts += original_columns(X, self._reasons(X), order, taken)
         rows = load_pandas().concat(parts, axis=1)
         rows = without_formulas(rows) if escape_formulas else rows
-        text = rows.to_csv(index=False)
-        if "\r" in text:
-            # Without quotes it would end the line for most readers.
-            text = rows.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
-        return write_text(path, text, overwrite)
+        return write_text(path, csv_text(rows), overwrite)
 
     def __repr__(self):
         rates = self.noise_rate_estimates.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from typing import Any
 
@@ -12,7 +13,13 @@ from sknoisy._rows import is_frame
 from sknoisy._selected_rows import rows_of
 from sknoisy.cleaning._report_tables import load_pandas
 
-__all__ = ["is_formula", "named_index", "original_columns", "without_formulas"]
+__all__ = [
+    "csv_text",
+    "is_formula",
+    "named_index",
+    "original_columns",
+    "without_formulas",
+]
 
 # First characters that make a spreadsheet read a cell as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -78,6 +85,24 @@ def is_formula(value: Any) -> bool:
     """
     begins = isinstance(value, str) and value.startswith(_FORMULA)
     return begins and not _NUMBER.fullmatch(value)
+
+
+def csv_text(frame: Any) -> str:
+    """Return a frame as CSV, without its index.
+
+    Parameters
+    ----------
+    frame : pandas DataFrame
+
+    Returns
+    -------
+    text : str
+    """
+    text = frame.to_csv(index=False)
+    if "\r" in text:
+        # Without quotes it would end the line for most readers.
+        text = frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+    return text
 
 
 def original_columns(

@@ -19,7 +19,8 @@ from sknoisy.cleaning._apply import (
     labelled_table,
     names_of_labels,
 )
-from sknoisy.cleaning._decisions import check_rows, read_decisions
+from sknoisy.cleaning._decision_files import read_decisions
+from sknoisy.cleaning._decisions import check_rows
 from sknoisy.cleaning._report_file import write_text
 from sknoisy.cleaning._report_tables import ReportTables
 from sknoisy.cleaning._review_content import reasons
@@ -34,6 +35,11 @@ from sknoisy.cleaning._review_rates import (
 )
 from sknoisy.cleaning._review_sample import review_sample
 from sknoisy.cleaning._row_checksums import audit_id, row_checksums
+from sknoisy.cleaning._tools._hugging_face import (
+    changed_dataset,
+    is_dataset,
+    values_by_name,
+)
 
 if TYPE_CHECKING:
     import pathlib
@@ -98,16 +104,18 @@ class ReviewMethods(ReportTables):
 
         Parameters
         ----------
-        table : pandas or polars DataFrame, default=None
+        table : pandas or polars DataFrame or datasets.Dataset, default=None
             The table with the labels that were scored. None takes X with the labels as
             a last column if X is a frame, else that column alone; its index then says
             which rows of X are left.
         label : str, default=None
             The column of labels in ``table``.
-        decisions : path, pandas DataFrame or list of dict, default=None
+        decisions : path, pandas DataFrame, list of dict or datasets.Dataset, \
+                default=None
             What people decided, as the review page writes it: a CSV or JSON with the
             columns row, row_sha256, given_label, decision, new_label, sample,
-            sample_probability and audit_id. The decisions are
+            sample_probability and audit_id. Or what annotation tools write, see
+            `sknoisy.cleaning.read_decisions`. The decisions are
 
             - keep, or unsure: the label stays,
             - relabel: the label becomes new_label,
@@ -126,7 +134,7 @@ class ReviewMethods(ReportTables):
 
         Returns
         -------
-        table : pandas or polars DataFrame
+        table : pandas or polars DataFrame or datasets.Dataset
             A copy, of the same kind.
 
         Raises
@@ -154,14 +162,19 @@ class ReviewMethods(ReportTables):
         given = self.frame["given_label"].to_numpy()
         if table is None or label is None:
             table, label = labelled_table(self)
-        else:
+        elif not is_dataset(table):
             check_labels_of(table, label, given)
-        names = names_of_labels(table[label], given)
+        if is_dataset(table):
+            names = values_by_name(table, label, given)
+        else:
+            names = names_of_labels(table[label], given)
         if action is not None:
             changes = changes_by_score(self, action, above, names)
         else:
             found = self._checked(decisions)
             changes = changes_by_decisions(found, names, allow_new=allow_new_labels)
+        if is_dataset(table):
+            return changed_dataset(table, label, changes, label_before=label_before)
         return changed_table(table, label, changes, label_before=label_before)
 
     def review(
@@ -458,7 +471,7 @@ class ReviewMethods(ReportTables):
         return self.X, self.frame["given_label"].to_numpy()
 
     def _checked(self, decisions):
-        found = read_decisions(decisions)
+        found = read_decisions(decisions, report=self)
         given = self.frame["given_label"].to_numpy()
         check_rows(found, *self._contents(), given, "the data")
         return found

@@ -15,7 +15,7 @@ from sknoisy._selected_rows import loaded_rows_of, rows_of
 from sknoisy.cleaning._report_page import displayable, escape, png_data_uri
 from sknoisy.cleaning._review_neighbours import Neighbours
 
-__all__ = ["contents", "reasons"]
+__all__ = ["are_images", "channels_first", "contents", "reasons"]
 
 _MAX_TEXT, _MAX_NEAR_TEXT, _MAX_CELL = 3000, 500, 80
 _LONG = 40
@@ -55,7 +55,7 @@ def contents(
     part = part.toarray() if issparse(part) else plain_rows(part)
     if _is_table(X):
         return _Table(part, place).contents(index, beside)
-    if _are_images(part):
+    if are_images(part):
         return _images(part, index, place, beside, max_bytes)
     return [
         _text(part[place[int(row)]], _MAX_TEXT)
@@ -96,7 +96,8 @@ def _is_table(X: Any) -> bool:
     return is_frame(X) or issparse(X) or len(getattr(X, "shape", ())) == 2
 
 
-def _are_images(part: Any) -> bool:
+def are_images(part: Any) -> bool:
+    """Return whether rows are images: arrays of two or three dimensions."""
     if hasattr(part, "ndim") and part.ndim > 1:
         return part.ndim in (3, 4) and part.dtype.kind in "buif"
     return all(hasattr(item, "__array__") and np.ndim(item) in (2, 3) for item in part)
@@ -361,7 +362,7 @@ def _images(
 
         def picture(row: int, side: int, known: Any = known) -> str:
             if (row, side) not in known:
-                image = _channels_first(np.asarray(part[place[row]]))
+                image = channels_first(np.asarray(part[place[row]]))
                 uri = png_data_uri(displayable(_shrunk(image, side)))
                 known[row, side] = f'<img src="{uri}" alt="image of row {row}">'
             return known[row, side]
@@ -376,7 +377,8 @@ def _images(
     return shown
 
 
-def _channels_first(image: NDArray[Any]) -> NDArray[Any]:
+def channels_first(image: NDArray[Any]) -> NDArray[Any]:
+    """Return an image of shape (C, H, W)."""
     if image.ndim == 2:
         return image[None]
     if image.shape[-1] in (1, 3, 4) and image.shape[0] not in (1, 3, 4):

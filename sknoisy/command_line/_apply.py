@@ -23,7 +23,8 @@ from sknoisy.auditing._source import (
 )
 from sknoisy.cleaning._apply import Changes, changed_table, changes_by_decisions
 from sknoisy.cleaning._apply import names_of_labels as names_of
-from sknoisy.cleaning._decisions import check_rows, class_named, read_decisions
+from sknoisy.cleaning._decision_files import read_decisions
+from sknoisy.cleaning._decisions import check_rows, class_named
 from sknoisy.command_line._outputs import check_outputs, write_strings, writing
 
 __all__ = ["apply", "checked_decisions"]
@@ -45,7 +46,7 @@ def apply(args: argparse.Namespace) -> str:
     ending = check_input(path)
     endings = PARQUET if ending in PARQUET else (ending,)
     check_outputs(path, {"--out": (out, endings)}, args.force)
-    decisions = checked_decisions(Path(args.decisions))
+    decisions = checked_decisions(args)
     with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
         with step("reading the table", not args.quiet):
             table = _table(source)
@@ -65,20 +66,24 @@ def _table(source: Source) -> Any:
     return table_of_strings(source)
 
 
-def checked_decisions(path: Path) -> Any:
+def checked_decisions(args: argparse.Namespace) -> Any:
     """Return the decisions of a file.
 
     Parameters
     ----------
-    path : Path
+    args : argparse.Namespace
+        The options of the command.
 
     Returns
     -------
     decisions : pandas DataFrame
         At least one.
     """
+    path = Path(args.decisions)
     try:
-        decisions = read_decisions(path)
+        decisions = read_decisions(
+            path, tool=args.decisions_format, skipped=args.skipped
+        )
     except OSError as error:
         raise UserError(f"{shown(path)} cannot be read: {reason(error)}") from error
     except ValueError as error:

@@ -19,6 +19,9 @@ from sknoisy.command_line._image_options import add_image_options
 __all__ = ["main"]
 
 _FAILED, _INTERRUPTED = 2, 130
+# Annotation tools, as `sknoisy.cleaning` has them.
+_EXPORTS = ("label-studio", "argilla", "prodigy", "doccano", "csv")
+_DECISION_FORMATS = ("sknoisy", *_EXPORTS)
 _KINDS = ("symmetric", "pair", "asymmetric", "instance", "margin")
 
 
@@ -187,16 +190,22 @@ def _add_review(commands: argparse._SubParsersAction[Any]) -> None:
     _add_detector(parser)
     parser.add_argument(
         "--out",
-        metavar="HTML",
-        help="write the page to this file (default: beside the table, for data.csv "
-        "data.review.html)",
+        metavar="FILE",
+        help="write the page, or the rows for a tool, to this file (default: beside "
+        "the table, for data.csv data.review.html)",
+    )
+    parser.add_argument(
+        "--export",
+        choices=_EXPORTS,
+        help="write no page, but the same rows as a file that this annotation tool "
+        "imports",
     )
     parser.add_argument(
         "--max-rows",
         type=_count,
         default=200,
         metavar="INT",
-        help="the largest number of flagged rows on the page (default: 200)",
+        help="the largest number of flagged rows (default: 200)",
     )
     parser.add_argument(
         "--random-rows",
@@ -208,10 +217,11 @@ def _add_review(commands: argparse._SubParsersAction[Any]) -> None:
     )
     parser.add_argument(
         "--decisions",
-        metavar="CSV",
+        metavar="FILE",
         help="write no page; print what these decisions say of the noise rate, of the "
         "flags, and whether to go on",
     )
+    _add_decisions_format(parser)
 
 
 def _add_apply(commands: argparse._SubParsersAction[Any]) -> None:
@@ -221,10 +231,12 @@ def _add_apply(commands: argparse._SubParsersAction[Any]) -> None:
     _add_source(parser)
     parser.add_argument(
         "--decisions",
-        metavar="CSV",
+        metavar="FILE",
         required=True,
-        help="the decisions, as the review page exports them: CSV or JSON",
+        help="the decisions, as the review page or an annotation tool exports them: "
+        "CSV, JSON or JSONL",
     )
+    _add_decisions_format(parser)
     parser.add_argument(
         "--out",
         metavar="TABLE",
@@ -247,6 +259,21 @@ def _add_apply(commands: argparse._SubParsersAction[Any]) -> None:
         help="allow new labels that no row of the table has",
     )
     _add_run(parser)
+
+
+def _add_decisions_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--decisions-format",
+        choices=_DECISION_FORMATS,
+        help="where the decisions are from: sknoisy is the review page (default: "
+        "recognised by the names in the file)",
+    )
+    parser.add_argument(
+        "--skipped",
+        choices=("unsure", "exclude", "keep"),
+        default="unsure",
+        help="the decision about rows that annotators skipped (default: unsure)",
+    )
 
 
 def _add_inject(commands: argparse._SubParsersAction[Any]) -> None:

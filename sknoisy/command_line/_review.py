@@ -10,6 +10,7 @@ from typing import Any
 from sknoisy._user_errors import UserError, one_line, refusals, shown
 from sknoisy.auditing._progress import step
 from sknoisy.auditing._source import check_input
+from sknoisy.cleaning._exchange import EXPORTS
 from sknoisy.command_line._apply import checked_decisions
 from sknoisy.command_line._audit import audited, summary
 from sknoisy.command_line._outputs import check_outputs, writing
@@ -32,25 +33,49 @@ def review(args: argparse.Namespace) -> str:
     path = Path(args.table)
     check_input(path)
     if args.decisions:
-        if args.out:
-            raise UserError("--out is for the page, which --decisions does not write")
-        decisions = checked_decisions(Path(args.decisions))
+        for option in ("out", "export"):
+            if getattr(args, option):
+                raise UserError(
+                    f"--{option} is for a file to write; --decisions writes none"
+                )
+        decisions = checked_decisions(args)
     else:
-        out = Path(args.out) if args.out else _beside(path, ".review.html")
-        check_outputs(path, {"--out": (out, (".html", ".htm"))}, args.force)
+        out = _checked_out(path, args)
     report = audited(args, keep_table=True)
     if args.decisions:
         return "\n".join(_counted(report, decisions))
-    with writing(out, "--out"), step("writing the page", not args.quiet):
-        report.review(
-            out,
-            max_rows=args.max_rows,
-            n_random=args.random_rows,
-            random_state=args.random_state,
-            name=path.name,
-            overwrite=args.force,
-        )
+    _write(report, path, out, args)
     return "\n".join([*summary(report, args), *_next(path, out, args)])
+
+
+def _checked_out(path: Path, args: argparse.Namespace) -> Path:
+    """Return the file to write, by default beside the table."""
+    if not args.export:
+        out = Path(args.out) if args.out else _beside(path, ".review.html")
+        check_outputs(path, {"--out": (out, (".html", ".htm"))}, args.force)
+        return out
+    endings = EXPORTS[args.export]
+    out = Path(args.out or _beside(path, f".{args.export}{endings[0]}"))
+    outputs = {"--out": (out, endings[:1])}
+    for ending in endings[1:]:
+        outputs["the file beside --out,"] = out.with_suffix(ending), (ending,)
+    check_outputs(path, outputs, args.force)
+    return out
+
+
+def _write(report: Any, path: Path, out: Path, args: argparse.Namespace) -> None:
+    options = {
+        "max_rows": args.max_rows,
+        "n_random": args.random_rows,
+        "random_state": args.random_state,
+        "overwrite": args.force,
+    }
+    what = "the rows" if args.export else "the page"
+    with writing(out, "--out"), step(f"writing {what}", not args.quiet):
+        if args.export:
+            report.export(out, args.export, **options)
+        else:
+            report.review(out, name=path.name, **options)
 
 
 def _beside(path: Path, ending: str) -> Path:
@@ -68,6 +93,18 @@ def _next(path: Path, out: Path, args: argparse.Namespace) -> list[str]:
         parts += ["--delimiter", args.delimiter]
     if args.encoding:
         parts += ["--encoding", args.encoding]
+    if args.export:
+        answers = f"answers{EXPORTS[args.export][0]}"
+        parts += ["--decisions", answers, "--decisions-format", args.export]
+        parts += ["--out", str(fixed)]
+        beside = [shown(out.with_suffix(e)) for e in EXPORTS[args.export][1:]]
+        return [
+            f"wrote {' and '.join([shown(out), *beside])}",
+            "",
+            f"Next, import it, decide, and export the answers as {answers}; then apply "
+            "them:",
+            f"  {shown(shlex.join(parts))}",
+        ]
     parts += ["--decisions", "decisions.csv", "--out", str(fixed)]
     return [
         f"wrote {shown(out)}",

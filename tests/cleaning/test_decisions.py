@@ -4,12 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sknoisy.cleaning._decisions import (
-    COLUMNS,
-    check_rows,
-    class_named,
-    read_decisions,
-)
+from sknoisy.cleaning import read_decisions
+from sknoisy.cleaning._decisions import COLUMNS, check_rows, class_named
 from sknoisy.cleaning._row_checksums import row_checksums
 
 LINES = (

@@ -138,7 +138,7 @@ def test_nothing_is_overwritten_without_force(csv, capsys, tmp_path, monkeypatch
     assert page.read_text() == "mine"
     succeeds(capsys, ["review", csv, *FAST, "--force"])
     line = fails(capsys, ["review", csv, *FAST, "--out", "x.html", "--decisions", "d"])
-    assert "there is no" in line or "--out is for the page" in line
+    assert "--out is for a file to write; --decisions writes none" in line
 
 
 @pytest.mark.parametrize("value", ["-1", "1.5", "many"])

@@ -1,0 +1,1 @@
+"""The files of annotation tools: rows to look at out, decisions in."""
