@@ -6,11 +6,11 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sknoisy._regular_files import open_regular
 from sknoisy.cleaning._decisions import COLUMNS, KINDS, checked_decisions
-from sknoisy.cleaning._report_tables import load_pandas
+from sknoisy.cleaning._report_tables import ReportTables, load_pandas
 from sknoisy.cleaning._tools._argilla import argilla_votes, is_of_argilla
 from sknoisy.cleaning._tools._hugging_face import dataset_votes, is_dataset
 from sknoisy.cleaning._tools._json_lines import (
@@ -25,9 +25,6 @@ from sknoisy.cleaning._tools._label_studio import (
 )
 from sknoisy.cleaning._tools._plain_csv import csv_votes, is_of_csv
 from sknoisy.cleaning._tools._votes import Vote, decisions_of
-
-if TYPE_CHECKING:
-    from sknoisy.cleaning._report import LabelReport
 
 __all__ = ["DECISION_FORMATS", "read_decisions"]
 
@@ -54,7 +51,7 @@ def read_decisions(
     decisions: Any,
     *,
     tool: str | None = None,
-    report: LabelReport | None = None,
+    report: ReportTables | None = None,
     column: str | None = None,
     skipped: str = "unsure",
 ) -> Any:
@@ -138,7 +135,7 @@ def read_decisions(
 
 
 def _votes(
-    records: _Records, tool: str, column: str | None, report: LabelReport | None
+    records: _Records, tool: str, column: str | None, report: ReportTables | None
 ) -> Iterable[Vote]:
     if tool == "csv":
         return csv_votes(records, column, report)
