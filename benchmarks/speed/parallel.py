@@ -1,21 +1,29 @@
-"""What ``n_jobs=2`` saves: two processes over one, in wall time and in CPU time.
+"""What more workers save: two over one, measured, and 16 and 256, simulated.
 
-Detectors that train several networks, on synthetic rows with ten classes and 20 % wrong
-labels. Both ways run in turns, with workers that are already started; each figure is
-the median of paired ratios. 0.5 is the best that two can reach, 1 is no gain.
+Synthetic rows with ten classes and 20 % wrong labels. Everything runs in turns; each
+figure is the median of paired ratios. 0.5 is the best that two can reach, 1 is no gain.
 
 - "wall" is what a clock shows, and "allowed" what the machine has left at the time: two
   trainings at once in two processes, over two in a row in one.
 - "CPU" is the CPU time of the busier worker and the calling process, over that of one
   process that does all: the ratio on two free cores, also if others use them now. It is
-  read from /proc (Linux).
+  read from /proc (Linux), as the peak memory of the larger worker ("MB").
 
-Starting the workers, printed first, is paid once.
+Three parts:
 
-    OMP_NUM_THREADS=1 python benchmarks/speed/parallel.py [--full]
+- fits: estimators that train several networks, with workers that have started.
+- grid: a search over 7 values of λ and 3 of α of NALClassifier, with 3 folds: 63
+  fits on 5,000 rows of 64 columns, two hidden layers of 32, 20 epochs, without
+  the refit in the end. joblib's processes that have not started ("cold"), that have
+  ("warm"), and two workers of dask with one thread each.
+- simulation: the tasks of that grid and of DynaCorDetector, measured one after
+  the other, dealt out to 2, 16 and 256 workers; `simulated_workers` says how.
+
+    OMP_NUM_THREADS=1 python benchmarks/speed/parallel.py [--full] [--part grid]
 """
 
 import argparse
+import logging
 import os
 import time
 from pathlib import Path
@@ -23,13 +31,37 @@ from statistics import median
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
+from simulated_workers import Link, finish, limits, recorded
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
-from sknoisy import AUMDetector, DynaCorDetector, NetClassifier, SmallLossDetector
+from sknoisy import (
+    AUMDetector,
+    CoTeachingClassifier,
+    DynaCorDetector,
+    NALClassifier,
+    NetClassifier,
+    SmallLossDetector,
+)
 
-DETECTORS = (DynaCorDetector, AUMDetector, SmallLossDetector)
+ESTIMATORS = {
+    "DynaCorDetector": DynaCorDetector(random_state=0),
+    "AUMDetector": AUMDetector(random_state=0),
+    "SmallLossDetector": SmallLossDetector(random_state=0),
+    "NetClassifier, race": NetClassifier(settings="auto", random_state=0),
+    "CoTeachingClassifier": CoTeachingClassifier(random_state=0),
+}
 SIZES = [(2_000, 32), (2_000, 512)]
 FULL = [*SIZES, (10_000, 32), (10_000, 512)]
+GRID = {"lam": [0.01, 0.05, 0.1, 0.5, 5, 10, 50], "alpha": [0.7, 0.9, 0.99]}
+PARTS = ("fits", "grid", "simulation")
+# joblib starts other processes for another one: that of the detectors, and its default.
+OWN, DEFAULT = {"mmap_mode": "c"}, {}
+CLUSTER = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+# A busy machine is slow to end them, which is no matter here.
+CLUSTER["silence_logs"] = logging.ERROR
 
 
 def noisy_data(n_rows, n_columns):
@@ -51,87 +83,234 @@ def seconds(run, *args):
 
 
 def train(X, y):
-    """Train a network for a while; the unit of the last column."""
+    """Train a network for a while; the unit of "allowed"."""
     torch.set_num_threads(1)
-    NetClassifier(max_epochs=5, random_state=0).fit(X, y)
+    NetClassifier(max_epochs=5, random_state=0).fit(np.array(X), y)
 
 
-def allowed(X, y):
+def allowed(X, y, how):
     """Return the ratio of two trainings at once to two in a row, in workers."""
     two = delayed(train)(X, y), delayed(train)(X, y)
-    # As the detectors, or the workers would be replaced each time.
-    at_once, _ = seconds(Parallel(2, mmap_mode="c"), two)
+    at_once, _ = seconds(Parallel(2, **how), two)
     start = time.perf_counter()
     for _ in two:
         train(X, y)
     return at_once / (time.perf_counter() - start)
 
 
-def worker(_):
-    """Return the number of this process, in a while."""
+def process(_):
+    """Return the number of this process, in a while, with its peak memory forgotten."""
     time.sleep(0.5)
+    Path("/proc/self/clear_refs").write_text("5")
     return os.getpid()
+
+
+def processes_of(workers):
+    """Return the numbers of two workers, and of this process before them."""
+    found = sorted({*workers(map(delayed(process), "abcd"))})
+    if len(found) != 2:
+        raise RuntimeError(f"two workers were expected, not {len(found)}.")
+    return [os.getpid(), *found]
 
 
 def processor_seconds(processes):
     """Return the CPU time of processes so far."""
     ticks = []
-    for process in processes:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    for number in processes:
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
         ticks.append(int(fields[11]) + int(fields[12]))
     return np.array(ticks) / os.sysconf("SC_CLK_TCK")
 
 
-def compare(detector_class, X, y, n_turns):
-    """Return wall seconds of one process, and for each turn the three ratios."""
+def peak_memory(processes):
+    """Return the largest peak memory of processes, in MB."""
+    found = []
+    for number in processes:
+        lines = Path(f"/proc/{number}/status").read_text().splitlines()
+        (line,) = [line for line in lines if line.startswith("VmHWM")]
+        found.append(int(line.split()[1]) / 1024)
+    return max(found)
+
+
+def watched(processes, run, *args):
+    """Return wall seconds, CPU seconds of the caller and the busier worker, result."""
+    before = processor_seconds(processes)
+    took, result = seconds(run, *args)
+    here, *there = processor_seconds(processes) - before
+    return took, here + max(there, default=0), result
+
+
+def outcome(fitted, X):
+    """Return an array that tells whether two fits are the same."""
+    if hasattr(fitted, "noise_scores_"):
+        return fitted.noise_scores_
+    return fitted.predict_proba(X)
+
+
+def compare(estimator, X, y, n_turns):
+    """Return wall seconds of one process, ratios for each turn, and peak memory."""
+
+    def fit(n_jobs, **params):
+        with parallel_config(n_jobs=n_jobs):
+            return clone(estimator).set_params(**params).fit(X, y)
+
     for n_jobs in (1, 2):
         # Or the first turn would pay for imports, and seem to save what it did not.
-        detector_class(n_jobs=n_jobs, max_epochs=1, random_state=0).fit(X, y)
-    alone, ratios = [], []
+        fit(n_jobs, max_epochs=2)
+    alone, ratios, peaks = [], [], []
     for _ in range(n_turns):
-        processes = [os.getpid()]
-        processes += sorted({*Parallel(2, mmap_mode="c")(map(delayed(worker), "abcd"))})
-        if len(processes) != 3:
-            raise RuntimeError(f"two workers were expected, not {len(processes) - 1}.")
-        wall, busy, scores = [], [], []
-        for n_jobs in (1, 2):
-            before = processor_seconds(processes)
-            detector = detector_class(n_jobs=n_jobs, random_state=0)
-            took, fitted = seconds(detector.fit, X, y)
-            here, *there = processor_seconds(processes) - before
-            wall.append(took)
-            busy.append(here + max(there))
-            scores.append(fitted.noise_scores_)
-        np.testing.assert_array_equal(*scores)
-        alone.append(wall[0])
-        ratios.append((wall[1] / wall[0], allowed(X, y), busy[1] / busy[0]))
-    return median(alone), np.array(ratios)
+        processes = processes_of(Parallel(2, **OWN))
+        one, two = watched(processes, fit, 1), watched(processes, fit, 2)
+        peaks.append(peak_memory(processes[1:]))
+        np.testing.assert_array_equal(outcome(one[2], X), outcome(two[2], X))
+        alone.append(one[0])
+        ratios.append((two[0] / one[0], allowed(X, y, OWN), two[1] / one[1]))
+    return median(alone), np.array(ratios), max(peaks)
+
+
+def show(name, size, alone, ratios, peak):
+    """Print a row."""
+    wall, floor, busy = np.median(ratios, axis=0)
+    figures = f"{wall:5.2f} {floor:7.2f} {busy:5.2f} {peak:6.0f}"
+    print(f"{name:20} {size:>14} {alone:>6.1f} s {figures}", flush=True)
+
+
+def print_fits(sizes, n_turns, only):
+    """Print a row for each estimator and size."""
+    for n_rows, n_columns in sizes:
+        X, y = noisy_data(n_rows, n_columns)
+        for name, estimator in ESTIMATORS.items():
+            if only in (None, name):
+                found = compare(estimator, X, y, n_turns)
+                show(name, f"{n_rows:,} x {n_columns}", *found)
+
+
+def search(X, y):
+    """Return the mean accuracies of a grid, with the workers that joblib has."""
+    net = NALClassifier(module__hidden=(32, 32), random_state=0)
+    grid = GridSearchCV(net, GRID, cv=3, refit=False)
+    return grid.fit(X, y).cv_results_["mean_test_score"]
+
+
+def search_with(n_jobs, *args):
+    """Return the same, with processes of joblib."""
+    with parallel_config(n_jobs=n_jobs):
+        return search(*args)
+
+
+def print_grid(n_turns):
+    """Print a row for processes of joblib that have started or not, and for dask."""
+    from distributed import Client, LocalCluster
+
+    X, y = noisy_data(5_000, 64)
+    rows = {name: [] for name in ("cold", "warm", "dask")}
+    alone, peaks = [], dict.fromkeys(rows, 0.0)
+    against_loky = []
+    # Of processes, so that the workers are not in this one.
+    with (
+        LocalCluster(**CLUSTER) as made,
+        Client(made) as client,
+    ):
+        client.run(train, X[:500], y[:500])
+        in_dask = [os.getpid(), *client.run(os.getpid).values()]
+        for _ in range(n_turns):
+            here = [os.getpid()]
+            one = watched(here, search_with, 1, X, y)
+            alone.append(one[0])
+            get_reusable_executor().shutdown(wait=True)
+            cold, same = seconds(search_with, 2, X, y)
+            np.testing.assert_array_equal(one[2], same)
+            processes = processes_of(Parallel(2, **DEFAULT))
+            warm = watched(processes, search_with, 2, X, y)
+            peaks["warm"] = max(peaks["warm"], peak_memory(processes[1:]))
+            with parallel_config("dask"):
+                dask = watched(in_dask, search, X, y)
+            peaks["dask"] = peak_memory(in_dask[1:])
+            free = allowed(X, y, DEFAULT)
+            rows["cold"].append((cold / one[0], free, np.nan))
+            for name, two in (("warm", warm), ("dask", dask)):
+                np.testing.assert_array_equal(one[2], two[2])
+                rows[name].append((two[0] / one[0], free, two[1] / one[1]))
+            against_loky.append((dask[0] / warm[0], dask[1] / warm[1]))
+    for name, ratios in rows.items():
+        show(f"grid, {name}", "5,000 x 64", median(alone), ratios, peaks[name])
+    wall, busy = np.median(against_loky, axis=0)
+    print(f"dask over warm processes: wall {wall:.2f}, CPU {busy:.2f}", flush=True)
+
+
+def dispatch_seconds(n_tasks=300):
+    """Return the CPU seconds of this process and of a dask scheduler in it a task."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(**CLUSTER) as made,
+        Client(made),
+        parallel_config("dask"),
+    ):
+        start = time.process_time()
+        Parallel(batch_size=1)(delayed(divmod)(i, 2) for i in range(n_tasks))
+        return (time.process_time() - start) / n_tasks
+
+
+def print_simulation(gbits):
+    """Print speed-up and what limits it, for two kinds of work."""
+    link = Link(dispatch_seconds(), 8 / (gbits * 1e9))
+    print(f"dispatch {1e3 * link.dispatch:.1f} ms a task, link {gbits:g} Gbit/s")
+    grid, table = noisy_data(5_000, 64), noisy_data(10_000, 64)
+    detector = DynaCorDetector(random_state=0)
+    works = {"grid": (search, grid), "DynaCorDetector": (detector.fit, table)}
+    for name, (run, data) in works.items():
+        run(*(part[:500] for part in data))
+        start = time.process_time()
+        with parallel_config(n_jobs=1):
+            run(*data)
+        alone, work = time.process_time() - start, None
+        for n_workers in (2, 16, 256):
+            if work is None or name != "grid":
+                # A race makes as many tasks as there are workers.
+                run_here = lambda run=run, data=data: run(*data)  # noqa: E731
+                work = recorded(n_workers, data[0].nbytes, run_here)
+            took, bounds = finish(work, n_workers, link), limits(work, n_workers, link)
+            what = max(bounds, key=bounds.get)
+            calls = [len(call) for call in work.calls]
+            means = [
+                np.mean([getattr(task, key) for call in work.calls for task in call])
+                for key in ("seconds", "sent", "returned")
+            ]
+            print(
+                f"{name:16} {n_workers:>4} workers: {alone / took:5.1f} times as fast, "
+                f"limited by {what} (alone {alone / bounds[what]:.1f})",
+                flush=True,
+            )
+        print(
+            f"  {alone:.1f} s in one process, calls of {calls} tasks of "
+            f"{means[0]:.2f} s, {means[1] / 1e3:,.0f} kB there and "
+            f"{means[2] / 1e3:,.0f} kB back, rows {data[0].nbytes / 1e6:.1f} MB, "
+            f"{work.alone:.1f} s outside of tasks"
+        )
 
 
 def main():
-    """Print a row for each detector and size."""
+    """Print the parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="also 10,000 rows")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--only", help="name of a detector")
+    parser.add_argument("--full", action="store_true", help="fits of 10,000 rows, too")
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--part", choices=PARTS, help="only one of the parts")
+    parser.add_argument("--only", help="name of an estimator, of the fits")
+    parser.add_argument("--gbits", type=float, default=1.0, help="of the simulated net")
     args = parser.parse_args()
+    parts = [args.part] if args.part else PARTS
     torch.set_num_threads(1)
-    start, _ = seconds(
-        Parallel(2, mmap_mode="c"), [delayed(train)(*noisy_data(100, 4))] * 2
-    )
-    print(f"start of two workers: {start:.1f} s")
-    print(f"{'detector':18} {'rows x columns':>14} {'1 job':>8}  wall allowed   CPU")
-    for n_rows, n_columns in FULL if args.full else SIZES:
-        X, y = noisy_data(n_rows, n_columns)
-        for detector_class in DETECTORS:
-            name = detector_class.__name__
-            if args.only not in (None, name):
-                continue
-            alone, ratios = compare(detector_class, X, y, args.turns)
-            size = f"{n_rows:,} x {n_columns}"
-            wall, floor, busy = np.median(ratios, axis=0)
-            figures = f"{wall:5.2f} {floor:7.2f} {busy:5.2f}"
-            print(f"{name:18} {size:>14} {alone:>6.1f} s {figures}", flush=True)
+    if parts != ["simulation"]:
+        two = [delayed(train)(*noisy_data(100, 4))] * 2
+        print(f"start of two workers: {seconds(Parallel(2, **OWN), two)[0]:.1f} s")
+        print(f"{'':20} {'rows x columns':>14} {'1 job':>8}  wall allowed   CPU     MB")
+    if "fits" in parts:
+        print_fits(FULL if args.full else SIZES, args.turns, args.only)
+    if "grid" in parts:
+        print_grid(args.turns)
+    if "simulation" in parts:
+        print_simulation(args.gbits)
 
 
 if __name__ == "__main__":

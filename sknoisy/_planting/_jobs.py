@@ -60,19 +60,21 @@ class Jobs:
         if self._parallel is not None:
             self._parallel.__exit__(*error)
 
-    def results(self, tasks):
+    def results(self, tasks, kept=FloatingPointError):
         """Yield the result of each task, in their order.
 
         Parameters
         ----------
         tasks : list of (function, *args)
             For workers they must be picklable, as joblib understands it.
+        kept : class of Exception, default=FloatingPointError
+            Errors that are results, too: that one training diverges tells nothing about
+            the others.
 
         Yields
         ------
         result : object
-            What the function returned. A FloatingPointError is a result, too: that one
-            training diverges tells nothing about the others.
+            What the function returned, or such an error.
 
         Raises
         ------
@@ -83,14 +85,14 @@ class Jobs:
             for function, *args in tasks:
                 try:
                     result = function(*args)
-                except FloatingPointError as error:
+                except kept as error:
                     result = error
                 yield result
             return
         results = self._start(tasks)
         try:
             for result in results:
-                if _is_error(result) and not isinstance(result, FloatingPointError):
+                if _is_error(result) and not isinstance(result, kept):
                     raise result
                 yield result
         finally:

@@ -2,10 +2,17 @@
 
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
+from joblib import parallel_config
+from joblib.parallel import (
+    LokyBackend,
+    MultiprocessingBackend,
+    SequentialBackend,
+    get_active_backend,
+)
 
 from sknoisy.nets._device_kinds import (
     chosen_device,
@@ -16,6 +23,9 @@ from sknoisy.nets._device_kinds import (
 from sknoisy.nets._torch_modes import usual_modes
 
 __all__ = ["isolated_rng", "resolve_device", "seed_torch"]
+
+# Others may run tasks in threads of this process, also dask's and ray's.
+_NO_THREADS = LokyBackend, MultiprocessingBackend, SequentialBackend
 
 # torch has one generator for all threads of a process, so only one thread uses it at a
 # time. That thread may fit further nets.
@@ -67,8 +77,18 @@ def isolated_rng(device):
     Other threads that enter it wait until the block ends: each draws as if it were
     alone, and the generator is restored afterwards.
     """
-    with _turn, usual_modes(), forked_generator(device):
+    with _turn, _without_threads(), usual_modes(), forked_generator(device):
         yield
+
+
+def _without_threads():
+    """Let joblib run one task after the other if it might use threads in a block.
+
+    They would wait for the turn of this thread, and it for them.
+    """
+    if isinstance(get_active_backend()[0], _NO_THREADS):
+        return nullcontext()
+    return parallel_config("sequential")
 
 
 def seed_torch(device, *entropy):

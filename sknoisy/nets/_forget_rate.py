@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from sknoisy._interruption import interruptions
+from sknoisy._planting._jobs import Jobs, result_of
 from sknoisy.nets._epoch_shares import resolve_epochs
 from sknoisy.nets._net import NetClassifier
 
@@ -214,13 +216,23 @@ def _out_of_fold_logits(net, dataset):
     halves = stratified_halves(dataset.codes, np.random.default_rng([net.seed_, 0]))
     classes = np.arange(len(net.classes_))
     logits = np.empty((len(dataset), len(classes)), dtype=np.float32)
-    for number, (own, other) in enumerate([halves, halves[::-1]]):
-        first = NetClassifier(**_plain_params(net, own, number))
-        with interruptions("raise"):
-            first.partial_fit(dataset, classes=classes)
-        _, _, predicted = first.eval_pass(Subset(dataset, other), ["module"])
-        logits[other] = predicted["module"].cpu().numpy()
+    tasks = [
+        (_half_logits, _plain_params(net, own, number), dataset, classes, other)
+        for number, (own, other) in enumerate([halves, halves[::-1]])
+    ]
+    with Jobs() as jobs, closing(jobs.results(tasks)) as results:
+        for (*_, other), result in zip(tasks, results, strict=True):
+            logits[other] = result_of(result)
     return logits
+
+
+def _half_logits(params, dataset, classes, other):
+    """Train a plain network on one half of the rows; return its logits of the other."""
+    first = NetClassifier(**params)
+    with interruptions("raise"):
+        first.partial_fit(dataset, classes=classes)
+    _, _, predicted = first.eval_pass(Subset(dataset, other), ["module"])
+    return predicted["module"].cpu().numpy()
 
 
 def _plain_params(net, rows, number):

@@ -138,7 +138,8 @@ class NetClassifier(
         and the first is used unless another tells the given labels of other rows from
         all other labels better, by two standard errors. "auto" tries stronger and
         weaker regularisation beside the defaults. What you set yourself is not varied.
-        It costs about as much as another training.
+        It costs about as much as another training. In a ``joblib.parallel_config`` the
+        clones learn at once, with the same result.
     checkpoint : str, path-like or None, default=None
         File that holds the state of the training after each epoch. If it exists,
         ``fit`` on the same data with the same parameters resumes where it stopped, with

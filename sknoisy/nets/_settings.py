@@ -6,7 +6,7 @@ schedule are made by it.
 """
 
 import inspect
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -23,6 +23,7 @@ from torch.utils.data import Dataset, Subset
 
 from sknoisy._parameters import check_parameters
 from sknoisy._planting._fits import as_one_of_several, in_a_line
+from sknoisy._planting._jobs import Jobs
 from sknoisy._planting._rounds import tell_fit
 from sknoisy._planting._settings_race import deal_parts, places, winner
 from sknoisy._progress import progress
@@ -195,11 +196,20 @@ def _race(net, dataset, classes, weights, targets):
     X, codes, seed = _part(dataset, rest), codes[rest], int(rng.integers(2**31))
     counts = None if weights is None or not weights[rest].any() else weights[rest]
     values, errors = np.full((len(table), len(rest)), np.nan), []
-    with progress(len(table), f"{type(net).__name__}: settings", net.verbose) as bar:
-        for i, row in enumerate(table):
-            candidate = _clone(net, row["setting"], classes, seed)
-            _shorten_epochs(candidate, len(learnt) / len(dataset))
-            proba = _fit(candidate, args, X)
+    share = len(learnt) / len(dataset)
+    tasks = [
+        (_fit, type(net), _params(net, setting, classes, seed), share, args, X)
+        for setting in settings
+    ]
+    with (
+        progress(len(table), f"{type(net).__name__}: settings", net.verbose) as bar,
+        Jobs() as jobs,
+        # One that fails is left out: the others may do better.
+        closing(jobs.results(tasks, kept=Exception)) as results,
+    ):
+        for i, (row, proba) in enumerate(zip(table, results, strict=True)):
+            if isinstance(proba, TrainingInterrupted):
+                raise proba
             if isinstance(proba, Exception):
                 errors.append(proba)
                 row["error"] = in_a_line(proba)
@@ -219,16 +229,12 @@ def _share(net, settings):
     return min(_LARGEST_SHARE, net.max_epochs / max(n_epochs, 1))
 
 
-def _fit(candidate, args, X):
-    """Return a candidate's probabilities of held-out rows, or its error."""
-    try:
-        with as_one_of_several():
-            return candidate.fit(*args).predict_proba(X)
-    except TrainingInterrupted:
-        raise
-    except Exception as error:
-        # The others may do better.
-        return error
+def _fit(kind, params, share, args, X):
+    """Return a candidate's probabilities of held-out rows."""
+    candidate = kind(**{k: clone(v, safe=False) for k, v in params.items()})
+    _shorten_epochs(candidate, share)
+    with as_one_of_several():
+        return candidate.fit(*args).predict_proba(X)
 
 
 def _raise_if_needed(net, errors, n_settings):
@@ -247,21 +253,20 @@ def _part(dataset, rows):
     return features[rows]
 
 
-def _clone(net, setting, classes, seed):
-    """Return an unfitted net with a setting, and with those callbacks that learn."""
+def _params(net, setting, classes, seed):
+    """Return a net's parameters, a setting, and of the callbacks those that learn."""
     params = net.get_params(deep=False) | setting
     callbacks = "disable"
     if net.callbacks != "disable":
         named = [pair for pair in net._uniquely_named_callbacks() if _learns(pair[1])]
-        callbacks = clone(named, safe=False)
+        callbacks = named
         known = {name for name, _ in [*named, *net.get_default_callbacks()]}
         for name in [name for name in params if name.startswith("callbacks__")]:
             if name.split("__")[1] not in known:
                 del params[name]
     params |= {"callbacks": callbacks, "classes": classes, "random_state": seed}
     params |= {"settings": None, "checkpoint": None, "warm_start": False}
-    params |= {"compile": False, "verbose": 0}
-    return type(net)(**{k: clone(v, safe=False) for k, v in params.items()})
+    return params | {"compile": False, "verbose": 0}
 
 
 def _shorten_epochs(net, share):

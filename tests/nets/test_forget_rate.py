@@ -3,8 +3,10 @@
 from fractions import Fraction
 from unittest.mock import patch
 
+import joblib
 import numpy as np
 import pytest
+from fitted_state import assert_same_fit
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
@@ -318,6 +320,19 @@ class TestAuto:
     def test_bad_rates_are_named(self, blobs, estimator, rate):
         with pytest.raises(ValueError, match=r"'forget_rate' parameter .* must be"):
             estimator(forget_rate=rate).fit(*blobs[:2])
+
+
+@pytest.mark.parametrize(
+    "backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)]
+)
+def test_both_halves_at_once(blobs, backend):
+    X, y, _ = blobs
+    one = CoTeachingClassifier(**SMALL).fit(X, y)
+    # Threads would wait for the training that waits for them.
+    with joblib.parallel_config(backend, n_jobs=2):
+        two = CoTeachingClassifier(**SMALL).fit(X, y)
+    assert two.forget_rate_ == one.forget_rate_
+    assert_same_fit(two, one)
 
 
 def test_a_method_that_is_built_on_one_of_these_may_add_parameters(blobs):

@@ -4,6 +4,7 @@ import copy
 import pickle
 from functools import partial
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -237,6 +238,41 @@ class TestFailures:
             net.fit(*table)
         assert state_of(net) == before and not net.initialized_
         assert not hasattr(net, "candidates_")
+
+
+class TestSeveralAtOnce:
+    @pytest.mark.parametrize(
+        "backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)]
+    )
+    def test_same_table_and_weights(self, table, backend, capsys):
+        settings = [{"lr": 0.02}, {"lr": 1e30}, {"lr": 0.1}]
+        make = partial(
+            CoTeachingClassifier, settings=settings, max_epochs=2, verbose=2, **SMALL
+        )
+        one = make().fit(*table)
+        bars = [capsys.readouterr().err]
+        # Workers have as many threads as this process, which may be many.
+        with joblib.parallel_config(backend, n_jobs=2):
+            two = make().fit(*table)
+        bars.append(capsys.readouterr().err)
+        assert str(two.candidates_) == str(one.candidates_)
+        assert two.candidates_[1]["error"].startswith("FloatingPointError")
+        assert two.settings_ == one.settings_
+        assert two.forget_rate_ == one.forget_rate_
+        assert_same_fit(two, one)
+        for bar in bars:
+            rows = [row for row in bar.splitlines() if row.startswith("held out: ")]
+            assert len(rows) == 3 and "settings: 100%, step 3/3" in bar
+
+    @pytest.mark.parametrize(
+        "backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)]
+    )
+    def test_wrong_ones_are_named(self, table, backend):
+        net = NetClassifier(settings=[{}, {"lr": -1}], max_epochs=1, **SMALL)
+        with joblib.parallel_config(backend, n_jobs=2):
+            with pytest.raises(ValueError, match="'lr' parameter of NetClassifier"):
+                net.fit(*table)
+        assert not net.initialized_
 
 
 class TestData:

@@ -28,8 +28,10 @@ from sknoisy._planting._jobs import Jobs, result_of
 from sknoisy._planting._race import Candidate, race, race_then_repeat
 from sknoisy._progress import progress
 from sknoisy.base import TrainingInterrupted
+from sknoisy.nets._device import isolated_rng
 
 FAST = {"max_epochs": 3, "module__hidden": 16, "random_state": 0}
+CPU = torch.device("cpu")
 
 
 class Counts(Callback):
@@ -293,6 +295,14 @@ def test_trainings_in_a_worker_start_none_of_their_own(two_jobs):
     with joblib.parallel_config(n_jobs=2):
         assert Jobs().n == 2
         assert list(two_jobs.results([(jobs_inside,)] * 2)) == [1, 1]
+
+
+@pytest.mark.parametrize(("backend", "n"), [("threading", 1), ("loky", 2)])
+def test_no_threads_within_a_training(backend, n):
+    with joblib.parallel_config(backend, n_jobs=2), isolated_rng(CPU):
+        assert Jobs().n == n
+    with joblib.parallel_config(backend, n_jobs=2):
+        assert Jobs().n == 2
 
 
 class Ahead:
