@@ -38,7 +38,6 @@ from sknoisy.losses import (
     prior_penalty,
 )
 from sknoisy.losses._softmax import softmax_of
-from sknoisy.nets._divergence import refuse_undefined_outputs
 from sknoisy.nets._outputs import check_outputs
 
 if TYPE_CHECKING:
@@ -436,24 +435,16 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.record_scores(wrong, proba, codes)
         self._warn_of_collapse(codes)
 
-    @torch.no_grad()
     def _predict_rows(self, dataset):
         """Return the mean prediction of two weak views, codes and row numbers."""
-        proba = torch.empty(len(dataset), len(self.classes_), device=self.device_)
-        codes, rows, n_done = [], [], 0
-        self._set_training(False)
-        with self._autocast():
-            for batch in self.get_iterator(dataset, training=False):
-                X, y = batch
-                codes.append(y)
-                rows.append(batch.index)
-                pair = weak_pair_of(X, self.weak_view, self.spread_)
-                one, other = (softmax_of(self.module_(v).float()) for v in pair)
-                mean = (one + other) / 2
-                proba[n_done : n_done + len(y)] = mean
-                n_done += len(y)
-        refuse_undefined_outputs(self, proba[:n_done])
-        return proba[:n_done], torch.cat(codes), torch.cat(rows)
+
+        def mean_proba_of(X):
+            pair = weak_pair_of(X, self.weak_view, self.spread_)
+            one, other = (softmax_of(self.module_(view).float()) for view in pair)
+            return (one + other) / 2
+
+        rows, codes, proba = self.eval_pass(dataset, {"pair": mean_proba_of})
+        return proba["pair"], codes, rows
 
     def _take_in(self, step, values, codes, rows):
         """Hand what a network says of some rows to a step of the cycles."""

@@ -318,16 +318,14 @@ class NALClassifier(RobustNetMixin, NetClassifier):
 
     def score_rows(self, dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Return codes and logits of all rows; keep their attention."""
-        self._set_training(False)
-        parts = []
-        with torch.no_grad(), self._autocast():
-            for X, y in self.get_iterator(dataset, training=False):
-                logits, attention = self.module_.attend(X)
-                parts.append((y, logits.float(), attention.float().sigmoid()))
-        codes, logits, attention = (
-            torch.cat(part) for part in zip(*parts, strict=True)
-        )
-        self.sample_weights_ = attention.cpu().numpy()
+
+        def both_of(X):
+            logits, attention = self.module_.attend(X)
+            return torch.cat([logits, attention[:, None]], 1)
+
+        _, codes, outputs = self.eval_pass(dataset, {"both": both_of})
+        logits, attention = outputs["both"][:, :-1], outputs["both"][:, -1]
+        self.sample_weights_ = attention.sigmoid().cpu().numpy()
         return codes, logits
 
     def label_evidence(self, proba: Array, codes: IntArray) -> Array:

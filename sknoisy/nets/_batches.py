@@ -205,6 +205,9 @@ class TensorBatches:
     batches_per_epoch : int >= 1 or None, default=None
         Largest number of batches of a pass. None takes all rows; with ``balance`` as
         many rows of each class as the smallest one has.
+    processes : object, default=None
+        Set by a net with ``distributed=True``: batches then have the share of one
+        process.
 
     Examples
     --------
@@ -225,6 +228,7 @@ class TensorBatches:
         memory_format: str = "contiguous",
         balance: bool = False,
         batches_per_epoch: int | None = None,
+        processes: Any = None,
     ) -> None:
         base, rows = _resolve_subset(dataset)
         if not isinstance(base, ArrayDataset) or base.on_disk:
@@ -239,7 +243,7 @@ class TensorBatches:
         # None stands for all rows: batches in order are then slices.
         self.rows = None if rows is None else torch.from_numpy(rows).to(device)
         self.n_rows = len(base) if rows is None else len(rows)
-        how = batch_size, shuffle, drop_last, balance, batches_per_epoch
+        how = batch_size, shuffle, drop_last, balance, batches_per_epoch, processes
         self.epoch_rows = EpochRows(self.n_rows, _codes(base, rows), *how)
         self.bounds = self.epoch_rows.bounds
         self.shuffle = shuffle
@@ -290,6 +294,8 @@ class LoaderBatches:
     training : bool, default=False
         Whether a row source that changes rows for training does so. All changes are
         drawn from torch's generator of the CPU.
+    processes : object, default=None
+        As in `TensorBatches`.
     **loader_params : dict
         Passed to `torch.utils.data.DataLoader`, for example ``num_workers=4``.
     """
@@ -305,12 +311,13 @@ class LoaderBatches:
         balance: bool = False,
         batches_per_epoch: int | None = None,
         training: bool = False,
+        processes: Any = None,
         **loader_params: Any,
     ) -> None:
         base, rows = _resolve_subset(dataset)
         self.device = torch.device(device or "cpu")
         self.memory_format = memory_format
-        how = batch_size, shuffle, drop_last, balance, batches_per_epoch
+        how = batch_size, shuffle, drop_last, balance, batches_per_epoch, processes
         epoch_rows = EpochRows(len(dataset), _codes(base, rows), *how)
         self.bounds = epoch_rows.bounds
         changes = training and getattr(base.features, "changes_rows", False)

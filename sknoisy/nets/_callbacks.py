@@ -136,6 +136,9 @@ class DynamicsRecorder(Callback):
                 "DynamicsRecorder was given no batch with row numbers; set "
                 "iterator_train=sknoisy.nets.TensorBatches."
             )
+        processes = getattr(net, "processes_", None)
+        if processes is not None and self.when == "online":
+            self.logits_ = processes.of_rows(self.logits_)
         # skorch's convention: under NLLLoss the module returns probabilities.
         logits = logits_of(getattr(net, "criterion_", None), self.logits_)
         codes = torch.from_numpy(_base(dataset_train).codes).to(logits.device)

@@ -23,7 +23,13 @@ from sknoisy._regular_files import (
 from sknoisy._versions import differing_versions, installed_versions
 from sknoisy._warning import warn_user
 
-__all__ = ["as_before", "load_training", "save_training", "training_key"]
+__all__ = [
+    "as_before",
+    "load_training",
+    "save_training",
+    "training_facts",
+    "training_key",
+]
 
 # A file begins with this line and a line with the SHA-256 of the rest.
 _FIRST_LINE = b"sknoisy training, format 2\n"
@@ -40,6 +46,7 @@ _OTHER = (
 )
 # Parameters that may differ between the stopped run and the resumed one.
 _FREE = {"checkpoint", "verbose", "device", "warm_start", "random_state", "classes"}
+_FREE |= {"distributed"}
 # Determined by the current data.
 _OF_DATA = {
     "classes_inferred_",
@@ -73,6 +80,11 @@ def training_key(net, dataset, weights, targets):
         If the checkpoint cannot be a file.
     """
     check_replaceable(net.checkpoint, "checkpoint")
+    return training_facts(net, dataset, weights, targets)
+
+
+def training_facts(net, dataset, weights, targets):
+    """Return what determines a training, see `training_key`."""
     n_rows, labels = net.rows_fitted_
     rows = dataset.features
     facts = {

@@ -50,4 +50,5 @@ NET_CONSTRAINTS: dict[str, list[Any]] = {
     "verbose": ["verbose"],
     "warm_start": ["boolean"],
     "compile": ["boolean"],
+    "distributed": ["boolean"],
 }

@@ -22,6 +22,7 @@ __all__ = [
     "pins_memory",
     "seed_generator",
     "stored_device",
+    "take_device",
 ]
 
 # Kinds for which a user may have switched on mixed precision around a call.
@@ -31,6 +32,12 @@ KINDS_OF_AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 def chosen_device() -> str:
     """Return the device that is used if the user names none."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def take_device(number: int) -> None:
+    """Let "cuda" stand for one device in this process, if there are any."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(number)
 
 
 def is_missing(device: torch.device) -> bool:

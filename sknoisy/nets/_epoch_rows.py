@@ -28,6 +28,8 @@ class EpochRows:
     batches_per_epoch : int >= 1 or None
         Largest number of batches. None takes all rows, or with ``balance`` as many of
         each class as the smallest one has.
+    processes : Processes or None, default=None
+        Those that train together: ``bounds`` are the share of this one in each batch.
 
     Raises
     ------
@@ -36,7 +38,15 @@ class EpochRows:
     """
 
     def __init__(
-        self, n_rows, codes, batch_size, shuffle, drop_last, balance, batches_per_epoch
+        self,
+        n_rows,
+        codes,
+        batch_size,
+        shuffle,
+        drop_last,
+        balance,
+        batches_per_epoch,
+        processes=None,
     ):
         check_counts(batch_size=batch_size)
         if not isinstance(balance, bool | np.bool_):
@@ -51,7 +61,16 @@ class EpochRows:
             self.n_drawn, self.is_drawn = wanted, True
         if balance:
             self._balance(codes, wanted)
-        self.bounds = batch_bounds(self.n_drawn, batch_size, drop_last)
+        self.processes = processes
+        least = 2 if processes is None else 2 * processes.count
+        if processes is not None and batch_size < least:
+            raise ValueError(
+                f"batch_size={batch_size} rows are shared by {processes.count} "
+                f"processes, which need two rows each: raise it to {least} or more."
+            )
+        self.bounds = batch_bounds(self.n_drawn, batch_size, drop_last, least)
+        if processes is not None and self.n_drawn >= least:
+            self.bounds = [processes.share_of(*bounds) for bounds in self.bounds]
 
     def _balance(self, codes, wanted):
         counts = np.unique(codes, return_counts=True)[1]
@@ -67,10 +86,14 @@ class EpochRows:
         Returns
         -------
         order : Tensor of shape (n_drawn,), dtype int64
-            On the CPU, drawn from torch's generator.
+            On the CPU, drawn from torch's generator; by the first of several processes.
         """
         if not self.shuffle:
             return torch.arange(self.n_rows)
+        order = self._drawn()
+        return order if self.processes is None else self.processes.of_first(order)
+
+    def _drawn(self):
         order = torch.randperm(self.n_rows)
         if self.codes is not None:
             codes = self.codes[order.numpy()]
@@ -82,7 +105,7 @@ class EpochRows:
         return order
 
 
-def batch_bounds(n_rows, batch_size, drop_last):
+def batch_bounds(n_rows, batch_size, drop_last, least=2):
     """Return where each batch starts and stops.
 
     Parameters
@@ -91,11 +114,12 @@ def batch_bounds(n_rows, batch_size, drop_last):
     batch_size : int >= 1
     drop_last : bool
         Whether a last batch that is not full is dropped, unless it is the only one.
+    least : int, default=2
+        A last batch of fewer rows is added to the one before it.
 
     Returns
     -------
     bounds : list of (int, int)
-        A last batch of one row is added to the one before it.
     """
     check_counts(batch_size=batch_size)
     starts = list(range(0, n_rows, batch_size))
@@ -103,7 +127,7 @@ def batch_bounds(n_rows, batch_size, drop_last):
     if len(starts) > 1 and not is_full:
         if drop_last:
             n_rows = starts.pop()
-        elif n_rows % batch_size == 1:
+        elif n_rows % batch_size < least:
             starts.pop()
     return list(zip(starts, [*starts[1:], n_rows], strict=True))
 

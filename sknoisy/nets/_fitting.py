@@ -26,6 +26,7 @@ from sknoisy.nets._checkpoint import (
     as_before,
     load_training,
     save_training,
+    training_facts,
     training_key,
 )
 from sknoisy.nets._defaults import default_augmentation
@@ -36,6 +37,7 @@ from sknoisy.nets._input import check_input
 from sknoisy.nets._masked_training import check_masking, check_started
 from sknoisy.nets._optimizing import wants_closure
 from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_index, takes_proba
+from sknoisy.nets._processes import STOP, joined
 from sknoisy.nets._progress import close_bars
 from sknoisy.nets._refusals import learns_from_rows, refuse_unaccelerated
 from sknoisy.nets._settings import settings_in_force
@@ -94,7 +96,7 @@ def fit_net(net, X, y, sample_weight, soft_targets, fresh, classes, method, fit_
     if soft_targets is not None:
         targets = check_soft_targets(soft_targets, len(dataset), classes)
     data = dataset, classes, weights, targets
-    with settings_in_force(net, *data, fresh, fit_params):
+    with joined(net), settings_in_force(net, *data, fresh, fit_params):
         return _fit_checked(net, *data, fresh, is_first, method, fit_params)
 
 
@@ -105,6 +107,9 @@ def _fit_checked(
     if fresh:
         _settle_device(net)
     _know_data(net, dataset, classes, is_first)
+    if net.processes_ is not None:
+        net.processes_.device = net.device_
+        _refuse_other_data(net, dataset, weights, targets)
     net.on_disk_ = dataset.on_disk
     if fresh and net.checkpoint is not None:
         net.training_key_ = training_key(net, dataset, weights, targets)
@@ -127,7 +132,8 @@ def _fit_checked(
                 net.criterion_.reduction = "none"
             undefined = undefined_states(net)
             _train(net, dataset, resumes, is_first, method, fit_params)
-            if net.interrupted_ and needs_whole():
+            # Other processes would wait for this one.
+            if net.interrupted_ and (needs_whole() or net.processes_ is not None):
                 raise KeyboardInterrupt
             refuse_divergence(net, undefined)
             # Random numbers of the scores do not depend on whether the training was
@@ -147,6 +153,9 @@ def _settle_device(net):
     """Set the device and the seed of a net."""
     net.device_ = resolve_device(net.device)
     net.seed_ = int(random_generator(net.random_state).integers(2**63))
+    if net.processes_ is not None:
+        net.processes_.device = net.device_
+        net.seed_ = int(net.processes_.of_first(torch.tensor(net.seed_)))
 
 
 def begin_without_data(net):
@@ -248,7 +257,27 @@ def _build_or_resume(net, dataset, fresh, is_first):
         # Built before its first data, when it was not known whether these are images.
         for name in net._modules:
             placed(net, getattr(net, name + "_"))
+    if net.processes_ is not None:
+        net.processes_.check_alike(
+            {"the epochs of the checkpoint": len(net.history) if resumes else None},
+            "It must be on a file system that all of them see.",
+        )
+        net.processes_.same_weights(net)
     return resumes
+
+
+def _refuse_other_data(net, dataset, weights, targets):
+    """Refuse processes that were given other rows or other parameters."""
+    facts = training_facts(net, dataset, weights, targets)
+    # The weights of an instance are those of the first process.
+    params = net.get_params(deep=False).items()
+    networks = {name for name, value in params if isinstance(value, nn.Module)}
+    net.processes_.check_alike(
+        {name: fact for name, fact in facts.items() if name not in networks},
+        "With distributed=True all of them call fit with the same rows in the same "
+        "order, and the same parameters: set random_state of what draws or splits rows "
+        "before.",
+    )
 
 
 def _try_outputs(net, dataset, changed):
@@ -309,7 +338,7 @@ def _begin_epochs(net, dataset, resumes, is_first, changed):
     if not resumes and is_new and not net.fit_params_:
         # After the callbacks, of which skorch's InputShapeSetter fits a module to X.
         _try_outputs(net, dataset, changed)
-    if net.training_key_ is not None and not resumes:
+    if net.training_key_ is not None and not resumes and is_first(net):
         # To fail now, not after an hour.
         save_training(net, net.checkpoint)
 
@@ -321,6 +350,10 @@ def _run_epochs(net, dataset, n_epochs, method, fit_params):
     except KeyboardInterrupt as error:
         # A callback stops a training in the same way.
         net.interrupted_ = not is_stop(error)
+    if net.processes_ is not None and not net.interrupted_:
+        net.processes_.check_alike(
+            {"the epoch": f"none after {len(net.history)}"}, STOP
+        )
     net.notify("on_train_end", X=dataset, y=getattr(dataset, "y", None))
 
 

@@ -1,5 +1,7 @@
 """Input of a net: arrays, frames, images or a torch Dataset, and labels."""
 
+import zlib
+
 import numpy as np
 import torch
 from skorch.dataset import Dataset as SkorchDataset
@@ -118,6 +120,12 @@ def split_rows(net, dataset, **fit_params):
             "train_split must return two datasets, to train on and to validate on "
             f"(or None); it returned an object of "
             f"type {type(parts).__name__}."
+        )
+    if net.processes_ is not None and isinstance(parts[0], Subset):
+        rows = zlib.crc32(np.asarray(parts[0].indices, dtype=np.int64))
+        net.processes_.check_alike(
+            {"the rows of train_split": rows},
+            "Give train_split a random_state.",
         )
     return parts
 

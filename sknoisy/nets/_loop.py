@@ -28,6 +28,7 @@ from sknoisy.nets._optimizing import lr_factor
 from sknoisy.nets._outputs import criterion_value, validation_loss
 from sknoisy.nets._parameter_names import signature_of
 from sknoisy.nets._predicting import outputs_of, proba_of
+from sknoisy.nets._processes import STOP, is_first
 from sknoisy.nets._progress import ProgressLog
 from sknoisy.nets._running import run_pass
 from sknoisy.nets._slots import (
@@ -295,7 +296,9 @@ class TrainingLoopMixin(_Host):
 
     @in_usual_modes
     def eval_pass(
-        self, dataset: Any, modules: list[str] | dict[str, nn.Module] | None = None
+        self,
+        dataset: Any,
+        modules: list[str] | dict[Any, Callable[..., Any]] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """Score a dataset with modules in evaluation mode.
 
@@ -303,9 +306,9 @@ class TrainingLoopMixin(_Host):
         ----------
         dataset : ArrayDataset or Subset of one
             Rows to read.
-        modules : list of str, dict of str to torch module, or None, default=None
-            Names such as "module", or parts of modules by your own names; None
-            uses all modules.
+        modules : list of str, dict of str to callable, or None, default=None
+            Names such as "module"; or parts of modules, and functions of a batch X, by
+            your own names. None uses all modules.
 
         Returns
         -------
@@ -396,7 +399,13 @@ class TrainingLoopMixin(_Host):
     ) -> None:
         """Seed the epoch and set its learning rate."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        seed_torch(self.device_, self.seed_, len(self.history))
+        of_process: tuple[int, ...] = ()
+        if self.processes_ is not None:
+            self.processes_.check_alike({"the epoch": len(self.history)}, STOP)
+            self.processes_.begin_epoch(self.rows_fitted_[0])
+            # Each drops other units, and changes its rows in its own way.
+            of_process = (2, self.processes_.number)
+        seed_torch(self.device_, self.seed_, len(self.history), *of_process)
         if self.base_lrs_ is not None:
             done = len(self.history) - 1 - self.epochs_before_
             factor = lr_factor(self.lr_schedule, done, self.max_epochs)
@@ -420,9 +429,16 @@ class TrainingLoopMixin(_Host):
         if not training:
             run_pass(self, iterator, False, prefix, step_fn, **fit_params)
             return
+        processes = self.processes_
         for turn, batches in self.passes(iterator):
             self.turn_, self.some_may_be_late_ = turn, True
+            if processes is not None:
+                batches = processes.noted(batches)
             run_pass(self, batches, True, prefix, step_fn, **fit_params)
+            if processes is not None:
+                processes.exchange(self)
+        if processes is not None:
+            processes.add_batch_sizes(self.history[-1]["batches"])
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call a hook of the net, then of the callbacks; then store the training."""
@@ -430,7 +446,8 @@ class TrainingLoopMixin(_Host):
         if method_name == "on_epoch_begin" and self.masking_ is not None:
             # After the method, which may have scored the labels.
             estimate_label_quality(self, cb_kwargs["dataset_train"])
-        if method_name == "on_epoch_end" and self.training_key_ is not None:
+        stores = self.training_key_ is not None and is_first(self)
+        if method_name == "on_epoch_end" and stores:
             save_training(self, self.checkpoint)
 
     @property

@@ -140,6 +140,10 @@ class NetClassifier(
         weaker regularisation beside the defaults. What you set yourself is not varied.
         It costs about as much as another training. In a ``joblib.parallel_config`` the
         clones learn at once, with the same result.
+    distributed : bool, default=False
+        Whether the processes that ``torchrun`` or ``accelerate launch`` has started
+        train this net together: each takes its share of the rows of every batch, and
+        all have the same weights. Without a launcher it has no effect.
     checkpoint : str, path-like or None, default=None
         File that holds the state of the training after each epoch. If it exists,
         ``fit`` on the same data with the same parameters resumes where it stopped, with
@@ -218,10 +222,13 @@ class NetClassifier(
     fit_only_attributes_ = [
         *("augmentation_", "autocast_", "epochs_given_", "fit_params_", "goes_on_"),
         *("hooks_", "label_quality_", "on_disk_", "open_step_", "sample_weight_"),
-        *("soft_targets_", "some_may_be_late_", "training_key_", "turn_"),
+        *("processes_", "soft_targets_", "some_may_be_late_", "training_key_"),
+        "turn_",
     ]
     augmentation_ = hooks_ = open_step_ = training_key_ = None
     autocast_: Any = None
+    # The processes that train together; None in a single one.
+    processes_: Any = None
     # Arguments of `fit` that are passed to the module in each step.
     fit_params_: dict[str, Any] = {}
     # Whether the rows given to fit are read one batch at a time.
@@ -289,6 +296,7 @@ class NetClassifier(
         memory_format: Literal["auto", "contiguous", "channels_last"] = "auto",
         checkpoint: Path | None = None,
         settings: Literal["auto"] | list[dict[str, Any]] | None = None,
+        distributed: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -316,6 +324,7 @@ class NetClassifier(
         self.memory_format = memory_format
         self.checkpoint = checkpoint
         self.settings = settings
+        self.distributed = distributed
         for name in ("history_", "initialized_", "virtual_params_"):
             # As in skorch, a ``history=`` of the user is kept.
             if kwargs.get(name.removesuffix("_"), kwargs.get(name)) is None:
@@ -430,8 +439,10 @@ class NetClassifier(
             names = [name + "_" for name in self._optimizers]
             late = [begin_momentum(getattr(self, name)) for name in names]
             self.some_may_be_late_ = any(late)
-        y_pred = step.logits.detach()
-        return {"loss": step.loss, "y_pred": y_pred, "learnt": step.learnt}
+        loss, y_pred = step.loss, step.logits.detach()
+        if self.processes_ is not None:
+            loss = self.processes_.average_gradients(self, step, index)
+        return {"loss": loss, "y_pred": y_pred, "learnt": step.learnt}
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
         """Take one step of the optimizer."""

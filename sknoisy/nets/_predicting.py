@@ -90,6 +90,11 @@ def outputs_of(net, dataset, modules):
         If the outputs for a row are infinite or NaN.
     """
     rows, codes, logits, n_done = [], [], {}, 0
+    processes, whole, start = net.processes_, dataset, 0
+    if processes is not None and len(whole) < processes.count:
+        processes = None
+    if processes is not None:
+        dataset, start = processes.part_of(whole)
     net._set_training(False)
     with torch.no_grad(), net._autocast():
         for batch in net.get_iterator(dataset, training=False):
@@ -108,9 +113,14 @@ def outputs_of(net, dataset, modules):
                     logits[name] = out.new_empty(size, dtype=torch.float32)
                 logits[name][here] = out
     logits = {name: out[:n_done] for name, out in logits.items()}
+    rows, codes = torch.cat(rows), torch.cat(codes)
+    if processes is not None:
+        n_rows = len(whole)
+        rows, codes = (processes.joined(t, start, n_rows) for t in (rows, codes))
+        logits = {k: processes.joined(t, start, n_rows) for k, t in logits.items()}
     for out in logits.values():
         refuse_undefined_outputs(net, out)
-    return torch.cat(rows), torch.cat(codes), logits
+    return rows, codes, logits
 
 
 def _nonlinearity_of(net):

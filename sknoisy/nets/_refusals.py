@@ -75,7 +75,8 @@ def refuse_unaccelerated(net):
     if getattr(net.accelerator, "num_processes", 1) > 1:
         raise ValueError(
             f"the accelerator has {net.accelerator.num_processes} processes, of which "
-            "each would train on all rows. Launch one."
+            f"each would train on all rows. Launch one, or take "
+            f"{_bases_without_mixin(net)}(distributed=True) without AccelerateMixin."
         )
     n_steps = getattr(net.accelerator, "gradient_accumulation_steps", 1)
     if n_steps > 1:

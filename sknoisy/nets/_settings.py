@@ -30,6 +30,7 @@ from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
 from sknoisy.base import TrainingInterrupted
 from sknoisy.nets._batches import ArrayDataset
+from sknoisy.nets._processes import is_first
 from sknoisy.nets._slots import check_slots
 
 __all__ = ["OF_CROSS_ENTROPY", "OF_ROBUST_METHODS", "settings_in_force"]
@@ -61,6 +62,7 @@ _LARGEST_SHARE, _MOST_JUDGED = 0.5, 10_000
 # What settings="auto" varies for the default optimizer alone; what none can vary.
 _OF_SGD = {"lr", "optimizer__weight_decay"}
 _FIXED = {"settings", "random_state", "classes", "callbacks", "checkpoint", "device"}
+_FIXED |= {"distributed"}
 
 
 @contextmanager
@@ -128,10 +130,12 @@ def _check_settings(net, fit_params):
             f"settings chooses on a part of the rows, which {', '.join(fit_params)} "
             "may not fit. Leave it out, or set settings=None."
         )
-    if net.checkpoint is not None and not isinstance(net.random_state, Integral):
+    chooses_again = net.checkpoint is not None or net.processes_ is not None
+    if chooses_again and not isinstance(net.random_state, Integral):
         raise ValueError(
-            "a training with settings can only be resumed if it chooses the same "
-            f"again: set random_state to an int; got {net.random_state!r}."
+            "a training with settings can only be resumed, or shared by processes, if "
+            "it chooses the same each time: set random_state to an int; got "
+            f"{net.random_state!r}."
         )
     if net.settings == "auto":
         return
@@ -196,13 +200,14 @@ def _race(net, dataset, classes, weights, targets):
     X, codes, seed = _part(dataset, rest), codes[rest], int(rng.integers(2**31))
     counts = None if weights is None or not weights[rest].any() else weights[rest]
     values, errors = np.full((len(table), len(rest)), np.nan), []
+    verbose = net.verbose * is_first(net)
     share = len(learnt) / len(dataset)
     tasks = [
         (_fit, type(net), _params(net, setting, classes, seed), share, args, X)
         for setting in settings
     ]
     with (
-        progress(len(table), f"{type(net).__name__}: settings", net.verbose) as bar,
+        progress(len(table), f"{type(net).__name__}: settings", verbose) as bar,
         Jobs() as jobs,
         # One that fails is left out: the others may do better.
         closing(jobs.results(tasks, kept=Exception)) as results,
