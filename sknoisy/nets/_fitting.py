@@ -37,7 +37,7 @@ from sknoisy.nets._input import check_input
 from sknoisy.nets._masked_training import check_masking, check_started
 from sknoisy.nets._optimizing import wants_closure
 from sknoisy.nets._outputs import check_outputs, keeps_rows, takes_index, takes_proba
-from sknoisy.nets._processes import STOP, joined
+from sknoisy.nets._processes import STOP, is_first_process, joined
 from sknoisy.nets._progress import close_bars
 from sknoisy.nets._refusals import learns_from_rows, refuse_unaccelerated
 from sknoisy.nets._settings import settings_in_force
@@ -338,7 +338,7 @@ def _begin_epochs(net, dataset, resumes, is_first, changed):
     if not resumes and is_new and not net.fit_params_:
         # After the callbacks, of which skorch's InputShapeSetter fits a module to X.
         _try_outputs(net, dataset, changed)
-    if net.training_key_ is not None and not resumes and is_first(net):
+    if net.training_key_ is not None and not resumes and is_first_process(net):
         # To fail now, not after an hour.
         save_training(net, net.checkpoint)
 

@@ -28,7 +28,7 @@ from sknoisy.nets._optimizing import lr_factor
 from sknoisy.nets._outputs import criterion_value, validation_loss
 from sknoisy.nets._parameter_names import signature_of
 from sknoisy.nets._predicting import outputs_of, proba_of
-from sknoisy.nets._processes import STOP, is_first
+from sknoisy.nets._processes import STOP, is_first_process
 from sknoisy.nets._progress import ProgressLog
 from sknoisy.nets._running import run_pass
 from sknoisy.nets._slots import (
@@ -403,8 +403,9 @@ class TrainingLoopMixin(_Host):
         if self.processes_ is not None:
             self.processes_.check_alike({"the epoch": len(self.history)}, STOP)
             self.processes_.begin_epoch(self.rows_fitted_[0])
-            # Each drops other units, and changes its rows in its own way.
-            of_process = (2, self.processes_.number)
+            if self.processes_.number:
+                # The first draws the rows of one process; each drops its own units.
+                of_process = (2, self.processes_.number)
         seed_torch(self.device_, self.seed_, len(self.history), *of_process)
         if self.base_lrs_ is not None:
             done = len(self.history) - 1 - self.epochs_before_
@@ -446,7 +447,7 @@ class TrainingLoopMixin(_Host):
         if method_name == "on_epoch_begin" and self.masking_ is not None:
             # After the method, which may have scored the labels.
             estimate_label_quality(self, cb_kwargs["dataset_train"])
-        stores = self.training_key_ is not None and is_first(self)
+        stores = self.training_key_ is not None and is_first_process(self)
         if method_name == "on_epoch_end" and stores:
             save_training(self, self.checkpoint)
 

@@ -20,7 +20,7 @@ from torch.utils.data import Subset
 
 from sknoisy.nets._device_kinds import take_device
 
-__all__ = ["STOP", "Processes", "is_first", "joined"]
+__all__ = ["STOP", "Processes", "is_first_process", "joined"]
 
 STOP = (
     "A callback that stops a training must do so in all of them: let it read losses "
@@ -54,7 +54,7 @@ def joined(net):
         vars(net).pop("processes_", None)
 
 
-def is_first(net):
+def is_first_process(net):
     """Return whether a net prints and writes: in the first process, or the only one."""
     processes = getattr(net, "processes_", None)
     return processes is None or processes.number == 0

@@ -5,7 +5,7 @@ import sys
 from skorch.callbacks import PrintLog
 
 from sknoisy._progress import current, progress
-from sknoisy.nets._processes import is_first
+from sknoisy.nets._processes import is_first_process
 
 __all__ = ["ProgressLog", "close_bars"]
 
@@ -46,7 +46,7 @@ class ProgressLog(PrintLog):
         self.close()
         # A stored training resumes where it stopped.
         before = getattr(net, "epochs_before_", len(net.history))
-        is_bar = net.verbose == 1 and self.sink is print and is_first(net)
+        is_bar = net.verbose == 1 and self.sink is print and is_first_process(net)
         # Named like the attributes that skorch does not pickle.
         self.pbar_ = progress(
             net.max_epochs,
@@ -60,7 +60,7 @@ class ProgressLog(PrintLog):
 
     def on_epoch_end(self, net, **kwargs):
         """Count the epoch, or print its row."""
-        if (self.sink is not print or net.verbose > 1) and is_first(net):
+        if (self.sink is not print or net.verbose > 1) and is_first_process(net):
             super().on_epoch_end(net, **kwargs)
         self._count(net)
 

@@ -30,7 +30,7 @@ from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
 from sknoisy.base import TrainingInterrupted
 from sknoisy.nets._batches import ArrayDataset
-from sknoisy.nets._processes import is_first
+from sknoisy.nets._processes import is_first_process
 from sknoisy.nets._slots import check_slots
 
 __all__ = ["OF_CROSS_ENTROPY", "OF_ROBUST_METHODS", "settings_in_force"]
@@ -200,7 +200,7 @@ def _race(net, dataset, classes, weights, targets):
     X, codes, seed = _part(dataset, rest), codes[rest], int(rng.integers(2**31))
     counts = None if weights is None or not weights[rest].any() else weights[rest]
     values, errors = np.full((len(table), len(rest)), np.nan), []
-    verbose = net.verbose * is_first(net)
+    verbose = net.verbose * is_first_process(net)
     share = len(learnt) / len(dataset)
     tasks = [
         (_fit, type(net), _params(net, setting, classes, seed), share, args, X)
