@@ -321,12 +321,13 @@ class NALClassifier(RobustNetMixin, NetClassifier):
 
         def both_of(X):
             logits, attention = self.module_.attend(X)
-            return torch.cat([logits, attention[:, None]], 1)
+            tau = attention.float().sigmoid()
+            return torch.cat([logits.float(), tau[:, None]], 1)
 
         _, codes, outputs = self.eval_pass(dataset, {"both": both_of})
-        logits, attention = outputs["both"][:, :-1], outputs["both"][:, -1]
-        self.sample_weights_ = attention.sigmoid().cpu().numpy()
-        return codes, logits
+        logits, tau = outputs["both"].split([len(self.classes_), 1], 1)
+        self.sample_weights_ = tau.squeeze(1).cpu().numpy().copy()
+        return codes, logits.contiguous()
 
     def label_evidence(self, proba: Array, codes: IntArray) -> Array:
         """Return the targets; what is predicted where none was estimated."""
