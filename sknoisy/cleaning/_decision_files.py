@@ -23,7 +23,7 @@ from sknoisy.cleaning._tools._label_studio import (
     is_of_label_studio,
     label_studio_votes,
 )
-from sknoisy.cleaning._tools._plain_csv import csv_votes, is_of_csv
+from sknoisy.cleaning._tools._plain_csv import csv_votes, has_our_ids, is_of_csv
 from sknoisy.cleaning._tools._votes import Vote, decisions_of
 
 __all__ = ["DECISION_FORMATS", "read_decisions"]
@@ -35,16 +35,18 @@ _VOTES: dict[str, Callable[[_Records, str | None], Iterable[Vote]]] = {
     "prodigy": prodigy_votes,
     "doccano": doccano_votes,
 }
-# In this order: a CSV of Label Studio has an id and a label, too.
-_IS_OF: dict[str, Callable[[_Records], bool]] = {
-    "sknoisy": lambda records: any("decision" in record for record in records),
-    "label-studio": is_of_label_studio,
-    "argilla": is_of_argilla,
-    "prodigy": is_of_prodigy,
-    "doccano": is_of_doccano,
-    "csv": is_of_csv,
-}
-DECISION_FORMATS = tuple(_IS_OF)
+# In this order: our CSV may have columns that are keys of tools, and a CSV of Label
+# Studio has an id and a label, too.
+_IS_OF: tuple[tuple[str, Callable[[_Records], bool]], ...] = (
+    ("sknoisy", lambda records: any("decision" in record for record in records)),
+    ("csv", has_our_ids),
+    ("label-studio", is_of_label_studio),
+    ("argilla", is_of_argilla),
+    ("prodigy", is_of_prodigy),
+    ("doccano", is_of_doccano),
+    ("csv", is_of_csv),
+)
+DECISION_FORMATS = ("sknoisy", *_VOTES, "csv")
 
 
 def read_decisions(
@@ -128,7 +130,7 @@ def read_decisions(
     # A frame of decisions may have any columns; records of tools are not uniform.
     is_frame = not isinstance(found, list)
     records = found.to_dict("records") if is_frame else found
-    tool = tool or next((n for n, is_of in _IS_OF.items() if is_of(records)), "sknoisy")
+    tool = tool or next((n for n, is_of in _IS_OF if is_of(records)), "sknoisy")
     if tool != "sknoisy":
         found = decisions_of(_votes(records, tool, column, report), skipped)
     return checked_decisions(_of_records(found) if isinstance(found, list) else found)

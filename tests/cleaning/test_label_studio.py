@@ -128,9 +128,17 @@ class TestJsonMin:
             read_decisions(path)
 
 
-def test_classes_that_xml_forbids_are_refused(tmp_path):
-    report = report_of(["a\x01b", "b", "c", "d"])
-    with pytest.raises(ValueError, match=r"'a\\x01b' has a character that XML"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a\x01b", r"'a\\x01b' has a character that XML forbids"),
+        # The editor would show the number of the row.
+        ("a $row", r"'a \$row' has a '\$', after which Label Studio expects the name"),
+    ],
+)
+def test_classes_that_cannot_be_shown_are_refused(tmp_path, name, message):
+    report = report_of([name, "b", "c", "d"])
+    with pytest.raises(ValueError, match=message):
         report.export(tmp_path / "tasks.json", "label-studio")
     assert not list(tmp_path.iterdir())
 

@@ -32,6 +32,17 @@ def test_a_spreadsheet_runs_nothing_of_it(tmp_path):
     assert fixed.iloc[:, -1].tolist() == ["=1+2"] * 8
 
 
+def test_columns_of_the_table_are_not_taken_for_keys_of_tools(tmp_path):
+    names = ["data", "answer", "annotator", "annotation_id", "x.responses", "decision"]
+    X = pd.DataFrame(dict.fromkeys(names, SCORES))
+    report = report_of(STRINGS, X)
+    path = report.export(tmp_path / "rows.csv", "csv", n_random=8)
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    assert {*names[:-1], "decision_in_table"} <= {*frame.columns}
+    frame["label"] = frame["given_label"]
+    assert read_decisions(frame)["decision"].tolist() == ["keep"] * 8
+
+
 def test_two_columns_with_our_ids_need_the_report_for_the_given_label():
     report = report_of(STRINGS)
     lines = pd.DataFrame({"id": own_ids(report, [1, 2]), "label": ["bee", "ant"]})

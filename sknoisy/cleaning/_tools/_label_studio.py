@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,8 @@ from sknoisy.cleaning._tools._votes import Vote, carried_by, only_choice
 
 __all__ = ["is_of_label_studio", "label_studio_files", "label_studio_votes"]
 
+# What the editor replaces by data of the task, also in choices.
+_VARIABLE = re.compile(r"\$[\w\[\].{}]")
 # Of the control with the choices.
 _CONTROL = "label"
 _TAGS = {"text": "Text", "columns": "Table", "image": "Image"}
@@ -34,7 +37,7 @@ def label_studio_files(tasks: Tasks) -> dict[str, str]:
     Raises
     ------
     ValueError
-        If the name of a class has characters that XML forbids.
+        If Label Studio cannot show the name of a class.
     """
     found: list[dict[str, Any]] = [
         {
@@ -84,7 +87,7 @@ def label_studio_votes(
             "the labels as column."
         )
     for number, record in enumerate(records, start=1):
-        if "data" in record:
+        if isinstance(record.get("data"), dict):
             yield from _votes_of_task(record, number, column)
         else:
             yield from _votes_of_flat(record, number, name)
@@ -92,8 +95,11 @@ def label_studio_votes(
 
 def is_of_label_studio(records: list[dict[str, Any]]) -> bool:
     """Return whether records are tasks or annotations of Label Studio."""
-    flat = {"annotation_id", "annotator", "lead_time"}
-    return any("data" in record or flat & record.keys() for record in records)
+    flat = {"annotation_id", "annotator"}
+    return any(
+        isinstance(record.get("data"), dict) or flat <= record.keys()
+        for record in records
+    )
 
 
 def _config(tasks: Tasks) -> str:
@@ -102,6 +108,11 @@ def _config(tasks: Tasks) -> str:
             raise ValueError(
                 f"the label {name!r} has a character that XML forbids; Label Studio "
                 "cannot show it."
+            )
+        if _VARIABLE.search(name):
+            raise ValueError(
+                f"the label {name!r} has a '$', after which Label Studio expects the "
+                "name of a variable; use another tool, or rename the label."
             )
     choices = "\n".join(f"    <Choice value={quoteattr(c)}/>" for c in tasks.classes)
     return (

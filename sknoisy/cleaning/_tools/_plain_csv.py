@@ -13,7 +13,7 @@ from sknoisy.cleaning._report_tables import load_pandas
 from sknoisy.cleaning._tools._tasks import Tasks
 from sknoisy.cleaning._tools._votes import Vote, carried_by
 
-__all__ = ["csv_files", "csv_votes", "is_of_csv"]
+__all__ = ["csv_files", "csv_votes", "has_our_ids", "is_of_csv"]
 
 # Columns of decisions that must not be those of the table.
 _OWN = ("row", "row_sha256", "sample_probability", "decision", "new_label")
@@ -86,6 +86,12 @@ def csv_votes(
         # Lines have no time: two that differ are two opinions.
         carried = carried_by(row, number, "its columns")
         yield Vote(carried, str(record[column]), by=str(number))
+
+
+def has_our_ids(records: list[dict[str, Any]]) -> bool:
+    """Return whether records are those of `csv_files`, whatever else they have."""
+    first = records[0] if records else {}
+    return "label" in first and bool(_ID.fullmatch(str(first.get("id")).strip()))
 
 
 def is_of_csv(records: list[dict[str, Any]]) -> bool:
