@@ -72,6 +72,8 @@ def answer_doccano(path, classes):
     lines = []
     for number, line in enumerate(path.read_text().splitlines()):
         record = {"id": number + 7} | json.loads(line)
+        # Else a label that nobody looked at would seem to be kept.
+        assert record["label"] == []
         code = ANSWERS.get(record["row"])
         record["label"] = [] if code is None else [str(classes[code])]
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
@@ -162,6 +164,7 @@ def test_contents_are_columns_texts_or_images(tmp_path):
     frame = pd.DataFrame({"a": SCORES, "b": [np.nan] * 8, "c": pd.Timestamp(0)})
     shown = {"a": 0.95, "b": None, "c": "1970-01-01 00:00:00"}
     assert data(frame) == ("Table", shown)
+    assert data(pd.DataFrame({"comment": list("abcdefgh")})) == ("Text", "b")
     matrix = np.column_stack([SCORES, np.full(8, np.inf)])
     assert data(matrix) == ("Table", {"feature 0": 0.95, "feature 1": "inf"})
     report = report_of(STRINGS)

@@ -105,6 +105,8 @@ def _contents(X: Any, index: NDArray[np.int64]) -> tuple[str, list[Any]]:
     if is_frame(part):
         names = [str(name) for name in part.columns]
         columns = [_values(part, place) for place in range(len(names))]
+        if len(names) == 1 and all(isinstance(value, str) for value in columns[0]):
+            return "text", columns[0]
         return "columns", [_named(names, row) for row in zip(*columns, strict=True)]
     if getattr(part, "ndim", 1) == 2:
         names = [f"feature {place}" for place in range(part.shape[1])]
