@@ -132,7 +132,12 @@ def read_decisions(
     records = found.to_dict("records") if is_frame else found
     tool = tool or next((n for n, is_of in _IS_OF if is_of(records)), "sknoisy")
     if tool != "sknoisy":
-        found = decisions_of(_votes(records, tool, column, report), skipped)
+        try:
+            found = decisions_of(_votes(records, tool, column, report), skipped)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"this is no export of {tool}: {type(error).__name__}: {error}"
+            ) from error
     return checked_decisions(_of_records(found) if isinstance(found, list) else found)
 
 

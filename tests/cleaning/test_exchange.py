@@ -230,5 +230,11 @@ def test_a_task_that_does_not_say_its_row_is_refused(missing):
 
 def test_two_tasks_of_one_row_must_be_the_same():
     tasks = [row_of(answer="accept", accept=["ham"], audit_id=i) for i in ("a", "b")]
-    with pytest.raises(ValueError, match="two tasks about row 5 that differ"):
+    with pytest.raises(ValueError, match="about row 5 that differ in 'audit_id': they"):
         read_decisions(tasks)
+
+
+def test_a_record_of_another_form_is_refused():
+    task = {"data": row_of(), "annotations": [{"result": [{"type": "choices"}]}]}
+    with pytest.raises(ValueError, match="this is no export of label-studio: KeyErro"):
+        read_decisions([task])

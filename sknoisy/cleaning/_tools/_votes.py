@@ -114,10 +114,11 @@ def only_choice(choices: Sequence[Any], row: Mapping[str, Any]) -> str | None:
 def _decision(votes: list[Vote], skipped: str) -> dict[str, Any]:
     row = votes[0].row
     for vote in votes:
-        if vote.row != row:
+        other = [name for name in _CARRIED if row.get(name) != vote.row.get(name)]
+        if other:
             raise ValueError(
-                f"there are two tasks about row {row['row']} that differ: they are of "
-                "two audits, or of two tables."
+                f"there are two tasks about row {row['row']} that differ in "
+                f"{other[0]!r}: they are of two exports."
             )
     if any(vote.is_truth for vote in votes):
         votes = [vote for vote in votes if vote.is_truth]
