@@ -55,7 +55,8 @@ def _checked_out(path: Path, args: argparse.Namespace) -> Path:
         check_outputs(path, {"--out": (out, (".html", ".htm"))}, args.force)
         return out
     endings = EXPORTS[args.export]
-    out = Path(args.out or _beside(path, f".{args.export}{endings[0]}"))
+    name = "review" if args.export == "csv" else args.export
+    out = Path(args.out or _beside(path, f".{name}{endings[0]}"))
     outputs = {"--out": (out, endings[:1])}
     for ending in endings[1:]:
         outputs["the file beside --out,"] = out.with_suffix(ending), (ending,)

@@ -81,6 +81,8 @@ def test_nothing_is_overwritten_and_endings_are_checked(csv, capsys):
 
 
 def test_the_format_of_decisions_may_be_told(csv, capsys):
+    out = succeeds(capsys, ["review", "data.csv", *FAST, "--export", "csv"])
+    assert "wrote data.review.csv" in out
     csv.with_name("a.csv").write_text("id,label\n3,ant\n")
     argv = ["apply", "data.csv", "--decisions", "a.csv", "--out", "b.csv"]
     line = fails(capsys, argv)
