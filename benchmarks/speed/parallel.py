@@ -26,6 +26,7 @@ import argparse
 import logging
 import os
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -57,6 +58,7 @@ SIZES = [(2_000, 32), (2_000, 512)]
 FULL = [*SIZES, (10_000, 32), (10_000, 512)]
 GRID = {"lam": [0.01, 0.05, 0.1, 0.5, 5, 10, 50], "alpha": [0.7, 0.9, 0.99]}
 PARTS = ("fits", "grid", "simulation")
+SIMULATED = (2, 16, 256)
 # joblib starts other processes for another one: that of the detectors, and its default.
 OWN, DEFAULT = {"mmap_mode": "c"}, {}
 CLUSTER = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
@@ -171,7 +173,9 @@ def compare(estimator, X, y, n_turns):
 def show(name, size, alone, ratios, peak):
     """Print a row."""
     wall, floor, busy = np.median(ratios, axis=0)
-    figures = f"{wall:5.2f} {floor:7.2f} {busy:5.2f} {peak:6.0f}"
+    figures = f"{wall:5.2f} {floor:7.2f}"
+    if peak:
+        figures += f" {busy:5.2f} {peak:6.0f}"
     print(f"{name:20} {size:>14} {alone:>6.1f} s {figures}", flush=True)
 
 
@@ -253,41 +257,43 @@ def dispatch_seconds(n_tasks=300):
 
 
 def print_simulation(gbits):
-    """Print speed-up and what limits it, for two kinds of work."""
+    """Print speed-up and what limits it, for a grid and for a race."""
     link = Link(dispatch_seconds(), 8 / (gbits * 1e9))
     print(f"dispatch {1e3 * link.dispatch:.1f} ms a task, link {gbits:g} Gbit/s")
-    grid, table = noisy_data(5_000, 64), noisy_data(10_000, 64)
-    detector = DynaCorDetector(random_state=0)
-    works = {"grid": (search, grid), "DynaCorDetector": (detector.fit, table)}
-    for name, (run, data) in works.items():
-        run(*(part[:500] for part in data))
+    X, y = noisy_data(5_000, 64)
+    search(X[:500], y[:500])
+    work = recorded(256, X.nbytes, partial(search, X, y))
+    for n_workers in SIMULATED:
+        print_schedule("grid", work.alone + work.seconds, work, n_workers, link)
+    X, y = noisy_data(10_000, 64)
+    fit = partial(DynaCorDetector(random_state=0).fit, X, y)
+    for n_workers in SIMULATED:
         start = time.process_time()
-        with parallel_config(n_jobs=1):
-            run(*data)
-        alone, work = time.process_time() - start, None
-        for n_workers in (2, 16, 256):
-            if work is None or name != "grid":
-                # A race makes as many tasks as there are workers.
-                run_here = lambda run=run, data=data: run(*data)  # noqa: E731
-                work = recorded(n_workers, data[0].nbytes, run_here)
-            took, bounds = finish(work, n_workers, link), limits(work, n_workers, link)
-            what = max(bounds, key=bounds.get)
-            calls = [len(call) for call in work.calls]
-            means = [
-                np.mean([getattr(task, key) for call in work.calls for task in call])
-                for key in ("seconds", "sent", "returned")
-            ]
-            print(
-                f"{name:16} {n_workers:>4} workers: {alone / took:5.1f} times as fast, "
-                f"limited by {what} (alone {alone / bounds[what]:.1f})",
-                flush=True,
-            )
-        print(
-            f"  {alone:.1f} s in one process, calls of {calls} tasks of "
-            f"{means[0]:.2f} s, {means[1] / 1e3:,.0f} kB there and "
-            f"{means[2] / 1e3:,.0f} kB back, rows {data[0].nbytes / 1e6:.1f} MB, "
-            f"{work.alone:.1f} s outside of tasks"
-        )
+        fit()
+        alone = time.process_time() - start
+        # The more workers, the more trainings ahead of what may need them.
+        work = recorded(n_workers, X.nbytes, fit)
+        print_schedule("DynaCorDetector", alone, work, n_workers, link)
+
+
+def print_schedule(name, alone, work, n_workers, link):
+    """Print how a number of workers compares with one process, and the tasks."""
+    took, bounds = finish(work, n_workers, link), limits(work, n_workers, link)
+    what = max(bounds, key=bounds.get)
+    tasks = [task for call in work.calls for task in call]
+    mean = {
+        key: np.mean([getattr(task, key) for task in tasks]) for key in vars(tasks[0])
+    }
+    print(
+        f"{name}, {n_workers} workers: {alone / took:.1f} times as fast, limited by "
+        f"{what}, which alone allows {alone / bounds[what]:.1f}\n"
+        f"    {alone:.1f} s in one process; tasks at once: "
+        f"{', '.join(str(len(call)) for call in work.calls)}, of "
+        f"{mean['seconds']:.2f} s, {mean['sent'] / 1e3:,.0f} kB there and "
+        f"{mean['returned'] / 1e3:,.1f} kB back; rows {work.row_bytes / 1e6:.1f} MB; "
+        f"{work.alone:.1f} s of the caller",
+        flush=True,
+    )
 
 
 def main():

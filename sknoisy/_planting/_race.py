@@ -8,7 +8,7 @@ suggest, drops only those that fail, and weighs all.
 """
 
 from contextlib import closing
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 
@@ -170,8 +170,8 @@ def race(candidates, train, n_rounds, bar=None, jobs=None):
         Counts the fits; its total falls with those that are dropped. If its
         ``verbose`` is 2, a row is written for each fit.
     jobs : Jobs, default=None
-        Runs the trainings of a round, or of a single candidate. None runs one at a
-        time.
+        Runs the trainings of a round, of several if there are enough workers, or of a
+        single candidate. None runs one at a time.
 
     Returns
     -------
@@ -187,12 +187,12 @@ def race(candidates, train, n_rounds, bar=None, jobs=None):
     bar = progress(len(active) * n_rounds, "race", 0) if bar is None else bar
     jobs = Jobs() if jobs is None else jobs
     try:
-        for number in range(n_rounds):
-            if len(active) == 1:
-                rest = range(number, n_rounds)
-                _go_on(active[0], train, rest, n_rounds, bar, jobs)
-                break
-            _compete(active, train, number, n_rounds, bar, jobs)
+        number = 0
+        while number < n_rounds and len(active) > 1:
+            number = _compete(active, train, number, n_rounds, bar, jobs)
+        if number < n_rounds:
+            rest = range(number, n_rounds)
+            _go_on(active[0], train, rest, n_rounds, bar, jobs)
     except BROKEN_OFF as error:
         active = _kept(active, n_rounds, error, bar)
     return active
@@ -239,10 +239,9 @@ def race_then_repeat(candidates, train, pick, rounds, bar, finalist=None, jobs=N
     active, final = list(candidates), None
     jobs = Jobs() if jobs is None else jobs
     try:
-        for number in range(n_shared if len(active) > 1 else 0):
-            _compete(active, train, number, n_shared, bar, jobs)
-            if len(active) == 1:
-                break
+        number = 0
+        while number < n_shared and len(active) > 1:
+            number = _compete(active, train, number, n_shared, bar, jobs)
         while True:
             best = pick(active)
             final, fit = finalist(best.setting) if finalist else (best, train)
@@ -261,24 +260,44 @@ def race_then_repeat(candidates, train, pick, rounds, bar, finalist=None, jobs=N
 
 
 def _compete(active, train, number, n_rounds, bar, jobs):
-    """Fit all that are active in a round, and remove those that fall behind."""
+    """Fit all that are active in a round, and remove those that fall behind.
+
+    If there are workers for it, further rounds run beside it: they count for those only
+    that are still active then, and not if a single one is left. Returns the number of
+    the next round.
+    """
     contest = list(active)
-    tasks = [train(candidate.setting, number) for candidate in contest]
+    n_ahead = max(1, jobs.n // len(contest))
+    numbers = range(number, min(n_rounds, number + n_ahead))
+    tasks = [train(c.setting, number) for number in numbers for c in contest]
     with closing(jobs.results(tasks)) as results:
-        for candidate, result in zip(contest, results, strict=True):
-            if isinstance(result, FloatingPointError):
-                if len(active) == 1:
-                    raise result
-                active.remove(candidate)
-                bar.advance()
-            else:
-                candidate.add(*result)
-                _tell(candidate, number, n_rounds, bar)
+        for number in numbers:
+            of_round = zip(contest, islice(results, len(contest)), strict=True)
+            _judge_round(active, of_round, number, n_rounds, bar)
+            if len(active) == 1:
+                break
+    return number + 1
+
+
+def _judge_round(active, results, number, n_rounds, bar):
+    """Add the results of a round to those that are active, and remove some of them."""
+    n_before = len(active)
+    for candidate, result in results:
+        if candidate not in active:
+            continue
+        if isinstance(result, FloatingPointError):
+            if len(active) == 1:
+                raise result
+            active.remove(candidate)
+            bar.advance()
+        else:
+            candidate.add(*result)
+            _tell(candidate, number, n_rounds, bar)
     if len(active) > 1:
         means = [np.mean(candidate.aurocs) for candidate in active]
         near = np.array(means) >= max(means) - SLACK
         active[:] = [c for c, keep in zip(active, near, strict=True) if keep]
-    bar.total -= (len(contest) - len(active)) * (n_rounds - number - 1)
+    bar.total -= (n_before - len(active)) * (n_rounds - number - 1)
 
 
 def _repeat(candidate, train, least, most, bar, jobs):

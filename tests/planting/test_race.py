@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sknoisy._planting._calibration import calibrate
+from sknoisy._planting._jobs import Jobs
 from sknoisy._planting._race import Candidate, choose, race, race_then_repeat
 from sknoisy._progress import progress
 from sknoisy.base import TrainingInterrupted, TrainingInterruptedWarning
@@ -297,6 +298,48 @@ class TestRaceThenRepeat:
             with pytest.warns(TrainingInterruptedWarning, match=message):
                 best = fit()
         assert best.setting == {"name": "b"} and len(best.trajectories) == n_done
+
+
+class WithWorkers:
+    """Runs tasks as `Jobs` does, one after the other, but says that it has workers."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def results(self, tasks):
+        return Jobs().results(tasks)
+
+
+@pytest.mark.fast_cases(2)
+@pytest.mark.parametrize("n", [6, 16])
+@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize(
+    "aurocs",
+    [
+        {"a": [0.88] * 5, "b": [0.9] * 5, "c": [0.8] * 5},
+        {"a": [0.9] * 5, "b": [0.8] * 5},
+        {"a": [0.9, 0.9, 0.84, 0.8, 0.9], "b": [0.9] * 5, "c": [0.9] * 5},
+        {"a": [0.9] * 5, "b": [0.9, DIVERGED, 0.9, 0.9, 0.9], "c": [0.89] * 5},
+        # Diverges where it would not have been trained.
+        {"a": [0.7] + 4 * [DIVERGED], "b": [0.9] * 5, "c": [0.89] * 5},
+    ],
+)
+def test_rounds_beside_one_another_change_nothing(aurocs, goes_on, n):
+    found, counts = [], []
+    for jobs in (WithWorkers(1), WithWorkers(n)):
+        candidates, train, trained = contest(aurocs, n_runs=5)
+        with progress(5 * len(aurocs), "Race", verbose=1) as bar:
+            if goes_on:
+                rounds = 3, 2, 5
+                race_then_repeat(candidates, train, PICK, rounds, bar, jobs=jobs)
+            else:
+                race(candidates, train, 5, bar, jobs)
+        # A training that fails is not counted.
+        assert bar.done >= sum(len(candidate.aurocs) for candidate in candidates)
+        found.append(([c.aurocs for c in candidates], bar.done, bar.total))
+        counts.append(len(trained))
+    assert found[0] == found[1] and found[0][1] == found[0][2]
+    assert counts[1] >= counts[0]
 
 
 def raced_with_one_more(aurocs, rounds):
