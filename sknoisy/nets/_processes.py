@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
+from joblib import parallel_config
 from torch import distributed
 from torch.utils.data import Subset
 
@@ -48,8 +49,11 @@ def joined(net):
         did not start.
     """
     net.processes_ = Processes() if net.distributed and _are_several() else None
+    is_alone = net.processes_ is None
     try:
-        yield
+        # All of them train each network of a race, in the same order.
+        with nullcontext() if is_alone else parallel_config("sequential"):
+            yield
     finally:
         vars(net).pop("processes_", None)
 

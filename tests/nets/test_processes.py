@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
 import one_of_two
 import pytest
@@ -16,6 +17,8 @@ from one_of_two import HELD_OUT, LEARNT, METHODS, N_TRAIN, make
 from sklearn.base import clone
 
 from sknoisy import NALClassifier, NetClassifier
+from sknoisy._planting._jobs import Jobs
+from sknoisy.nets import _processes
 from sknoisy.nets._batches import ArrayDataset, TensorBatches
 from sknoisy.nets._epoch_rows import EpochRows
 from sknoisy.nets._processes import Processes, joined
@@ -224,6 +227,16 @@ def test_alone_nothing_changes(table):
     asked = NALClassifier(max_epochs=3, random_state=0, distributed=True).fit(*table)
     assert_same(one_of_two.state_of(asked), one_of_two.state_of(alone))
     assert clone(asked).distributed and pickle.loads(pickle.dumps(asked)).distributed
+
+
+def test_networks_that_race_are_trained_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(_processes, "_are_several", lambda: True)
+    monkeypatch.setattr(_processes, "Processes", lambda: OneOfSeveral(0, 2))
+    with joblib.parallel_config(n_jobs=2):
+        with joined(NetClassifier(distributed=True)):
+            assert Jobs().n == 1
+        with joined(NetClassifier()):
+            assert Jobs().n == 2
 
 
 def test_it_is_true_or_false(table):
