@@ -14,6 +14,7 @@ from sknoisy._row_source import RowSource
 from sknoisy.nets._device_kinds import pins_memory
 from sknoisy.nets._epoch_rows import EpochRows
 from sknoisy.nets._layout import laid_out
+from sknoisy.nets._reading import PortionReader
 
 if TYPE_CHECKING:
     from sknoisy._types import Device, IntArray
@@ -282,8 +283,10 @@ class TensorBatches:
 class LoaderBatches:
     """The batches of `TensorBatches` for data that do not fit in memory.
 
-    Uses a torch DataLoader that fetches a whole batch at a time: from an array on
-    disk (``np.memmap``), a row source such as a folder of images, or a torch Dataset.
+    A row source, such as a large ``np.memmap``, a Parquet file or a folder of images,
+    is read by a thread that fetches batches ahead, if the source allows it. Other data,
+    and all data if parameters of a loader are given, are read by a torch DataLoader
+    that fetches a whole batch at a time. Its workers stay for the training.
 
     Parameters
     ----------
@@ -324,6 +327,10 @@ class LoaderBatches:
         if shuffle and isinstance(base.features, RowSource):
             base.features.before_shuffling()
         order = _BatchOrder(rows, epoch_rows, changes)
+        pin_memory = pins_memory(self.device)
+        if isinstance(base.features, RowSource) and not loader_params:
+            self.loader = _reader(base, order, pin_memory)
+            return
         self.loader = DataLoader(
             _Fetcher(base),
             sampler=order,
@@ -333,7 +340,9 @@ class LoaderBatches:
                 # The loader draws a seed for its workers at each pass. With torch's
                 # generator that would change the order of the rows.
                 "generator": torch.Generator(),
-                "pin_memory": pins_memory(self.device),
+                "pin_memory": pin_memory,
+                # A training has one loader, and keeps its workers.
+                "persistent_workers": loader_params.get("num_workers", 0) > 0,
                 **loader_params,
             },
         )
@@ -399,6 +408,14 @@ class PairBatches:
         return Batch(to_float(X), y, None)
 
 
+def _reader(dataset, order, pin_memory):
+    """Return the batches of a row source, in the portions that suit it."""
+    source = dataset.features
+    row_bytes = source.nbytes // max(1, len(source))
+    n_rows = source.fetch_bytes // max(1, row_bytes)
+    return PortionReader(dataset, order, n_rows, source.reads_ahead, pin_memory)
+
+
 class _Fetcher(Dataset[Any]):
     """A dataset that is indexed by the row numbers of a whole batch."""
 
@@ -439,13 +456,21 @@ def _fetched(source, numbers, seed):
     """Return rows of a source as an array that torch takes; refuse undefined floats."""
     X = source.fetch(numbers) if seed is None else source.fetch_changed(numbers, seed)
     X = np.require(X, requirements=["C", "W"])
-    if X.dtype != np.uint8 and not np.isfinite(X).all():
+    if X.dtype != np.uint8 and not _are_finite(X):
         row = numbers[~np.isfinite(X).reshape(len(X), -1).all(axis=1)][0]
         raise ValueError(
             f"row {row} of {type(source).__name__} has NaN or infinite values; every "
             "row needs finite numbers."
         )
     return X
+
+
+def _are_finite(X):
+    """Return whether all floats are finite."""
+    # One that is not makes the product NaN or infinite, which is faster to see.
+    flat = X.ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.dot(flat, flat)) or np.isfinite(X).all())
 
 
 def _identity(batch):
