@@ -160,7 +160,12 @@ class RowSource:
         return SelectedRows(self, index)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
-        raise TypeError(f"an array of all rows is asked for, but {_advice(self)}")
+        raise TypeError(
+            f"an array of all rows is asked for, but {_advice(self)} Networks read "
+            "batches. Detectors of held-out predictions also take a classifier with "
+            "partial_fit, such as make_pipeline(StandardScaler(), "
+            'SGDClassifier(loss="log_loss")).'
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of shape {self.shape}, {self.dtype}>"
@@ -266,7 +271,7 @@ def check_row_source(
     takes : bool, default=True
         Whether the estimator reads rows batch by batch.
     instead : str, default=""
-        What does so, if the estimator does not.
+        What to do if the estimator does not, for the message.
 
     Returns
     -------
@@ -281,7 +286,7 @@ def check_row_source(
     """
     rows = X if isinstance(X, RowSource) else ForeignRows(X)
     if not takes:
-        instead = f" Or {instead}, which reads batches." if instead else ""
+        instead = f" Or {instead}." if instead else ""
         raise TypeError(f"{name} needs all rows at once, but {_advice(rows)}{instead}")
     if len(rows) < min_samples:
         raise ValueError(

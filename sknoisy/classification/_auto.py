@@ -194,6 +194,7 @@ class AutoRobustClassifier(NoiseScoresMixin, ClassifierMixin, NamedParts):
     # Flags follow from numbers of labels.
     _mask_is_threshold = False
 
+    _instead_on_disk = "take RobustLossClassifier, which reads batches"
     _parameter_constraints = {
         "candidates": [list, tuple, None],
         "strategy": [StrOptions({"combine", "select"})],

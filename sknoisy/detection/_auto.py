@@ -205,6 +205,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     # Other estimators may pass groups to it.
     __metadata_request__fit = {"groups": True}
 
+    _instead_on_disk = "take LossMixtureDetector or DynaCorDetector, which read batches"
     _parameter_constraints = {
         "detectors": [list, tuple, None],
         "strategy": [StrOptions({"combine", "select"})],

@@ -169,6 +169,10 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
     # filter_by decides.
     _mask_is_threshold = False
 
+    _instead_on_disk = (
+        "pass an estimator that reads batches: NetClassifier(), or "
+        'make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss"))'
+    )
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "filter_by": [StrOptions(set(FILTERS))],

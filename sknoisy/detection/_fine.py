@@ -145,6 +145,7 @@ class FINEDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     True
     """
 
+    _instead_on_disk = "pass estimator=NetClassifier(), which reads batches"
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "transform"]), None],
         "threshold": [Interval(Real, 0, 1, closed="neither")],

@@ -178,6 +178,7 @@ class NeighborVoteDetector(FeaturesMixin, NoiseDetectorMixin, BaseEstimator):
     0.3
     """
 
+    _instead_on_disk = "pass estimator=NetClassifier(), which reads batches"
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "transform"]), None],
         "n_neighbors": [Interval(Integral, 3, None, closed="left")],

@@ -10,9 +10,11 @@ from sknoisy._interruption import interruptions
 from sknoisy._planting._fits import returned_as
 from sknoisy._progress import progress
 from sknoisy._random_states import set_random_states
+from sknoisy._row_source import RowSource
 from sknoisy._rows import explained
 from sknoisy._selected_rows import params_of_rows, rows_for
 from sknoisy._validation import indexable
+from sknoisy.detection._predictions._by_blocks import suited_to
 
 __all__ = [
     "predict_out_of_fold",
@@ -83,7 +85,8 @@ def run_folds(run, estimator, X, codes, splits, *args, n_jobs=None, seed=0, bar=
         Called as ``run(estimator, X, codes, split, *args)`` with a clone for each fold;
         fits it.
     estimator, X, codes, splits, n_jobs, seed, bar
-        As in `predict_out_of_fold`.
+        As in `predict_out_of_fold`. On a `RowSource`, a classifier with ``partial_fit``
+        learns and predicts block by block.
     *args : tuple
         Further arguments of ``run``.
 
@@ -98,16 +101,21 @@ def run_folds(run, estimator, X, codes, splits, *args, n_jobs=None, seed=0, bar=
         If X has dates or times, and no step before the classifier might take them.
     """
     refuse_dates_without_steps(estimator, X)
+    name = type(estimator).__name__
+    estimator = suited_to(X, estimator)
     set_random_states(estimator, seed)
     bar = progress(0, "folds", verbose=0) if bar is None else bar
     one_by_one = effective_n_jobs(n_jobs) == 1
     if not one_by_one:
         bar.begin(len(splits))
     (X,) = indexable(X)
+    if isinstance(X, RowSource):
+        # Once, for all folds and processes.
+        X.before_shuffling()
     results = Parallel(n_jobs, return_as=returned_as())(
         delayed(run)(clone(estimator), X, codes, split, *args) for split in splits
     )
-    with explained(X, f"estimator {type(estimator).__name__}"):
+    with explained(X, f"estimator {name}"):
         for result in results:
             yield result
             if one_by_one:
