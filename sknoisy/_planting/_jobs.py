@@ -13,6 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sknoisy._interruption import interruptions, needs_whole
 from sknoisy._planting._fits import as_one_of_several, competes, returned_as
 from sknoisy._progress import muted
+from sknoisy._row_source import RowSource
 
 __all__ = ["Jobs", "result_of"]
 
@@ -104,6 +105,10 @@ class Jobs:
     def _start(self, tasks):
         import torch
 
+        for source in (a for _, *args in tasks for a in args):
+            if isinstance(source, RowSource):
+                # Once here, or each worker would.
+                source.before_shuffling()
         how = torch.get_num_threads(), needs_whole(), competes()
         yield from self._parallel(
             delayed(_in_worker)(function, how, *args) for function, *args in tasks

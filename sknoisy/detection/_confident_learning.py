@@ -61,7 +61,8 @@ class ConfidentLearningDetector(FoldsMixin, NoiseDetectorMixin, BaseEstimator):
         and X is anything that it accepts: texts, sparse matrices, frames. None takes a
         `StandardScaler` and a `LogisticRegression`, for numbers, dense or sparse, with
         the ``C`` out of 1, 0.1, 0.01 and 0.001 that predicts the given labels of the
-        left-out rows best.
+        left-out rows best. Rows that do not fit in memory are learnt by networks, and
+        block by block by classifiers with ``partial_fit``.
     filter_by : str, default="prune_by_noise_rate"
         Which labels are flagged: "prune_by_noise_rate", "prune_by_class", "both",
         "confident_learning", "predicted_neq_given", "low_normalized_margin" or

@@ -109,9 +109,8 @@ class NetClassifier(
         Initial weights, order of rows, dropout. The same int gives the same bits on
         the CPU, and 2 + 2 epochs at a constant learning rate equal 4.
     iterator_train, iterator_valid : class, default=TensorBatches
-        Rows on disk, a `datasets.RowSource` or a torch Dataset, are read by
-        `nets.LoaderBatches` instead, whose parameters can then be set, such as
-        ``iterator_train__num_workers``. An iterator of plain pairs (X, y), such as
+        Rows that are not in memory are read by `nets.LoaderBatches` instead, whose
+        parameters can then be set, such as ``iterator_train__num_workers``. An iterator of plain pairs (X, y), such as
         torch's DataLoader, can be used if no row numbers are needed.
     train_split : callable or None, default=None
         As in skorch; None trains on every row.
@@ -575,9 +574,9 @@ class NetClassifier(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, C, H, W)
-            Finite numbers, or uint8 images, which become [0, 1]. A
-            `datasets.RowSource`, such as a folder of images, or a torch Dataset that
-            yields rows is read batch by batch.
+            Finite numbers, or uint8 images, which become [0, 1]. A large memmap, zarr
+            or dask array, a Dataset of torch or Hugging Face, or a
+            `datasets.RowSource`, such as a folder of images, is read batch by batch.
         y : array-like of shape (n_samples,)
             Labels of any kind: strings, integers, booleans.
         sample_weight : array-like of shape (n_samples,), default=None

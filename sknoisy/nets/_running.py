@@ -11,6 +11,9 @@ from sknoisy.nets._divergence import diverged, refuse_undefined_weights
 
 __all__ = ["hooks_of", "run_pass"]
 
+# Losses of so many batches are put into one tensor.
+_STACKED = 32
+
 
 def run_pass(net, batches, training, prefix, step_fn, **fit_params):
     """Run a step on each batch, and record the losses in the history.
@@ -38,7 +41,7 @@ def run_pass(net, batches, training, prefix, step_fn, **fit_params):
     before, after = hooks_of(net, "on_batch_begin"), hooks_of(net, "on_batch_end")
     makes_rows = _is(net.on_batch_begin, NeuralNet.on_batch_begin)
     is_watched = any(map(looks_at_losses, after))
-    unread = []
+    unread, losses = [], _Losses()
     try:
         for batch in batches:
             if makes_rows:
@@ -55,20 +58,19 @@ def run_pass(net, batches, training, prefix, step_fn, **fit_params):
                 row[loss_key] = step["loss"].item()
             else:
                 # Read at the end, since reading each loss would wait for the device.
-                unread.append((row, step["loss"].detach()))
+                unread.append(row)
+                losses.append(step["loss"].detach())
             for hook in after:
                 hook(net, batch=batch, training=training, **step)
             # Two live batches would compete for the cache.
             del batch, step
     finally:
-        if unread:
-            made, values = zip(*unread, strict=True)
-            for row, value in zip(made, torch.stack(values).tolist(), strict=True):
-                row[loss_key] = value
-    losses = [row[loss_key] for row in rows if loss_key in row]
-    net.history.record(prefix + "_batch_count", len(losses))
+        for row, value in zip(unread, losses.tolist(), strict=True):
+            row[loss_key] = value
+    values = [row[loss_key] for row in rows if loss_key in row]
+    net.history.record(prefix + "_batch_count", len(values))
     if training:
-        undefined = [loss for loss in losses if not math.isfinite(loss)]
+        undefined = [loss for loss in values if not math.isfinite(loss)]
         if undefined:
             raise diverged(net, f"the loss is {undefined[0]}")
         refuse_undefined_weights(net)
@@ -98,6 +100,28 @@ def hooks_of(net, name):
             hook for hook in hooks if not any(_is(hook, other) for other in idle)
         ]
     return net.hooks_[name]
+
+
+class _Losses:
+    """Losses of a pass, in few tensors.
+
+    Each would keep the memory of its step from being given back: small pieces between
+    freed ones, which were a kilobyte a row.
+    """
+
+    def __init__(self):
+        self.last, self.before = [], []
+
+    def append(self, loss):
+        self.last.append(loss)
+        if len(self.last) == _STACKED:
+            self.before.append(torch.stack(self.last))
+            self.last = []
+
+    def tolist(self):
+        """Wait for the device, and return the losses as numbers."""
+        parts = [*self.before, *([torch.stack(self.last)] if self.last else [])]
+        return torch.cat(parts).tolist() if parts else []
 
 
 def _is(hook, function):
