@@ -110,8 +110,9 @@ class NetClassifier(
         the CPU, and 2 + 2 epochs at a constant learning rate equal 4.
     iterator_train, iterator_valid : class, default=TensorBatches
         Rows that are not in memory are read by `nets.LoaderBatches` instead, whose
-        parameters can then be set, such as ``iterator_train__num_workers``. An iterator of plain pairs (X, y), such as
-        torch's DataLoader, can be used if no row numbers are needed.
+        parameters can then be set, such as ``iterator_train__num_workers``. An iterator
+        of plain pairs (X, y), such as torch's DataLoader, can be used if no row numbers
+        are needed.
     train_split : callable or None, default=None
         As in skorch; None trains on every row.
     callbacks : list of skorch callbacks, "disable" or None, default=None

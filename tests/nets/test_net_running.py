@@ -8,7 +8,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sknoisy import NetClassifier
-from sknoisy.nets import LoaderBatches
+from sknoisy.nets import LoaderBatches, _running
 
 
 class Interrupt(Callback):
@@ -148,3 +148,12 @@ class TestGPU:
         make_net().fit(*table).predict(table[0])
         assert torch.equal(torch.cuda.get_rng_state(), before[0])
         assert torch.equal(torch.random.get_rng_state(), before[1])
+
+
+def test_losses_of_many_batches_are_those_of_each():
+    found = _running._Losses()
+    expected = [float(number) for number in range(2 * _running._STACKED + 3)]
+    for value in expected:
+        found.append(torch.tensor(value))
+    assert len(found.before) == 2 and found.tolist() == expected
+    assert _running._Losses().tolist() == []
