@@ -13,8 +13,12 @@ process over that of the same fit on 1,000 rows. Memory is RssAnon of /proc (Lin
 read every 5 ms: what the process has written. Pages of the file that it has looked at
 are RssFile, in a column of their own: the system drops them when it needs room.
 Last come memory as megabytes and bytes a row, by the two largest numbers of rows; the
-time of a row over that of a fit on 100,000 rows in memory; and 10^9 rows, by the slope
-between the two largest numbers.
+time of a row over that of a fit on 100,000 rows in memory; and 10^9 rows, at the time
+of a row of the largest number.
+
+``--blocks`` prints instead what reading a Parquet file of 500,000 rows takes, in row
+groups of 100,000: a pass in order, one in random order without a copy (in portions, and
+in batches of 128, in proportion to a few), the copy, and a pass from it.
 
     OMP_NUM_THREADS=1 python benchmarks/speed/out_of_core.py [--full] [--plot FILE]
 """
@@ -157,13 +161,44 @@ def judge(sizes, seconds, extra, inside):
     ratio = seconds[-1] / sizes[-1] / (inside["seconds"] / IN_MEMORY)
     print(f"time of a row over that in memory: {ratio:.2f} (limit {LIMIT_RATIO})")
     power = math.log(seconds[-1] / seconds[-2]) / math.log(sizes[-1] / sizes[-2])
-    hours = seconds[-1] * (1e9 / sizes[-1]) ** power / 3600
+    hours = 1e9 * seconds[-1] / sizes[-1] / 3600
     print(
-        f"10^9 rows: time grows with rows^{power:.2f}, {hours:,.0f} hours; "
-        f"{1e9 * max(a_row, 0) / 2**30:,.0f} GiB of memory, "
+        f"time grew with rows^{power:.2f}; 10^9 rows at this time a row: "
+        f"{hours:,.1f} hours, {1e9 * max(a_row, 0) / 2**30:,.0f} GiB of memory, "
         f"{4e9 * N_COLUMNS / 2**30:,.0f} GiB of rows on disk",
         flush=True,
     )
+
+
+def blocks(folder, n_rows=500_000, group=100_000, portion=16_384):
+    """Print seconds of reading a Parquet file."""
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    from sknoisy.datasets import ParquetRows
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N_COLUMNS, n_rows)).astype(np.float32)
+    table = pa.table({f"x{j}": column for j, column in enumerate(X)})
+    write_table(table, folder / "X.parquet", row_group_size=group)
+    rows, order = ParquetRows(folder / "X.parquet"), rng.permutation(n_rows)
+
+    def timed(what, run, share=1.0):
+        start = time.process_time()
+        run()
+        print(f"{what:34}{(time.process_time() - start) / share:10.2f} s", flush=True)
+
+    def a_pass(order, size):
+        for start in range(0, len(order), size):
+            rows.fetch(order[start : start + size])
+
+    timed("a pass in order", lambda: a_pass(np.arange(n_rows), portion))
+    for size in (portion, 128):
+        few = order[: 2 * size]
+        what = f"in random order, {size:,} at a time"
+        timed(what, lambda few=few, size=size: a_pass(few, size), len(few) / n_rows)
+    timed("the copy", rows.before_shuffling)
+    timed("a pass in random order from it", lambda: a_pass(order, portion))
 
 
 def plot(found, sizes, path):
@@ -183,6 +218,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="up to 5,000,000 rows")
     parser.add_argument("--only", choices=NAMES)
+    parser.add_argument("--blocks", action="store_true", help="a Parquet file")
     parser.add_argument("--plot", help="file of a figure, such as growth.svg")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -192,6 +228,9 @@ def main():
         return
     sizes = FULL if args.full else SIZES
     with tempfile.TemporaryDirectory() as folder:
+        if args.blocks:
+            blocks(Path(folder))
+            return
         make_rows(Path(folder), sizes[-1])
         names = [args.only] if args.only else NAMES
         found = {name: growth(name, folder, sizes) for name in names}

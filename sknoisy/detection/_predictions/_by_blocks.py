@@ -11,7 +11,7 @@ from sknoisy._labels import is_of
 from sknoisy._row_blocks import BLOCK_BYTES
 from sknoisy._row_source import RowSource
 
-__all__ = ["BlockwiseClassifier", "suited_to"]
+__all__ = ["suited_to"]
 
 # Stochastic gradients have converged after about a million rows, says scikit-learn.
 _ROWS_SEEN = 10**6
@@ -39,14 +39,14 @@ def suited_to(X, estimator):
     if last is estimator and is_net:
         return estimator
     learns = is_net or hasattr(last, "partial_fit")
-    return BlockwiseClassifier(estimator) if learns else estimator
+    return _BlockwiseClassifier(estimator) if learns else estimator
 
 
 def _has(name):
     return available_if(lambda self: hasattr(_steps(self.estimator)[-1], name))
 
 
-class BlockwiseClassifier(ClassifierMixin, BaseEstimator):
+class _BlockwiseClassifier(ClassifierMixin, BaseEstimator):
     """A classifier that learns rows of a source block by block.
 
     Steps before it learn all rows first, one after the other, from one pass each. The

@@ -18,7 +18,7 @@ from sknoisy import (
     SmallLossDetector,
 )
 from sknoisy.detection._predictions import _by_blocks
-from sknoisy.detection._predictions._by_blocks import BlockwiseClassifier, suited_to
+from sknoisy.detection._predictions._by_blocks import _BlockwiseClassifier, suited_to
 
 RNG = np.random.default_rng(0)
 TRUE = np.arange(300) % 3
@@ -50,7 +50,7 @@ def test_counts_are_those_of_the_array():
 def test_steps_learn_all_rows_before_the_classifier():
     steps = StandardScaler(), IncrementalPCA(2), Normalizer(), GaussianNB()
     steps = make_pipeline(*steps)
-    model = BlockwiseClassifier(steps).fit(shelf(), TRUE)
+    model = _BlockwiseClassifier(steps).fit(shelf(), TRUE)
     scaler, pca, _, classifier = model.steps_
     np.testing.assert_allclose(scaler.mean_, TABLE.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(scaler.var_, TABLE.var(axis=0), rtol=1e-5)
@@ -107,9 +107,9 @@ def test_only_what_can_be_fitted_by_blocks_is_wrapped():
     others = (net, LogisticRegression(), make_pipeline(PCA(), LogisticRegression()))
     assert all(suited_to(shelf(), other) is other for other in others)
     assert suited_to(TABLE, SGD) is SGD
-    assert isinstance(suited_to(shelf(), SGD), BlockwiseClassifier)
-    assert isinstance(suited_to(shelf(), make_pipeline(net)), BlockwiseClassifier)
-    assert not hasattr(BlockwiseClassifier(SGDClassifier()), "predict_proba")
+    assert isinstance(suited_to(shelf(), SGD), _BlockwiseClassifier)
+    assert isinstance(suited_to(shelf(), make_pipeline(net)), _BlockwiseClassifier)
+    assert not hasattr(_BlockwiseClassifier(SGDClassifier()), "predict_proba")
 
 
 def test_what_needs_all_rows_is_named():
@@ -127,4 +127,4 @@ def test_what_needs_all_rows_is_named():
     with pytest.raises(TypeError, match=r"Or pass estimator=NetClassifier\(\), which"):
         FINEDetector().fit(shelf(), LABELS)
     with pytest.raises(ValueError, match="sample_weight cannot be passed"):
-        BlockwiseClassifier(SGD).fit(shelf(), TRUE, sample_weight=np.ones(300))
+        _BlockwiseClassifier(SGD).fit(shelf(), TRUE, sample_weight=np.ones(300))
