@@ -17,7 +17,7 @@ from sknoisy._user_errors import (
 from sknoisy.auditing._labels import check_labels, label_is_needed
 from sknoisy.auditing._progress import step
 
-__all__ = ["LoadedImages", "load_images"]
+__all__ = ["LoadedImages", "list_images", "load_images"]
 
 # Files or groups of files that a note names.
 _N_NAMED = 5
@@ -79,6 +79,31 @@ def load_images(
     UserError
         If there are no images or labels, or a package is missing.
     """
+    data, labels = list_images(path, label, column, verbose)
+    with step(f"encoding {len(labels):,} images", verbose):
+        with refusals(f"{shown(path)} cannot be encoded"):
+            files = [os.path.join(data.images.folder, name) for name in data.names]
+            model, X = _encoded(files, encoder, verbose)
+    about = f"{model}, {X.shape[1]} features"
+    return LoadedImages(X, labels, data.images, about, _notes(data))
+
+
+def list_images(
+    path: Any, label: str | None, column: str | None, verbose: int
+) -> tuple[Any, Any]:
+    """Return the images that can be read, and their labels.
+
+    Parameters
+    ----------
+    path, label, column, verbose
+        As in `load_images`.
+
+    Returns
+    -------
+    data : LabelledImages
+    labels : pandas Series
+        By the name of the file.
+    """
     import pandas as pd
 
     source = shown(path)
@@ -89,13 +114,7 @@ def load_images(
             data = _listed(path, label, column)
     labels = pd.Series(data.labels, index=list(data.names), name=label or "folder")
     labels.index.name = "file"
-    labels = check_labels(source, labels)
-    with step(f"encoding {len(labels):,} images", verbose):
-        with refusals(f"{source} cannot be encoded"):
-            files = [os.path.join(data.images.folder, name) for name in data.names]
-            model, X = _encoded(files, encoder, verbose)
-    about = f"{model}, {X.shape[1]} features"
-    return LoadedImages(X, labels, data.images, about, _notes(data))
+    return data, check_labels(source, labels)
 
 
 def _listed(path: Any, label: str | None, column: str | None) -> Any:

@@ -1,4 +1,4 @@
-"""``sknoisy apply``: change a table by decisions about its labels."""
+"""``sknoisy apply``: change a table or images by decisions about their labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sknoisy._regular_files import written_in_one_step
 from sknoisy._user_errors import UserError, one_line, shown
-from sknoisy.auditing._labels import check_labels
+from sknoisy.auditing._labels import check_labels, label_is_needed
 from sknoisy.auditing._progress import step
 from sknoisy.auditing._reading import read_table, table_of_strings
 from sknoisy.auditing._source import (
@@ -25,13 +25,21 @@ from sknoisy.cleaning._apply import Changes, changed_table, changes_by_decisions
 from sknoisy.cleaning._apply import names_of_labels as names_of
 from sknoisy.cleaning._decision_files import read_decisions
 from sknoisy.cleaning._decisions import check_rows, class_named
+from sknoisy.command_line._apply_images import (
+    check_folder_output,
+    copy_folder,
+    decisions_about_rows,
+    folder_table,
+    is_listing,
+    write_listing,
+)
 from sknoisy.command_line._outputs import check_outputs, write_strings, writing
 
 __all__ = ["apply", "checked_decisions"]
 
 
 def apply(args: argparse.Namespace) -> str:
-    """Write a copy of a table with changed labels, return the summary.
+    """Write a copy of a table or a folder with changed labels, return the summary.
 
     Parameters
     ----------
@@ -43,6 +51,10 @@ def apply(args: argparse.Namespace) -> str:
     summary : str
     """
     path, out = Path(args.table), Path(args.out)
+    if path.is_dir():
+        return _apply_to_folder(path, out, args)
+    if args.links:
+        raise UserError("--links is for a folder of images")
     ending = check_input(path)
     endings = PARQUET if ending in PARQUET else (ending,)
     check_outputs(path, {"--out": (out, endings)}, args.force)
@@ -50,13 +62,34 @@ def apply(args: argparse.Namespace) -> str:
     with opened_table(path, delimiter=args.delimiter, encoding=args.encoding) as source:
         with step("reading the table", not args.quiet):
             table = _table(source)
-        label = args.label or _label_column(source, table, decisions)
+        label = _label(source, table, decisions, args)
         given = _given(source, table, label)
-        fixed, changes = _fixed(source, table, label, given, decisions, args)
+        if args.image:
+            decisions = decisions_about_rows(source, table, decisions, args)
+        else:
+            _check_rows(source, table, given, decisions)
+        fixed, changes = _fixed(table, label, given, decisions, args)
         with writing(out, "--out"):
             with written_in_one_step(out, overwrite=args.force) as draft:
                 _write(fixed, source, draft)
-    return "\n".join(_summary(source, out, label, table, fixed, changes))
+    return "\n".join(_summary(str(source), out, label, table, fixed, changes))
+
+
+def _apply_to_folder(path: Path, out: Path, args: argparse.Namespace) -> str:
+    """Write a corrected list of a folder of images, or a corrected copy of it."""
+    check_folder_output(path, out, args)
+    decisions = checked_decisions(args)
+    table = folder_table(path, decisions, args)
+    given = table["label"].to_numpy()
+    fixed, changes = _fixed(table, "label", given, decisions, args)
+    lines = _summary(shown(path), out, "label", table, fixed, changes)
+    if is_listing(out):
+        write_listing(fixed, path, out, args)
+        return "\n".join(lines)
+    n_renamed = copy_folder(fixed, path, out, args)
+    if n_renamed:
+        lines.append(f"renamed, because the name was taken: {n_renamed:,}")
+    return "\n".join(lines)
 
 
 def _table(source: Source) -> Any:
@@ -91,6 +124,13 @@ def checked_decisions(args: argparse.Namespace) -> Any:
     if not len(decisions):
         raise UserError(f"--decisions {shown(path)} has no decisions")
     return decisions
+
+
+def _label(source: Source, table: Any, decisions: Any, args: Any) -> str:
+    if args.image and not args.label:
+        # The rows of decisions are those of images that can be read.
+        raise label_is_needed()
+    return args.label or _label_column(source, table, decisions)
 
 
 def _label_column(source: Source, table: Any, decisions: Any) -> str:
@@ -130,8 +170,16 @@ def _given(source: Source, table: Any, label: str) -> NDArray[Any]:
     return table[label].to_numpy(dtype=object)
 
 
+def _check_rows(
+    source: Source, table: Any, given: NDArray[Any], decisions: Any
+) -> None:
+    try:
+        check_rows(decisions, table, None, given, str(source))
+    except ValueError as error:
+        raise UserError(one_line(error)) from error
+
+
 def _fixed(
-    source: Source,
     table: Any,
     label: str,
     given: NDArray[Any],
@@ -139,7 +187,6 @@ def _fixed(
     args: argparse.Namespace,
 ) -> tuple[Any, Changes]:
     try:
-        check_rows(decisions, table, None, given, str(source))
         names = names_of(table[label], given)
         changes = changes_by_decisions(decisions, names, allow_new=args.new_labels)
         fixed = changed_table(table, label, changes, label_before=args.label_before)
@@ -159,7 +206,7 @@ def _write(fixed: Any, source: Source, draft: Path) -> None:
 
 
 def _summary(
-    source: Source, out: Path, label: str, table: Any, fixed: Any, changes: Changes
+    source: str, out: Path, label: str, table: Any, fixed: Any, changes: Changes
 ) -> list[str]:
     counts = changes.counts
     lines = [

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["add_image_options"]
+__all__ = ["add_image_column", "add_image_options"]
 
 
-def add_image_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options for images to a parser."""
+def add_image_column(parser: argparse.ArgumentParser) -> None:
+    """Add the option for a table that names images to a parser."""
     parser.add_argument(
         "--image",
         metavar="COLUMN",
         help="the table names images: this column of a .csv or .tsv file has their "
         "paths, relative to its folder",
     )
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for images to a parser."""
+    add_image_column(parser)
     parser.add_argument(
         "--encoder",
         metavar="NAME",

@@ -14,7 +14,7 @@ from sknoisy import __version__
 from sknoisy._detector_choices import AIMS, DETECTORS
 from sknoisy._option_names import as_options
 from sknoisy._user_errors import UserError, one_line, shown
-from sknoisy.command_line._image_options import add_image_options
+from sknoisy.command_line._image_options import add_image_column, add_image_options
 
 __all__ = ["main"]
 
@@ -22,6 +22,7 @@ _FAILED, _INTERRUPTED = 2, 130
 # Annotation tools, as `sknoisy.cleaning` has them.
 _EXPORTS = ("label-studio", "argilla", "prodigy", "doccano", "csv")
 _DECISION_FORMATS = ("sknoisy", *_EXPORTS)
+_FOLDER = "; or a folder with a folder of images for each label"
 _KINDS = ("symmetric", "pair", "asymmetric", "instance", "margin")
 
 
@@ -138,8 +139,7 @@ def _add_audit(commands: argparse._SubParsersAction[Any]) -> None:
     help_ = "find wrong labels in a table or in images"
     parser = commands.add_parser("audit", help=help_, description=help_.capitalize())
     parser.set_defaults(command="audit")
-    folder = "; or a folder with a folder of images for each label"
-    _add_table(parser, or_else=folder)
+    _add_table(parser, or_else=_FOLDER)
     add_image_options(parser)
     _add_detector(parser)
     parser.add_argument(
@@ -183,16 +183,17 @@ def _add_detector(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_review(commands: argparse._SubParsersAction[Any]) -> None:
-    help_ = "find wrong labels in a table, and write a page to decide on them"
+    help_ = "find wrong labels, and write a page to decide on them"
     parser = commands.add_parser("review", help=help_, description=help_.capitalize())
     parser.set_defaults(command="review")
-    _add_table(parser)
+    _add_table(parser, or_else=_FOLDER)
+    add_image_options(parser)
     _add_detector(parser)
     parser.add_argument(
         "--out",
         metavar="FILE",
         help="write the page, or the rows for a tool, to this file (default: beside "
-        "the table, for data.csv data.review.html)",
+        "the table or folder, for data.csv data.review.html)",
     )
     parser.add_argument(
         "--export",
@@ -225,10 +226,11 @@ def _add_review(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def _add_apply(commands: argparse._SubParsersAction[Any]) -> None:
-    help_ = "write a copy of a table with the labels that people decided on"
+    help_ = "write a copy of a table or images with the labels that people decided on"
     parser = commands.add_parser("apply", help=help_, description=help_.capitalize())
     parser.set_defaults(command="apply")
-    _add_source(parser)
+    _add_source(parser, or_else=_FOLDER)
+    add_image_column(parser)
     parser.add_argument(
         "--decisions",
         metavar="FILE",
@@ -239,9 +241,15 @@ def _add_apply(commands: argparse._SubParsersAction[Any]) -> None:
     _add_decisions_format(parser)
     parser.add_argument(
         "--out",
-        metavar="TABLE",
+        metavar="PATH",
         required=True,
-        help="write the copy to this file, of the same format",
+        help="write the copy to this file, of the same format; for a folder of images, "
+        "a .csv or .tsv file gets the paths and labels, and a new folder the images",
+    )
+    parser.add_argument(
+        "--links",
+        action="store_true",
+        help="fill the new folder with symbolic links to the images instead of copies",
     )
     parser.add_argument(
         "--label",

@@ -19,7 +19,7 @@ __all__ = ["review"]
 
 
 def review(args: argparse.Namespace) -> str:
-    """Audit a table, write the page or count the decisions, return the summary.
+    """Audit labels, write the page or count the decisions, return the summary.
 
     Parameters
     ----------
@@ -31,7 +31,8 @@ def review(args: argparse.Namespace) -> str:
     summary : str
     """
     path = Path(args.table)
-    check_input(path)
+    if not (path.is_dir() or args.image):
+        check_input(path)
     if args.decisions:
         for option in ("out", "export"):
             if getattr(args, option):
@@ -76,20 +77,31 @@ def _write(report: Any, path: Path, out: Path, args: argparse.Namespace) -> None
         if args.export:
             report.export(out, args.export, **options)
         else:
-            report.review(out, name=path.name, **options)
+            report.review(out, name=_named(path).name, **options)
+
+
+def _named(path: Path) -> Path:
+    """Return a path whose last part is a name, also for the current folder."""
+    return path if path.name not in ("", "..") else path.resolve()
 
 
 def _beside(path: Path, ending: str) -> Path:
-    """Return a path beside a table: data.csv.gz becomes data.review.html."""
-    return path.with_name(path.name.split(".")[0] + ending)
+    """Return a path beside a table or folder: data.csv.gz becomes data.review.html."""
+    path = _named(path)
+    name = path.name if path.is_dir() else path.name.split(".")[0]
+    return path.with_name(name + ending)
 
 
 def _next(path: Path, out: Path, args: argparse.Namespace) -> list[str]:
     ending = "".join(path.suffixes[-2:-1] or path.suffixes)
     if path.suffix.lower() in (".csv", ".tsv", ".parquet", ".pq"):
         ending = path.suffix
-    fixed = _beside(path, f".fixed{ending}")
-    parts = ["sknoisy", "apply", str(path), "--label", args.label]
+    fixed = _beside(path, ".fixed" if path.is_dir() else f".fixed{ending}")
+    parts = ["sknoisy", "apply", str(path)]
+    if args.image:
+        parts += ["--image", args.image]
+    if args.label and not path.is_dir():
+        parts += ["--label", args.label]
     if args.delimiter:
         parts += ["--delimiter", args.delimiter]
     if args.encoding:
