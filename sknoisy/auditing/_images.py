@@ -22,7 +22,7 @@ __all__ = ["LoadedImages", "list_images", "load_images"]
 # Files or groups of files that a note names.
 _N_NAMED = 5
 # Side of the pictures in the page, in pixels.
-_THUMBNAIL = 96
+_THUMBNAIL = 128
 
 
 @dataclass

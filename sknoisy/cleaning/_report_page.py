@@ -1,10 +1,7 @@
 """The page of a label report: self-contained HTML without scripts."""
 
-import base64
 import html
 import re
-import struct
-import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +11,7 @@ from scipy.sparse import csr_array
 
 from sknoisy._rows import plain_rows
 from sknoisy._selected_rows import loaded_rows_of
+from sknoisy.cleaning._report_images import displayable, image_element
 from sknoisy.cleaning._report_rates import CAVEAT, rate_in_words
 from sknoisy.cleaning._report_tables import ReportTables
 
@@ -22,7 +20,6 @@ _MAX_CLASSES = 20
 _MAX_COLUMNS = 20
 _MAX_UNJUDGED = 50
 _MAX_TEXT = 500
-_MAX_SIDE = 128
 
 # What the scores are, by whether they are probabilities.
 SCORE_HEAD = {True: "probability of a wrong label", False: "suspicion"}
@@ -49,7 +46,8 @@ STYLE = """
 .sknoisy .text { text-align: left; min-width: 8rem; max-width: 40rem;
   overflow-wrap: anywhere; white-space: pre-wrap; }
 .sknoisy .zero { opacity: .65; }
-.sknoisy img { display: block; width: 6rem; height: auto; image-rendering: pixelated; }
+.sknoisy img { display: block; width: 6rem; height: auto; }
+.sknoisy img.exact { image-rendering: pixelated; }
 .sknoisy dl { display: grid; grid-template-columns: max-content 1fr;
   gap: .2rem 1.2rem; }
 .sknoisy dt { font-weight: 600; }
@@ -125,63 +123,6 @@ def tables(report: ReportTables, counts: csr_array) -> str:
 def escape(value: Any) -> str:
     """Return a value as escaped text."""
     return html.escape(FORBIDDEN.sub("\ufffd", str(value)), quote=True)
-
-
-def png_data_uri(image: NDArray[np.uint8]) -> str:
-    """Return an image as a data URI, so that the page needs no other file.
-
-    Parameters
-    ----------
-    image : ndarray of shape (H, W) or (H, W, 3), dtype uint8
-        Grey or red, green and blue.
-
-    Returns
-    -------
-    uri : str
-    """
-    height, width = image.shape[:2]
-    color_type = 0 if image.ndim == 2 else 2
-    # Each line starts with the number of its filter: 0, none.
-    lines = np.pad(image.reshape(height, -1), ((0, 0), (1, 0)))
-    png = b"\x89PNG\r\n\x1a\n"
-    header = struct.pack(">2I5B", width, height, 8, color_type, 0, 0, 0)
-    for kind, data in (
-        (b"IHDR", header),
-        (b"IDAT", zlib.compress(lines.tobytes(), 9)),
-        (b"IEND", b""),
-    ):
-        checksum = zlib.crc32(kind + data)
-        png += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def displayable(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return an image as bytes that a PNG can hold.
-
-    Parameters
-    ----------
-    image : ndarray of shape (C, H, W), any numeric dtype
-        With 3 or 4 channels its first three are red, green and blue; else the first is
-        shown in grey. Bytes and floats in [0, 1] keep their brightness; other values
-        are stretched from the smallest to the largest.
-
-    Returns
-    -------
-    image : ndarray of shape (H, W) or (H, W, 3), dtype uint8
-        Every second, third, ... pixel only, if a side is longer than 128.
-    """
-    step = -(-max(image.shape[1:]) // _MAX_SIDE)
-    image = image[:, ::step, ::step]
-    image = image[:3] if len(image) in (3, 4) else image[:1]
-    if image.dtype != np.uint8:
-        values = np.nan_to_num(image.astype(np.float64), posinf=0, neginf=0)
-        low, high = values.min(), values.max()
-        if not (0 <= low and high <= 1):
-            values = (values - low) / max(high - low, np.finfo(np.float64).tiny)
-        image = np.rint(values * 255).astype(np.uint8)
-    return (
-        image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
-    )
 
 
 def _summary(report: ReportTables) -> str:
@@ -356,8 +297,7 @@ def _images(
 
 
 def _image_cell(row: int, image: NDArray[Any]) -> str:
-    uri = png_data_uri(displayable(image))
-    return f'<td><img src="{uri}" alt="image {row}"></td>'
+    return f"<td>{image_element(displayable(image), f'image {row}')}</td>"
 
 
 def _table(label: str, caption: str, head: Sequence[str], body: Iterable[str]) -> str:

@@ -12,7 +12,8 @@ from scipy.sparse import issparse
 
 from sknoisy._rows import is_frame, plain_rows
 from sknoisy._selected_rows import loaded_rows_of, rows_of
-from sknoisy.cleaning._report_page import displayable, escape, png_data_uri
+from sknoisy.cleaning._report_images import displayable, image_element, is_tiny
+from sknoisy.cleaning._report_page import escape
 from sknoisy.cleaning._review_neighbours import Neighbours
 
 __all__ = ["are_images", "channels_first", "contents", "reasons"]
@@ -25,7 +26,7 @@ _MAX_DEVIATION = 6.0
 # Of the most frequent value of a class.
 _MIN_SHARE = 0.05
 # Sides of images and of those beside them; smaller ones until the page is small enough.
-_SIDES = ((112, 64), (80, 48), (56, 32), (32, 24))
+_SIDES = ((128, 64), (96, 48), (56, 32), (32, 24))
 
 
 def contents(
@@ -363,13 +364,17 @@ def _images(
         def picture(row: int, side: int, known: Any = known) -> str:
             if (row, side) not in known:
                 image = channels_first(np.asarray(part[place[row]]))
-                uri = png_data_uri(displayable(_shrunk(image, side)))
-                known[row, side] = f'<img src="{uri}" alt="image of row {row}">'
+                known[row, side] = image_element(
+                    displayable(_shrunk(image, side)),
+                    f"image of row {row}",
+                    exact=is_tiny(image[0]),
+                )
             return known[row, side]
 
         shown = [
-            f'<div class="large">{picture(int(row), large)}</div>'
+            f'<div class="images"><div class="large">{picture(int(row), large)}</div>'
             + _beside(names, pair, lambda near, s=small: picture(near, s), "images")
+            + "</div>"
             for row, names, pair in zip(index, beside.names, beside.rows, strict=True)
         ]
         if sum(map(len, shown)) <= max_bytes:

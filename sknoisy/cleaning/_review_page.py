@@ -25,6 +25,8 @@ __all__ = ["policy", "review_page", "script"]
 _MAX_IMAGES = 3_500_000
 
 _STYLE = """
+:root { --ring: rgb(25 95 215); }
+@media (prefers-color-scheme: dark) { :root { --ring: rgb(140 185 255); } }
 body { max-width: 68rem; padding: 1rem; }
 .sknoisy #work { position: sticky; top: 0; z-index: 1; background: Canvas;
   border-bottom: 1px solid GrayText; padding: .3rem 0; }
@@ -38,12 +40,13 @@ body { max-width: 68rem; padding: 1rem; }
 .sknoisy input[type=number] { width: 5rem; }
 .sknoisy kbd { font-size: .8em; border: 1px solid GrayText; border-radius: .2rem;
   padding: 0 .3em; margin-left: .2em; }
-.sknoisy button[aria-pressed=true] { outline: .2rem solid Highlight; font-weight: 600; }
+.sknoisy button[aria-pressed=true] { outline: .2rem solid var(--ring);
+  font-weight: 600; }
 .sknoisy #rows { list-style: none; margin: 0; padding: 0; }
 .sknoisy .row { border: 1px solid rgb(128 128 128 / .5); border-radius: .4rem;
   padding: .4rem .9rem; margin: 1rem 0; }
 .sknoisy .row.decided { border-left: .4rem solid rgb(40 140 90); }
-.sknoisy .row:focus-within { box-shadow: 0 0 0 .15rem Highlight; }
+.sknoisy .row:focus-within { outline: .2rem solid var(--ring); }
 .sknoisy .row h2 { font-size: 1.1rem; font-weight: 400; margin: .3rem 0; outline: none;
   overflow-wrap: anywhere; }
 .sknoisy .row h2 b { font-weight: 700; }
@@ -53,6 +56,8 @@ body { max-width: 68rem; padding: 1rem; }
 .sknoisy .row .text { max-width: none; margin: .3rem 0; }
 .sknoisy .beside { display: grid; gap: .2rem 1.2rem;
   grid-template-columns: repeat(auto-fit, minmax(min(15rem, 100%), 1fr)); }
+.sknoisy .images { display: flex; flex-wrap: wrap; gap: .4rem 1.6rem; }
+.sknoisy .images .beside { flex: 1 1 16rem; align-content: start; }
 .sknoisy .near { display: flex; flex-wrap: wrap; gap: .6rem; }
 .sknoisy figure { margin: .2rem 0; font-size: .9rem; }
 .sknoisy .large img { width: 12rem; max-width: 100%; }

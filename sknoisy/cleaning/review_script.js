@@ -94,7 +94,7 @@
     const last = (gap < 0 ? top : top.slice(0, gap))
       .map((e) => decisions.get(e.row)[0]).filter((kind) => kind !== "unsure").slice(-50);
     const wrong = last.filter((kind) => kind !== "keep").length;
-    if (last.length) text += `; of the last ${last.length} ranks, ${wrong} were wrong`;
+    if (last.length > 1) text += `; of the last ${last.length} ranks, ${wrong} were wrong`;
     byId("progress").textContent = text + ".";
     byId("bar").max = items.length;
     byId("bar").value = decisions.size;

@@ -17,7 +17,8 @@ from matplotlib.image import imread
 from scipy.sparse import csr_array
 
 from sknoisy import label_report
-from sknoisy.cleaning._report_page import displayable, escape, png_data_uri
+from sknoisy.cleaning._report_images import displayable, png_data_uri
+from sknoisy.cleaning._report_page import escape
 
 SCORES = np.array([0.1, 0.9, 0.6, 0.25, 0.0, 0.7])
 LABELS = np.array(["ant", "bee", "ant", "bee", "cat", "ant"])

@@ -47,7 +47,7 @@ def test_a_picture_in_the_wrong_folder_comes_first(photos, capsys, tmp_path):
     assert worst["suggested_label"] == "lime"
     text = page.read_text()
     assert "cherry/wröng.png" in text
-    assert text.count("data:image/png;base64,") == 37
+    assert text.count("data:image/jpeg;base64,") == 37
 
 
 @pytest.mark.usefixtures("encoder")

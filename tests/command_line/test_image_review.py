@@ -40,7 +40,7 @@ def photos(tmp_path):
 
 def decide(path, changes=CHANGES, **params):
     """Write decisions about images, as the page does."""
-    read = {"size": 96, "check": "full", "unreadable": "skip"}
+    read = {"size": 128, "check": "full", "unreadable": "skip"}
     data = load_image_folder(path, **read, **params)
     rows = np.array(list(changes), dtype=np.int64)
     out = path.with_name("decisions.csv")
@@ -210,7 +210,7 @@ def test_the_page_of_a_folder_leads_to_the_corrected_folder(
     out = succeeds(capsys, ["review", f"{photos}/", *small, "--quiet"])
     page = (tmp_path / "photos.review.html").read_text()
     assert "Label review of photos" in page and "(cherry/wrong.png)" in page
-    assert page.count('<img src="data:image/png;base64,') > 4
+    assert page.count('<img src="data:image/jpeg;base64,') > 4
     assert out.splitlines()[-1] == (
         f"  sknoisy apply {photos} --decisions decisions.csv "
         f"--out {tmp_path / 'photos.fixed'}"

@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 
 from sknoisy._rows import is_frame, plain_rows
 from sknoisy._selected_rows import loaded_rows_of
-from sknoisy.cleaning._report_page import displayable, png_data_uri
+from sknoisy.cleaning._report_images import data_uri, displayable
 from sknoisy.cleaning._report_tables import ReportTables
 from sknoisy.cleaning._review_content import are_images, channels_first
 
@@ -113,7 +113,7 @@ def _contents(X: Any, index: NDArray[np.int64]) -> tuple[str, list[Any]]:
         return "columns", [_named(names, row) for row in part.tolist()]
     if are_images(part):
         images = [displayable(channels_first(np.asarray(image))) for image in part]
-        return "image", [png_data_uri(image) for image in images]
+        return "image", [data_uri(image) for image in images]
     return "text", [str(text) for text in part]
 
 
