@@ -65,7 +65,7 @@ def images(n_rows):
 def cases(full):
     """Return the trainings by name: a net and its data."""
     wide = {"module__hidden": (512, 512, 512)}
-    small = {"module": PreActResNet, "module__widths": (8, 16, 16, 32)}
+    small = {"module": PreActResNet, "module__width": 8}
     scale = 4 if full else 1
     found = {
         f"512-512-512, {kind.__name__}, batch {size}": (

@@ -35,9 +35,10 @@ def chosen_device() -> str:
 
 
 def take_device(number: int) -> None:
-    """Let "cuda" stand for one device in this process, if there are any."""
+    """Let "cuda" stand for one of the devices in this process, if there are any."""
     if torch.cuda.is_available():
-        torch.cuda.set_device(number)
+        # A launcher may let each process see a single one, which then has number 0.
+        torch.cuda.set_device(number % torch.cuda.device_count())
 
 
 def is_missing(device: torch.device) -> bool:

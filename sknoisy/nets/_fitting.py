@@ -109,6 +109,7 @@ def _fit_checked(
     _know_data(net, dataset, classes, is_first)
     if net.processes_ is not None:
         net.processes_.device = net.device_
+        net.seed_ = int(net.processes_.of_first(torch.tensor(net.seed_)))
         _refuse_other_data(net, dataset, weights, targets)
     net.on_disk_ = dataset.on_disk
     if fresh and net.checkpoint is not None:
@@ -153,9 +154,6 @@ def _settle_device(net):
     """Set the device and the seed of a net."""
     net.device_ = resolve_device(net.device)
     net.seed_ = int(random_generator(net.random_state).integers(2**63))
-    if net.processes_ is not None:
-        net.processes_.device = net.device_
-        net.seed_ = int(net.processes_.of_first(torch.tensor(net.seed_)))
 
 
 def begin_without_data(net):

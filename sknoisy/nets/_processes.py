@@ -107,7 +107,7 @@ class Processes:
 
     def of_first(self, tensor):
         """Return a tensor as the first process has it, where it was."""
-        there = tensor.detach().to(self.device, copy=True)
+        there = tensor.detach().to(self.device, copy=True).contiguous()
         if there.numel():
             with _answered():
                 distributed.broadcast(there, 0)
@@ -128,17 +128,17 @@ class Processes:
         RuntimeError
             In all processes.
         """
-        mine, all_facts = {k: repr(v)[:120] for k, v in facts.items()}, [None]
-        all_facts *= self.count
+        mine = {name: repr(value) for name, value in facts.items()}
+        of_all = [None] * self.count
         with _answered():
-            distributed.all_gather_object(all_facts, mine)
-        for number, theirs in enumerate(all_facts):
-            for name in {**all_facts[0], **theirs}:
-                first, other = all_facts[0].get(name), theirs.get(name)
+            distributed.all_gather_object(of_all, mine)
+        for number, theirs in enumerate(of_all):
+            for name in {**of_all[0], **theirs}:
+                first, other = of_all[0].get(name), theirs.get(name)
                 if first != other:
                     raise RuntimeError(
-                        f"the processes differ in {name}: {first} in process 0, "
-                        f"{other} in process {number}. {hint}"
+                        f"the processes differ in {name}: {_short(first)} in process "
+                        f"0, {_short(other)} in process {number}. {hint}"
                     )
 
     def share_of(self, start, stop):
@@ -160,8 +160,9 @@ class Processes:
 
     def same_weights(self, net):
         """Give all processes the weights and states of the first."""
-        for _, tensor in _tensors(net):
-            tensor.data.copy_(self.of_first(tensor))
+        with torch.no_grad():
+            for _, tensor in _tensors(net):
+                tensor.copy_(self.of_first(tensor))
 
     def average_gradients(self, net, step, index):
         """Average gradients over the rows of all processes; return the loss of all.
@@ -188,11 +189,12 @@ class Processes:
         has = [p.grad is not None for p in weights]
         grads = (torch.zeros_like(p) if p.grad is None else p.grad for p in weights)
         grads = [grad.flatten().float() for grad in grads]
-        weighted = weight * torch.cat([loss, *grads])
         flags = torch.tensor(has, dtype=torch.float32).to(self.device)
-        total = self.total(torch.cat([weight, flags, weighted]))
+        total = torch.cat([weight, flags, loss, *grads])
         n = 1 + len(weights)
-        mean = total[n:] / total[0].clamp_min(1e-12)
+        total[n:] *= weight
+        self.total(total)
+        mean = total[n:].div_(total[0].clamp_min(1e-12))
         # Only a process that lacks a gradient must know who has it.
         any_has = [True] * len(has) if all(has) else (total[1:n] > 0).tolist()
         pieces = mean[1:].split([p.numel() for p in weights])
@@ -253,6 +255,10 @@ class Processes:
         total = self.total(torch.tensor(sizes).to(self.device))
         for row, size in zip(rows, total.tolist(), strict=True):
             row["train_batch_size"] = size
+
+
+def _short(text):
+    return text if text is None or len(text) <= 120 else text[:120] + "…"
 
 
 def _tensors(net, buffers_only=False):

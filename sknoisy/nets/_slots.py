@@ -249,6 +249,10 @@ def iterator_of(net, slot, on_disk):
             _refuse_draws(params)
     if iterator is LoaderBatches and slot == "iterator_train":
         params = {"training": True, **params}
+    known, takes_any = signature_of(iterator)
+    if not takes_any:
+        known = [name for name in known if name != "processes"]
+        refuse_unknown(slot, iterator, params, known, {"dataset": None})
     if net.processes_ is not None and slot == "iterator_train":
         if iterator not in (TensorBatches, LoaderBatches):
             raise TypeError(
@@ -256,10 +260,7 @@ def iterator_of(net, slot, on_disk):
                 f"iterator_train={_name_of(iterator)} yields all of it: leave it out, "
                 "or set iterator_train=sknoisy.nets.LoaderBatches."
             )
-        params = {"processes": net.processes_, **params}
-    known, takes_any = signature_of(iterator)
-    if not takes_any:
-        refuse_unknown(slot, iterator, params, known, {"dataset": None})
+        params["processes"] = net.processes_
     return iterator, params
 
 

@@ -139,6 +139,9 @@ def details(checkpoint):
     found["whole"] = state_of(make(NALClassifier, max_epochs=5).fit(*LEARNT))
     net = make(NetClassifier, random_state=None, max_epochs=1)
     found["no seed"] = state_of(net.fit(*LEARNT))
+    facts = {"module__input_shape": (64,), "classes": np.arange(10)}
+    net = make(NetClassifier, random_state=None, max_epochs=1, **facts).initialize()
+    found["built before"] = state_of(net.partial_fit(*LEARNT))
     torch.manual_seed(NUMBER)
     module = nn.Linear(64, 10)
     net = make(NetClassifier, module=module, max_epochs=1)

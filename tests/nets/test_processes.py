@@ -106,8 +106,9 @@ def test_both_have_the_same_bits(both):
     for name, (state, accuracy) in one["methods"].items():
         assert_same(state, other["methods"][name][0])
         assert accuracy == other["methods"][name][1]
-    for name in ("plain", "weighted", "row source", "no seed", "own weights"):
-        assert_same(one["details"][name], other["details"][name])
+    for name, state in one["details"].items():
+        if name != "rows read":
+            assert_same(state, other["details"][name])
 
 
 @pytest.mark.slow
