@@ -63,6 +63,8 @@ class BlockRows(RowSource):
     """
 
     fetch_bytes = BLOCK_BYTES
+    # Of blocks in memory. Rows that take more are copied before a training.
+    held_bytes = HELD_BYTES
 
     def __init__(self, temporary_folder: str | os.PathLike[str] | None = None) -> None:
         self.temporary_folder = temporary_folder
@@ -123,7 +125,7 @@ class BlockRows(RowSource):
 
     def before_shuffling(self) -> None:
         """Copy the rows to a file, unless the blocks fit in memory."""
-        if self.nbytes <= HELD_BYTES or self._reopened():
+        if self.nbytes <= self.held_bytes or self._reopened():
             return
         folder = Path(self.temporary_folder or tempfile.gettempdir())
         free = shutil.disk_usage(folder).free
@@ -152,7 +154,7 @@ class BlockRows(RowSource):
             if number not in self._held:
                 bounds = self.bounds[number : number + 2].tolist()
                 self._held[number] = self.read(*bounds)
-                while len(self._held) > 1 and self._bytes_held() > HELD_BYTES:
+                while len(self._held) > 1 and self._bytes_held() > self.held_bytes:
                     self._held.popitem(last=False)
             self._held.move_to_end(number)
             return self._held[number]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sknoisy._frame_on_disk import FrameOnDisk
 from sknoisy._labels import is_of
 from sknoisy._row_source import RowSource
 from sknoisy._rows_elsewhere import opened
@@ -24,6 +25,8 @@ def rows_of(data, rows):
         An ndarray or a list if that type does not support indexing by rows; a
         `RowSource` if the rows are not in memory.
     """
+    if isinstance(data, FrameOnDisk):
+        return data.take(rows)
     data = opened(data)
     if isinstance(data, tuple):
         return tuple(data[row] for row in rows)

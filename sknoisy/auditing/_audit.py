@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import sknoisy
+from sknoisy._frame_on_disk import ChangedFrame
 from sknoisy._option_names import option
 from sknoisy._user_errors import UserError, shown
-from sknoisy.auditing._detectors import check_detector, fitted, takes_frames
+from sknoisy.auditing._big_tables import (
+    BigTable,
+    EncodedRows,
+    big_table,
+    in_bytes,
+    opened_if_big,
+    warn_if_large,
+)
+from sknoisy.auditing._detectors import (
+    by_batches,
+    check_detector,
+    fitted,
+    takes_frames,
+)
 from sknoisy.auditing._images import load_images
 from sknoisy.auditing._labels import label_is_needed, similar_labels
 from sknoisy.auditing._notation import Notation
 from sknoisy.auditing._progress import step
-from sknoisy.auditing._source import opened_table, text_encoding
+from sknoisy.auditing._source import Source, opened_table, text_encoding
+from sknoisy.auditing._table_file import TableFile
 from sknoisy.auditing._tables import Choices, rows_of_file, rows_of_frame
 from sknoisy.cleaning import LabelReport, label_report
 from sknoisy.cleaning._audited import Audited
@@ -47,6 +64,7 @@ def audit(
     weights: PathLike | None = None,
     cache: PathLike | None = None,
     keep_table: bool = True,
+    max_memory: int | str | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
     random_state: RandomState = 0,
@@ -103,6 +121,10 @@ def audit(
         False keeps no copy of a file in ``report.table``. It saves memory, but
         ``report.apply`` then needs the table, and the checksums of decisions are those
         of the columns without the labels.
+    max_memory : int or str, default=None
+        Bytes, or a text such as "2GB". A file that would take more is read in blocks,
+        and "auto" and "confident-learning" become a network that predicts labels which
+        it has not learnt; "neighbors" and "fine" are refused. None reads all rows.
     n_jobs : int, default=None
         Fits at a time, of detectors that have the parameter.
     verbose : int, default=0
@@ -175,22 +197,17 @@ def audit(
         _names(drop),
         Notation(decimal, thousands, dayfirst, frozenset(_names(missing))),
     )
-    with step("reading the table", verbose):
-        if is_path:
-            codec = None if encoding is None else text_encoding(encoding)
-            options = {"delimiter": delimiter, "encoding": codec}
-            with opened_table(Path(cast("str", data)), **options) as file:
-                rows = rows_of_file(file, choices, keep_table=keep_table)
-        else:
-            rows = rows_of_frame("the frame", data, choices)
-        table = rows.features
-        encode = table.to_frame if takes_frames(detector) else table.to_numbers
-        X = encode(random_state)
-    name = shown(data) if is_path else "the frame"
-    used = table.kinds, rows.left_out, rows.notes
-    found = Audited(name, *used, X, read=rows.for_people)
-    report = _judged(found, rows.labels, detector, params, verbose)
-    return replace(report, X=rows.shown, table=rows.table, label=label)
+    if not is_path:
+        return _of_table(data, choices, detector, params, verbose, label)
+    codec = None if encoding is None else text_encoding(encoding)
+    options = {"delimiter": delimiter, "encoding": codec}
+    with opened_table(Path(cast("str", data)), **options) as file:
+        if max_memory is None:
+            warn_if_large(file)
+        elif table := opened_if_big(file, in_bytes(max_memory)):
+            limit = in_bytes(max_memory)
+            return _of_big_table(table, choices, limit, detector, params, verbose)
+        return _of_table(file, choices, detector, params, verbose, label, keep_table)
 
 
 def _names(names: str | Collection[str]) -> tuple[str, ...]:
@@ -218,6 +235,80 @@ def _are_images(
             f"{option('image')}"
         )
     return False
+
+
+def _of_table(
+    data: Any,
+    choices: Choices,
+    detector: Any,
+    params: dict[str, Any],
+    verbose: int,
+    label: Any,
+    keep_table: bool = True,
+) -> LabelReport:
+    """Audit a frame, or a file that fits in memory."""
+    is_file = isinstance(data, Source)
+    name = str(data) if is_file else "the frame"
+    with step("reading the table", verbose):
+        if is_file:
+            rows = rows_of_file(data, choices, keep_table=keep_table)
+        else:
+            rows = rows_of_frame(name, data, choices)
+        encode = rows.features.to_numbers
+        if takes_frames(detector):
+            encode = rows.features.to_frame
+        X = encode(params["random_state"])
+    used = rows.features.kinds, rows.left_out, rows.notes
+    found = Audited(name, *used, X, read=rows.for_people)
+    report = _judged(found, rows.labels, detector, params, verbose)
+    return replace(report, X=rows.shown, table=rows.table, label=label)
+
+
+def _of_big_table(
+    table: TableFile,
+    choices: Choices,
+    max_memory: int,
+    detector: Any,
+    params: dict[str, Any],
+    verbose: int,
+) -> LabelReport:
+    """Audit a file that does not fit in memory."""
+    seed = params["random_state"]
+    by = by_batches(detector, params["aim"], len(table), seed)
+    with step("reading the table", verbose):
+        big = big_table(table, choices, max_memory, seed)
+        X = EncodedRows(big, max_memory, seed)
+    similar = similar_labels(big.labels)
+    notes = [
+        *([similar] if similar else []),
+        *big.features.notes,
+        _on_blocks(table, big, by),
+    ]
+    used = big.features.kinds, big.left_out, notes
+    found = Audited(str(table.source), *used, X)
+    # Processes cannot share an open file.
+    params = {**params, "n_jobs": None}
+    with closing(X):
+        report = _judged(found, big.labels, by, params, verbose)
+    audited = replace(cast("Audited", report.audited), encoded=None)
+    shown = ChangedFrame(table, big.for_people)
+    return replace(report, X=shown, table=table, label=choices.label, audited=audited)
+
+
+def _on_blocks(table: TableFile, big: BigTable, detector: Any) -> str:
+    size = len(table) * table.row_bytes
+    how = (
+        "" if isinstance(detector, str) else f"; {type(detector).__name__} judges them"
+    )
+    if isinstance(getattr(detector, "estimator", None), sknoisy.NetClassifier):
+        how = (
+            f"; a network of {detector.estimator.max_epochs} epochs predicts labels "
+            "that it has not learnt (ConfidentLearningDetector)"
+        )
+    return (
+        f"the table takes about {size / 1e6:,.0f} MB in memory and was read in blocks; "
+        f"its columns were learnt from {big.n_sample:,} rows{how}"
+    )
 
 
 def _of_images(

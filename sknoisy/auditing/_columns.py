@@ -19,6 +19,8 @@ from sknoisy.auditing._notation import (
     ambiguous_dates,
     as_dates,
     as_numbers,
+    date_format,
+    dates_of,
 )
 from sknoisy.auditing._reading import import_pandas
 
@@ -55,6 +57,28 @@ class ReadTable:
     dropped: dict[str, str]
     notes: list[str]
 
+    def reader(self, frame: Any, notation: Notation) -> ColumnReader:
+        """Return what reads further rows as these.
+
+        Parameters
+        ----------
+        frame : pandas DataFrame
+            The rows of ``self.frame`` as they were given.
+        notation : Notation
+
+        Returns
+        -------
+        reader : ColumnReader
+        """
+        kinds = {name: kind for kind, names in self.kinds.items() for name in names}
+        kind_of = {name: kinds[name] for name in self.frame.columns}
+        formats = {
+            name: date_format(_as_strings(frame[name], notation).dropna(), notation)
+            for name in self.kinds["date"]
+            if not _is_read(frame[name])
+        }
+        return ColumnReader(kind_of, formats, notation)
+
     def to_numbers(self, random_state: Any) -> NDArray[np.float32]:
         """Return the columns as numbers on one scale.
 
@@ -66,8 +90,20 @@ class ReadTable:
         -------
         X : ndarray of shape (n_samples, n_features), dtype float32
         """
-        encoder = TableEncoder(text=self.text, random_state=random_state)
-        return encoder.fit_transform(self.frame)
+        return self.encoder(random_state).fit_transform(self.frame)
+
+    def encoder(self, random_state: Any) -> TableEncoder:
+        """Return what makes numbers of the columns, not fitted yet.
+
+        Parameters
+        ----------
+        random_state : int, RandomState instance or None
+
+        Returns
+        -------
+        encoder : TableEncoder
+        """
+        return TableEncoder(text=self.text, random_state=random_state)
 
     def to_frame(self, random_state: Any) -> Any:
         """Return the columns for AutoNoiseDetector, which encodes them itself.
@@ -91,6 +127,52 @@ class ReadTable:
         return import_pandas().concat(
             [self.frame.drop(columns=forced), features], axis=1
         )
+
+
+@dataclass(frozen=True)
+class ColumnReader:
+    """Reads columns as those of a sample were read.
+
+    Attributes
+    ----------
+    kinds : dict of str to str
+        "numeric", "date", "categorical" or "text", by the name of the column.
+    formats : dict of str to str or None
+        Of dates that are written as texts.
+    notation : Notation
+    """
+
+    kinds: dict[str, str]
+    formats: dict[str, str | None]
+    notation: Notation
+
+    def read(self, frame: Any) -> Any:
+        """Return the columns of use; a cell of another kind is missing.
+
+        Parameters
+        ----------
+        frame : pandas DataFrame
+
+        Returns
+        -------
+        read : pandas DataFrame
+            Numbered from 0.
+        """
+        cells = {name: self._read(frame[name]).array for name in self.kinds}
+        return import_pandas().DataFrame(cells)
+
+    def _read(self, column: Any) -> Any:
+        kind = self.kinds[column.name]
+        if kind in ("numeric", "date") and _is_read(column):
+            return column
+        strings = _as_strings(column, self.notation)
+        if kind == "numeric":
+            return as_numbers(strings.dropna(), self.notation).reindex(strings.index)
+        format_ = self.formats.get(column.name)
+        if kind == "date" and format_ is not None:
+            dates = dates_of(strings.dropna(), format_).dt.tz_localize(None)
+            return dates.reindex(strings.index)
+        return strings
 
 
 def read_columns(
@@ -143,12 +225,9 @@ def read_columns(
 
 def _read(column: Any, notation: Notation, *, is_text: bool) -> Any:
     """Return a column as numbers, dates or strings."""
-    types = import_pandas().api.types
     if is_text:
         return _as_strings(column, notation)
-    if types.is_numeric_dtype(column) or types.is_timedelta64_dtype(column):
-        return column
-    if types.is_datetime64_any_dtype(column):
+    if _is_read(column):
         return column
     strings = _as_strings(column, notation)
     present = strings.dropna()
@@ -161,6 +240,15 @@ def _read(column: Any, notation: Notation, *, is_text: bool) -> Any:
     if dates is None:
         return strings
     return dates.dt.tz_localize(None).reindex(strings.index)
+
+
+def _is_read(column: Any) -> bool:
+    """Return whether a column holds numbers, dates or time spans, not texts."""
+    types = import_pandas().api.types
+    is_date = types.is_datetime64_any_dtype(column)
+    return bool(
+        is_date or types.is_numeric_dtype(column) or types.is_timedelta64_dtype(column)
+    )
 
 
 def _note(column: Any, read: Any, found: str, notation: Notation) -> str | None:

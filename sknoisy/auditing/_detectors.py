@@ -11,7 +11,12 @@ from sknoisy._detector_choices import AIMS, DETECTORS, WITH_AIMS
 from sknoisy._option_names import option
 from sknoisy._user_errors import UserError, refusals
 
-__all__ = ["check_detector", "fitted", "takes_frames"]
+__all__ = ["by_batches", "check_detector", "fitted", "takes_frames"]
+
+# Detectors that read batches, and those in whose place a network does.
+_READS_BATCHES = ("dynacor", "aum", "loss-mixture", "small-loss", "cores")
+_AS_NETWORK = ("auto", "confident-learning")
+_ROWS_SEEN, _EPOCHS = 1_000_000, (3, 20)
 
 
 def check_detector(detector: Any, aim: str | None) -> None:
@@ -47,6 +52,46 @@ def check_detector(detector: Any, aim: str | None) -> None:
         )
     if aim not in AIMS:
         raise UserError(f"aim must be one of {', '.join(map(repr, AIMS))}; got {aim!r}")
+
+
+def by_batches(detector: Any, aim: str | None, n_rows: int, random_state: Any) -> Any:
+    """Return the detector for rows that are read in batches.
+
+    Parameters
+    ----------
+    detector : str or detector
+    aim : str or None
+    n_rows : int
+    random_state : int, RandomState instance or None
+
+    Returns
+    -------
+    detector : str or detector
+        The same, but for "auto" and "confident-learning" a network that predicts rows
+        which it has not learnt.
+
+    Raises
+    ------
+    UserError
+        If it needs all rows at once, or there is an aim that it has not.
+    """
+    if not isinstance(detector, str) or detector in _READS_BATCHES:
+        return detector
+    if detector not in _AS_NETWORK:
+        names = ", ".join((*_AS_NETWORK, *_READS_BATCHES))
+        raise UserError(
+            f"{option('detector', detector)} needs all rows in memory; with "
+            f"{option('max_memory')} take {names}"
+        )
+    if aim is not None:
+        raise UserError(
+            f"with {option('max_memory')}, {option('aim')} is for "
+            f"{option('detector', 'dynacor')}"
+        )
+    # Few passes teach enough where each has many rows.
+    n_epochs = min(max(_ROWS_SEEN // n_rows, _EPOCHS[0]), _EPOCHS[1])
+    network = sknoisy.NetClassifier(max_epochs=n_epochs, random_state=random_state)
+    return sknoisy.ConfidentLearningDetector(network, cv=3, random_state=random_state)
 
 
 def takes_frames(detector: Any) -> bool:

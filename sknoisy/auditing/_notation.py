@@ -122,16 +122,46 @@ def as_dates(texts: Any, notation: Notation) -> Any:
     -------
     dates : pandas Series of datetime64, or None
     """
-    pd = import_pandas()
+    format_ = date_format(texts, notation)
+    return None if format_ is None else dates_of(texts, format_)
+
+
+def date_format(texts: Any, notation: Notation) -> str | None:
+    """Return the format in which all texts are dates, or None.
+
+    Parameters
+    ----------
+    texts : pandas Series of str
+    notation : Notation
+
+    Returns
+    -------
+    format : str or None
+    """
     for pattern, formats in _DATES.items():
         if not texts.str.fullmatch(pattern).all():
             continue
         # The last format has the day first.
         for format_ in formats[-1:] if notation.dayfirst else formats:
-            dates = pd.to_datetime(texts, format=format_, errors="coerce", utc=True)
-            if not dates.isna().any():
-                return dates
+            if not dates_of(texts, format_).isna().any():
+                return format_
     return None
+
+
+def dates_of(texts: Any, format_: str) -> Any:
+    """Return texts as dates, NaT where a text is not one.
+
+    Parameters
+    ----------
+    texts : pandas Series of str
+    format_ : str
+        As `date_format` returns it.
+
+    Returns
+    -------
+    dates : pandas Series of datetime64 in UTC
+    """
+    return import_pandas().to_datetime(texts, format=format_, errors="coerce", utc=True)
 
 
 def advice(name: str, texts: Any, taken_as: str, notation: Notation) -> str | None:

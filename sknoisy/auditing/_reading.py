@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sknoisy._option_names import option
@@ -17,7 +18,7 @@ from sknoisy._user_errors import (
 from sknoisy.auditing._source import INSTALL, Source, reason
 
 # Missing values in columns other than the labels.
-_MISSING = [
+MISSING = [
     "",
     "NA",
     "N/A",
@@ -59,13 +60,13 @@ def read_table(source: Source, label: str | None, *, as_strings: bool = False) -
         header = _read_csv(
             source, header=None, nrows=1, dtype=str, keep_default_na=False
         )
-        _check_label(source, header.iloc[0].tolist(), label)
+        check_label(source, header.iloc[0].tolist(), label)
         names = _read_csv(source, nrows=0).columns
         frame = _read_csv(
             source,
             dtype=str if as_strings else {label: str},
             keep_default_na=False,
-            na_values={name: _MISSING for name in names if name != label},
+            na_values={name: MISSING for name in names if name != label},
             low_memory=False,
         )
     return check_names(source, frame, label)
@@ -98,7 +99,7 @@ def check_names(source: Source | str, frame: Any, label: str | None) -> Any:
             "each column one name"
         )
     frame = frame.set_axis(frame.columns.astype(str), axis=1)
-    _check_label(source, frame.columns.tolist(), label)
+    check_label(source, frame.columns.tolist(), label)
     if not len(frame):
         raise UserError(f"{source} has no rows")
     return frame
@@ -151,12 +152,27 @@ def import_pandas() -> Any:
 
 def _read_parquet(source: Source) -> Any:
     pd = import_pandas()
+    with parquet_errors(source):
+        return pd.read_parquet(source.path, engine="pyarrow")
+
+
+def import_parquet() -> Any:
+    """Import and return pyarrow.parquet; the error says how to install it."""
     try:
-        import pyarrow as pa
+        import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingPackageError(f"Parquet needs pyarrow: {INSTALL}") from error
+    return pq
+
+
+@contextmanager
+def parquet_errors(source: Source) -> Iterator[None]:
+    """Turn errors of reading Parquet into a `UserError`."""
+    import_parquet()
+    import pyarrow as pa
+
     try:
-        return pd.read_parquet(source.path, engine="pyarrow")
+        yield
     except OSError as error:
         raise UserError(f"{source} cannot be read: {reason(error)}") from error
     except MemoryError as error:
@@ -176,18 +192,57 @@ def _read_parquet(source: Source) -> Any:
 
 def _read_csv(source: Source, **options: Any) -> Any:
     pd = import_pandas()
+    with _csv_errors(source):
+        return pd.read_csv(
+            source.path,
+            sep=source.delimiter,
+            encoding=source.encoding,
+            index_col=False,
+            compression=None,
+            **options,
+        )
+
+
+def csv_blocks(source: Source, block_bytes: int) -> Iterator[Any]:
+    """Yield the rows of CSV in blocks, all cells as they are written.
+
+    Parameters
+    ----------
+    source : Source
+    block_bytes : int
+        About the size of a block in memory.
+
+    Yields
+    ------
+    table : pyarrow Table
+        Of strings.
+    """
+    import_parquet()
+    import pyarrow as pa
+
+    options = {"dtype": str, "keep_default_na": False, "iterator": True}
+    with _read_csv(source, **options) as reader:
+        n_rows = 1000
+        while True:
+            with _csv_errors(source):
+                try:
+                    frame = reader.get_chunk(n_rows)
+                except StopIteration:
+                    return
+            n_bytes = frame.memory_usage(deep=True).sum() / max(len(frame), 1)
+            n_rows = max(1000, int(block_bytes / max(n_bytes, 1)))
+            schema = pa.schema([(str(name), pa.string()) for name in frame.columns])
+            yield pa.Table.from_pandas(frame, schema, preserve_index=False)
+
+
+@contextmanager
+def _csv_errors(source: Source) -> Iterator[None]:
+    pd = import_pandas()
     try:
         with warnings.catch_warnings():
             # By default surplus cells at the end of a line are dropped with a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                source.path,
-                sep=source.delimiter,
-                encoding=source.encoding,
-                index_col=False,
-                compression=None,
-                **options,
-            )
+            yield
     except pd.errors.EmptyDataError as error:
         raise UserError(f"{source} is empty") from error
     except UnicodeError as error:
@@ -205,7 +260,8 @@ def _read_csv(source: Source, **options: Any) -> Any:
         raise UserError(f"{source} is not valid CSV: {one_line(error)}") from error
 
 
-def _check_label(source: Source | str, names: list[str], label: str | None) -> None:
+def check_label(source: Source | str, names: list[str], label: str | None) -> None:
+    """Raise an error unless exactly one column has the name of the labels."""
     if label is None:
         return
     if names.count(label) > 1:

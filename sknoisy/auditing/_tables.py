@@ -19,7 +19,14 @@ from sknoisy.auditing._reading import (
 )
 from sknoisy.auditing._source import Source
 
-__all__ = ["Choices", "TableRows", "clean_name", "rows_of_file", "rows_of_frame"]
+__all__ = [
+    "Choices",
+    "TableRows",
+    "clean_name",
+    "rows_of_file",
+    "rows_of_frame",
+    "used_columns",
+]
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,7 @@ def clean_name(label: str) -> str:
 
 def _rows(name: str, frame: Any, shown: Any, table: Any, choices: Choices) -> TableRows:
     labels = check_labels(name, frame[choices.label])
-    used, left_out = _used(frame, choices)
+    used, left_out = used_columns(frame, choices)
     features = read_columns(used, text=choices.text, notation=choices.notation)
     similar = similar_labels(labels)
     return TableRows(
@@ -150,8 +157,19 @@ def _rows(name: str, frame: Any, shown: Any, table: Any, choices: Choices) -> Ta
     )
 
 
-def _used(frame: Any, choices: Choices) -> tuple[Any, dict[str, str]]:
-    """Return the columns to use, and why others are left out."""
+def used_columns(frame: Any, choices: Choices) -> tuple[Any, dict[str, str]]:
+    """Return the columns to use, and why others are left out.
+
+    Parameters
+    ----------
+    frame : pandas DataFrame
+    choices : Choices
+
+    Returns
+    -------
+    used : pandas DataFrame
+    left_out : dict of str to str
+    """
     known = [name for name in frame.columns if name != choices.label]
     check_columns(choices.drop, known, "drop")
     check_columns(choices.text, known, "text")

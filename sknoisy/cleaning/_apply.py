@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sknoisy._codes import encode_labels
+from sknoisy._frame_on_disk import FrameOnDisk
 from sknoisy._rows import is_frame
 from sknoisy._selected_rows import rows_of
 from sknoisy.cleaning._decisions import KINDS, class_named
@@ -168,8 +169,13 @@ def labelled_table(report: Any) -> tuple[Any, str]:
     Raises
     ------
     ValueError
-        If the frame X already has a column of this name.
+        If the frame X already has a column of this name, or the table is on disk.
     """
+    if isinstance(report.table, FrameOnDisk):
+        raise ValueError(
+            "the table was too large for max_memory and stayed on disk; pass a table "
+            "that was read, and the name of its column of labels."
+        )
     if report.table is not None:
         return report.table, report.label
     label = getattr(report.y, "name", None) or "label"

@@ -12,11 +12,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_scalar
 
 from sknoisy._codes import encode_labels
+from sknoisy._frame_on_disk import FrameOnDisk
 from sknoisy._rows import refuse_no_rows
 from sknoisy._validation import check_consistent_length
 from sknoisy._verdicts import scorer_of, scores_are_probabilities, unjudged_rows
 from sknoisy._warning import warn_user
 from sknoisy.cleaning._exchange import ExchangeMethods
+from sknoisy.cleaning._flagged_csv import write_flagged
 from sknoisy.cleaning._report_csv import (
     csv_text,
     named_index,
@@ -274,6 +276,7 @@ class LabelReport(ExchangeMethods):
         X : pandas or polars DataFrame of shape (n_samples, n_columns), default=None
             Adds a column "reason", which says what is unusual in flagged rows, and
             these columns. A column whose name is taken gets the ending "_in_table".
+            Of a table that `audit` left on disk, the flagged rows alone are written.
         escape_formulas : bool, default=True
             True writes a ``'`` in front of texts that begin with ``=``, ``+``, ``-``,
             ``@``, a tab or a carriage return, and of such names of columns: a
@@ -296,6 +299,9 @@ class LabelReport(ExchangeMethods):
         TypeError
             If X is no frame.
         """
+        if isinstance(X, FrameOnDisk):
+            check_consistent_length(X, self.frame)
+            return write_flagged(self, X, path, escape_formulas, overwrite)
         order = np.argsort(-self.frame[self.score_name].to_numpy(), kind="stable")
         rows = named_index(self.frame.iloc[order])
         # Not reset_index: a level may have the name of a column.

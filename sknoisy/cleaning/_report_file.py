@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sknoisy._regular_files import written_in_one_step
 
-__all__ = ["write_text"]
+__all__ = ["exists_already", "write_text"]
 
 
 def write_text(path: str | os.PathLike[str], text: str, overwrite: bool) -> Path:
@@ -36,8 +36,12 @@ def write_text(path: str | os.PathLike[str], text: str, overwrite: bool) -> Path
             # page.
             draft.write_text(text, encoding="utf-8", errors="replace", newline="")
     except FileExistsError as error:
-        raise FileExistsError(
-            f"{path} exists already; pass overwrite=True to replace it, or another "
-            "path."
-        ) from error
+        raise exists_already(path) from error
     return path
+
+
+def exists_already(path: Path) -> FileExistsError:
+    """Return the error for a file that may not be replaced."""
+    return FileExistsError(
+        f"{path} exists already; pass overwrite=True to replace it, or another path."
+    )

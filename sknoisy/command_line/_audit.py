@@ -24,7 +24,7 @@ _N_SHOWN = 10
 _PARAMETERS = (
     *("detector", "aim", "text", "drop", "random_state"),
     *("decimal", "thousands", "dayfirst", "missing", "delimiter", "encoding"),
-    *("image", "encoder", "image_size", "weights", "cache"),
+    *("image", "encoder", "image_size", "weights", "cache", "max_memory"),
 )
 
 

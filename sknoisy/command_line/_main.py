@@ -141,6 +141,7 @@ def _add_audit(commands: argparse._SubParsersAction[Any]) -> None:
     parser.set_defaults(command="audit")
     _add_table(parser, or_else=_FOLDER)
     add_image_options(parser)
+    _add_max_memory(parser)
     _add_detector(parser)
     parser.add_argument(
         "--out", metavar="HTML", help="write an HTML report to this file"
@@ -156,6 +157,15 @@ def _add_audit(commands: argparse._SubParsersAction[Any]) -> None:
         action="store_true",
         help="in --issues, do not put a ' before texts that a spreadsheet would run "
         "as formulas",
+    )
+
+
+def _add_max_memory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-memory",
+        metavar="SIZE",
+        help="read a table that would take more memory than this, such as 2GB, in "
+        "blocks; --issues then has the flagged rows alone",
     )
 
 
@@ -188,6 +198,7 @@ def _add_review(commands: argparse._SubParsersAction[Any]) -> None:
     parser.set_defaults(command="review")
     _add_table(parser, or_else=_FOLDER)
     add_image_options(parser)
+    _add_max_memory(parser)
     _add_detector(parser)
     parser.add_argument(
         "--out",
