@@ -11,7 +11,7 @@ seconds, and "extra", the largest memory of the process over that of the same au
 1,000 rows. Memory is RssAnon of /proc (Linux), read every 5 ms. Then the bytes a row,
 by the two largest numbers of rows.
 
-    OMP_NUM_THREADS=1 python benchmarks/speed/audit_memory.py [--rows 100000 400000]
+    OMP_NUM_THREADS=1 python benchmarks/speed/audit_memory.py [--rows 200000 1000000]
 """
 
 import argparse
@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 N_COLUMNS, BASE, CHUNK, LIMIT_MIB = 30, 1_000, 50_000, 300
-SIZES = (100_000, 400_000, 1_000_000)
+SIZES = (200_000, 1_000_000)
 
 
 def make_table(path, n_rows):

@@ -273,6 +273,22 @@ def _of_big_table(
     verbose: int,
 ) -> LabelReport:
     """Audit a file that does not fit in memory."""
+    try:
+        return _by_blocks(table, choices, max_memory, detector, params, verbose)
+    except BaseException:
+        # Also after Ctrl-C: a traceback would keep the table, and so its copy.
+        table.close()
+        raise
+
+
+def _by_blocks(
+    table: TableFile,
+    choices: Choices,
+    max_memory: int,
+    detector: Any,
+    params: dict[str, Any],
+    verbose: int,
+) -> LabelReport:
     seed = params["random_state"]
     by = by_batches(detector, params["aim"], len(table), seed)
     with step("reading the table", verbose):
@@ -306,7 +322,7 @@ def _on_blocks(table: TableFile, big: BigTable, detector: Any) -> str:
             "that it has not learnt (ConfidentLearningDetector)"
         )
     return (
-        f"the table takes about {size / 1e6:,.0f} MB in memory and was read in blocks; "
+        f"the table takes about {size / 1e6:,.1f} MB in memory and was read in blocks; "
         f"its columns were learnt from {big.n_sample:,} rows{how}"
     )
 

@@ -50,6 +50,7 @@ class TableFile(FrameOnDisk):
 
     def __init__(self, source: Source, block_bytes: int) -> None:
         self.source, self.path = source, source.path
+        self._remover: Any = None
         if not source.is_parquet:
             self.path = self._copied(block_bytes)
         with parquet_errors(source):
@@ -59,6 +60,15 @@ class TableFile(FrameOnDisk):
         if first is None:
             raise UserError(f"{source} has no rows")
         example = first.to_pandas()
+        stored = (self._file.schema_arrow.pandas_metadata or {}).get(
+            "index_columns", []
+        )
+        # Names of columns, or the numbers of a range.
+        self._index = [part for part in stored if isinstance(part, str)]
+        ranges = [part for part in stored if isinstance(part, dict)]
+        plain: dict[str, Any] = {"start": 0, "step": 1, "name": None}
+        of = ranges[0] if ranges else plain
+        self._range, self._name = (of["start"], of["step"]), of["name"]
         self.row_bytes = float(example.memory_usage(deep=True).sum()) / len(example)
         self.columns = [str(name) for name in example.columns]
         self.dtypes = list(example.dtypes)
@@ -77,10 +87,11 @@ class TableFile(FrameOnDisk):
         self._place: tuple[int, int] | None = None
         self._batches: Iterator[Any] = iter(())
 
-    def blocks(self) -> Iterator[Any]:
-        """Yield all rows in their order, as frames."""
-        for start, stop in zip(self.bounds[:-1], self.bounds[1:], strict=True):
-            yield self.read(int(start), int(stop))
+    def close(self) -> None:
+        """Remove the copy of CSV; no more rows can be read."""
+        self._file.close()
+        if self._remover is not None:
+            self._remover()
 
     def read(self, start: int, stop: int) -> Any:
         """Return the rows of a block.
@@ -105,7 +116,7 @@ class TableFile(FrameOnDisk):
                     next(self._batches)
             frame = next(self._batches).to_pandas()
         self._place = stop, group
-        return frame.set_axis(self.columns, axis=1)
+        return self._numbered(frame.set_axis(self.columns, axis=1), start)
 
     def read_column(self, name: str) -> Any:
         """Return a column, with the index of the file.
@@ -121,14 +132,15 @@ class TableFile(FrameOnDisk):
         """
         pd = import_pandas()
         known: dict[Any, Any] = {}
-        parts = []
-        for frame in self.blocks():
-            column = frame[name]
+        parts: list[Any] = []
+        how = {"columns": [name, *self._index], "use_threads": False}
+        for batch in self._file.iter_batches(**how):
+            column = batch.to_pandas().iloc[:, 0].rename(name)
             if column.dtype.kind not in "biuf":
                 cells = [known.setdefault(cell, cell) for cell in column.astype(object)]
                 column = pd.Series(cells, column.index, dtype=object, name=name)
             parts.append(column)
-        return pd.concat(parts)
+        return self._numbered(pd.concat(parts), 0)
 
     def take(self, index: NDArray[np.int64]) -> Any:
         """Return some rows; each block that has some of them is read once."""
@@ -146,6 +158,19 @@ class TableFile(FrameOnDisk):
         back[order] = np.arange(len(index))
         return import_pandas().concat(parts).iloc[back]
 
+    def _numbered(self, rows: Any, start: int) -> Any:
+        """Return rows with the index of the file, which may be a range."""
+        if self._index:
+            return rows
+        first, step = self._range
+        index = import_pandas().RangeIndex(
+            first + step * start,
+            first + step * (start + len(rows)),
+            step,
+            name=self._name,
+        )
+        return rows.set_axis(index, axis=0)
+
     def _copied(self, block_bytes: int) -> Path:
         folder = tempfile.mkdtemp(prefix="sknoisy-")
         self._remover = weakref.finalize(self, shutil.rmtree, folder, True)
@@ -155,6 +180,9 @@ class TableFile(FrameOnDisk):
                 if writer is None:
                     writer = import_parquet().ParquetWriter(path, table.schema)
                 writer.write_table(table)
+        except BaseException:
+            self._remover()
+            raise
         finally:
             if writer is not None:
                 writer.close()
