@@ -58,14 +58,15 @@ def run_pass(net, batches, training, prefix, step_fn, **fit_params):
                 row[loss_key] = step["loss"].item()
             else:
                 # Read at the end, since reading each loss would wait for the device.
-                unread.append(row)
                 losses.append(step["loss"].detach())
+                unread.append(row)
             for hook in after:
                 hook(net, batch=batch, training=training, **step)
             # Two live batches would compete for the cache.
             del batch, step
     finally:
-        for row, value in zip(unread, losses.tolist(), strict=True):
+        # Ctrl-C may have come between the two.
+        for row, value in zip(unread, losses.tolist(), strict=False):
             row[loss_key] = value
     values = [row[loss_key] for row in rows if loss_key in row]
     net.history.record(prefix + "_batch_count", len(values))
