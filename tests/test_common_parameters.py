@@ -86,6 +86,8 @@ OUTSIDE = [
     (MarginNoiseInjector, "estimator", [StandardScaler()]),
     (RobustLossClassifier, "prune_start_epoch", [0, "late"]),
     (RobustLossClassifier, "prune_every", [0, 1.5]),
+    (RobustLossClassifier, "warmup_epochs", [-1, 1.5, "late"]),
+    (RobustLossClassifier, "ramp_epochs", [-1, 1.5]),
     (CoTeachingClassifier, "ramp_epochs", [0, 2.5, "half"]),
     (CoTeachingClassifier, "exponent", [0, "1"]),
     (JoCoRClassifier, "lam", [-0.1, 1, "0.5"]),

@@ -50,6 +50,8 @@ METHODS = {
     "CE unregularised": partial(RobustLossClassifier, loss="ce", **PLAIN),
     "GCE": partial(RobustLossClassifier, loss="gce"),
     "SCE": partial(RobustLossClassifier, loss="sce"),
+    "peer": partial(RobustLossClassifier, loss="peer"),
+    "NLS": partial(RobustLossClassifier, loss="nls"),
     "ELR": ELRClassifier,
     "ELR+": ELRPlusClassifier,
     "NAL": NALClassifier,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from torch import nn
 
+from sknoisy.classification._divided_lrs import divided_lrs
 from sknoisy.extending import (
     Interval,
     NetClassifier,
@@ -15,9 +16,19 @@ from sknoisy.extending import (
     StrOptions,
     resolve_epochs,
 )
-from sknoisy.losses import BootstrapLoss, GCELoss, SCELoss, TruncatedGCELoss
+from sknoisy.losses import (
+    BootstrapLoss,
+    GCELoss,
+    GLSLoss,
+    PeerLoss,
+    SCELoss,
+    TruncatedGCELoss,
+)
+from sknoisy.losses._peer import StagedLoss
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from sknoisy.extending import Device, MakerOfModules, RandomState
 
 __all__ = ["RobustLossClassifier"]
@@ -27,12 +38,16 @@ _LOSSES = {
     "truncated_gce": TruncatedGCELoss,
     "sce": SCELoss,
     "bootstrap": BootstrapLoss,
+    "peer": PeerLoss,
+    "nls": GLSLoss,
     "label_smoothing": partial(nn.CrossEntropyLoss, label_smoothing=0.1),
     "ce": nn.CrossEntropyLoss,
 }
 # Shares of the published 120 epochs at which rows are left out: from 40 on, every 10.
 _PRUNE_START_SHARE = 40 / 120
 _PRUNE_EVERY_SHARE = 10 / 120
+# Share of the epochs in which the second term of peer loss grows.
+_RAMP_SHARE = 0.2
 
 
 class RobustLossClassifier(RobustNetMixin, NetClassifier):
@@ -48,6 +63,8 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
           label is improbable [1]_;
         - "sce": `losses.SCELoss`, symmetric cross-entropy [2]_;
         - "bootstrap": `losses.BootstrapLoss`, static bootstrapping [3]_;
+        - "peer": `losses.PeerLoss`, minus the loss of unrelated labels [5]_;
+        - "nls": `losses.GLSLoss`, negative label smoothing [6]_;
         - "label_smoothing": cross-entropy with targets smoothed by 0.1 [4]_;
         - "ce": cross-entropy;
         - any torch criterion, called with logits and label codes, and with the row
@@ -58,6 +75,13 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
     prune_every : int >= 1 or "auto", default="auto"
         Epochs from one choice of rows to the next; "auto" is a twelfth of
         ``max_epochs``, as the 10 of 120 in [1]_.
+    warmup_epochs : int >= 0 or "auto", default="auto"
+        Epochs of cross-entropy before "peer" or "nls"; the other losses start at once.
+        "auto" is a tenth of ``max_epochs``.
+    ramp_epochs : int >= 0 or "auto", default="auto"
+        Epochs after the warm-up in which the ``alpha`` of "peer" rises from 0 in equal
+        steps. "auto" is a fifth of ``max_epochs``. The code of [5]_ has 20 epochs of
+        each in 300, with a jump after the ramp.
     lr : float >= 0, default=0.05
         Learning rate at the first epoch.
     max_epochs : int >= 1, default=20
@@ -102,6 +126,10 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
 
     Notes
     -----
+    With "peer" the learning rate of an epoch is divided by 1 + α, as in the code of
+    [5]_. "nls" is not started from the best network of cross-entropy, and keeps the
+    learning rate; the code of [6]_ takes 1e-6 after a full training by cross-entropy.
+
     Rows are pruned by the current network. [1]_ uses the best one so far, which needs
     clean labels to be known.
 
@@ -116,6 +144,10 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
        arXiv:1412.6596
     .. [4] M. Lukasik, S. Bhojanapalli, A. Menon, S. Kumar, "Does label smoothing
        mitigate label noise?", ICML 2020. arXiv:2003.02819
+    .. [5] Y. Liu, H. Guo, "Peer loss functions: Learning from noisy labels without
+       knowing noise rates", ICML 2020. arXiv:1910.03231
+    .. [6] J. Wei, H. Liu, T. Liu, G. Niu, M. Sugiyama, Y. Liu, "To smooth or not? When
+       label smoothing meets noisy labels", ICML 2022. arXiv:2106.04149
 
     Examples
     --------
@@ -144,6 +176,10 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
         ],
+        **{
+            name: [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})]
+            for name in ("warmup_epochs", "ramp_epochs")
+        },
     }
 
     def __init__(
@@ -153,6 +189,8 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         loss: str | MakerOfModules = "gce",
         prune_start_epoch: Literal["auto"] | int = "auto",
         prune_every: Literal["auto"] | int = "auto",
+        warmup_epochs: Literal["auto"] | int = "auto",
+        ramp_epochs: Literal["auto"] | int = "auto",
         lr: float = 0.05,
         max_epochs: int = 20,
         batch_size: int = 128,
@@ -174,12 +212,40 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         self.loss = loss
         self.prune_start_epoch = prune_start_epoch
         self.prune_every = prune_every
+        self.warmup_epochs = warmup_epochs
+        self.ramp_epochs = ramp_epochs
 
     def initialize_criterion(self) -> Self:
         """Build the loss."""
         of_name = _LOSSES[self.loss] if isinstance(self.loss, str) else None
         self.criterion_ = self.build("loss", of_name)
         return self
+
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Set what the loss is in this epoch."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        loss = self.criterion_
+        if not isinstance(loss, StagedLoss):
+            return
+        warmup = resolve_epochs(self.warmup_epochs, loss.warmup_share, self.max_epochs)
+        n_since = len(self.history) - warmup
+        loss.warming_up = n_since <= 0
+        if isinstance(loss, PeerLoss):
+            ramp = resolve_epochs(self.ramp_epochs, _RAMP_SHARE, self.max_epochs)
+            loss.ramp = min(1.0, max(n_since, 0) / max(ramp, 1))
+
+    def passes(self, batches: Iterable[Any]) -> Iterator[tuple[int, Iterable[Any]]]:
+        """Yield the pass of the epoch; under peer loss with a smaller learning rate."""
+        loss = self.criterion_
+        alpha = loss.ramp * loss.alpha if isinstance(loss, PeerLoss) else 0.0
+        with divided_lrs(self._param_groups() if alpha else [], 1 + alpha):
+            yield 0, batches
 
     def on_epoch_end(
         self,

@@ -46,6 +46,7 @@ from sknoisy.losses._masking import (
     soften_labels,
 )
 from sknoisy.losses._noise_attention import NoiseAttentionLoss, noise_attention_loss
+from sknoisy.losses._peer import GLSLoss, PeerLoss
 from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
 from sknoisy.losses._ssr import (
     FeatureConsistencyLoss,
@@ -64,7 +65,9 @@ __all__ = [
     "FlywheelLoss",
     "ForwardCorrectionLoss",
     "GCELoss",
+    "GLSLoss",
     "NoiseAttentionLoss",
+    "PeerLoss",
     "SCELoss",
     "TruncatedGCELoss",
     "activation_map",

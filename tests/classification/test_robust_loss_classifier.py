@@ -7,12 +7,14 @@ import pytest
 import torch
 from scipy.special import softmax
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy import NetClassifier, RobustLossClassifier
+from sknoisy import NetClassifier, RobustLossClassifier, SymmetricNoiseInjector
 from sknoisy.losses import (
     BootstrapLoss,
     ELRLoss,
@@ -22,6 +24,7 @@ from sknoisy.losses import (
 )
 
 SMALL = {"module__hidden": 8, "max_epochs": 4, "batch_size": 32, "random_state": 0}
+STAGED = ["peer", "nls"]
 SMOOTH = partial(nn.CrossEntropyLoss, label_smoothing=0.1)
 
 
@@ -287,6 +290,81 @@ class TestPruning:
         same_training(a.fit(X, y), b.fit(X, y), X)
 
 
+class Stages(Callback):
+    """Keeps what the loss is in each epoch, and the learning rate of its last batch."""
+
+    def initialize(self):
+        self.warm, self.ramp, self.lrs = [], [], []
+        return self
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        lr = net.optimizer_.param_groups[0]["lr"]
+        self.lrs = [*self.lrs[: len(net.history) - 1], lr]
+
+    def on_epoch_end(self, net, **kwargs):
+        self.warm.append(net.criterion_.warming_up)
+        self.ramp.append(getattr(net.criterion_, "ramp", None))
+
+
+def stages_of(blobs, **params):
+    clf = RobustLossClassifier(callbacks=[("stages", Stages())], **{**SMALL, **params})
+    clf.fit(*blobs[:2])
+    return clf, dict(clf.callbacks_)["stages"]
+
+
+class TestStages:
+    def test_of_peer_loss(self, blobs):
+        params = {"lr": 0.1, "lr_schedule": None, "max_epochs": 6, "loss__alpha": 1.0}
+        clf, seen = stages_of(
+            blobs, loss="peer", warmup_epochs=2, ramp_epochs=2, **params
+        )
+        assert seen.warm == [True, True, False, False, False, False]
+        assert seen.ramp == [0, 0, 0.5, 1, 1, 1]
+        np.testing.assert_allclose(seen.lrs, [0.1, 0.1, 0.1 / 1.5, 0.05, 0.05, 0.05])
+        assert clf.optimizer_.param_groups[0]["lr"] == 0.1
+
+    def test_auto_goes_by_the_number_of_epochs(self, blobs):
+        _, seen = stages_of(blobs, loss="peer", max_epochs=20, batch_size=180)
+        assert seen.warm == [True] * 2 + [False] * 18
+        np.testing.assert_allclose(seen.ramp[:7], [0, 0, 0.25, 0.5, 0.75, 1, 1])
+        _, seen = stages_of(blobs, loss="nls", max_epochs=20, batch_size=180)
+        assert seen.warm == [True] * 2 + [False] * 18
+
+    def test_an_interrupted_epoch_leaves_the_learning_rate(self, blobs):
+        class Stop(Callback):
+            def on_batch_end(self, net, **kwargs):
+                if len(net.history) == 3:
+                    raise KeyboardInterrupt
+
+        stop = {"callbacks": [Stop()], "lr_schedule": None, "lr": 0.1}
+        clf = RobustLossClassifier(loss="peer", ramp_epochs=0, **stop, **SMALL)
+        clf.fit(*blobs[:2])
+        assert clf.criterion_.ramp == 1
+        assert clf.optimizer_.param_groups[0]["lr"] == 0.1
+
+    @pytest.mark.parametrize("loss", STAGED)
+    def test_a_warmup_of_all_epochs_is_cross_entropy(self, blobs, loss):
+        X, y, _ = blobs
+        clf = RobustLossClassifier(loss=loss, warmup_epochs=4, **SMALL).fit(X, y)
+        same_training(clf, NetClassifier(**SMALL).fit(X, y), X)
+        other = RobustLossClassifier(loss=loss, warmup_epochs=2, **SMALL).fit(X, y)
+        assert other.history[:2, "train_loss"] == clf.history[:2, "train_loss"]
+        assert other.history[2:, "train_loss"] != clf.history[2:, "train_loss"]
+
+
+@pytest.mark.slow
+def test_peer_loss_learns_fewer_wrong_labels_of_digits():
+    X, y = load_digits(return_X_y=True)
+    X = (X / X.std()).astype(np.float32)
+    _, y_noisy = SymmetricNoiseInjector(0.4, random_state=0).fit_resample(X, y)
+    params = {**SMALL, "module__hidden": 64, "max_epochs": 20}
+    scores = []
+    for loss in ("peer", "ce"):
+        clf = RobustLossClassifier(loss=loss, **params).fit(X[:700], y_noisy[:700])
+        scores.append(clf.score(X[700:], y[700:]))
+    assert scores[0] > scores[1] + 0.03
+
+
 class TestWhatItSays:
     def test_scores_are_one_minus_the_predicted_probability(self, blobs):
         X, y, _ = blobs
@@ -301,7 +379,11 @@ class TestWhatItSays:
 
     @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
-        "loss", ["gce", "truncated_gce", "sce", "bootstrap", "label_smoothing", "ce"]
+        "loss",
+        [
+            *("gce", "truncated_gce", "sce", "bootstrap", "label_smoothing", "ce"),
+            *("peer", "nls"),
+        ],
     )
     def test_sample_weights_of_one_change_nothing(self, blobs, loss):
         X, y, _ = blobs
