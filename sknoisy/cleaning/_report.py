@@ -26,7 +26,7 @@ from sknoisy.cleaning._report_csv import (
     without_formulas,
 )
 from sknoisy.cleaning._report_file import write_text
-from sknoisy.cleaning._report_page import full_page, summary_fragment
+from sknoisy.cleaning._report_page import full_page, notebook_fragment
 from sknoisy.cleaning._report_rates import rate_estimates
 from sknoisy.cleaning._report_tables import SCORE_NAMES, load_pandas
 
@@ -157,7 +157,7 @@ def label_report(
 class LabelReport(ExchangeMethods):
     """The findings of a detector, as returned by `label_report`.
 
-    A notebook shows its summary.
+    A notebook shows its summary, its classes and the ten most suspicious rows.
 
     Parameters
     ----------
@@ -325,7 +325,7 @@ class LabelReport(ExchangeMethods):
         )
 
     def _repr_html_(self):
-        return summary_fragment(self)
+        return notebook_fragment(self, self.X)
 
 
 def _is_fitted_on(detector, given):

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,21 @@ from sknoisy.cleaning._report_tables import ReportTables
 
 # Limits that keep the page readable.
 _MAX_CLASSES = 20
-_MAX_COLUMNS = 20
 _MAX_UNJUDGED = 50
-_MAX_TEXT = 500
+_MAX_NAME = 200
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """How much is shown: columns, characters of a text, lines of classes."""
+
+    columns: int = 20
+    text: int = 500
+    classes: int | None = None
+
+
+_PAGE, _NOTEBOOK = _Limits(), _Limits(columns=8, text=200, classes=20)
+_NOTEBOOK_ROWS = 10
 
 # What the scores are, by whether they are probabilities.
 SCORE_HEAD = {True: "probability of a wrong label", False: "suspicion"}
@@ -93,11 +106,28 @@ def full_page(report: ReportTables, counts: csr_array, X: Any, max_rows: int) ->
     )
 
 
-def summary_fragment(report: ReportTables) -> str:
-    """Return the summary and the table of classes, for a notebook."""
+def notebook_fragment(report: ReportTables, X: Any) -> str:
+    """Return the summary, the classes and the most suspicious rows, for a notebook.
+
+    Parameters
+    ----------
+    report : ReportTables
+    X : array-like of shape (n_samples, ...) or None
+        What to show of each row.
+
+    Returns
+    -------
+    markup : str
+        Without scripts, and at most about 1 MB.
+    """
+    try:
+        rows = _rows(report, X, _NOTEBOOK_ROWS, _NOTEBOOK)
+    except (OSError, ValueError):
+        # Files of images may be gone.
+        rows = _rows(report, None, _NOTEBOOK_ROWS, _NOTEBOOK)
     return (
         f'<div class="sknoisy"><style>{STYLE}</style>\n'
-        f"{_summary(report)}{_classes(report)}</div>\n"
+        f"{_summary(report)}{_classes(report, _NOTEBOOK)}{rows}</div>\n"
     )
 
 
@@ -179,40 +209,49 @@ def _count(count: int, is_same: bool, most: int) -> str:
     return f'<td style="background: rgb(220 110 20 / {shade:.2f})">{count:,}</td>'
 
 
-def _classes(report: ReportTables) -> str:
+def _classes(report: ReportTables, limits: _Limits = _PAGE) -> str:
     score = f"mean {SCORE_HEAD[report.scores_are_probabilities]}"
     head = ["given", "rows", "flagged", "share", score]
     body = []
     by_class = report.by_class.rename(columns={f"mean_{report.score_name}": "score"})
-    for name, row in zip(report.classes, by_class.itertuples(), strict=True):
+    caption = (
+        "How often each given label is flagged, and what is then suggested most often."
+    )
+    names, n_classes = np.asarray(report.classes), len(report.classes)
+    if limits.classes is not None and n_classes > limits.classes:
+        order = np.argsort(-by_class["n_flagged"].to_numpy(), kind="stable")
+        shown = np.sort(order[: limits.classes])
+        names, by_class = names[shown], by_class.iloc[shown]
+        caption += f" The {len(shown)} of {n_classes:,} classes with the most flags."
+    for name, row in zip(names, by_class.itertuples(), strict=True):
         suggestion = "none" if row.top_suggestion is None else row.top_suggestion
         body.append(
-            f'<tr><th scope="row">{escape(name)}</th><td>{row.n_rows:,}</td>'
+            f'<tr><th scope="row">{_name(name)}</th><td>{row.n_rows:,}</td>'
             f"<td>{row.n_flagged:,}</td><td>{row.share_flagged:.1%}</td>"
             f"<td>{row.score:.3f}</td>"
-            f"<td>{escape(suggestion)}</td></tr>\n"
+            f"<td>{_name(suggestion)}</td></tr>\n"
         )
     return _table(
         "Classes",
-        "How often each given label is flagged, and what is then suggested most often.",
+        caption,
         [*head, "suggested most"],
         body,
     )
 
 
-def _rows(report: ReportTables, X: Any, max_rows: int) -> str:
+def _rows(report: ReportTables, X: Any, max_rows: int, limits: _Limits = _PAGE) -> str:
     scores = report.frame[report.score_name].to_numpy()
     index = np.argsort(-scores, kind="stable")[:max_rows]
     if not len(index):
         return "<p>No rows are shown.</p>\n"
-    names, features, note = _features(X, index)
+    names, features, note = _features(X, index, limits)
     body = []
     for place, cells in zip(index, features, strict=True):
         row = report.frame.iloc[place]
         body.append(
-            f'<tr><th scope="row">{escape(report.frame.index[place])}</th>'
-            f"<td>{escape(row['given_label'])}</td>"
-            f"<td>{escape(row['suggested_label'])}</td>"
+            f'<tr><th scope="row">{_name(report.frame.index[place])}</th>'
+            f"<td>{_name(row['given_label'])}</td>"
+            f"<td>{_name(row['suggested_label'])}</td>"
             f"<td>{scores[place]:.3f}</td>"
             f"<td>{'yes' if row['is_label_issue'] else 'no'}</td>{cells}</tr>\n"
         )
@@ -244,7 +283,9 @@ def _unjudged(report: ReportTables) -> str:
     )
 
 
-def _features(X: Any, index: NDArray[np.int64]) -> tuple[list[str], list[str], str]:
+def _features(
+    X: Any, index: NDArray[np.int64], limits: _Limits
+) -> tuple[list[str], list[str], str]:
     """Return the names of the columns, the cells of each row, and a note."""
     if X is None:
         return [], [""] * len(index), ""
@@ -254,36 +295,45 @@ def _features(X: Any, index: NDArray[np.int64]) -> tuple[list[str], list[str], s
     if hasattr(part, "columns"):
         names = [str(name) for name in part.columns]
         rows = part.rows() if hasattr(part, "rows") else part.to_numpy(object).tolist()
-        return _columns(names, rows)
+        return _columns(names, rows, limits)
     if len({np.shape(item) for item in part}) == 1 and np.shape(part[:1]) != (1,):
         part = np.asarray(part)
     ndim = getattr(part, "ndim", 1)
     if ndim == 2:
-        return _columns([f"feature {j}" for j in range(part.shape[1])], part.tolist())
+        return _columns(
+            [f"feature {j}" for j in range(part.shape[1])], part.tolist(), limits
+        )
     if ndim in (3, 4) and part.dtype.kind in "buif":
         return ["image"], [_image_cell(*pair) for pair in _images(part, index)], ""
-    return ["content"], [_cell(value) for value in part], ""
+    return ["content"], [_cell(value, limits) for value in part], ""
 
 
 def _columns(
-    names: Sequence[str], rows: Iterable[Sequence[Any]]
+    names: Sequence[str], rows: Iterable[Sequence[Any]], limits: _Limits
 ) -> tuple[list[str], list[str], str]:
-    shown = [escape(name) for name in names[:_MAX_COLUMNS]]
-    cells = ["".join(_cell(value) for value in row[:_MAX_COLUMNS]) for row in rows]
+    n_shown = limits.columns
+    shown = [_name(name) for name in names[:n_shown]]
+    cells = ["".join(_cell(value, limits) for value in row[:n_shown]) for row in rows]
     if len(shown) == len(names):
         return shown, cells, ""
     return shown, cells, f" The first {len(shown)} of {len(names)} features."
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, limits: _Limits) -> str:
     if isinstance(value, float | np.floating):
         return f"<td>{value:.4g}</td>"
     if isinstance(value, bool | int | np.integer):
         return f"<td>{value}</td>"
     text = str(value)
-    if len(text) > _MAX_TEXT:
-        text = text[:_MAX_TEXT] + " …"
+    if len(text) > limits.text:
+        text = text[: limits.text] + " …"
     return f'<td class="text">{escape(text)}</td>'
+
+
+def _name(value: Any) -> str:
+    """Return a label or the name of a row or column, not too long, as markup."""
+    text = str(value)
+    return escape(text if len(text) <= _MAX_NAME else text[: _MAX_NAME - 1] + "…")
 
 
 def _images(

@@ -21,6 +21,7 @@ from sknoisy.cleaning._apply import (
 )
 from sknoisy.cleaning._decision_files import read_decisions
 from sknoisy.cleaning._decisions import check_rows
+from sknoisy.cleaning._notebook import embedded, in_notebook, open_page
 from sknoisy.cleaning._report_file import write_text
 from sknoisy.cleaning._report_tables import ReportTables
 from sknoisy.cleaning._review_content import reasons
@@ -179,7 +180,7 @@ class ReviewMethods(ReportTables):
 
     def review(
         self,
-        path: Path = "review.html",
+        path: Path | None = None,
         *,
         X: ArrayLike | None = None,
         embeddings: ArrayLike | None = None,
@@ -188,8 +189,12 @@ class ReviewMethods(ReportTables):
         random_state: RandomState = 0,
         name: str | None = None,
         overwrite: bool = False,
-    ) -> pathlib.Path:
-        """Write a page on which people decide about labels, by mouse or keyboard.
+        show: bool | None = None,
+    ) -> pathlib.Path | Any:
+        """Write or show a page on which people decide about labels.
+
+        They use the mouse or the keyboard. ``report.review()`` opens the page in the
+        browser, or shows it in the notebook; with a path the page is only written.
 
         It is one HTML file that loads no other. It shows flagged rows, the most
         suspicious first, and rows drawn at random as by `sample_for_review`. Beside
@@ -200,8 +205,9 @@ class ReviewMethods(ReportTables):
 
         Parameters
         ----------
-        path : str or path-like, default="review.html"
-            Of the file to write.
+        path : str, path-like or None, default=None
+            Of the file to write. None is "review.html"; in a notebook that shows the
+            page there is no file.
         X : array-like of shape (n_samples, ...), default=None
             What to show of each row, in the order of ``frame``: a frame, a matrix, a
             list of texts, or images of shape (n_samples, C, H, W), (n_samples, H, W, C)
@@ -222,11 +228,20 @@ class ReviewMethods(ReportTables):
             What was audited, for the title.
         overwrite : bool, default=False
             True replaces an existing file.
+        show : bool or None, default=None
+            Whether to show the page: in a notebook as the value of the cell, elsewhere
+            in a new tab of the browser. None shows it if there is no path.
 
         Returns
         -------
-        path : pathlib.Path
-            Of the file that was written.
+        page : pathlib.Path or IPython.display.HTML
+            The path of the file that was written; in a notebook that shows the page,
+            the page in a frame, which the notebook keeps.
+
+        Warns
+        -----
+        UserWarning
+            If there is no browser in which to show the page.
 
         Raises
         ------
@@ -245,7 +260,20 @@ class ReviewMethods(ReportTables):
         n_ranked = min(max_rows, n_flagged)
         sample = review_sample(self, n_ranked, n_random, random_state)
         page = review_page(self, sample, X, embeddings, name)
-        return write_text(path, page, overwrite)
+        return self._shown(page, path, overwrite, show)
+
+    @staticmethod
+    def _shown(page, path, overwrite, show):
+        """Write a page or show it, or both."""
+        show = path is None if show is None else show
+        is_embedded = show and in_notebook()
+        if path is not None or not is_embedded:
+            path = write_text("review.html" if path is None else path, page, overwrite)
+        if is_embedded:
+            return embedded(page)
+        if show:
+            open_page(path)
+        return path
 
     def _reasons(self, X):
         """Return for each row why it is flagged; "" if it is not."""

@@ -154,8 +154,9 @@
     // Not behind the line of progress, which stays at the top of a wide window.
     const work = byId("work");
     const covered = getComputedStyle(work).position === "sticky" ? work.offsetHeight : 0;
-    entry.item.style.scrollMarginTop = covered + 8 + "px";
-    entry.item.scrollIntoView({block: "start"});
+    // Only this page: a notebook around it should stay where it is.
+    const top = entry.item.getBoundingClientRect().top + scrollY;
+    scrollTo({top: top - covered - 8});
   }
   function go(step) {
     const at = current ? shown.indexOf(current) : step > 0 ? page * perPage - 1 : 0;

@@ -340,7 +340,7 @@ def test_many_classes_are_cut_to_those_with_changes(tmp_path):
 def test_a_notebook_shows_the_summary():
     fragment = report_of()._repr_html_()
     reader = read(fragment)
-    assert "KnownDetector" in reader.text and len(reader.tables) == 1
+    assert "KnownDetector" in reader.text and len(reader.tables) == 2
     # Rules of the notebook's own elements would change the rest of it.
     style = fragment[fragment.index("<style>") + 7 : fragment.index("</style>")]
     for selector in re.findall(r"(?:^|\})\s*([^{}]+)\{", style):

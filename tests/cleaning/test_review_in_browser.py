@@ -1,5 +1,7 @@
 import json
 import re
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -275,6 +277,30 @@ def test_the_head_of_a_row_is_not_covered(browser, page):
             "document.activeElement.getBoundingClientRect().top]"
         )
         assert edges[0] <= edges[1]
+
+
+def test_in_a_notebook_keys_work_and_the_notebook_stays(browser, tmp_path, monkeypatch):
+    display = SimpleNamespace(HTML=lambda data: SimpleNamespace(data=data))
+    shell = SimpleNamespace(kernel=object())
+    ipython = SimpleNamespace(get_ipython=lambda: shell, display=display)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    path = tmp_path / "notebook.html"
+    frame = report_of().review(n_random=20).data
+    path.write_text(f"<p style='height: 300px'>{frame}<p style='height: 3000px'>")
+    browser.open(path)
+    browser.run("document.querySelector('iframe').focus()")
+    browser.press("n", "a", "k", "x")
+    inner = "frames[0].document.getElementById('{}')"
+    progress = browser.run(inner.format("progress") + ".textContent")
+    assert "1 keep, 1 relabel, 1 exclude" in progress
+    assert browser.run("scrollY") == 0 and browser.run("frames[0].scrollY") > 300
+    assert len(decided(browser)) == 3
+    browser.events.clear()
+    browser.run(inner.format("csv") + ".click()")
+    while browser.wait("Browser.downloadProgress")["state"] != "completed":
+        pass
+    assert (tmp_path / "downloads" / "decisions.csv").exists()
 
 
 def test_a_browser_without_storage_says_so(browser, page):
