@@ -6,7 +6,10 @@ on 1,000 rows:
 
 - NetClassifier, two epochs;
 - DynaCorDetector, one setting, two runs, two epochs;
-- ConfidentLearningDetector with a StandardScaler and an SGDClassifier.
+- ConfidentLearningDetector with a StandardScaler and an SGDClassifier;
+- audit: a Parquet file of the rows is written, and ``sknoisy.audit`` reads it with
+  ``max_memory="64MB"``, lets a small network judge it in one epoch of two folds, and
+  writes the flagged rows and the page. In memory it is read as a whole.
 
 Printed for each number of rows: CPU seconds, and "extra", the largest memory of the
 process over that of the same fit on 1,000 rows. Memory is RssAnon of /proc (Linux),
@@ -34,6 +37,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 N_COLUMNS, N_CLASSES, WRONG, CHUNK = 64, 3, 0.1, 100_000
 BASE, IN_MEMORY = 1_000, 100_000
@@ -75,10 +79,49 @@ def estimators():
         "NetClassifier": NetClassifier(**few),
         "DynaCorDetector": DynaCorDetector(**few, settings=[setting], n_runs=2),
         "ConfidentLearningDetector": ConfidentLearningDetector(sgd, random_state=0),
+        "audit": TableAudit(),
     }
 
 
-NAMES = ("NetClassifier", "DynaCorDetector", "ConfidentLearningDetector")
+NAMES = ("NetClassifier", "DynaCorDetector", "ConfidentLearningDetector", "audit")
+
+
+class TableAudit(BaseEstimator):
+    """An audit of the rows as a table in a file."""
+
+    def fit(self, X, y):
+        """Write the table, audit it, and write what was found."""
+        import sknoisy
+
+        network = sknoisy.NetClassifier(
+            module__hidden=16, max_epochs=1, batch_size=4096, random_state=0
+        )
+        detector = sknoisy.ConfidentLearningDetector(network, cv=2, random_state=0)
+        # A quarter of the columns in memory, so that a small table is in blocks, too.
+        limit = None if isinstance(X, np.ndarray) else min(64 * 10**6, X.nbytes // 4)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table.parquet"
+            write_table(path, X, y)
+            report = sknoisy.audit(path, "y", detector=detector, max_memory=limit)
+            report.to_csv(f"{path}.csv", X=report.table)
+            report.to_html(f"{path}.html")
+        return self
+
+
+def write_table(path, X, y, chunk=20_000):
+    """Write rows and labels as Parquet, some at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [*(f"x{i}" for i in range(X.shape[1])), "y"]
+    kinds = [pa.float32()] * X.shape[1] + [pa.string()]
+    schema = pa.schema(list(zip(names, kinds, strict=True)))
+    with pq.ParquetWriter(path, schema) as writer:
+        for start in range(0, len(X), chunk):
+            rows = X[start : start + chunk]
+            rows = rows if isinstance(rows, np.ndarray) else rows.load()
+            labels = [f"class {code}" for code in y[start : start + chunk]]
+            writer.write_table(pa.table([*rows.T.copy(), labels], schema=schema))
 
 
 class Memory(threading.Thread):

@@ -185,7 +185,8 @@ def audit(
     }
     params = {"random_state": random_state, "aim": aim, "n_jobs": n_jobs}
     given = {name: value for name, value in of_images.items() if value is not None}
-    if _are_images(data, image, {"text": text, "drop": drop}, given):
+    for_tables = {"text": text, "drop": drop, "max_memory": max_memory}
+    if _are_images(data, image, for_tables, given):
         if not is_path:
             raise UserError(f"{option('image')} is for a file that names images")
         return _of_images(data, label, image, given, detector, params, verbose)
@@ -198,6 +199,8 @@ def audit(
         Notation(decimal, thousands, dayfirst, frozenset(_names(missing))),
     )
     if not is_path:
+        if max_memory is not None:
+            raise UserError(f"{option('max_memory')} is for a file, not for a frame")
         return _of_table(data, choices, detector, params, verbose, label)
     codec = None if encoding is None else text_encoding(encoding)
     options = {"delimiter": delimiter, "encoding": codec}

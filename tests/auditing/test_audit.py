@@ -187,6 +187,12 @@ def test_jobs_and_seeds_reach_a_detector_by_name(csv):
             ValueError,
             "image is for a file that names images",
         ),
+        ({"data": ".", "max_memory": 9}, ValueError, "max_memory is for tables, not"),
+        (
+            {"data": easy_table()[0], "max_memory": 9},
+            ValueError,
+            "max_memory is for a file, not for a frame",
+        ),
         ({"data": easy_table()[0][:0]}, ValueError, "the frame has no rows"),
     ],
 )

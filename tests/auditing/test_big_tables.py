@@ -21,7 +21,7 @@ from sknoisy._user_errors import UserError
 from sknoisy.auditing import _big_tables
 from sknoisy.auditing._big_tables import in_bytes
 
-SPEED = Path(__file__).parents[2] / "benchmarks" / "speed" / "audit_memory.py"
+SPEED = Path(__file__).parents[2] / "benchmarks" / "speed" / "out_of_core.py"
 
 
 def small_net(**params):
@@ -287,7 +287,7 @@ def test_the_free_memory_is_known():
 
 
 def measure():
-    spec = importlib.util.spec_from_file_location("audit_memory", SPEED)
+    spec = importlib.util.spec_from_file_location("out_of_core", SPEED)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -297,8 +297,9 @@ def measure():
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 def test_memory_does_not_grow_with_the_table(tmp_path):
     script = measure()
-    _, least = script.measured(tmp_path, 1000)
-    n_bytes, most = script.measured(tmp_path, 100_000)
-    extra = most["bytes"] - least["bytes"]
-    assert extra < 300 * 2**20 + 500 * 100_000
-    assert n_bytes > 20 * 2**20
+    script.make_rows(tmp_path, 100_000)
+    least, most = (
+        script.measured("audit", tmp_path, n_rows) for n_rows in (1000, 100_000)
+    )
+    extra = 1024 * (most["RssAnon"] - least["RssAnon"])
+    assert 0 < extra < 300 * 2**20 + 400 * 100_000
