@@ -97,8 +97,8 @@ class TableAudit(BaseEstimator):
             module__hidden=16, max_epochs=1, batch_size=4096, random_state=0
         )
         detector = sknoisy.ConfidentLearningDetector(network, cv=2, random_state=0)
-        # A quarter of the columns in memory, so that a small table is in blocks, too.
-        limit = None if isinstance(X, np.ndarray) else min(64 * 10**6, X.nbytes // 4)
+        # What is made of the rows takes more, so that a small table is in blocks, too.
+        limit = None if isinstance(X, np.ndarray) else min(64 * 10**6, X.nbytes)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "table.parquet"
             write_table(path, X, y)
