@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import joblib
 import numpy as np
 import one_of_two
 import pytest
-from one_of_two import HELD_OUT, LEARNT, METHODS, N_TRAIN, make
+from one_of_two import HELD_OUT, LEARNT, METHODS, N_KILLED, N_TRAIN, make
 from sklearn.base import clone
 
 from sknoisy import NALClassifier, NetClassifier
@@ -81,7 +82,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def killed(folder):
-    return launch("killed", folder)[0], results("killed", folder, 0)
+    codes, _ = launch("killed", folder)
+    shutil.copy(folder / "checkpoint", folder / "of two")
+    return codes, results("killed", folder, 0)
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +159,15 @@ def test_each_reads_its_share_of_a_row_source(both):
 def test_a_checkpoint_resumes_with_the_same_bits(both):
     found = both[0][0]["details"]
     assert_same(found["resumed"], found["whole"])
+
+
+@pytest.mark.slow
+def test_one_process_goes_on_where_two_were_stopped(both, folder):
+    alone = make(NALClassifier, max_epochs=5, checkpoint=folder / "of two")
+    losses = alone.fit(*LEARNT).history[:, "train_loss"]
+    expected = both[0][0]["details"]["whole"]["losses"]
+    assert losses[: N_KILLED - 1] == expected[: N_KILLED - 1].tolist()
+    np.testing.assert_allclose(losses, expected, rtol=0.05)
 
 
 @pytest.mark.slow
