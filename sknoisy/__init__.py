@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     )
     from sknoisy.nets import (
         NetClassifier,
+        StackedSearchCV,
     )
     from sknoisy.noise import (
         AsymmetricNoiseInjector,
@@ -115,6 +116,7 @@ _HOME = {
     "SSRClassifier": "sknoisy.classification",
     "SampleWeightsDisplay": "sknoisy.inspection",
     "SmallLossDetector": "sknoisy.detection",
+    "StackedSearchCV": "sknoisy.nets",
     "SymmetricNoiseInjector": "sknoisy.noise",
     "TextEncoder": "sknoisy.encoders",
     "TransitionCorrectionClassifier": "sknoisy.classification",
@@ -168,6 +170,7 @@ __all__ = [
     "SSRClassifier",
     "SampleWeightsDisplay",
     "SmallLossDetector",
+    "StackedSearchCV",
     "SymmetricNoiseInjector",
     "TextEncoder",
     "TransitionCorrectionClassifier",

@@ -189,6 +189,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     True
     """
 
+    _stackable = True
     _parameter_constraints = {
         **NetClassifier._parameter_constraints,
         "lam": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
@@ -300,7 +301,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
             estimate=self.estimates_,
             update=self.moves_targets_,
         )
-        learnt = Learnt(self.module_.network, X, self.criterion_.targets[index])
+        targets = self.criterion_.targets.index_select(0, index)
+        learnt = Learnt(self.module_.network, X, targets)
         return Step(self.weighted_mean(loss, index), logits, [learnt])
 
     def start_fit(self, dataset: Any) -> None:

@@ -165,6 +165,7 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
     prefixes_ = [*NetClassifier.prefixes_, "loss"]
     _stored_slots = ("loss",)
 
+    _stackable = True
     _parameter_constraints = {
         **NetClassifier._parameter_constraints,
         "loss": [StrOptions(set(_LOSSES)), callable],

@@ -128,6 +128,9 @@ class NoiseAttentionLoss(nn.Module):
     tensor([0.9333, 0.0333, 0.0333])
     """
 
+    # Numbers that may be a tensor, one for each row, with so many dimensions more.
+    per_row = {"lam": 0, "alpha": 1}
+
     targets: Tensor
 
     def __init__(
@@ -258,7 +261,7 @@ class NoiseAttentionLoss(nn.Module):
         targets : Tensor of shape (batch, n_classes)
             Target distribution of each row.
         """
-        targets = self.targets[index]
+        targets = self.targets.index_select(0, index)
         if self.is_started:
             return targets
         labels = F.one_hot(y, targets.shape[1]).to(targets.dtype)

@@ -50,6 +50,9 @@ class GCELoss(nn.Module):
     tensor(0.7500)
     """
 
+    # Numbers that may be a tensor, one for each row, with so many dimensions more.
+    per_row = {"q": 0}
+
     def __init__(self, q: float = 0.7, reduction: str = "mean") -> None:
         super().__init__()
         check_reals(q=q)
@@ -217,6 +220,8 @@ class SCELoss(nn.Module):
     tensor(3.)
     """
 
+    per_row = {"a": 0, "b": 0, "A": 0}
+
     def __init__(
         self,
         a: float = 0.1,
@@ -262,5 +267,9 @@ def _log_proba_of(logits: Tensor, y: Tensor) -> Tensor:
     return -F.nll_loss(logits.log_softmax(1), y, reduction="none")
 
 
-def _gce(log_py: Tensor, q: float) -> Tensor:
-    return -log_py if q < _SMALLEST_Q else -torch.expm1(q * log_py) / q
+def _gce(log_py: Tensor, q: float | Tensor) -> Tensor:
+    if isinstance(q, Tensor):
+        q = q.clamp_min(_SMALLEST_Q)
+    elif q < _SMALLEST_Q:
+        return -log_py
+    return -torch.expm1(q * log_py) / q

@@ -24,6 +24,7 @@ from sknoisy.nets._net import NetClassifier
 from sknoisy.nets._normalize import Normalize
 from sknoisy.nets._optimizing import multi_step
 from sknoisy.nets._params import NetParamsMixin
+from sknoisy.nets._stacked_search import StackedSearchCV
 from sknoisy.nets._step import Learnt, Step
 from sknoisy.nets._timm import TimmNet
 from sknoisy.nets._torchvision import TorchvisionNet
@@ -45,6 +46,7 @@ __all__ = [
     "ResNet",
     "ResNet18",
     "ResNet34",
+    "StackedSearchCV",
     "Step",
     "TensorBatches",
     "TimmNet",

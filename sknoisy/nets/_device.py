@@ -22,7 +22,7 @@ from sknoisy.nets._device_kinds import (
 )
 from sknoisy.nets._torch_modes import usual_modes
 
-__all__ = ["isolated_rng", "resolve_device", "seed_torch"]
+__all__ = ["isolated_rng", "resolve_device", "seed_of", "seed_torch"]
 
 # Others may run tasks in threads of this process, also dask's and ray's.
 _NO_THREADS = LokyBackend, MultiprocessingBackend, SequentialBackend
@@ -91,7 +91,11 @@ def _without_threads():
     return parallel_config("sequential")
 
 
+def seed_of(*entropy):
+    """Return a seed for torch's generators, from a tuple of ints."""
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
+
+
 def seed_torch(device, *entropy):
     """Seed torch's generators from a tuple of ints; only inside `isolated_rng`."""
-    seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
-    seed_generator(device, seed)
+    seed_generator(device, seed_of(*entropy))
