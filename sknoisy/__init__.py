@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     )
     from sknoisy.nets import (
         NetClassifier,
-        StackedSearchCV,
     )
     from sknoisy.noise import (
         AsymmetricNoiseInjector,
@@ -116,7 +115,6 @@ _HOME = {
     "SSRClassifier": "sknoisy.classification",
     "SampleWeightsDisplay": "sknoisy.inspection",
     "SmallLossDetector": "sknoisy.detection",
-    "StackedSearchCV": "sknoisy.nets",
     "SymmetricNoiseInjector": "sknoisy.noise",
     "TextEncoder": "sknoisy.encoders",
     "TransitionCorrectionClassifier": "sknoisy.classification",
@@ -170,7 +168,6 @@ __all__ = [
     "SSRClassifier",
     "SampleWeightsDisplay",
     "SmallLossDetector",
-    "StackedSearchCV",
     "SymmetricNoiseInjector",
     "TextEncoder",
     "TransitionCorrectionClassifier",

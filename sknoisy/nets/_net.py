@@ -253,8 +253,8 @@ class NetClassifier(
     settings_: dict[str, Any] = {}
     # What settings="auto" tries beside the defaults.
     _race_settings: tuple[dict[str, Any], ...] = OF_CROSS_ENTROPY
-    # Whether the step treats each row alone, so that networks can be stacked; a subclass
-    # says so itself.
+    # Whether the step treats each row alone, so that StackedSearchCV can train several
+    # networks as one. Not inherited: each method says so itself.
     _stackable = True
     # Slots of a method whose parameters take effect at the next fit only.
     _stored_slots: tuple[str, ...] = ()

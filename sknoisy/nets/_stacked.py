@@ -208,7 +208,9 @@ class _StackedLinear(nn.Linear):
         biases = torch.stack([layer.bias.detach()[None] for layer in layers])
         self.parts = nn.ModuleList(
             nn.ParameterDict({"weight": weight, "bias": bias})
-            for weight, bias in zip(weights.split(sizes), biases.split(sizes))
+            for weight, bias in zip(
+                weights.split(sizes), biases.split(sizes), strict=True
+            )
         )
 
     def joined(self, name):

@@ -16,6 +16,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, check_cv
 from sklearn.pipeline import Pipeline
 
+from sknoisy._documentation import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
 from sknoisy._parameters import check_values
 from sknoisy._validation import Interval
 from sknoisy.nets._net import NetClassifier
@@ -103,7 +104,8 @@ class StackedSearchCV(GridSearchCV):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
-    >>> from sknoisy import NALClassifier, StackedSearchCV
+    >>> from sknoisy import NALClassifier
+    >>> from sknoisy.nets import StackedSearchCV
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = NALClassifier(module__hidden=16, random_state=0)
     >>> pipe = make_pipeline(StandardScaler(), clf)
@@ -112,6 +114,9 @@ class StackedSearchCV(GridSearchCV):
     >>> search.n_stacked_, len(search.cv_results_["params"])
     (12, 4)
     """
+
+    _doc_link_module = DOC_LINK_MODULE
+    _doc_link_template = DOC_LINK_TEMPLATE
 
     _parameter_constraints = {
         **GridSearchCV._parameter_constraints,
@@ -143,7 +148,7 @@ class StackedSearchCV(GridSearchCV):
         )
         self.max_stack = max_stack
 
-    def fit(self, X: Rows, y: Labels = None, **params: Any) -> Self:
+    def fit(self, X: Rows, y: Labels | None = None, **params: Any) -> Self:
         """Train and score all candidates.
 
         Parameters
@@ -178,9 +183,9 @@ class StackedSearchCV(GridSearchCV):
         for name, value in vars(search).items():
             if name.endswith("_"):
                 setattr(self, name, value)
-        if hasattr(self, "best_estimator_"):
-            net = _net_of(self.best_estimator_)
-            if isinstance(net, _Member):
+        # The scorer may hold the estimator.
+        for holder in (estimator, getattr(search, "best_estimator_", estimator)):
+            if isinstance(net := _net_of(holder), _Member):
                 net.__class__ = own_class
         self.n_stacked_, self.stack_time_ = fits.n_stacked, fits.seconds
         return self
@@ -230,7 +235,7 @@ class _Fits:
         self.collects = True
         try:
             GridSearchCV(**search).fit(X, y, **params)
-        except Exception:  # noqa: BLE001
+        except Exception:
             # The search that scores raises it again, or counts it as a failed fit; the
             # nets that were not reached are trained alone.
             pass
@@ -340,7 +345,7 @@ def _identity(value):
     """Return what is the same for equal values."""
     try:
         return joblib.hash(value)
-    except Exception:  # noqa: BLE001
+    except Exception:
         # It cannot be pickled, as a lambda; clones share it.
         return str(id(value))
 
