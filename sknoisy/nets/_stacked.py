@@ -71,7 +71,7 @@ def hindrance(net, dataset):
     if not isinstance(features, np.ndarray) or features.dtype != np.float32:
         return "the rows are not a table in memory"
     if net.sample_weight_ is not None or net.soft_targets_ is not None:
-        return "fit is given weights of rows or soft targets"
+        return "fit is given sample_weight or soft_targets"
     optimizer = net.optimizer_
     if type(optimizer) not in _OPTIMIZERS or len(optimizer.param_groups) > 1:
         return f"{type(optimizer).__name__} or its groups of parameters"

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import joblib
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import TransformerMixin, clone, is_classifier
 from sklearn.model_selection import GridSearchCV, check_cv
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
 from sknoisy._documentation import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
 from sknoisy._parameters import check_values
@@ -29,12 +30,14 @@ from sknoisy.nets._stacked import (
 )
 
 if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
     from sknoisy._types import Estimator, Labels, Rows
 
 __all__ = ["StackedSearchCV"]
 
 
-class StackedSearchCV(GridSearchCV):
+class StackedSearchCV(TransformerMixin, GridSearchCV):
     """Grid search that trains many small networks as one.
 
     A step of a small network is mostly overhead. Here the networks of all candidates
@@ -147,6 +150,11 @@ class StackedSearchCV(GridSearchCV):
             return_train_score=return_train_score,
         )
         self.max_stack = max_stack
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags = get_tags(self.estimator).transformer_tags
+        return tags
 
     def fit(self, X: Rows, y: Labels | None = None, **params: Any) -> Self:
         """Train and score all candidates.

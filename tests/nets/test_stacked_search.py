@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
 from sknoisy import ELRClassifier, NALClassifier, NetClassifier, RobustLossClassifier
@@ -155,3 +156,16 @@ def test_other_estimators_are_refused(rows):
     search = StackedSearchCV(NetClassifier(), {"lr": [0.1]}, max_stack=0)
     with pytest.raises(ValueError, match="max_stack"):
         search.fit(*rows)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learn_contract():
+    net = NetClassifier(max_epochs=10, module__hidden=32, batch_size=16, random_state=0)
+    # Bad input is to be an error, not a candidate that failed.
+    how = {"cv": 2, "error_score": "raise"}
+    results = check_estimator(
+        StackedSearchCV(net, {"lr": [0.05, 0.1]}, **how), on_fail=None
+    )
+    status = {result["check_name"]: result["status"] for result in results}
+    assert {name: text for name, text in status.items() if text != "passed"} == {}
