@@ -63,9 +63,12 @@ body { max-width: 68rem; padding: 1rem; }
 .sknoisy .large img { width: 12rem; max-width: 100%; }
 .sknoisy figure img { width: 5rem; }
 .sknoisy .far { font-weight: 600; background: rgb(220 110 20 / .2); }
-.sknoisy .far em { display: block; font-weight: 400; font-size: .85em; }
+.sknoisy .far em { font-weight: 400; font-size: .85em; }
 .sknoisy .row td { white-space: nowrap; }
-@media (max-width: 40rem) { .sknoisy #work { position: static; } }
+@media (max-width: 40rem) {
+  .sknoisy #work { position: static; }
+  .sknoisy .far em { display: block; }
+}
 """
 
 _WORK = """<section id="work" aria-label="Work" hidden>
