@@ -25,6 +25,7 @@ from sknoisy._verdicts import (
     tags_of_part,
     unjudged_rows,
 )
+from sknoisy._verified import learns_verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -228,17 +229,23 @@ class NoiseDetectorMixin(NoiseScoresMixin):
     A subclass whose ``fit`` refuses classes of one row, through ``min_per_class=2`` of
     the checks in ``_validation``, scores all other rows instead, because ``fit`` is
     wrapped. ``_fitted_axes`` names its fitted arrays with an entry for each row or
-    class.
+    class. The wrapped ``fit`` also takes ``verified``, labels that a person has found
+    right or wrong, and learns from them.
     """
 
     # The axes of fitted arrays, by name.
     _fitted_axes: dict[str, Any] = {}
+    # Whether a detector within learns from reviewed rows.
+    _passes_verified = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
         if "fit" in vars(cls):
+            fit = scores_the_rest(cast("Estimator", cls).fit)
+            fit = fit if cls._passes_verified else learns_verified(fit)
             # Editors that read an assignment take it for the only definition of fit.
-            setattr(cls, "fit", scores_the_rest(cast("Estimator", cls).fit))  # noqa: B010
+            setattr(cls, "fit", fit)  # noqa: B010
+        # The base of scikit-learn reads what ``fit`` takes.
+        super().__init_subclass__(**kwargs)
 
     def fit_resample(self, X: Rows, y: Labels, **fit_params: Any) -> tuple[Any, Any]:
         """Fit, then return the rows whose label is not flagged.

@@ -15,7 +15,7 @@ from sknoisy._validation import (
     validate_data,
 )
 
-__all__ = ["check_data", "check_more", "competing_rows"]
+__all__ = ["check_data", "check_more", "competing_rows", "holds_numbers"]
 
 # A subset keeps at least so many rows of each class, if there are as many.
 _MIN_PER_CLASS = 4

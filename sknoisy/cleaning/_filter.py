@@ -114,6 +114,7 @@ class NoisyLabelFilter(MetaEstimatorMixin, NoiseDetectorMixin, BaseEstimator):
 
     # Depends on the detector.
     _mask_is_threshold = False
+    _passes_verified = True
 
     _parameter_constraints = {
         "detector": [HasMethods(["fit"])],

@@ -150,6 +150,7 @@ def label_report(
         detector_name=type(scorer).__name__,
         X=X,
         y=y,
+        detector=detector,
     )
 
 
@@ -203,6 +204,11 @@ class LabelReport(ExchangeMethods):
         What `audit` read and used: ``source``; ``columns``, the names of those of each
         kind; ``left_out``, why others are not used; ``notes``; ``encoded``, what the
         detector got; ``detector``, fitted. None if the report is of `label_report`.
+    detector : estimator or None, default=None
+        The fitted detector, or the pipeline that ends in it.
+    reviewed : ndarray of shape (n_reviewed,), dtype int64, or None, default=None
+        The rows with a decision, of a report that has learnt from decisions by
+        `LabelReport.teach`.
 
     See Also
     --------

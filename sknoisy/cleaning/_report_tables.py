@@ -35,6 +35,8 @@ class ReportTables:
     table: Any = None
     label: str | None = None
     audited: Audited | None = None
+    detector: Any = None
+    reviewed: np.ndarray | None = None
 
     @property
     def score_name(self) -> str:

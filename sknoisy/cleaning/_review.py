@@ -36,6 +36,7 @@ from sknoisy.cleaning._review_rates import (
 )
 from sknoisy.cleaning._review_sample import review_sample
 from sknoisy.cleaning._row_checksums import audit_id, row_checksums
+from sknoisy.cleaning._teach import known_labels, taught_report
 from sknoisy.cleaning._tools._hugging_face import (
     changed_dataset,
     is_dataset,
@@ -256,8 +257,11 @@ class ReviewMethods(ReportTables):
         for rows in (X, embeddings):
             if rows is not None:
                 check_consistent_length(rows, self.frame)
-        n_flagged = int(self.frame["is_label_issue"].sum())
+        is_open = self.frame["is_label_issue"].to_numpy(copy=True)
+        is_open[[] if self.reviewed is None else self.reviewed] = False
+        n_flagged = int(is_open.sum())
         n_ranked = min(max_rows, n_flagged)
+        n_random = n_random if self.reviewed is None else 0
         sample = review_sample(self, n_ranked, n_random, random_state)
         page = review_page(self, sample, X, embeddings, name)
         return self._shown(page, path, overwrite, show)
@@ -453,6 +457,62 @@ class ReviewMethods(ReportTables):
         check_scalar(window, "window", Integral, min_val=1)
         check_scalar(worth, "worth", Real, min_val=0, max_val=1)
         return stopping_point(self, self._of_this_audit(decisions), window, worth)
+
+    def teach(self, decisions: Path | Any) -> Any:
+        """Return a report whose scores have learnt from decisions.
+
+        Nothing is fitted again: what the detector knows of the reviewed rows tells
+        which of the others are like those that were wrong.
+
+        - Rows whose decision is relabel or exclude have the score 1 and a flag, and the
+          new label as suggestion, if the data have it; with keep the score 0 and none.
+        - The other scores follow the decisions: they rise if more of the reviewed
+          labels were wrong than the detector said, and fall if fewer were. With fewer
+          than 50 right or wrong labels their order stays.
+        - From 50 on the other rows are ranked anew, which pays where wrong labels have
+          a system that the detector cannot see.
+
+        Parameters
+        ----------
+        decisions : path, pandas DataFrame or list of dict
+            As for `apply`: all decisions so far, also those that a report before has
+            learnt from. They may be about any rows. Those with unsure teach nothing.
+
+        Returns
+        -------
+        report : LabelReport
+            Another one. Its pages and samples leave out the rows with a decision, and
+            have no random part: for the noise rate ask the report before. Its estimates
+            of the rate are those of the detector.
+
+        Raises
+        ------
+        ValueError
+            If the decisions are not valid or are about other rows, or there is no
+            detector.
+        """
+        return taught_report(self, self._checked(decisions))
+
+    def verified(self, decisions: Path | Any) -> NDArray[np.float64]:
+        """Return which labels are right or wrong, for ``fit(X, y, verified=...)``.
+
+        Parameters
+        ----------
+        decisions : path, pandas DataFrame or list of dict
+            As for `apply`.
+
+        Returns
+        -------
+        verified : ndarray of shape (n_samples,), dtype float64
+            1 where the decision is relabel or exclude, 0 where it is keep, NaN
+            elsewhere.
+
+        Raises
+        ------
+        ValueError
+            If the decisions are not valid or are about other rows.
+        """
+        return known_labels(self._checked(decisions), len(self.frame))
 
     @staticmethod
     def _check_confidence(confidence):

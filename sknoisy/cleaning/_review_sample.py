@@ -81,7 +81,7 @@ def review_sample(
     n_ranked : int
         Rows from the top of the ranking.
     n_random : int
-        Rows drawn from the strata.
+        Rows drawn from the strata; none if the report has learnt from decisions.
     random_state : int, RandomState instance or None
 
     Returns
@@ -89,6 +89,10 @@ def review_sample(
     sample : pandas DataFrame
         As `LabelReport.sample_for_review` describes it.
     """
+    reviewed = report.reviewed
+    if reviewed is not None:
+        # The ranking depends on what was found, so a sample says nothing of the rate.
+        n_ranked, n_random = n_ranked + n_random, 0
     strata, guessed = row_strata(report)
     sizes = np.bincount(strata)[1:]
     drawn = _allocation(sizes, guessed, n_random)
@@ -99,7 +103,9 @@ def review_sample(
     ]
     at_random = random.permutation(np.concatenate(rows)).astype(np.int64)
     order = review_order(report)
-    ranks = np.empty(len(order), dtype=np.int64)
+    if reviewed is not None:
+        order = order[~np.isin(order, reviewed)]
+    ranks = np.zeros(len(strata), dtype=np.int64)
     ranks[order] = np.arange(1, len(order) + 1)
     ranked = order[:n_ranked]
     ranked = ranked[~np.isin(ranked, at_random)]

@@ -10,15 +10,17 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from sknoisy._confident_joint import confident_joint
+from sknoisy._evidence import numbers_of
 from sknoisy._parameters import N_JOBS, check_parameters
 from sknoisy._planting._calibration import calibrate
 from sknoisy._planting._combination import combined_scores, mean_probabilities
-from sknoisy._planting._competing_rows import check_data, competing_rows
+from sknoisy._planting._competing_rows import check_data, competing_rows, holds_numbers
 from sknoisy._planting._competition import Competition
 from sknoisy._planting._decision import AIMS, Evidence, flagged
 from sknoisy._planting._fits import check_candidates, in_a_line
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
+from sknoisy._rows import is_frame
 from sknoisy._unjudged import Along
 from sknoisy._validation import (
     Interval,
@@ -43,6 +45,8 @@ _ROUNDS = {"fast": (2, 3), "thorough": (2, 6)}
 _COMPETING = {"fast": 2_000, "thorough": 10_000}
 # Kinds of X that are accepted if a candidate accepts them; the others are left out.
 _ONE_TAKES = ("one_d_array", "sparse", "categorical", "string", "dict", "allow_nan")
+# Directions of each column of texts, for what it learns from reviewed rows.
+_N_TEXT_FEATURES = 100
 # Weight of the class frequencies, smaller than that of any vote.
 _LITTLE = 1e-6
 
@@ -342,6 +346,15 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
         # The scores of a selected candidate are used unchanged.
         detectors = [detector for _, detector in self.detectors_]
         return self.strategy == "select" and scores_are_probabilities(detectors[0])
+
+    def _numbers_of(self, X):
+        """Return X as a matrix of numbers for what it learns from reviewed rows."""
+        if not is_frame(X) or holds_numbers(X):
+            return numbers_of(X)
+        from sknoisy._tables._encoder import TableEncoder
+
+        encoder = TableEncoder(n_text_features=_N_TEXT_FEATURES, random_state=0)
+        return encoder.fit_transform(X)
 
     def _may_calibrate(self):
         return self.strategy != "combine"
