@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sknoisy.classification import (
         AutoRobustClassifier,
         CDRClassifier,
+        CORESClassifier,
         CoTeachingClassifier,
         DivideMixClassifier,
         DynamicBootstrapClassifier,
@@ -87,6 +88,7 @@ _HOME = {
     "BMMLossSplitter": "sknoisy.mixture",
     "BetaMixture": "sknoisy.mixture",
     "CDRClassifier": "sknoisy.classification",
+    "CORESClassifier": "sknoisy.classification",
     "CORESDetector": "sknoisy.detection",
     "CoTeachingClassifier": "sknoisy.classification",
     "CleanedClassifier": "sknoisy.cleaning",
@@ -140,6 +142,7 @@ __all__ = [
     "BMMLossSplitter",
     "BetaMixture",
     "CDRClassifier",
+    "CORESClassifier",
     "CORESDetector",
     "CleanedClassifier",
     "CoTeachingClassifier",

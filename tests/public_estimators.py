@@ -135,6 +135,9 @@ SPECIAL = {
             {"candidates": CLASSIFIERS, "strategy": "select", "n_folds": 2},
         ]
     },
+    "CORESClassifier": {
+        "going on": [{"sieve_delay": 0}, {"ramp_epochs": 0, "warmup_epochs": 3}]
+    },
     "CORESDetector": {
         "contract": [{"max_epochs": 3}],
         "blobs": [{"max_epochs": 30, "batch_size": 32}],

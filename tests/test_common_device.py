@@ -43,6 +43,7 @@ PASS = RECORD = 3
 # Crossings of an epoch, however many steps it has, of those that need more than a pass.
 OF_AN_EPOCH = {
     "AUMDetector": 2 * (PASS + RECORD),  # two runs
+    "CORESClassifier": PASS + 4,  # the sieve
     "CORESDetector": PASS + RECORD + 4,  # the sieve
     "DivideMixClassifier": 2 * (PASS + 4) + 2,  # two groups of rows for two networks
     "DynaCorDetector": 5 * (PASS + RECORD),  # planted rates and settings

@@ -13,6 +13,7 @@ from sknoisy import (
     AUMDetector,
     BMMLossSplitter,
     ConfidentLearningDetector,
+    CORESClassifier,
     CORESDetector,
     CoTeachingClassifier,
     DynaCorDetector,
@@ -86,6 +87,9 @@ OUTSIDE = [
     (MarginNoiseInjector, "estimator", [StandardScaler()]),
     (RobustLossClassifier, "prune_start_epoch", [0, "late"]),
     (RobustLossClassifier, "prune_every", [0, 1.5]),
+    (CORESClassifier, "beta", [-0.1, "2"]),
+    (CORESClassifier, "warmup_epochs", [-1, 1.5, "late"]),
+    (CORESClassifier, "sieve_delay", [-1, 0.5]),
     (RobustLossClassifier, "warmup_epochs", [-1, 1.5, "late"]),
     (RobustLossClassifier, "ramp_epochs", [-1, 1.5]),
     (CoTeachingClassifier, "ramp_epochs", [0, 2.5, "half"]),
@@ -167,5 +171,5 @@ def test_detectors_name_the_parameters_of_their_network(detector, blobs):
     with pytest.raises(ValueError, match=f"'module' .* of {label(detector)} must be"):
         detector.fit(X, y)
     detector = type(detector)(NetClassifier(module=5))
-    with pytest.raises(ValueError, match=r"'module' parameter of .*Net.* must be"):
+    with pytest.raises(ValueError, match=r"'module' parameter of \w+ must be"):
         detector.fit(X, y)

@@ -186,7 +186,7 @@ def test_names_of_rooms_are_in_the_api_page():
 
 
 # Parts of detectors, which their users do not make themselves.
-PARTS = {"CommonScaler", "DynamicsClustering", "SieveNet", "TableEncoder"}
+PARTS = {"CommonScaler", "DynamicsClustering", "TableEncoder"}
 # Exported by their room, since they only search for the parameters of others.
 SEARCHES = {"StackedSearchCV"}
 

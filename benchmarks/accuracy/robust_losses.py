@@ -27,6 +27,7 @@ from _features import instance, pair_flip, parse, run, symmetric
 from sklearn.metrics import roc_auc_score
 
 from sknoisy import (
+    CORESClassifier,
     ELRClassifier,
     ELRPlusClassifier,
     NALClassifier,
@@ -52,6 +53,7 @@ METHODS = {
     "SCE": partial(RobustLossClassifier, loss="sce"),
     "peer": partial(RobustLossClassifier, loss="peer"),
     "NLS": partial(RobustLossClassifier, loss="nls"),
+    "CORES": CORESClassifier,
     "ELR": ELRClassifier,
     "ELR+": ELRPlusClassifier,
     "NAL": NALClassifier,

@@ -3,6 +3,7 @@
 from sknoisy.classification._auto import AutoRobustClassifier
 from sknoisy.classification._cdr import CDRClassifier
 from sknoisy.classification._co_teaching import CoTeachingClassifier
+from sknoisy.classification._cores import CORESClassifier
 from sknoisy.classification._dividemix import DivideMixClassifier
 from sknoisy.classification._dynamic_bootstrap import DynamicBootstrapClassifier
 from sknoisy.classification._early_learning import ELRClassifier
@@ -20,6 +21,7 @@ from sknoisy.classification._transition_correction import (
 __all__ = [
     "AutoRobustClassifier",
     "CDRClassifier",
+    "CORESClassifier",
     "CoTeachingClassifier",
     "DivideMixClassifier",
     "DynamicBootstrapClassifier",

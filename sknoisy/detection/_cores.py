@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-import torch
-from scipy.special import expit
 from sklearn.base import BaseEstimator
 from torch import nn
 
@@ -15,12 +12,15 @@ from sknoisy._parameters import check_parameters
 from sknoisy._progress import progress
 from sknoisy._random_states import random_generator
 from sknoisy._unjudged import Along
-from sknoisy._validation import Interval, StrOptions, check_rows_and_labels
+from sknoisy._validation import check_rows_and_labels
 from sknoisy.base import NoiseDetectorMixin
+from sknoisy.classification._cores import (
+    SIEVE_CONSTRAINTS,
+    CORESClassifier,
+    squashed_scores,
+)
 from sknoisy.detection._dynamics._recording import record_dynamics
 from sknoisy.detection._order import keep_order
-from sknoisy.losses import CORESLoss
-from sknoisy.losses._cores import sieve_tolerance
 from sknoisy.nets import NetClassifier, NetParamsMixin
 
 if TYPE_CHECKING:
@@ -35,110 +35,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["CORESDetector"]
-
-# The network is warm once its loss is that share below the entropy of the classes: it
-# has learnt something, and not yet the wrong labels. Or after that share of the epochs.
-_LEARNT_SHARE = 0.2
-_WARMUP_SHARE = 0.25
-
-
-class SieveNet(NetClassifier):
-    """Network that learns the rows which pass the sieve of `CORESLoss`.
-
-    Parameters
-    ----------
-    module : torch module class or instance, default=None
-    beta, warmup_epochs, ramp_epochs, sieve_delay
-        As in `CORESDetector`.
-    **net_params : dict
-        Parameters of `NetClassifier`.
-
-    Attributes
-    ----------
-    n_warm_ : int
-        Epochs that the warm-up took, so far.
-    is_warm_ : bool
-        Whether it is over.
-    """
-
-    def __init__(
-        self,
-        module=None,
-        *,
-        beta=1.0,
-        warmup_epochs="auto",
-        ramp_epochs=3,
-        sieve_delay=1,
-        **net_params,
-    ):
-        super().__init__(module, **net_params)
-        self.beta = beta
-        self.warmup_epochs = warmup_epochs
-        self.ramp_epochs = ramp_epochs
-        self.sieve_delay = sieve_delay
-
-    def start_fit(self, dataset):
-        """Count the classes, before the criterion is built."""
-        super().start_fit(dataset)
-        counts = np.bincount(dataset.codes, minlength=len(self.classes_))
-        self.class_shares_ = counts / counts.sum()
-        self.n_warm_ = 0
-        self.lrs_ = []
-        self.is_warm_ = self.warmup_epochs == 0
-
-    def initialize_criterion(self):
-        """Make room for what is known of the rows."""
-        self.criterion_ = CORESLoss(
-            self.rows_fitted_[0],
-            len(self.classes_),
-            beta=0.0,
-            sieving=False,
-            prior=torch.from_numpy(self.class_shares_),
-        ).to(self.device_)
-        return self
-
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Settle β, the sieve and the learning rate of the epoch."""
-        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        criterion = self.criterion_
-        n_since = len(self.history) - self.n_warm_ if self.is_warm_ else 0
-        criterion.beta = self.beta * min(1.0, n_since / max(self.ramp_epochs, 1))
-        criterion.sieving = n_since > self.sieve_delay
-        self.lrs_ = [group["lr"] for group in self._param_groups()]
-        for group, lr in zip(self._param_groups(), self.lrs_, strict=True):
-            group["lr"] = lr / (1 + criterion.beta)
-
-    def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Put π to what passed, and see whether the network is warm."""
-        super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
-        self._restore_lrs()
-        codes = torch.from_numpy(dataset_train.codes).to(self.device_)
-        self.criterion_.update_prior(codes)
-        if not self.is_warm_:
-            self.n_warm_ += 1
-            self.is_warm_ = self._has_warmed_up()
-
-    def on_train_end(self, net, X=None, y=None, **kwargs):
-        """Restore the learning rate where an epoch was interrupted."""
-        super().on_train_end(net, X, y, **kwargs)
-        self._restore_lrs()
-
-    def _restore_lrs(self):
-        for group, lr in zip(self._param_groups(), self.lrs_, strict=False):
-            group["lr"] = lr
-        # Later changes, by a scheduler, are to stay.
-        self.lrs_ = []
-
-    def _has_warmed_up(self):
-        if self.warmup_epochs != "auto":
-            return self.n_warm_ >= self.warmup_epochs
-        batches = self.history[-1]["batches"]
-        sizes = [batch["train_batch_size"] for batch in batches]
-        loss = np.average([batch["train_loss"] for batch in batches], weights=sizes)
-        shares = self.class_shares_[self.class_shares_ > 0]
-        entropy = -(shares * np.log(shares)).sum()
-        has_learnt = loss <= (1 - _LEARNT_SHARE) * entropy
-        return has_learnt or self.n_warm_ >= _WARMUP_SHARE * self.max_epochs
 
 
 class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
@@ -209,7 +105,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
         Shares of the classes among the rows that passed in the last epoch.
     n_warmup_epochs_ : int
         Epochs that the warm-up took.
-    net_ : NetClassifier
+    net_ : CORESClassifier
         The trained network, which has learnt from the rows that passed.
     classes_ : ndarray of shape (n_classes,)
     n_features_in_ : int
@@ -217,6 +113,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     See Also
     --------
+    CORESClassifier : The network that is trained, as a classifier.
     sknoisy.losses.CORESLoss : The loss by itself.
     SmallLossDetector : Flags the largest losses, of a network or any classifier.
     DynaCorDetector : Finds more of the wrong labels, in more time.
@@ -258,13 +155,7 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
 
     _parameter_constraints = {
         **NetParamsMixin._parameter_constraints,
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "warmup_epochs": [
-            Interval(Integral, 0, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "ramp_epochs": [Interval(Integral, 0, None, closed="left")],
-        "sieve_delay": [Interval(Integral, 0, None, closed="left")],
+        **SIEVE_CONSTRAINTS,
         "random_state": ["random_state"],
     }
 
@@ -347,9 +238,9 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
             bar.advance()
         criterion = self.net_.criterion_
         self.prior_ = criterion.prior.cpu().numpy().copy()
-        self.n_warmup_epochs_ = self.net_.n_warm_
+        self.n_warmup_epochs_ = self.net_.n_warmup_epochs_
         self.sieve_scores_ = criterion.mean_scores.cpu().numpy().astype(np.float64)
-        scores = _squashed(self.sieve_scores_, n_classes)
+        scores = squashed_scores(self.sieve_scores_, n_classes)
         self.record_scores(keep_order(scores, self.sieve_scores_), proba, codes)
         self.noise_rate_ = float(self.noise_mask_.mean())
         return self
@@ -372,14 +263,4 @@ class CORESDetector(NetParamsMixin, NoiseDetectorMixin, BaseEstimator):
                 "with a loss of its own, on the rows as they are."
             )
         own = ("beta", "warmup_epochs", "ramp_epochs", "sieve_delay")
-        return SieveNet(**params, **{name: getattr(self, name) for name in own})
-
-
-def _squashed(scores, n_classes):
-    """Return scores in [0, 1] that are above 0.5 where a label is sieved out."""
-    is_out = scores > sieve_tolerance(n_classes)
-    squashed = expit(scores)
-    # Scores within the tolerance, or rounded to 0.5, must fall on the right side.
-    squashed[~is_out] = np.minimum(squashed[~is_out], 0.5)
-    squashed[is_out] = np.maximum(squashed[is_out], np.nextafter(0.5, 1))
-    return squashed
+        return CORESClassifier(**params, **{name: getattr(self, name) for name in own})

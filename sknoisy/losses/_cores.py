@@ -231,14 +231,17 @@ class CORESLoss(nn.Module):
         return self.score_sum / self.n_seen.clamp(min=1)
 
     @torch.no_grad()
-    def update_prior(self, y: Tensor) -> None:
+    def update_prior(self, y: Tensor, index: Tensor | None = None) -> None:
         """Set π to the shares of the classes among the rows that passed.
 
         Parameters
         ----------
-        y : Tensor of shape (n_samples,), dtype int64
-            The given labels of all rows. If none of them passed, π is unchanged.
+        y : Tensor of shape (n,), dtype int64
+            The given labels. If none of these rows passed, π is unchanged.
+        index : Tensor of shape (n,), dtype int64, default=None
+            Their row numbers; None for all rows in order.
         """
-        passed = torch.bincount(y[self.kept], minlength=len(self.prior))
+        kept = self.kept if index is None else self.kept[index]
+        passed = torch.bincount(y[kept], minlength=len(self.prior))
         if passed.any():
             self.prior.copy_(passed / passed.sum())

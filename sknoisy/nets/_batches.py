@@ -231,7 +231,7 @@ class TensorBatches:
         batches_per_epoch: int | None = None,
         processes: Any = None,
     ) -> None:
-        base, rows = _resolve_subset(dataset)
+        base, rows = resolve_subset(dataset)
         if not isinstance(base, ArrayDataset) or base.on_disk:
             raise TypeError(
                 "TensorBatches needs rows that are in memory as an array; for "
@@ -317,7 +317,7 @@ class LoaderBatches:
         processes: Any = None,
         **loader_params: Any,
     ) -> None:
-        base, rows = _resolve_subset(dataset)
+        base, rows = resolve_subset(dataset)
         self.device = torch.device(device or "cpu")
         self.memory_format = memory_format
         how = batch_size, shuffle, drop_last, balance, batches_per_epoch, processes
@@ -486,8 +486,20 @@ def _first(item):
     return row if row.dtype == torch.uint8 else row.float()
 
 
-def _resolve_subset(dataset):
-    """Return the dataset inside nested Subsets, and the row numbers in it."""
+def resolve_subset(dataset):
+    """Return the dataset inside nested Subsets, and the row numbers in it.
+
+    Parameters
+    ----------
+    dataset : Dataset or Subset of one
+
+    Returns
+    -------
+    dataset : Dataset
+        That inside.
+    rows : ndarray of shape (n_rows,), dtype int64, or None
+        None if it is no Subset.
+    """
     rows = None
     while isinstance(dataset, Subset):
         indices = np.asarray(dataset.indices, dtype=np.int64)
@@ -513,7 +525,7 @@ def is_on_disk(dataset):
     -------
     flag : bool
     """
-    base, _ = _resolve_subset(dataset)
+    base, _ = resolve_subset(dataset)
     return isinstance(base, ArrayDataset) and base.on_disk
 
 

@@ -133,6 +133,9 @@ _PLAIN = {
 _PURE = {"sknoisy.losses", "sknoisy.nets", "sknoisy.noise"}
 # Files of earlier versions use the module names of that time.
 _MOVED = {"sknoisy.detection._encoder": "sknoisy.detection._dynamics._encoder"}
+_RENAMED = {
+    "sknoisy.detection._cores.SieveNet": "sknoisy.classification.CORESClassifier"
+}
 # Limits of the unknown names in a message: their number, and their length.
 _N_SHOWN, _LONGEST = 8, 80
 
@@ -273,7 +276,7 @@ def _by_name(known: Iterable[Any]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=512)
 def _find(name: str) -> Any:
     """Return an allowed class or function, or None. Imports allowed modules only."""
-    module, _, own = name.rpartition(".")
+    module, _, own = _RENAMED.get(name, name).rpartition(".")
     module = _MOVED.get(module, module)
     room = _room_of(module)
     if not room or not own.isidentifier():

@@ -11,13 +11,14 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sknoisy import (
+    CORESClassifier,
     CORESDetector,
     ELRClassifier,
     NetClassifier,
     SymmetricNoiseInjector,
 )
 from sknoisy.base import TrainingInterrupted
-from sknoisy.detection._cores import SieveNet, _squashed
+from sknoisy.classification._cores import squashed_scores
 from sknoisy.losses import sieve_scores
 from sknoisy.nets import MLP
 
@@ -35,12 +36,13 @@ class Watch(Callback):
     def on_epoch_begin(self, net, **kwargs):
         self.beta.append(net.criterion_.beta)
         self.sieving.append(net.criterion_.sieving)
-        self.lr.append(net.optimizer_.param_groups[0]["lr"])
         self.prior.append(net.criterion_.prior.numpy().copy())
         self.logits.append(torch.zeros(len(net.criterion_.kept), 3))
 
     def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
         self.logits[-1][batch.index] = y_pred
+        lr = net.optimizer_.param_groups[0]["lr"]
+        self.lr = [*self.lr[: len(net.history) - 1], lr]
 
     def on_epoch_end(self, net, **kwargs):
         self.kept.append(net.criterion_.kept.numpy().copy())
@@ -173,12 +175,12 @@ class TestSieve:
 
     def test_a_score_within_the_tolerance_is_not_above_a_half(self):
         scores = np.array([-50.0, -1e-9, 0.0, 1e-7, 1e-6, 1.1e-6, 1e-5, 3.0, 900.0])
-        squashed = _squashed(scores, 10)
+        squashed = squashed_scores(scores, 10)
         assert (squashed > 0.5).tolist() == [False] * 5 + [True] * 4
         assert (np.diff(squashed) >= 0).all()
         assert squashed[0] >= 0 and squashed[-1] <= 1
         # Of a thousand classes the floor in the mean loss weighs more.
-        assert not (_squashed(np.array([1e-5]), 1000) > 0.5).any()
+        assert not (squashed_scores(np.array([1e-5]), 1000) > 0.5).any()
 
     def test_a_network_that_has_learnt_nothing_flags_nothing(self, blobs):
         class Nothing(nn.Module):
@@ -205,7 +207,7 @@ class TestNetwork:
         X, y, _ = blobs
         params = {"lr": 0.2, "optimizer__weight_decay": 0.1, "max_epochs": 2}
         net = CORESDetector(**params, **QUICK).fit(X, y).net_
-        assert isinstance(net, SieveNet)
+        assert isinstance(net, CORESClassifier)
         assert (net.batch_size, net.lr, net.max_epochs) == (32, 0.2, 2)
         assert net.module_.head.in_features == 32
         assert net.optimizer_.param_groups[0]["weight_decay"] == 0.1
