@@ -29,12 +29,10 @@ from functools import partial
 import numpy as np
 from _baselines import show_tuned
 from _features import instance, pair_flip, parse, run, symmetric
+from _selection import Selection
 from sklearn.metrics import roc_auc_score
-from skorch.callbacks import Callback
-from torch.nn import functional as F
 
 from sknoisy import (
-    BMMLossSplitter,
     DynamicBootstrapClassifier,
     ELRClassifier,
     FlywheelClassifier,
@@ -42,7 +40,6 @@ from sknoisy import (
     NetClassifier,
     estimate_transition_matrix,
 )
-from sknoisy.losses import wrong_label_probability
 
 NOISES = {
     "symmetric 0.2": symmetric(0.2),
@@ -74,30 +71,6 @@ METHODS = {
 COLUMNS = ("best", "last", "AUROC", "rate-", "labels", "T_c", "CPU s")
 # The network whose losses a mixture splits: trained as flywheel's in its warm-up.
 SMALL_LOSS = "CE, lr 0.02"
-
-
-class Selection(Callback):
-    """Keeps what is thought of the labels after each epoch."""
-
-    def initialize(self):
-        """Forget earlier epochs."""
-        self.scores_, self.labels_ = [], []
-        return self
-
-    def on_epoch_end(self, net, dataset_train=None, **kwargs):
-        """Ask the state of the cycles, or the losses."""
-        if isinstance(net, FlywheelClassifier):
-            state = net.criterion_["cycles"]
-            y = net.eval_pass(dataset_train, ["judge"])[1]
-            parts = state.q, y, state.proba, state.corruption
-            scores, labels = wrong_label_probability(*parts).numpy(), state.labels
-        else:
-            _, y, logits = net.eval_pass(dataset_train)
-            losses = F.cross_entropy(logits["module"], y, reduction="none").numpy()
-            scores = BMMLossSplitter().fit(losses).transform(losses)[:, 0]
-            labels = logits["module"].argmax(1)
-        self.scores_.append(scores)
-        self.labels_.append(labels.numpy().copy())
 
 
 def watch(make, callbacks, **params):

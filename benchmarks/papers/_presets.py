@@ -1,0 +1,222 @@
+"""The published settings, each once, with where it stands.
+
+Lengths in epochs are those of the source; `Preset.params` shortens them.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+
+from sknoisy.nets import (
+    PreActResNet18,
+    ResNet18,
+    ResNet34,
+    TimmNet,
+    TorchvisionNet,
+    multi_step,
+)
+
+
+def restarts(done, max_epochs, *, periods, lowest):
+    """Return the factor of a cosine that starts again `periods` times."""
+    period = max(round(max_epochs / periods), 1)
+    angle = torch.pi * torch.tensor(done % period / period)
+    return float(lowest + (1 - lowest) * (1 + torch.cos(angle)) / 2)
+
+
+def halved(done, max_epochs, *, start, every):
+    """Return the factor that is halved at each of the shares of the epochs."""
+    steps = (done / max_epochs - start) // every
+    return float(0.5 ** max(steps, 0))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How the networks of a table were trained.
+
+    Parameters
+    ----------
+    source : str
+        Where the settings stand.
+    network : dict
+        Module and its parameters, at full size.
+    epochs, batch_size, seeds : int
+    lr, weight_decay : float
+    lr_schedule : str or callable
+    lengths : dict of str to int
+        Parameters of methods that count epochs of ``epochs``, such as a warm-up.
+    more : dict
+        Other parameters of every network, such as the optimiser.
+    callbacks : tuple
+        Of every training.
+    """
+
+    source: str
+    network: dict
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    lr_schedule: object = "cosine"
+    lengths: dict = field(default_factory=dict)
+    seeds: int = 1
+    more: dict = field(default_factory=dict)
+    callbacks: tuple = ()
+
+    def params(self, make, epochs):
+        """Return parameters for ``make``, with lengths that fit ``epochs``."""
+        known = _names(make)
+        scaled = {
+            name: max(round(length * epochs / self.epochs), 1)
+            for name, length in self.lengths.items()
+            if name in known
+        }
+        return {
+            "lr": self.lr,
+            "optimizer__weight_decay": self.weight_decay,
+            "lr_schedule": self.lr_schedule,
+            "max_epochs": epochs,
+            **self.more,
+            **scaled,
+        }
+
+
+def _names(make):
+    while isinstance(make, partial):
+        make = make.func
+    return make().get_params()
+
+
+# Document 000, Table 5.
+RESNET50 = {"module": TorchvisionNet, "module__model": "resnet50"}
+PRETRAINED50 = {**RESNET50, "module__weights": "DEFAULT"}
+DYNACOR_CLIP = Preset(
+    "DynaCor supplement, Table 5, CLIP with MLP",
+    network={},
+    epochs=30,
+    batch_size=128,
+    lr=0.1,
+    weight_decay=5e-4,
+)
+DYNACOR_CLOTHING = Preset(
+    "DynaCor supplement, Table 5, Clothing1M (milestones are not printed: half)",
+    network=PRETRAINED50,
+    epochs=10,
+    batch_size=64,
+    lr=0.002,
+    weight_decay=1e-3,
+    lr_schedule=partial(multi_step, milestones=(0.5,)),
+)
+# Document 001, Appendix B.3 and B.4; the start of the targets is that of the code.
+NAL_CIFAR = Preset(
+    "NAL appendix, B.3 and B.4, CIFAR",
+    network={"module": ResNet34},
+    epochs=500,
+    batch_size=64,
+    lr=0.02,
+    weight_decay=1e-3,
+    lr_schedule=partial(restarts, periods=50, lowest=0.05),
+    lengths={"target_start_epoch": 60, "target_update_every": 10},
+    seeds=3,
+)
+NAL_CLOTHING = Preset(
+    "NAL appendix, B.3 and B.4, Clothing1M",
+    network=RESNET50,
+    epochs=250,
+    batch_size=64,
+    lr=0.02,
+    weight_decay=1e-3,
+    lr_schedule=partial(restarts, periods=25, lowest=0.005),
+    lengths={"target_start_epoch": 60, "target_update_every": 10},
+)
+# Document 002, section 9.5.
+ARAZO_PLAIN = Preset(
+    "Loss correction report, 9.5.1, without mixup",
+    network={"module": ResNet18},
+    epochs=120,
+    batch_size=128,
+    lr=0.1,
+    weight_decay=1e-4,
+    lr_schedule=partial(multi_step, milestones=(30 / 120, 80 / 120, 110 / 120)),
+    lengths={"warmup_epochs": 30},
+)
+ARAZO_MIXUP = Preset(
+    "Loss correction report, 9.5.1, with mixup",
+    network={"module": ResNet18},
+    epochs=300,
+    batch_size=128,
+    lr=0.1,
+    weight_decay=1e-4,
+    lr_schedule=partial(multi_step, milestones=(100 / 300, 250 / 300)),
+    lengths={"warmup_epochs": 105},
+)
+ARAZO_TINY_IMAGENET = Preset(
+    "Loss correction report, 9.5.2, with mixup (0.001 is the rate of its script)",
+    network=PRETRAINED50,
+    epochs=100,
+    batch_size=256,
+    lr=0.001,
+    weight_decay=1e-4,
+    lr_schedule=partial(multi_step, milestones=(0.3, 0.8)),
+    lengths={"warmup_epochs": 35},
+    more={"optimizer": torch.optim.Adam},
+)
+# Document 003, "Experimental Details"; CIFAR is that of the authors' code.
+SANM_CIFAR = Preset(
+    "SANM code, CIFAR",
+    network={"module": PreActResNet18},
+    epochs=360,
+    batch_size=64,
+    lr=0.02,
+    weight_decay=5e-4,
+    lr_schedule=partial(multi_step, milestones=(150 / 360,)),
+    lengths={"warmup_epochs": 10},
+)
+SANM_ANIMAL = Preset(
+    "SANM supplement, Animal-10N",
+    network={"module": TorchvisionNet, "module__model": "vgg19_bn"},
+    epochs=150,
+    batch_size=64,
+    lr=0.02,
+    weight_decay=5e-4,
+    lr_schedule=partial(multi_step, milestones=(50 / 150, 100 / 150)),
+)
+# Document 004, section 4.2.
+FLYWHEEL_CIFAR = Preset(
+    "LNL-flywheel, 4.2, CIFAR",
+    network={"module": PreActResNet18},
+    epochs=300,
+    batch_size=128,
+    lr=0.02,
+    weight_decay=5e-4,
+    lengths={"warmup_epochs": 10},
+)
+FLYWHEEL_TINY_IMAGENET = Preset(
+    "LNL-flywheel, 4.2, Tiny-ImageNet (the network is not named)",
+    network={"module": PreActResNet18},
+    epochs=200,
+    batch_size=32,
+    lr=0.01,
+    weight_decay=5e-4,
+    lr_schedule=partial(halved, start=0.5, every=0.125),
+    lengths={"warmup_epochs": 10},
+)
+FLYWHEEL_CLOTHING = Preset(
+    "LNL-flywheel, 4.2, Clothing1M",
+    network=PRETRAINED50,
+    epochs=80,
+    batch_size=32,
+    lr=0.001,
+    weight_decay=1e-3,
+    lr_schedule=partial(multi_step, milestones=(0.5,)),
+)
+FLYWHEEL_WEBVISION = Preset(
+    "LNL-flywheel, 4.2, WebVision",
+    network={"module": TimmNet, "module__model": "inception_resnet_v2"},
+    epochs=100,
+    batch_size=32,
+    lr=0.02,
+    weight_decay=5e-4,
+    lr_schedule=partial(halved, start=0.5, every=0.25),
+)
