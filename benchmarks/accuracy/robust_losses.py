@@ -53,6 +53,8 @@ METHODS = {
     "SCE": partial(RobustLossClassifier, loss="sce"),
     "peer": partial(RobustLossClassifier, loss="peer"),
     "NLS": partial(RobustLossClassifier, loss="nls"),
+    "f-divergence": partial(RobustLossClassifier, loss="f_divergence"),
+    "DMI": partial(RobustLossClassifier, loss="dmi"),
     "CORES": CORESClassifier,
     "ELR": ELRClassifier,
     "ELR+": ELRPlusClassifier,

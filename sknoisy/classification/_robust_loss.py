@@ -18,6 +18,8 @@ from sknoisy.extending import (
 )
 from sknoisy.losses import (
     BootstrapLoss,
+    DMILoss,
+    FDivergenceLoss,
     GCELoss,
     GLSLoss,
     PeerLoss,
@@ -40,14 +42,20 @@ _LOSSES = {
     "bootstrap": BootstrapLoss,
     "peer": PeerLoss,
     "nls": GLSLoss,
+    "f_divergence": FDivergenceLoss,
+    "dmi": DMILoss,
     "label_smoothing": partial(nn.CrossEntropyLoss, label_smoothing=0.1),
     "ce": nn.CrossEntropyLoss,
 }
 # Shares of the published 120 epochs at which rows are left out: from 40 on, every 10.
 _PRUNE_START_SHARE = 40 / 120
 _PRUNE_EVERY_SHARE = 10 / 120
-# Share of the epochs in which the second term of peer loss grows.
+# Share of the epochs of cross-entropy before losses that need it, and share of those
+# in which the second term of peer loss grows.
+_WARMUP_SHARE = 0.1
 _RAMP_SHARE = 0.2
+# Least number of rows of a batch for each class, so that the DMI loss sees all classes.
+_LEAST_PER_CLASS = 4
 
 
 class RobustLossClassifier(RobustNetMixin, NetClassifier):
@@ -65,6 +73,8 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         - "bootstrap": `losses.BootstrapLoss`, static bootstrapping [3]_;
         - "peer": `losses.PeerLoss`, minus the loss of unrelated labels [5]_;
         - "nls": `losses.GLSLoss`, negative label smoothing [6]_;
+        - "f_divergence": `losses.FDivergenceLoss`, by how unrelated labels fit [7]_;
+        - "dmi": `losses.DMILoss`, a determinant for each batch [8]_;
         - "label_smoothing": cross-entropy with targets smoothed by 0.1 [4]_;
         - "ce": cross-entropy;
         - any torch criterion, called with logits and label codes, and with the row
@@ -76,8 +86,8 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         Epochs from one choice of rows to the next; "auto" is a twelfth of
         ``max_epochs``, as the 10 of 120 in [1]_.
     warmup_epochs : int >= 0 or "auto", default="auto"
-        Epochs of cross-entropy before "peer" or "nls"; the other losses start at once.
-        "auto" is a tenth of ``max_epochs``.
+        Epochs of cross-entropy before "peer", "nls", "f_divergence" and "dmi"; the
+        other losses start at once. "auto" is a tenth of ``max_epochs``.
     ramp_epochs : int >= 0 or "auto", default="auto"
         Epochs after the warm-up in which the ``alpha`` of "peer" rises from 0 in equal
         steps. "auto" is a fifth of ``max_epochs``. The code of [5]_ has 20 epochs of
@@ -127,8 +137,9 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
     Notes
     -----
     With "peer" the learning rate of an epoch is divided by 1 + α, as in the code of
-    [5]_. "nls" is not started from the best network of cross-entropy, and keeps the
-    learning rate; the code of [6]_ takes 1e-6 after a full training by cross-entropy.
+    [5]_, and with "dmi" by 10. [6]_, [7]_ and [8]_ go on from the best network of a
+    full training by cross-entropy, [6]_ and [8]_ with a learning rate of 1e-6. Here the
+    warm-up is short, because a network on a table soon has memorised its labels.
 
     Rows are pruned by the current network. [1]_ uses the best one so far, which needs
     clean labels to be known.
@@ -148,6 +159,11 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
        knowing noise rates", ICML 2020. arXiv:1910.03231
     .. [6] J. Wei, H. Liu, T. Liu, G. Niu, M. Sugiyama, Y. Liu, "To smooth or not? When
        label smoothing meets noisy labels", ICML 2022. arXiv:2106.04149
+    .. [7] J. Wei, Y. Liu, "When optimizing f-divergence is robust with label noise",
+       ICLR 2021. arXiv:2011.03687
+    .. [8] Y. Xu, P. Cao, Y. Kong, Y. Wang, "L_DMI: A novel information-theoretic loss
+       function for training deep nets robust to label noise", NeurIPS 2019.
+       arXiv:1909.03388
 
     Examples
     --------
@@ -220,6 +236,8 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         """Build the loss."""
         of_name = _LOSSES[self.loss] if isinstance(self.loss, str) else None
         self.criterion_ = self.build("loss", of_name)
+        if isinstance(self.criterion_, DMILoss):
+            self._refuse_small_batches()
         return self
 
     def on_epoch_begin(
@@ -234,7 +252,7 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         loss = self.criterion_
         if not isinstance(loss, StagedLoss):
             return
-        warmup = resolve_epochs(self.warmup_epochs, loss.warmup_share, self.max_epochs)
+        warmup = resolve_epochs(self.warmup_epochs, _WARMUP_SHARE, self.max_epochs)
         n_since = len(self.history) - warmup
         loss.warming_up = n_since <= 0
         if isinstance(loss, PeerLoss):
@@ -242,10 +260,9 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
             loss.ramp = min(1.0, max(n_since, 0) / max(ramp, 1))
 
     def passes(self, batches: Iterable[Any]) -> Iterator[tuple[int, Iterable[Any]]]:
-        """Yield the pass of the epoch; under peer loss with a smaller learning rate."""
-        loss = self.criterion_
-        alpha = loss.ramp * loss.alpha if isinstance(loss, PeerLoss) else 0.0
-        with divided_lrs(self._param_groups() if alpha else [], 1 + alpha):
+        """Yield the pass of the epoch, with a smaller learning rate for some losses."""
+        divisor = getattr(self.criterion_, "lr_divisor", 1.0)
+        with divided_lrs(self._param_groups() if divisor != 1 else [], divisor):
             yield 0, batches
 
     def on_epoch_end(
@@ -267,3 +284,13 @@ class RobustLossClassifier(RobustNetMixin, NetClassifier):
         if epoch >= start and (epoch - start) % every == 0:
             rows, codes, logits = self.eval_pass(dataset_train, ["module"])
             self.criterion_.prune(logits["module"], codes, rows)
+
+    def _refuse_small_batches(self):
+        n_rows, n_classes = self.rows_fitted_[0], len(self.classes_)
+        size = n_rows if self.batch_size == -1 else min(self.batch_size, n_rows)
+        if size < _LEAST_PER_CLASS * n_classes:
+            raise ValueError(
+                f"DMILoss needs batches of at least {_LEAST_PER_CLASS} rows for each "
+                f"of {n_classes} classes, or it rarely sees all of them; these have "
+                f"{size}. Set batch_size to {_LEAST_PER_CLASS * n_classes} or more."
+            )

@@ -45,6 +45,7 @@ from sknoisy.losses._masking import (
     peak_and_valley,
     soften_labels,
 )
+from sknoisy.losses._mutual_information import DMILoss, FDivergenceLoss
 from sknoisy.losses._noise_attention import NoiseAttentionLoss, noise_attention_loss
 from sknoisy.losses._peer import GLSLoss, PeerLoss
 from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
@@ -60,7 +61,9 @@ __all__ = [
     "CORESLoss",
     "ClusterAlignmentLoss",
     "ContrastiveLoss",
+    "DMILoss",
     "ELRLoss",
+    "FDivergenceLoss",
     "FeatureConsistencyLoss",
     "FlywheelLoss",
     "ForwardCorrectionLoss",

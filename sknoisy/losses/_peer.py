@@ -30,9 +30,6 @@ class StagedLoss(nn.Module):
         Whether it is cross-entropy now; may be set between epochs. Initially False.
     """
 
-    # Epochs of cross-entropy that the method asks for, as a share of all.
-    warmup_share = 0.0
-
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = check_reduction(reduction)
@@ -62,6 +59,11 @@ class StagedLoss(nn.Module):
     def losses_of(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row after the warm-up, shape (batch,)."""
         raise NotImplementedError
+
+    @property
+    def lr_divisor(self) -> float:
+        """By what the method divides the learning rate now."""
+        return 1.0
 
 
 class PeerLoss(StagedLoss):
@@ -116,7 +118,6 @@ class PeerLoss(StagedLoss):
     """
 
     prior: Tensor | None
-    warmup_share = 0.1
 
     def __init__(
         self,
@@ -133,6 +134,11 @@ class PeerLoss(StagedLoss):
         self.offset = _checked_offset(offset)
         self.ramp = 1.0
         self.register_buffer("prior", checked_prior(prior))
+
+    @property
+    def lr_divisor(self) -> float:
+        """1 + α, as in the authors' code; 1 in the warm-up."""
+        return 1.0 if self.warming_up else 1 + self.ramp * self.alpha
 
     def losses_of(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row after the warm-up, shape (batch,)."""
@@ -182,8 +188,6 @@ class GLSLoss(StagedLoss):
     >>> GLSLoss(rate=-1.0)(logits, y)  # 2 · 0.1269 - (0.1269 + 2.1269) / 2
     tensor(-0.8731)
     """
-
-    warmup_share = 0.1
 
     def __init__(
         self, rate: float = -0.2, offset: float = 1e-8, reduction: str = "mean"

@@ -24,7 +24,7 @@ from sknoisy.losses import (
 )
 
 SMALL = {"module__hidden": 8, "max_epochs": 4, "batch_size": 32, "random_state": 0}
-STAGED = ["peer", "nls"]
+STAGED = ["peer", "nls", "f_divergence", "dmi"]
 SMOOTH = partial(nn.CrossEntropyLoss, label_smoothing=0.1)
 
 
@@ -330,6 +330,19 @@ class TestStages:
         _, seen = stages_of(blobs, loss="nls", max_epochs=20, batch_size=180)
         assert seen.warm == [True] * 2 + [False] * 18
 
+    def test_the_learning_rate_of_a_fine_tuning_by_dmi(self, blobs):
+        params = {"lr": 0.1, "lr_schedule": None, "warmup_epochs": 2}
+        _, seen = stages_of(blobs, loss="dmi", **params)
+        np.testing.assert_allclose(seen.lrs, [0.1, 0.1, 0.01, 0.01])
+
+    def test_dmi_refuses_small_batches_and_weights(self, blobs):
+        X, y, _ = blobs
+        small = RobustLossClassifier(loss="dmi", **{**SMALL, "batch_size": 11})
+        with pytest.raises(ValueError, match=r"these have 11. Set batch_size to 12"):
+            small.fit(X, y)
+        with pytest.raises(ValueError, match=r"DMILoss .* takes no sample_weight"):
+            small.set_params(batch_size=12).fit(X, y, sample_weight=np.ones(180))
+
     def test_an_interrupted_epoch_leaves_the_learning_rate(self, blobs):
         class Stop(Callback):
             def on_batch_end(self, net, **kwargs):
@@ -382,7 +395,7 @@ class TestWhatItSays:
         "loss",
         [
             *("gce", "truncated_gce", "sce", "bootstrap", "label_smoothing", "ce"),
-            *("peer", "nls"),
+            *("peer", "nls", "f_divergence"),
         ],
     )
     def test_sample_weights_of_one_change_nothing(self, blobs, loss):
