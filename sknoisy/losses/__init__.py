@@ -15,7 +15,7 @@ from sknoisy.losses._clustering import (
     squared_distances,
     target_distribution,
 )
-from sknoisy.losses._contrastive import ContrastiveLoss, nt_xent
+from sknoisy.losses._contrastive import ContrastiveLoss, nt_xent, sup_con
 from sknoisy.losses._cores import CORESLoss, sieve_scores
 from sknoisy.losses._correction import (
     BackwardCorrectionLoss,
@@ -100,6 +100,7 @@ __all__ = [
     "soft_cross_entropy",
     "soften_labels",
     "squared_distances",
+    "sup_con",
     "target_distribution",
     "target_transition_matrix",
     "vote_shares",

@@ -1,4 +1,4 @@
-"""Contrastive learning: views of the same row should be similar, others not."""
+"""Contrastive learning: views of the same row or class should be similar."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from sknoisy._arguments import check_counts, check_reals
 
-__all__ = ["ContrastiveLoss", "nt_xent"]
+__all__ = ["ContrastiveLoss", "nt_xent", "sup_con"]
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5) -> Tensor:
@@ -40,15 +40,92 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.5) -> Tensor:
     >>> nt_xent(views, views)  # log(1 + 2 exp(-1 / 0.5))
     tensor([0.2395, 0.2395])
     """
+    cosines = _cosines(first, second, temperature)
+    n_rows = len(first)
+    other = torch.arange(2 * n_rows, device=cosines.device).roll(n_rows)
+    loss = F.cross_entropy(cosines, other, reduction="none")
+    return loss.view(2, n_rows).mean(0)
+
+
+def sup_con(
+    first: Tensor,
+    second: Tensor,
+    y: Tensor | None = None,
+    mask: Tensor | None = None,
+    temperature: float = 0.1,
+) -> Tensor:
+    """Return the supervised contrastive loss of each row.
+
+    As `nt_xent`, but all views of rows with the same label should be near: the mean of
+    −log(e^(s_ij / τ) / Σ_a e^(s_ia / τ)) over them, which is "L_out" of [1]_. A wrong
+    label is an error in all pairs of its row: a mask may leave such pairs out.
+
+    Parameters
+    ----------
+    first, second : Tensor of shape (n, n_features)
+        Representations of two views of n rows.
+    y : Tensor of shape (n,), default=None
+        Labels.
+    mask : Tensor of shape (n, n), default=None
+        How much two rows should be near, at least 0, in place of labels. The diagonal
+        is for the two views of a row. Without labels or mask each row is alone, as in
+        `nt_xent`.
+    temperature : float > 0, default=0.1, that of the CIFAR trainings of [1]_
+        Divides the cosines. The default of the authors' code is 0.07, and it multiplies
+        the loss by temperature / 0.07.
+
+    Returns
+    -------
+    loss : Tensor of shape (n,)
+        Mean of both views; 0 for a row whose mask is 0.
+
+    Raises
+    ------
+    ValueError
+        If both labels and a mask are given, or a mask of another shape.
+
+    References
+    ----------
+    .. [1] P. Khosla, P. Teterwak, C. Wang, A. Sarna, Y. Tian, P. Isola, A. Maschinot,
+       C. Liu, D. Krishnan, "Supervised contrastive learning", NeurIPS 2020.
+       arXiv:2004.11362
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sknoisy.losses import sup_con
+    >>> views = torch.ones(2, 3)
+    >>> sup_con(views, views, torch.tensor([0, 0]))  # log(3): all are the same
+    tensor([1.0986, 1.0986])
+    """
+    n_rows = len(first)
+    if y is not None and mask is not None:
+        raise ValueError("Give sup_con labels or a mask, not both.")
+    if y is not None:
+        mask = y[:, None] == y
+    elif mask is None:
+        mask = torch.eye(n_rows, device=first.device)
+    if mask.shape != (n_rows, n_rows):
+        raise ValueError(
+            f"mask must have the shape {(n_rows, n_rows)}; got {tuple(mask.shape)}."
+        )
+    cosines = _cosines(first, second, temperature)
+    weight = mask.to(cosines.dtype).repeat(2, 2).fill_diagonal_(0)
+    is_self = torch.eye(2 * n_rows, dtype=torch.bool, device=cosines.device)
+    # A view is no choice for itself: there its logarithm is infinite.
+    log_proba = cosines.log_softmax(1).masked_fill(is_self, 0)
+    total = weight.sum(1)
+    loss = -(weight * log_proba).sum(1) / torch.where(total > 0, total, 1)
+    return loss.view(2, n_rows).mean(0)
+
+
+def _cosines(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Return those of all pairs of views over the temperature; of a view itself −∞."""
     views = F.normalize(torch.cat([first, second]).float())
     # A small temperature would amplify the rounding errors of mixed precision.
     with torch.autocast(views.device.type, enabled=False):
         cosines = views @ views.T / temperature
-    cosines = cosines.fill_diagonal_(-torch.inf)
-    n_rows = len(first)
-    other = torch.arange(2 * n_rows, device=views.device).roll(n_rows)
-    loss = F.cross_entropy(cosines, other, reduction="none")
-    return loss.view(2, n_rows).mean(0)
+    return cosines.fill_diagonal_(-torch.inf)
 
 
 class ContrastiveLoss(nn.Module):

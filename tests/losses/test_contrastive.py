@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from sknoisy.losses import ContrastiveLoss, nt_xent
+from sknoisy.losses import ContrastiveLoss, nt_xent, sup_con
 
 
 def draw(seed, n_rows=7, n_features=3):
@@ -106,6 +106,68 @@ def test_mixed_precision_does_not_round_cosines():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = nt_xent(first, second, 0.05)
     assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def slow_sup_con(first, second, mask, temperature):
+    """One view at a time, in float64."""
+    views = np.concatenate([first, second]).astype(np.float64)
+    views /= np.linalg.norm(views, axis=1, keepdims=True)
+    n_rows = len(first)
+    losses = []
+    for i, view in enumerate(views):
+        others = [j for j in range(2 * n_rows) if j != i]
+        scores = {j: np.exp(view @ views[j] / temperature) for j in others}
+        weights = {j: mask[i % n_rows, j % n_rows] for j in others}
+        logs = [weights[j] * np.log(scores[j] / sum(scores.values())) for j in others]
+        losses.append(-sum(logs) / (sum(weights.values()) or 1))
+    return (np.array(losses[:n_rows]) + losses[n_rows:]) / 2
+
+
+class TestSupervised:
+    @pytest.mark.parametrize("soft", [False, True])
+    def test_it_is_the_double_loop(self, soft):
+        first, second = draw(8)
+        y = torch.tensor([0, 1, 0, 2, 2, 0, 1])
+        mask = (y[:, None] == y).numpy().astype(float)
+        given = {"y": y}
+        if soft:
+            mask = np.random.default_rng(1).random((7, 7))
+            mask[3] = 0
+            given = {"mask": torch.tensor(mask)}
+        found = sup_con(first, second, **given, temperature=0.3)
+        expected = slow_sup_con(first.numpy(), second.numpy(), mask, 0.3)
+        assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        assert not soft or found[3] == 0
+
+    def test_rows_of_their_own_are_nt_xent(self):
+        first, second = draw(9)
+        expected = nt_xent(first, second, 0.1)
+        assert_allclose(sup_con(first, second), expected, rtol=1e-5)
+        found = sup_con(first, second, torch.arange(7))
+        assert_allclose(found, expected, rtol=1e-5)
+
+    def test_the_same_rows_of_one_class_cost_the_least_there_is(self):
+        alike = torch.ones(5, 3)
+        y = torch.zeros(5, dtype=torch.int64)
+        assert_allclose(sup_con(alike, alike, y), np.log(9), rtol=1e-5)
+        assert sup_con(*draw(10, n_rows=5), y).mean() > np.log(9)
+
+    def test_gradients_are_finite_in_mixed_precision_too(self):
+        views = draw(11).requires_grad_()
+        y = torch.tensor([0, 0, 1, 1, 2, 2, 3])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = sup_con(*views, y, temperature=0.05)
+        loss.sum().backward()
+        assert loss.dtype == torch.float32
+        assert torch.isfinite(views.grad).all() and (views.grad != 0).any()
+
+    def test_labels_and_masks_that_cannot_be(self):
+        first, second = draw(12)
+        mask = torch.ones(7, 7)
+        with pytest.raises(ValueError, match="labels or a mask, not both"):
+            sup_con(first, second, torch.arange(7), mask)
+        with pytest.raises(ValueError, match=r"shape \(7, 7\); got \(7, 1\)"):
+            sup_con(first, second, mask=mask[:, :1])
 
 
 class TestHead:
