@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         JoCoRClassifier,
         NALClassifier,
         RobustLossClassifier,
+        SELCClassifier,
         SSRClassifier,
         TransitionCorrectionClassifier,
     )
@@ -114,6 +115,7 @@ _HOME = {
     "NetClassifier": "sknoisy.nets",
     "NoisyLabelFilter": "sknoisy.cleaning",
     "RobustLossClassifier": "sknoisy.classification",
+    "SELCClassifier": "sknoisy.classification",
     "SSRClassifier": "sknoisy.classification",
     "SampleWeightsDisplay": "sknoisy.inspection",
     "SmallLossDetector": "sknoisy.detection",
@@ -168,6 +170,7 @@ __all__ = [
     "NetClassifier",
     "NoisyLabelFilter",
     "RobustLossClassifier",
+    "SELCClassifier",
     "SSRClassifier",
     "SampleWeightsDisplay",
     "SmallLossDetector",

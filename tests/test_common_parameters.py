@@ -29,6 +29,7 @@ from sknoisy import (
     NetClassifier,
     NoisyLabelFilter,
     RobustLossClassifier,
+    SELCClassifier,
     SmallLossDetector,
     TransitionCorrectionClassifier,
 )
@@ -110,6 +111,8 @@ OUTSIDE = [
     (NALClassifier, "target_start_epoch", [0, 2.5]),
     (NALClassifier, "attention_threshold", [1]),
     (NALClassifier, "label_floor", [1.5]),
+    (SELCClassifier, "alpha", [1.0, -0.1]),
+    (SELCClassifier, "warmup_epochs", [-1, 1.5, "late"]),
     (FlywheelClassifier, "lam", [-0.1, "large"]),
     (FlywheelClassifier, "temperature", [0]),
     (FlywheelClassifier, "warmup_epochs", [0, 1.5, "never"]),

@@ -32,6 +32,7 @@ from sknoisy import (
     ELRPlusClassifier,
     NALClassifier,
     RobustLossClassifier,
+    SELCClassifier,
     TransitionCorrectionClassifier,
 )
 
@@ -59,6 +60,7 @@ METHODS = {
     "ELR": ELRClassifier,
     "ELR+": ELRPlusClassifier,
     "NAL": NALClassifier,
+    "SELC": SELCClassifier,
     "forward": TransitionCorrectionClassifier,
 }
 

@@ -12,6 +12,7 @@ from sknoisy.classification._flywheel import FlywheelClassifier
 from sknoisy.classification._jocor import JoCoRClassifier
 from sknoisy.classification._noise_attention import NALClassifier
 from sknoisy.classification._robust_loss import RobustLossClassifier
+from sknoisy.classification._selc import SELCClassifier
 from sknoisy.classification._ssr import SSRClassifier
 from sknoisy.classification._transition_correction import (
     TransitionCorrectionClassifier,
@@ -31,6 +32,7 @@ __all__ = [
     "JoCoRClassifier",
     "NALClassifier",
     "RobustLossClassifier",
+    "SELCClassifier",
     "SSRClassifier",
     "TransitionCorrectionClassifier",
     "anchor_transition_matrix",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
 import torch
 
+from sknoisy.classification._label_targets import evidence_of
 from sknoisy.extending import (
     Interval,
     Learnt,
@@ -333,9 +333,5 @@ class NALClassifier(RobustNetMixin, NetClassifier):
 
     def label_evidence(self, proba: Array, codes: IntArray) -> Array:
         """Return the targets; what is predicted where none was estimated."""
-        # A copy: the next call of partial_fit moves the targets on.
-        targets = self.criterion_.targets.cpu().numpy().copy()
-        self.estimated_targets_ = targets
-        # A target that never moved says nothing beyond the label.
-        is_label = targets[np.arange(len(codes)), codes] == 1
-        return np.where(is_label[:, None], proba, targets)
+        self.estimated_targets_, evidence = evidence_of(self.criterion_, proba, codes)
+        return evidence

@@ -49,6 +49,7 @@ from sknoisy.losses._mutual_information import DMILoss, FDivergenceLoss
 from sknoisy.losses._noise_attention import NoiseAttentionLoss, noise_attention_loss
 from sknoisy.losses._peer import GLSLoss, PeerLoss
 from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
+from sknoisy.losses._selc import SELCLoss
 from sknoisy.losses._ssr import (
     FeatureConsistencyLoss,
     neighbor_label_counts,
@@ -72,6 +73,7 @@ __all__ = [
     "NoiseAttentionLoss",
     "PeerLoss",
     "SCELoss",
+    "SELCLoss",
     "TruncatedGCELoss",
     "activation_map",
     "alignment_loss",

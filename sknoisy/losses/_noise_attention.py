@@ -3,10 +3,11 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from sknoisy._arguments import check_counts, check_reals
+from sknoisy._arguments import check_reals
+from sknoisy.losses._label_targets import LabelTargets
 from sknoisy.losses._reduction import check_reduction, reduced
 
 __all__ = ["NoiseAttentionLoss", "noise_attention_loss"]
@@ -72,7 +73,7 @@ def _attend(
     return fit - lam * log_attend
 
 
-class NoiseAttentionLoss(nn.Module):
+class NoiseAttentionLoss(LabelTargets):
     """Noise attention loss with targets that are estimated row by row.
 
     The targets start as the given labels. While they are estimated, the target of a row
@@ -131,8 +132,6 @@ class NoiseAttentionLoss(nn.Module):
     # Numbers that may be a tensor, one for each row, with so many dimensions more.
     per_row = {"lam": 0, "alpha": 1}
 
-    targets: Tensor
-
     def __init__(
         self,
         n_samples: int,
@@ -144,14 +143,11 @@ class NoiseAttentionLoss(nn.Module):
         rce_weight: float = 0.0,
         reduction: str = "mean",
     ) -> None:
-        super().__init__()
-        check_counts(0, n_samples=n_samples)
-        check_counts(n_classes=n_classes)
+        super().__init__(n_samples, n_classes, alpha)
         check_reals(lam=lam, rce_weight=rce_weight)
         if not (lam >= 0 and math.isfinite(lam)):
             raise ValueError(f"lam must be at least 0; got {lam!r}.")
         for name, value in (
-            ("alpha", alpha),
             ("label_floor", label_floor),
             ("attention_threshold", attention_threshold),
         ):
@@ -161,13 +157,10 @@ class NoiseAttentionLoss(nn.Module):
         if not 0 <= rce_weight < math.inf:
             raise ValueError(f"rce_weight must be at least 0; got {rce_weight!r}.")
         self.lam = lam
-        self.alpha = alpha
         self.label_floor = label_floor
         self.attention_threshold = attention_threshold
         self.rce_weight = rce_weight
         self.reduction = check_reduction(reduction)
-        self.is_started = False
-        self.register_buffer("targets", torch.zeros(n_samples, n_classes))
 
     def forward(
         self,
@@ -215,18 +208,6 @@ class NoiseAttentionLoss(nn.Module):
         return reduced(loss, self.reduction)
 
     @torch.no_grad()
-    def start(self, labels: Tensor) -> None:
-        """Set all targets to the given labels, so that `forward` need not.
-
-        Parameters
-        ----------
-        labels : Tensor of shape (n_samples,), dtype int64
-            Codes of the given labels.
-        """
-        self.targets.copy_(F.one_hot(labels, self.targets.shape[1]))
-        self.is_started = True
-
-    @torch.no_grad()
     def update(
         self, logits: Tensor, attention: Tensor, y: Tensor, index: Tensor
     ) -> None:
@@ -246,32 +227,10 @@ class NoiseAttentionLoss(nn.Module):
         self._move(self.targets_of(index, y), logits.log_softmax(1), attention, index)
 
     @torch.no_grad()
-    def targets_of(self, index: Tensor, y: Tensor) -> Tensor:
-        """Return the targets of some rows, shape (batch, n_classes).
-
-        Parameters
-        ----------
-        index : Tensor of shape (batch,), dtype int64
-            Row numbers in the X given to ``fit``.
-        y : Tensor of shape (batch,), dtype int64
-            Codes of the given labels.
-
-        Returns
-        -------
-        targets : Tensor of shape (batch, n_classes)
-            Target distribution of each row.
-        """
-        targets = self.targets.index_select(0, index)
-        if self.is_started:
-            return targets
-        labels = F.one_hot(y, targets.shape[1]).to(targets.dtype)
-        return torch.where(targets.sum(1, keepdim=True) > 0, targets, labels)
-
-    @torch.no_grad()
     def _move(
         self, old: Tensor, log_p: Tensor, attention: Tensor, index: Tensor
     ) -> Tensor:
-        new = torch.lerp(log_p.exp().to(old.dtype), old, self.alpha)
+        new = self.moved(old, log_p)
         if self.attention_threshold:
             attends = attention.sigmoid() > self.attention_threshold
             new = torch.where(attends[:, None], new, old)

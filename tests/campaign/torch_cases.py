@@ -12,7 +12,7 @@ from sknoisy import losses, nets
 # What the arguments of the losses mean.
 CRITERIA = [
     "BackwardCorrectionLoss", "BootstrapLoss", "CORESLoss", "ELRLoss",
-    "ForwardCorrectionLoss", "GCELoss", "NoiseAttentionLoss", "SCELoss",
+    "ForwardCorrectionLoss", "GCELoss", "NoiseAttentionLoss", "SCELoss", "SELCLoss",
     "TruncatedGCELoss",
 ]  # fmt: skip
 FUNCTIONS = [

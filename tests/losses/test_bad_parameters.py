@@ -9,11 +9,17 @@ from sknoisy.losses import (
     ELRLoss,
     NoiseAttentionLoss,
     SCELoss,
+    SELCLoss,
 )
 
 NAL = NoiseAttentionLoss
 # Four rows of three classes, for those that keep a state of the rows.
-SIZES = {CORESLoss: (4, 3), ELRLoss: (4, 3), NoiseAttentionLoss: (4, 3)}
+SIZES = {
+    CORESLoss: (4, 3),
+    ELRLoss: (4, 3),
+    NoiseAttentionLoss: (4, 3),
+    SELCLoss: (4, 3),
+}
 BAD = [
     (
         BootstrapLoss,
@@ -50,6 +56,7 @@ BAD = [
         r"attention_threshold must be in \[0, 1\)",
     ),
     (NAL, {"rce_weight": -1}, "rce_weight must be at least 0; got -1"),
+    (SELCLoss, {"alpha": 1}, r"alpha must be in \[0, 1\); got 1"),
     (SCELoss, {"a": -1}, "a and b must be at least 0, and one of them above; got -1"),
     (SCELoss, {"b": -0.5}, "one of them above; got 0.1, -0.5"),
     (SCELoss, {"a": 0, "b": 0}, "one of them above; got 0, 0"),
