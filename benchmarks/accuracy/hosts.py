@@ -1,4 +1,4 @@
-"""Co-teaching, JoCoR, CDR, ELR+, DivideMix, SSR, and what masking adds to them.
+"""Hosts of masking, co-teaching(+), JoCoR, CDR, ELR+, DivideMix, SSR, and its gain.
 
 The first table has 512 features of CIFAR-10 images, the second the images themselves,
 at half of their size, on a small residual network: each host with and without masking,
@@ -33,6 +33,7 @@ from sklearn.metrics import roc_auc_score
 from sknoisy import (
     CDRClassifier,
     CoTeachingClassifier,
+    CoTeachingPlusClassifier,
     DivideMixClassifier,
     ELRPlusClassifier,
     JoCoRClassifier,
@@ -52,6 +53,7 @@ IMAGE_NOISES = {"symmetric 0.5": symmetric(0.5), "symmetric 0.8": symmetric(0.8)
 HOSTS = {
     "CE": NetClassifier,
     "co-teaching": CoTeachingClassifier,
+    "co-teaching+": CoTeachingPlusClassifier,
     "JoCoR": JoCoRClassifier,
     "CDR": CDRClassifier,
     "ELR+": ELRPlusClassifier,
@@ -63,6 +65,7 @@ HOSTS = {
 TUNED = {
     "CE, lr=0.02": partial(NetClassifier, lr=0.02),
     "co-teaching 0.02": partial(CoTeachingClassifier, lr=0.02),
+    "co-teaching+ 0.02": partial(CoTeachingPlusClassifier, lr=0.02),
 }
 SMALL = {
     "module": PreActResNet,

@@ -3,6 +3,7 @@
 from sknoisy.classification._auto import AutoRobustClassifier
 from sknoisy.classification._cdr import CDRClassifier
 from sknoisy.classification._co_teaching import CoTeachingClassifier
+from sknoisy.classification._co_teaching_plus import CoTeachingPlusClassifier
 from sknoisy.classification._cores import CORESClassifier
 from sknoisy.classification._dividemix import DivideMixClassifier
 from sknoisy.classification._dynamic_bootstrap import DynamicBootstrapClassifier
@@ -24,6 +25,7 @@ __all__ = [
     "CDRClassifier",
     "CORESClassifier",
     "CoTeachingClassifier",
+    "CoTeachingPlusClassifier",
     "DivideMixClassifier",
     "DynamicBootstrapClassifier",
     "ELRClassifier",

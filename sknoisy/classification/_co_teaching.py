@@ -24,7 +24,25 @@ from sknoisy.extending import (
 if TYPE_CHECKING:
     from sknoisy.extending import Device, MakerOfModules, RandomState
 
-__all__ = ["CoTeachingClassifier", "select_by_peer"]
+__all__ = ["CoTeachingClassifier", "cross_entropies", "select_by_peer"]
+
+
+def cross_entropies(log_p, y):
+    """Return the cross-entropy of each network and row.
+
+    Parameters
+    ----------
+    log_p : Tensor of shape (2, batch, n_classes)
+        Logarithm of the probabilities that both networks predict.
+    y : Tensor of shape (batch,), dtype int64
+        Label codes.
+
+    Returns
+    -------
+    loss : Tensor of shape (2, batch)
+        One for each network and row.
+    """
+    return -log_p.gather(2, y.expand(2, -1)[..., None]).squeeze(2)
 
 
 def select_by_peer(loss, forget_rate):
@@ -110,6 +128,7 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
 
     See Also
     --------
+    CoTeachingPlusClassifier : The same among rows on which the networks disagree.
     CDRClassifier : One network, of which only critical weights are updated.
     ELRPlusClassifier : Two networks that compute targets for each other.
 
@@ -247,10 +266,7 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
     ) -> Step:
         """Return the sum of both networks' losses, and the logits of their mean."""
         log_p = torch.stack(self.module_.each(X)).float().log_softmax(-1)
-        # (2, batch, n_classes) -> (2, batch)
-        loss = -log_p.gather(2, y.expand(2, -1)[..., None]).squeeze(2)
-        selected = select_by_peer(loss, self.rate_)
-        selected = list(selected)
+        loss, selected = self.select_rows(log_p, y)
         losses = (
             self.weighted_mean(own[rows], index[rows])
             for own, rows in zip(loss, selected, strict=True)
@@ -262,3 +278,25 @@ class CoTeachingClassifier(RobustNetMixin, NetClassifier):
         ]
         # log of the mean probability, up to a constant
         return Step(total, log_p.logsumexp(0), learnt)
+
+    def select_rows(
+        self, log_p: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the losses of both networks, and the rows that each learns.
+
+        Parameters
+        ----------
+        log_p : Tensor of shape (2, batch, n_classes)
+            Logarithm of the probabilities that both networks predict.
+        y : Tensor of shape (batch,), dtype int64
+            Label codes.
+
+        Returns
+        -------
+        loss : Tensor of shape (2, batch)
+            Of each network and row.
+        selected : Tensor of shape (2, n_selected), dtype int64
+            Positions in the batch.
+        """
+        loss = cross_entropies(log_p, y)
+        return loss, select_by_peer(loss, self.rate_)
