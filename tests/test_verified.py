@@ -91,8 +91,8 @@ def test_a_systematic_error_is_learnt(systematic, untaught, taught):
     is_wrong = (y != truth)[rest]
     before = roc_auc_score(is_wrong, untaught.noise_scores_[rest])
     after = roc_auc_score(is_wrong, detector.noise_scores_[rest])
-    # Over ten seeds of the rows: 0.53 to 0.68, and 0.86 to 0.97.
-    assert before < 0.75 and after > before + 0.15
+    # Over ten seeds of the rows: 0.58 to 0.67, and 0.97 to 0.99.
+    assert before < 0.75 and after > 0.9
 
 
 def test_known_labels_decide_about_their_rows(systematic, taught):

@@ -25,14 +25,15 @@ PEER = "cleanlab forest"
 class Case:
     """A data set that was judged: what the detector and its peer say, and the truth."""
 
-    def __init__(self, name, folder, seed):
+    def __init__(self, name, folder, seed, with_peer):
         X, y, y_noisy = DATA[name](folder, 2000, seed)
         detector = AutoNoiseDetector(random_state=seed).fit(X, y_noisy)
         codes = LabelEncoder().fit_transform(y_noisy)
         self.is_wrong = np.asarray(y != y_noisy)
         self.found = findings_of(detector, codes)
         self.evidence = evidence_for(detector, X, codes)
-        self.peer = peer_scores(X, np.asarray(y_noisy), seed)
+        y_noisy = np.asarray(y_noisy)
+        self.peer = peer_scores(X, y_noisy, seed) if with_peer else None
 
 
 def peer_scores(X, y_noisy, seed):
@@ -44,12 +45,12 @@ def peer_scores(X, y_noisy, seed):
         return None
 
 
-def judged(name, folder, seed, fits):
+def judged(name, folder, seed, fits, with_peer):
     """Return the case, from the folder of fits if it is there."""
     path = fits and Path(fits) / f"{name}-{seed}.pkl"
     if path and path.exists():
         return pickle.loads(path.read_bytes())
-    case = Case(name, folder, seed)
+    case = Case(name, folder, seed, with_peer)
     if path:
         path.write_bytes(pickle.dumps(case))
     return case
@@ -84,13 +85,14 @@ def at_once(scores, is_wrong):
 
 def line_of(cases):
     """Return the means of a data set: of each column, of the wrong labels and rows."""
-    none = [np.nan] * len(SHARES)
+    first = cases[0]
     columns = {
         "untaught": [in_rounds(case, teach=False) for case in cases],
         "taught": [in_rounds(case, teach=True) for case in cases],
         "cleanlab": [
-            none if case.peer is None else at_once(case.peer, case.is_wrong)
-            for case in cases
+            [np.nan] * len(SHARES)
+            if first.peer is None
+            else at_once(first.peer, first.is_wrong)
         ],
         "most": [
             [min(1, round(s * len(c.is_wrong)) / c.is_wrong.sum()) for s in SHARES]
@@ -108,7 +110,7 @@ def compare(folder, seeds, fits):
     lines = []
     for name in REAL:
         try:
-            cases = [judged(name, folder, seed, fits) for seed in seeds]
+            cases = [judged(name, folder, s, fits, s == seeds[0]) for s in seeds]
         except FileNotFoundError as error:
             print(f"skipped {name}: {error}")
             continue

@@ -19,8 +19,10 @@ core.
 `AutoNoiseDetector`. The rows are reviewed in rounds of 1 %, always the most suspicious
 ones, and decided by the true labels. Untaught, the ranking stays; taught, it learns
 from all decisions after each round. The third column is the ranking of cleanlab with a
-random forest, the last one the most that can be found by so many rows. Means of three
-seeds; a quarter of an hour of one core. ``--fits FOLDER`` keeps what was judged there.
+random forest, of the first seed, the last one the most that can be found by so many
+rows. The others are means of three seeds. A quarter of an hour of one core; ``--fits
+FOLDER`` keeps what was judged there. ``--rank-from`` sets the number of decisions from
+which on it ranks anew.
 
     OMP_NUM_THREADS=1 python benchmarks/accuracy/review.py --teach
 """
@@ -37,6 +39,7 @@ from cleaning import DATA
 from scipy.stats import norm
 
 import sknoisy
+from sknoisy import _taught_scores
 from sknoisy.cleaning._review_rates import noise_rate_interval
 
 DETECTORS = ("ConfidentLearningDetector", "DynaCorDetector", "NeighborVoteDetector")
@@ -73,10 +76,15 @@ def main():
     parser.add_argument("--audits", type=int, default=1000)
     parser.add_argument("--teach", action="store_true", help="the other question")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--rank-from", type=int, help="decisions from which on to rank anew"
+    )
     parser.add_argument("--fits", type=Path, help="folder to keep fits in")
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.teach:
+        if args.rank_from:
+            _taught_scores.MIN_TO_RANK = args.rank_from
         compare(args.data, args.seeds, args.fits)
         return
     heads = "".join(f"{name.removesuffix('Detector'):20s}" for name in DETECTORS)
