@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SELCClassifier,
         SSRClassifier,
         TransitionCorrectionClassifier,
+        VolMinNetClassifier,
     )
     from sknoisy.cleaning import (
         CleanedClassifier,
@@ -124,6 +125,7 @@ _HOME = {
     "SymmetricNoiseInjector": "sknoisy.noise",
     "TextEncoder": "sknoisy.encoders",
     "TransitionCorrectionClassifier": "sknoisy.classification",
+    "VolMinNetClassifier": "sknoisy.classification",
     "TransitionMatrixDisplay": "sknoisy.inspection",
     "TransitionNoiseInjector": "sknoisy.noise",
     "audit": "sknoisy.auditing",
@@ -180,6 +182,7 @@ __all__ = [
     "SymmetricNoiseInjector",
     "TextEncoder",
     "TransitionCorrectionClassifier",
+    "VolMinNetClassifier",
     "TransitionMatrixDisplay",
     "TransitionNoiseInjector",
     "audit",

@@ -33,6 +33,7 @@ from sknoisy import (
     SELCClassifier,
     SmallLossDetector,
     TransitionCorrectionClassifier,
+    VolMinNetClassifier,
 )
 from sknoisy._parameters import MakerOf, check_parameters
 from sknoisy.base import NoiseDetectorMixin
@@ -109,6 +110,8 @@ OUTSIDE = [
     (ELRPlusClassifier, "average_ramp_steps", [-1, "half"]),
     (ELRPlusClassifier, "lam_ramp_steps", [-1, "auto"]),
     (TransitionCorrectionClassifier, "anchor_percentile", [0, 101]),
+    (VolMinNetClassifier, "lam", [-1]),
+    (VolMinNetClassifier, "transition_lr", [0, -1]),
     (NALClassifier, "lam", [-1, "large"]),
     (NALClassifier, "alpha", [1.0, -0.1]),
     (NALClassifier, "target_start_epoch", [0, 2.5]),

@@ -34,6 +34,7 @@ from sknoisy import (
     RobustLossClassifier,
     SELCClassifier,
     TransitionCorrectionClassifier,
+    VolMinNetClassifier,
 )
 
 NOISES = {
@@ -62,6 +63,7 @@ METHODS = {
     "NAL": NALClassifier,
     "SELC": SELCClassifier,
     "forward": TransitionCorrectionClassifier,
+    "VolMinNet": VolMinNetClassifier,
 }
 
 

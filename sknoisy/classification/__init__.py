@@ -19,6 +19,7 @@ from sknoisy.classification._transition_correction import (
     TransitionCorrectionClassifier,
     anchor_transition_matrix,
 )
+from sknoisy.classification._volminnet import VolMinNetClassifier
 
 __all__ = [
     "AutoRobustClassifier",
@@ -37,5 +38,6 @@ __all__ = [
     "SELCClassifier",
     "SSRClassifier",
     "TransitionCorrectionClassifier",
+    "VolMinNetClassifier",
     "anchor_transition_matrix",
 ]

@@ -55,6 +55,7 @@ from sknoisy.losses._ssr import (
     neighbor_label_counts,
     vote_shares,
 )
+from sknoisy.losses._volume import VolMinLoss
 
 __all__ = [
     "BackwardCorrectionLoss",
@@ -75,6 +76,7 @@ __all__ = [
     "SCELoss",
     "SELCLoss",
     "TruncatedGCELoss",
+    "VolMinLoss",
     "activation_map",
     "alignment_loss",
     "bootstrap_targets",

@@ -13,7 +13,7 @@ from sknoisy import losses, nets
 CRITERIA = [
     "BackwardCorrectionLoss", "BootstrapLoss", "CORESLoss", "ELRLoss",
     "ForwardCorrectionLoss", "GCELoss", "NoiseAttentionLoss", "SCELoss", "SELCLoss",
-    "TruncatedGCELoss",
+    "TruncatedGCELoss", "VolMinLoss",
 ]  # fmt: skip
 FUNCTIONS = [
     "bootstrap_targets", "clean_probability", "cluster_loss", "confidence_penalty",
