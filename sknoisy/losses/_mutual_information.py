@@ -34,7 +34,8 @@ class FDivergenceLoss(StagedLoss):
     that of the label of an unrelated row [1]_. Here the second term is its expectation
     over the batch, Σ_c π_c f*(g(p_ic)). Its gradients are as small as those of the mean
     absolute error, so that a network should have learnt something before, by
-    cross-entropy.
+    cross-entropy. In ``benchmarks/accuracy/robust_losses.py`` it ends behind
+    `GCELoss`, which costs the same, on every row.
 
     Parameters
     ----------
@@ -105,7 +106,8 @@ class DMILoss(StagedLoss):
     batch [1]_. Labels that are changed with a matrix T add −log |det T|, whatever the
     network: so the best one is that of clean labels. Nor does it depend on how the
     outputs are ordered: it must go on from a network that knows the classes, and is for
-    fine-tuning.
+    fine-tuning. In ``benchmarks/accuracy/robust_losses.py`` it ends behind
+    `GCELoss`, which costs the same, on every row.
 
     Parameters
     ----------
