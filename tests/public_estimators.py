@@ -215,6 +215,7 @@ SPECIAL = {
     "NetClassifier": {"contract": [{}, {"settings": "auto"}]},
     "NeighborVoteDetector": {"contract": [{}, {"method": "rank", "n_rounds": 1}]},
     "NoisyLabelFilter": {"contract": [{}, {"keep": 0.9}]},
+    "PENCILClassifier": {"going on": [{"label_epochs": 2}]},
     "RobustLossClassifier": {
         "contract": [{}, {"loss": "truncated_gce"}],
         "images": [{}, {"loss": "truncated_gce"}],

@@ -31,6 +31,7 @@ from sknoisy import (
     ELRClassifier,
     ELRPlusClassifier,
     NALClassifier,
+    PENCILClassifier,
     RobustLossClassifier,
     SELCClassifier,
     TransitionCorrectionClassifier,
@@ -62,6 +63,7 @@ METHODS = {
     "ELR+": ELRPlusClassifier,
     "NAL": NALClassifier,
     "SELC": SELCClassifier,
+    "PENCIL": PENCILClassifier,
     "forward": TransitionCorrectionClassifier,
     "VolMinNet": VolMinNetClassifier,
 }

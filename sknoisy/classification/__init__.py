@@ -12,6 +12,7 @@ from sknoisy.classification._elr_plus import ELRPlusClassifier
 from sknoisy.classification._flywheel import FlywheelClassifier
 from sknoisy.classification._jocor import JoCoRClassifier
 from sknoisy.classification._noise_attention import NALClassifier
+from sknoisy.classification._pencil import PENCILClassifier
 from sknoisy.classification._robust_loss import RobustLossClassifier
 from sknoisy.classification._selc import SELCClassifier
 from sknoisy.classification._ssr import SSRClassifier
@@ -34,6 +35,7 @@ __all__ = [
     "FlywheelClassifier",
     "JoCoRClassifier",
     "NALClassifier",
+    "PENCILClassifier",
     "RobustLossClassifier",
     "SELCClassifier",
     "SSRClassifier",

@@ -48,6 +48,7 @@ from sknoisy.losses._masking import (
 from sknoisy.losses._mutual_information import DMILoss, FDivergenceLoss
 from sknoisy.losses._noise_attention import NoiseAttentionLoss, noise_attention_loss
 from sknoisy.losses._peer import GLSLoss, PeerLoss
+from sknoisy.losses._pencil import PENCILLoss, label_gradient
 from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
 from sknoisy.losses._selc import SELCLoss
 from sknoisy.losses._ssr import (
@@ -72,6 +73,7 @@ __all__ = [
     "GCELoss",
     "GLSLoss",
     "NoiseAttentionLoss",
+    "PENCILLoss",
     "PeerLoss",
     "SCELoss",
     "SELCLoss",
@@ -88,6 +90,7 @@ __all__ = [
     "cosine_distances",
     "early_learning_penalty",
     "guessed_targets",
+    "label_gradient",
     "mask_patches",
     "negative_entropy",
     "neighbor_label_counts",
