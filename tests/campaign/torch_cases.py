@@ -12,7 +12,8 @@ from sknoisy import losses, nets
 # What the arguments of the losses mean.
 CRITERIA = [
     "BackwardCorrectionLoss", "BootstrapLoss", "CORESLoss", "ELRLoss",
-    "ForwardCorrectionLoss", "GCELoss", "NoiseAttentionLoss", "SCELoss", "SELCLoss",
+    "ForwardCorrectionLoss", "GCELoss", "NoiseAttentionLoss", "PENCILLoss",
+    "SCELoss", "SELCLoss",
     "TruncatedGCELoss", "VolMinLoss",
 ]  # fmt: skip
 FUNCTIONS = [

@@ -8,6 +8,7 @@ from sknoisy.losses import (
     CORESLoss,
     ELRLoss,
     NoiseAttentionLoss,
+    PENCILLoss,
     SCELoss,
     SELCLoss,
 )
@@ -19,6 +20,7 @@ SIZES = {
     ELRLoss: (4, 3),
     NoiseAttentionLoss: (4, 3),
     SELCLoss: (4, 3),
+    PENCILLoss: (4, 3),
 }
 BAD = [
     (
@@ -56,6 +58,11 @@ BAD = [
         r"attention_threshold must be in \[0, 1\)",
     ),
     (NAL, {"rce_weight": -1}, "rce_weight must be at least 0; got -1"),
+    (PENCILLoss, {"alpha": -1}, "alpha must be finite, 0 or more; got -1"),
+    (PENCILLoss, {"beta": float("nan")}, "beta must be finite, 0 or more; got nan"),
+    (PENCILLoss, {"label_lr": float("inf")}, "label_lr must be finite, 0 or more"),
+    (PENCILLoss, {"initial_logit": 0}, "initial_logit must be finite, above 0; got 0"),
+    (PENCILLoss, {"compatibility": "kl"}, "must be 'softmax' or 'logits'; got 'kl'"),
     (SELCLoss, {"alpha": 1}, r"alpha must be in \[0, 1\); got 1"),
     (SCELoss, {"a": -1}, "a and b must be at least 0, and one of them above; got -1"),
     (SCELoss, {"b": -0.5}, "one of them above; got 0.1, -0.5"),
