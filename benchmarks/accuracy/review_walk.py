@@ -1,15 +1,17 @@
 """The whole way of a review, walked by a browser: audit, decide, apply, audit again.
 
-Three data sets: a folder of 500 pictures of CIFAR-10 with the labels of people
-(CIFAR-10N "worse"), comments of YouTube with the labels of rules, and a table of
-scikit-learn with labels in words, 10 % of them changed at random. ``sknoisy review``
+Four data sets: folders of 500 pictures, of CIFAR-10 with the labels of people
+(CIFAR-10N "worse") and of scikit-learn's digits, 10 % of whose labels are changed at
+random; comments of YouTube with the labels of rules; and a table of scikit-learn with
+labels in words, 10 % of them changed as well. ``sknoisy review``
 writes the page, Chromium opens it without a window, and the keys for 30 decisions are
 typed by a reviewer who knows the true labels. The downloaded decisions go through
 ``sknoisy apply``, and the result is audited again.
 
 Data are read from the folder ``shared/data`` beside the repository (or ``--data``);
 what is not there is skipped and said. ``--screenshots FOLDER`` writes the pictures of
-the guide. It needs Chromium, and Pillow for the pictures. Two minutes of one core.
+the guide, in which CIFAR-10N may not appear. It needs Chromium, and Pillow for the
+pictures. Three minutes of one core.
 
     OMP_NUM_THREADS=1 python benchmarks/accuracy/review_walk.py
 """
@@ -40,6 +42,7 @@ from browser import Browser
 
 N_DECISIONS = 30
 N_PHOTOS = 500
+DIGITS = "zero one two three four five six seven eight nine".split()
 CIFAR = "airplane automobile bird cat deer dog frog horse ship truck".split()
 FOCUSED = "document.activeElement.closest('.row')"
 
@@ -89,6 +92,25 @@ def photos(data):
     names = load_image_folder("photos", size=8).names
     truth = [CIFAR[clean[int(Path(name).stem)]] for name in names]
     return Case("photos", "photos", "photos.fixed", ["--cache", "cache"], truth)
+
+
+def digits(data):
+    """Write digits into a folder for each label, a tenth of them changed at random."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images, truth = bunch.images[:N_PHOTOS], np.array(DIGITS)[bunch.target[:N_PHOTOS]]
+    injector = sknoisy.SymmetricNoiseInjector(0.1, random_state=0)
+    _, given = injector.fit_resample(images.reshape(len(images), -1), truth)
+    for i, (image, label) in enumerate(zip(images, given, strict=True)):
+        path = Path("digits", label, f"{i:03}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = Image.fromarray((image * 15.9375).astype(np.uint8))
+        pixels.resize((64, 64), Image.Resampling.BICUBIC).save(path)
+    names = load_image_folder("digits", size=8).names
+    truth = [str(truth[int(Path(name).stem)]) for name in names]
+    return Case("digits", "digits", "digits.fixed", ["--cache", "cache"], truth)
 
 
 def comments(data):
@@ -180,20 +202,20 @@ class Screenshots:
     """The pictures of the guide, if a folder is given."""
 
     # How many rows before the last one are shown, and the height of the window.
-    views = {"photos": (2, 680), "comments": (6, 540), "tumours": (2, 680)}
+    views = {"digits": (2, 680), "comments": (6, 540), "tumours": (2, 680)}
 
     def __init__(self, folder):
         self.folder = folder
 
     def take(self, browser, case):
         """Save what the window shows of a page with decisions."""
-        if self.folder is None:
+        if self.folder is None or case.name not in self.views:
             return
         n_back, height = self.views[case.name]
         browser.press(*"p" * n_back)
         self._save(browser, case.name, 1200, height, dark=case.name == "comments")
-        if case.name == "photos":
-            self._save(browser, "photos-phone", 360, 680)
+        if case.name == "digits":
+            self._save(browser, "digits-phone", 360, 680)
             window(browser, 1200, 680)
             browser.run("document.querySelector('#work details').open = true")
             browser.run("document.getElementById('help').open = true")
@@ -263,7 +285,7 @@ def run(args):
         os.chdir(folder)
         browser = Browser(Path(folder, "profile"), folder)
         try:
-            for make in (photos, comments, tumours):
+            for make in (photos, digits, comments, tumours):
                 try:
                     case = make(args.data)
                 except FileNotFoundError as error:
@@ -271,7 +293,7 @@ def run(args):
                     continue
                 lines[case.name] = walk(case, browser, shots)
             if args.screenshots:
-                report = sknoisy.audit("photos", cache="cache")
+                report = sknoisy.audit("digits", cache="cache")
                 shots.notebook(browser, report._repr_html_(), dark=True)
         finally:
             browser.close()
