@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
+from skorch.callbacks import Freezer
 
 from sknoisy.nets import (
     PreActResNet18,
@@ -49,7 +50,9 @@ class Preset:
     more : dict
         Other parameters of every network, such as the optimiser.
     callbacks : tuple
-        Of every training.
+        Of every training at full size.
+    at_full : dict
+        Parameters of every network that only the data of the source need.
     """
 
     source: str
@@ -63,6 +66,7 @@ class Preset:
     seeds: int = 1
     more: dict = field(default_factory=dict)
     callbacks: tuple = ()
+    at_full: dict = field(default_factory=dict)
 
     def params(self, make, epochs):
         """Return parameters for ``make``, with lengths that fit ``epochs``."""
@@ -80,6 +84,19 @@ class Preset:
             **self.more,
             **scaled,
         }
+
+
+def _is_body(name):
+    """Tell whether a parameter is not one of the last layer."""
+    return not name.rsplit(".", 1)[0].endswith(("fc", "head"))
+
+
+def balanced(n_batches):
+    """Return epochs of so many batches, with equally many rows of each class."""
+    return {
+        "iterator_train__balance": True,
+        "iterator_train__batches_per_epoch": n_batches,
+    }
 
 
 def _names(make):
@@ -129,6 +146,7 @@ NAL_CLOTHING = Preset(
     weight_decay=1e-3,
     lr_schedule=partial(restarts, periods=25, lowest=0.005),
     lengths={"target_start_epoch": 60, "target_update_every": 10},
+    at_full=balanced(2000),
 )
 # Document 002, section 9.5.
 ARAZO_PLAIN = Preset(
@@ -161,6 +179,7 @@ ARAZO_TINY_IMAGENET = Preset(
     lr_schedule=partial(multi_step, milestones=(0.3, 0.8)),
     lengths={"warmup_epochs": 35},
     more={"optimizer": torch.optim.Adam},
+    callbacks=(("frozen", Freezer(_is_body)),),
 )
 # Document 003, "Experimental Details"; CIFAR is that of the authors' code.
 SANM_CIFAR = Preset(
@@ -210,6 +229,7 @@ FLYWHEEL_CLOTHING = Preset(
     lr=0.001,
     weight_decay=1e-3,
     lr_schedule=partial(multi_step, milestones=(0.5,)),
+    at_full=balanced(1000),
 )
 FLYWHEEL_WEBVISION = Preset(
     "LNL-flywheel, 4.2, WebVision",

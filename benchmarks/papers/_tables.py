@@ -34,6 +34,11 @@ SMALL_NETWORKS = {
 }
 
 
+# The published means and deviations of the channels.
+NORMALIZE = dict.fromkeys(("tiny-imagenet", "webvision", "animal10n"), "imagenet")
+NORMALIZE |= {name: name for name in ("cifar10", "cifar100", "clothing1m")}
+
+
 @dataclass(frozen=True)
 class Column:
     """Wrong labels of a data set: what makes an injector, or None for those it has."""
@@ -130,7 +135,10 @@ class Cell:
     def network(self):
         """Return the network of the scale."""
         if self.args.scale == "full":
-            return self.preset.network if self.row.network is None else self.row.network
+            own = self.row.network
+            network = self.preset.network if own is None else own
+            normalize = {"module__normalize": NORMALIZE[self.column.data]}
+            return {**network, **normalize, **self.preset.at_full}
         if self.column.data == "tiny-imagenet":
             return {"module": MLP, "module__hidden": (), "module__dropout": 0.0}
         return SMALL_NETWORKS.get((self.table.kind, self.args.scale), {})
@@ -157,8 +165,10 @@ class Cell:
             "device": self.args.device,
             **own,
         }
-        scorer = ("test", TestAccuracy(X_test, y_test))
-        clf = base(**params, callbacks=[scorer, *self.preset.callbacks, *callbacks])
+        watching = [("test", TestAccuracy(X_test, y_test)), *callbacks]
+        if self.args.scale == "full":
+            watching += self.preset.callbacks
+        clf = base(**params, callbacks=watching)
         clf.fit(X[rows], y[rows])
         found = dict(clf.callbacks_)["test"].accuracies_
         return clf, 100 * np.array(found)
@@ -308,8 +318,10 @@ def main(file, tables, figures, argv=None):
 def run_table(table, args, results):
     """Run what is not in the results, print all, and return the records."""
     columns = [c for c in table.columns if args.column in c.name]
-    head(table, columns, args)
     found = []
+    if not columns:
+        return found
+    head(table, columns, args)
     for row in table.rows:
         if args.row not in row.name:
             continue
@@ -353,7 +365,7 @@ def head(table, columns, args):
     if table.note:
         print(f"  {table.note}")
     print("  measured | published; - is not run here, or not published")
-    print(" " * 36 + "".join(f"{column.name:>22s}" for column in columns), flush=True)
+    print(" " * 36 + "".join(f"{column.name:>24s}" for column in columns), flush=True)
 
 
 def cell_text(records, measure):
@@ -368,7 +380,7 @@ def cell_text(records, measure):
 
 def show(row, measure, cells):
     """Print a line."""
-    texts = "".join(f"{f'{ours} | {theirs}':>22s}" for ours, theirs in cells)
+    texts = "".join(f"{f'{ours} | {theirs}':>24s}" for ours, theirs in cells)
     name = row.name if row.make is not None else f"{row.name} (quoted)"
     print(f"{name:26s}{measure[-9:]:>10s}{texts}", flush=True)
 
