@@ -320,6 +320,7 @@ def run_table(table, args, results):
     columns = [c for c in table.columns if args.column in c.name]
     found = []
     if not columns:
+        print(f"\n{table.title}: no column named like {args.column!r}")
         return found
     head(table, columns, args)
     for row in table.rows:

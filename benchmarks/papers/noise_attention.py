@@ -23,6 +23,7 @@ from sknoisy import (
     NALClassifier,
     NetClassifier,
     RobustLossClassifier,
+    SELCClassifier,
     TransitionMatrixDisplay,
     estimate_transition_matrix,
 )
@@ -103,8 +104,8 @@ TABLES = {
         [
             pretrained("SCE+", "71.02", SCE),
             Row("SCE++", {"best": "69.40"}, SCE),
-            Row("SELC+", {"best": "74.01"}),
-            Row("SELC++", {"best": "72.02"}),
+            pretrained("SELC+", "74.01", SELCClassifier),
+            Row("SELC++", {"best": "72.02"}, SELCClassifier),
             pretrained("ELR+", "72.87", ELRClassifier),
             pretrained("ELR-plus+", "74.81", ELRPlusClassifier),
             Row("ELR-plus++", {"best": "72.80"}, ELRPlusClassifier),
