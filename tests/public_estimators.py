@@ -221,6 +221,10 @@ SPECIAL = {
         "images": [{}, {"loss": "truncated_gce"}],
         "going on": [{}, {"loss": "truncated_gce"}],
     },
+    "SOPClassifier": {
+        "contract": [{}, {"consistency_weight": 0.9, "balance_weight": 0.1}],
+        "going on": [{"v_lr": 0.1}],
+    },
     "SmallLossDetector": {
         "contract": [{}, {"estimator": LINES, "per_class": True}],
         "blobs": [{"noise_rate": 0.2}],

@@ -33,6 +33,7 @@ from sknoisy import (
     RobustLossClassifier,
     SELCClassifier,
     SmallLossDetector,
+    SOPClassifier,
     TransitionCorrectionClassifier,
     VolMinNetClassifier,
 )
@@ -122,6 +123,10 @@ OUTSIDE = [
     (SELCClassifier, "warmup_epochs", [-1, 1.5, "late"]),
     (PENCILClassifier, "warmup_epochs", [-1, 1.5, "late"]),
     (PENCILClassifier, "label_epochs", [0, 1.5, "all"]),
+    (SOPClassifier, "u_lr", [-1, "half"]),
+    (SOPClassifier, "v_lr", [-1, "half"]),
+    (SOPClassifier, "initial", [0, 1]),
+    (SOPClassifier, "strong_view", [1.1]),
     (PENCILClassifier, "label_lr", [-0.1]),
     (PENCILClassifier, "initial_logit", [0]),
     (PENCILClassifier, "compatibility", ["log", None]),

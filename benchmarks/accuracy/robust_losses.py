@@ -34,6 +34,7 @@ from sknoisy import (
     PENCILClassifier,
     RobustLossClassifier,
     SELCClassifier,
+    SOPClassifier,
     TransitionCorrectionClassifier,
     VolMinNetClassifier,
 )
@@ -64,6 +65,7 @@ METHODS = {
     "NAL": NALClassifier,
     "SELC": SELCClassifier,
     "PENCIL": PENCILClassifier,
+    "SOP": SOPClassifier,
     "forward": TransitionCorrectionClassifier,
     "VolMinNet": VolMinNetClassifier,
 }

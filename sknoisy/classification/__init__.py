@@ -15,6 +15,7 @@ from sknoisy.classification._noise_attention import NALClassifier
 from sknoisy.classification._pencil import PENCILClassifier
 from sknoisy.classification._robust_loss import RobustLossClassifier
 from sknoisy.classification._selc import SELCClassifier
+from sknoisy.classification._sop import SOPClassifier
 from sknoisy.classification._ssr import SSRClassifier
 from sknoisy.classification._transition_correction import (
     TransitionCorrectionClassifier,
@@ -38,6 +39,7 @@ __all__ = [
     "PENCILClassifier",
     "RobustLossClassifier",
     "SELCClassifier",
+    "SOPClassifier",
     "SSRClassifier",
     "TransitionCorrectionClassifier",
     "VolMinNetClassifier",

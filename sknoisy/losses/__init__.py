@@ -51,6 +51,7 @@ from sknoisy.losses._peer import GLSLoss, PeerLoss
 from sknoisy.losses._pencil import PENCILLoss, label_gradient
 from sknoisy.losses._robust import GCELoss, SCELoss, TruncatedGCELoss
 from sknoisy.losses._selc import SELCLoss
+from sknoisy.losses._sop import SOPLoss
 from sknoisy.losses._ssr import (
     FeatureConsistencyLoss,
     neighbor_label_counts,
@@ -77,6 +78,7 @@ __all__ = [
     "PeerLoss",
     "SCELoss",
     "SELCLoss",
+    "SOPLoss",
     "TruncatedGCELoss",
     "VolMinLoss",
     "activation_map",
