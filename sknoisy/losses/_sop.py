@@ -30,9 +30,9 @@ class SOPLoss(nn.Module):
         Rows of the training set.
     n_classes : int
         Number of classes.
-    u_lr : float >= 0, default=1 / 128, the value of the authors' code
+    u_lr : float >= 0, default=0.0078125, the 1 / 128 of the authors' code
         Step of u, for each row: the authors' learning rate over the rows of a batch.
-    v_lr : float >= 0, default=10 / 128, the value of the authors' code
+    v_lr : float >= 0, default=0.078125, the 10 / 128 of the authors' code
         Step of v, for each row.
     initial : float in (0, 1), default=0.01
         Where u and v start, and their least value. [1]_ draws it from a normal

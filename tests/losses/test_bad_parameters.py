@@ -11,6 +11,7 @@ from sknoisy.losses import (
     PENCILLoss,
     SCELoss,
     SELCLoss,
+    SOPLoss,
 )
 
 NAL = NoiseAttentionLoss
@@ -21,6 +22,7 @@ SIZES = {
     NoiseAttentionLoss: (4, 3),
     SELCLoss: (4, 3),
     PENCILLoss: (4, 3),
+    SOPLoss: (4, 3),
 }
 BAD = [
     (
@@ -58,6 +60,9 @@ BAD = [
         r"attention_threshold must be in \[0, 1\)",
     ),
     (NAL, {"rce_weight": -1}, "rce_weight must be at least 0; got -1"),
+    (SOPLoss, {"u_lr": -1}, "u_lr must be finite, 0 or more; got -1"),
+    (SOPLoss, {"v_lr": float("nan")}, "v_lr must be finite, 0 or more; got nan"),
+    (SOPLoss, {"initial": 1}, r"initial must be in \(0, 1\); got 1"),
     (PENCILLoss, {"alpha": -1}, "alpha must be finite, 0 or more; got -1"),
     (PENCILLoss, {"beta": float("nan")}, "beta must be finite, 0 or more; got nan"),
     (PENCILLoss, {"label_lr": float("inf")}, "label_lr must be finite, 0 or more"),
