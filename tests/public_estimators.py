@@ -152,6 +152,12 @@ SPECIAL = {
     "ConfidentLearningDetector": {
         "contract": [{"cv": 2}, {"estimator": LINES, "filter_by": "both"}]
     },
+    "DISCClassifier": {
+        "going on": [
+            {"warmup_epochs": 1, "threshold_momentum": 0.5},
+            {"warmup_epochs": 3},
+        ]
+    },
     "DivideMixClassifier": {
         "blobs": [{"lr": 0.1}],
         "going on": [

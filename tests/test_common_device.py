@@ -48,6 +48,7 @@ OF_AN_EPOCH = {
     "CORESClassifier": PASS + 4,  # the sieve
     "CORESDetector": PASS + RECORD + 4,  # the sieve
     "CoTeachingPlusClassifier": PASS + 6,  # a wait in each step
+    "DISCClassifier": PASS + 2,  # the sizes of the parts
     "DivideMixClassifier": 2 * (PASS + 4) + 2,  # two groups of rows for two networks
     "DynaCorDetector": 5 * (PASS + RECORD),  # planted rates and settings
     "DynamicBootstrapClassifier": PASS + 5,  # a mixture, fitted by numpy

@@ -28,6 +28,7 @@ from sklearn.metrics import roc_auc_score
 
 from sknoisy import (
     CORESClassifier,
+    DISCClassifier,
     ELRClassifier,
     ELRPlusClassifier,
     NALClassifier,
@@ -66,6 +67,7 @@ METHODS = {
     "SELC": SELCClassifier,
     "PENCIL": PENCILClassifier,
     "SOP": SOPClassifier,
+    "DISC": DISCClassifier,
     "forward": TransitionCorrectionClassifier,
     "VolMinNet": VolMinNetClassifier,
 }

@@ -1,4 +1,4 @@
-"""SSR and SSR+ beside tuned baselines, and what its parameters change.
+"""SSR, SSR+ and DISC beside tuned baselines, and what its parameters change.
 
 Rows of the table are digits, 512 features of CIFAR-10 images and 256 features of an
 ImageNet network, with planted and human noise; of each a few are clean. Columns are
@@ -29,6 +29,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score, roc_auc_score
 
 from sknoisy import (
+    DISCClassifier,
     DivideMixClassifier,
     DynamicBootstrapClassifier,
     NetClassifier,
@@ -55,6 +56,7 @@ METHODS = {
     "net, default": NetClassifier,
     "bootstrapping": DynamicBootstrapClassifier,
     "DivideMix": DivideMixClassifier,
+    "DISC": DISCClassifier,
     "SSR": SSRClassifier,
     "SSR+": partial(SSRClassifier, consistency_weight=1.0),
     "SSR, strong_view=.3": partial(SSRClassifier, strong_view=0.3),

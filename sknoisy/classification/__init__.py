@@ -5,6 +5,7 @@ from sknoisy.classification._cdr import CDRClassifier
 from sknoisy.classification._co_teaching import CoTeachingClassifier
 from sknoisy.classification._co_teaching_plus import CoTeachingPlusClassifier
 from sknoisy.classification._cores import CORESClassifier
+from sknoisy.classification._disc import DISCClassifier
 from sknoisy.classification._dividemix import DivideMixClassifier
 from sknoisy.classification._dynamic_bootstrap import DynamicBootstrapClassifier
 from sknoisy.classification._early_learning import ELRClassifier
@@ -29,6 +30,7 @@ __all__ = [
     "CORESClassifier",
     "CoTeachingClassifier",
     "CoTeachingPlusClassifier",
+    "DISCClassifier",
     "DivideMixClassifier",
     "DynamicBootstrapClassifier",
     "ELRClassifier",

@@ -21,6 +21,7 @@ from sknoisy.losses._correction import (
     BackwardCorrectionLoss,
     ForwardCorrectionLoss,
 )
+from sknoisy.losses._disc import DISCLoss, divide_by_confidence
 from sknoisy.losses._dividemix import (
     guessed_targets,
     negative_entropy,
@@ -66,6 +67,7 @@ __all__ = [
     "ClusterAlignmentLoss",
     "ContrastiveLoss",
     "DMILoss",
+    "DISCLoss",
     "ELRLoss",
     "FDivergenceLoss",
     "FeatureConsistencyLoss",
@@ -90,6 +92,7 @@ __all__ = [
     "corrupt_label_probability",
     "corruption_matrix",
     "cosine_distances",
+    "divide_by_confidence",
     "early_learning_penalty",
     "guessed_targets",
     "label_gradient",
