@@ -20,6 +20,7 @@ from sknoisy import (
     FlywheelClassifier,
     NALClassifier,
     NetClassifier,
+    SSRClassifier,
 )
 from sknoisy.base import TrainingInterruptedWarning
 from sknoisy.nets import (
@@ -466,6 +467,51 @@ class TestHost:
             **FAST,
         ).fit(X, y)
         assert len(seen) > 8
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_ssr_mixes_masked_views_of_selected_rows(self, images, weighted):
+        X, y, _ = images
+        seen = []
+
+        class Watched(SSRClassifier):
+            def _mixed_loss(self, views, targets, index):
+                if self.masking_.is_active:
+                    one, _, peak, valley = views
+                    for view in (peak, valley):
+                        assert 0 < (view != one).float().mean() < 0.5
+                    first, second, softened, again = targets
+                    assert torch.equal(first, second)
+                    assert torch.equal(softened, again)
+                    labels = self.labels_[index]
+                    assert torch.equal(first.argmax(1), labels)
+                    own = softened.gather(1, labels[:, None]).squeeze(1)
+                    # What the label has lost beyond the share that is drawn.
+                    extra = 1 - own - 0.3 * (1 - self.label_quality_[0, index])
+                    assert (extra > 0.1 - 1e-5).all() and (extra < 0.2 + 1e-5).all()
+                    seen.append(float(self.label_quality_[0, index].min()))
+                loss, logits = super()._mixed_loss(views, targets, index)
+                assert logits.shape == (len(index), len(self.classes_))
+                return loss, logits
+
+        class Masking(AdversarialMasking):
+            def forward(self, *args):
+                raise AssertionError("the views are masked twice")
+
+        weight = np.random.default_rng(0).random(len(y)) if weighted else None
+        Watched(
+            PreActResNet,
+            masking=Masking,
+            masking__mask_ratio=(0.1, 0.2),
+            masking__quality_ratio=0.3,
+            masking__warmup_epochs=1,
+            selection_threshold=0.5,
+            n_neighbors=30,
+            **SMALL,
+            **FAST,
+        ).fit(X, y, sample_weight=weight)
+        # Some of the rows are selected against votes.
+        assert len(seen) > 8 and min(seen) < 0.95
 
     @pytest.mark.slow
     def test_targets_of_noise_attention(self, images):
