@@ -155,7 +155,7 @@ SPECIAL = {
     "DISCClassifier": {
         "going on": [
             {"warmup_epochs": 1, "threshold_momentum": 0.5},
-            {"warmup_epochs": 3},
+            {"warmup_epochs": 3, "threshold_momentum": 0.9},
         ]
     },
     "DivideMixClassifier": {
