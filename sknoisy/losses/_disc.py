@@ -205,7 +205,7 @@ class DISCLoss(nn.Module):
         return reduced(loss, self.reduction)
 
     @torch.no_grad()
-    def _store(self, logits, y, index):
+    def _store(self, logits: Tensor, y: Tensor, index: Tensor) -> None:
         proba = logits.softmax(-1).transpose(0, 1)  # (batch, 2, n_classes)
         self.proba[index] = proba.to(self.proba.dtype)
         self.given[index] = y
