@@ -69,8 +69,8 @@ class SOPClassifier(RobustNetMixin, NetClassifier):
     wrong label is explained by it and need not be learnt. Its parameters start near 0
     and multiply themselves: only those that are needed for long grow [1]_. With
     ``consistency_weight`` and ``balance_weight`` it is SOP+. For many wrong labels and
-    long trainings; in short ones on weak features it is hardly better than
-    cross-entropy.
+    long trainings; in short ones on weak features `PENCILClassifier` is better at the
+    same cost.
 
     Parameters
     ----------
