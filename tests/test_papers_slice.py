@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks" / "papers"))
-
 REASON = "the benchmarks are not here"
+# Some of their names are those of folders of tests.
+before = list(sys.path)
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks" / "papers"))
 _tables = pytest.importorskip("_tables", reason=REASON)
 loss_correction = pytest.importorskip("loss_correction", reason=REASON)
+sys.path[:] = before
 BESIDE = _tables.BESIDE
 
 SIZE = ["--rows", "60", "--test", "20", "--epochs", "3"]

@@ -173,7 +173,7 @@ class TestRefusals:
 class TestCopies:
     @pytest.fixture
     def rows(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("sknoisy._row_blocks.HELD_BYTES", 100)
+        monkeypatch.setattr("sknoisy._row_blocks.BlockRows.held_bytes", 100)
         (tmp_path / "copies").mkdir()
         how = {"temporary_folder": tmp_path / "copies"}
         return as_row_source(dask(TABLE, tmp_path), **how)
@@ -204,7 +204,7 @@ class TestCopies:
         assert not os.path.exists(copied)
 
     def test_blocks_that_fit_in_memory_need_none(self, rows, tmp_path, monkeypatch):
-        monkeypatch.setattr("sknoisy._row_blocks.HELD_BYTES", 480)
+        monkeypatch.setattr("sknoisy._row_blocks.BlockRows.held_bytes", 480)
         rows.before_shuffling()
         assert not list((tmp_path / "copies").iterdir())
 

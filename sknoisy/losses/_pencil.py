@@ -197,6 +197,11 @@ class PENCILLoss(nn.Module):
             Codes of the given labels.
         index : Tensor of shape (batch,), dtype int64
             Row numbers in the training set.
+
+        Returns
+        -------
+        targets : Tensor of shape (batch, n_classes)
+            Rows sum to 1.
         """
         return self._label_logits(y, index).softmax(1)
 

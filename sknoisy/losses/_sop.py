@@ -136,6 +136,11 @@ class SOPLoss(nn.Module):
             Codes of the given labels.
         index : Tensor of shape (batch,), dtype int64
             Row numbers in the training set.
+
+        Returns
+        -------
+        noise : Tensor of shape (batch, n_classes)
+            In [-1, 1].
         """
         noise = -self.v[index].square()
         return noise.scatter(1, y[:, None], self.u[index].square()[:, None])
@@ -151,6 +156,11 @@ class SOPLoss(nn.Module):
             Codes of the given labels.
         index : Tensor of shape (batch,), dtype int64
             Row numbers in the training set.
+
+        Returns
+        -------
+        corrected : Tensor of shape (batch, n_classes)
+            Rows sum to 1.
         """
         noise = self.noise(y, index).to(logits.dtype)
         raised = (logits.softmax(1) + noise).clamp_min(_FLOOR)

@@ -90,7 +90,13 @@ class VolMinLoss(nn.Module):
         self.weight = nn.Parameter(torch.zeros(n_classes, n_classes))
 
     def log_transition_matrix(self) -> Tensor:
-        """Return log T, shape (n_classes, n_classes)."""
+        """Return log T.
+
+        Returns
+        -------
+        log_T : Tensor of shape (n_classes, n_classes)
+            Rows = true, columns = given class.
+        """
         w = self.initial + self.speed * self.weight
         is_own = torch.eye(len(w), dtype=torch.bool, device=w.device)
         entries = nn.functional.logsigmoid(w).masked_fill(is_own, 0.0)

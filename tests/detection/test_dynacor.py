@@ -353,7 +353,7 @@ def test_nothing_but_the_given_labels_is_known(blobs):
     truth[:] = rng.permutation(truth)
     injector.noise_mask_[:] = rng.permutation(injector.noise_mask_)
     assert outcome(DynaCorDetector(**QUICK).fit(X, y)) == outcome(first)
-    known = ["self", "X", "y", "X_copy"]
+    known = ["self", "X", "y", "X_copy", "verified"]
     assert list(inspect.signature(DynaCorDetector.fit).parameters) == known
 
 
