@@ -18,6 +18,8 @@ __all__ = ["Evidence", "evidence_of", "likely_labels", "numbers_of", "similariti
 
 # Directions of X, and the rows by which they are found.
 _N_DIRECTIONS, _N_ROWS = 100, 10_000
+# With more columns their covariances take too long.
+_WIDE = 2_000
 
 
 class Evidence(NamedTuple):
@@ -162,6 +164,7 @@ def _directions(numbers: Array) -> FloatArray:
         # embeddings the widest tell most. The root is between them.
         scale = np.sqrt(some.std(axis=0, dtype=np.float64))
         scale[scale == 0] = 1
-        model = PCA(n_directions, svd_solver="covariance_eigh").fit(some / scale)
+        solver = "covariance_eigh" if some.shape[1] <= _WIDE else "randomized"
+        model = PCA(n_directions, svd_solver=solver, random_state=0).fit(some / scale)
         found = model.transform(numbers / scale)
     return found / max(np.sqrt((found**2).sum(axis=1).mean()), 1e-12)
