@@ -35,7 +35,7 @@ class FDivergenceLoss(StagedLoss):
     over the batch, Σ_c π_c f*(g(p_ic)). Its gradients are as small as those of the mean
     absolute error, so that a network should have learnt something before, by
     cross-entropy. In ``benchmarks/accuracy/robust_losses.py`` it ends behind
-    `GCELoss`, which costs the same, on every row.
+    `GCELoss`, which costs the same, but with the most noise.
 
     Parameters
     ----------
