@@ -23,6 +23,8 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "py:obj"
+# Methods that come from scikit-learn name terms of its glossary.
+suppress_warnings = ["ref.term"]
 
 # Docstrings describe the types in words, with shapes and ranges.
 autodoc_typehints = "none"

@@ -30,7 +30,7 @@ class VolMinNetClassifier(RobustNetMixin, NetClassifier):
     module : torch module class or instance, default=None
         As in `NetClassifier`.
     lam : float >= 0, default=1e-4, the value of [1]_
-        Weight of the volume, λ log |det T|. The larger, the more wrong labels the
+        Weight of the volume, ``λ log |det T|``. The larger, the more wrong labels the
         matrix accounts for; towards 1 it becomes singular, and training diverges.
     transition_lr : float > 0, default=1.0
         Learning rate of the matrix, multiplied by ``lr_schedule`` as ``lr`` is. [1]_

@@ -217,7 +217,7 @@ class DISCLoss(nn.Module):
         Parameters
         ----------
         sort : bool, default=True
-            False moves the thresholds only, as in the warm-up of [1]_.
+            False moves the thresholds only, as in the warm-up.
         """
         if sort:
             self.parts, self.labels = divide_by_confidence(

@@ -102,11 +102,11 @@ class FDivergenceLoss(StagedLoss):
 class DMILoss(StagedLoss):
     """Negative logarithm of the determinant of labels times predictions.
 
-    −log |det U| with U = Yᵀ P, the labels Y in one-hot form, and the predictions P of a
-    batch [1]_. Labels that are changed with a matrix T add −log |det T|, whatever the
-    network: so the best one is that of clean labels. Nor does it depend on how the
-    outputs are ordered: it must go on from a network that knows the classes, and is for
-    fine-tuning. In ``benchmarks/accuracy/robust_losses.py`` it ends behind
+    ``−log |det U|`` with U = Yᵀ P, the labels Y in one-hot form, and the predictions P
+    of a batch [1]_. Labels that are changed with a matrix T add ``−log |det T|``,
+    whatever the network: so the best one is that of clean labels. Nor does it depend on
+    how the outputs are ordered: it must go on from a network that knows the classes,
+    and is for fine-tuning. In ``benchmarks/accuracy/robust_losses.py`` it ends behind
     `GCELoss`, which costs the same, on every row.
 
     Parameters

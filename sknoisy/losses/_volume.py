@@ -20,10 +20,10 @@ _MAX_INITIAL_SUM = 9 * _INITIAL_ENTRY
 class VolMinLoss(nn.Module):
     """Cross-entropy with a learnt transition matrix of the least volume.
 
-    ℓ = −log Σ_k p_k T[k, ỹ] + λ log |det T|. The matrix T is a parameter: it turns the
-    predicted true classes into the given labels. Many matrices can, the identity too,
-    by which wrong labels are memorised; the second term prefers the one of the least
-    volume, which leaves the most to noise [1]_. T has 1 on the diagonal and σ(w)
+    ``ℓ = −log Σ_k p_k T[k, ỹ] + λ log |det T|``. The matrix T is a parameter: it turns
+    the predicted true classes into the given labels. Many matrices can, the identity
+    too, by which wrong labels are memorised; the second term prefers the one of the
+    least volume, which leaves the most to noise [1]_. T has 1 on the diagonal and σ(w)
     elsewhere, and then its rows are scaled to a sum of 1: no other entry of a row is
     larger than that on the diagonal.
 
