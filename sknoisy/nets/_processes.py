@@ -9,6 +9,7 @@ would only see calls of a whole module, and methods call parts of theirs. The ne
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 from contextlib import contextmanager, nullcontext
@@ -80,7 +81,15 @@ def _are_several():
             )
         take_device(int(os.environ.get("LOCAL_RANK", 0)))
         distributed.init_process_group()
+        # Threads of the group that outlive it may abort the program as it ends.
+        atexit.register(_disconnect)
     return distributed.get_world_size() > 1
+
+
+def _disconnect():
+    """End the connection to other processes, unless the program has done so."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 class Processes:
