@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,18 +78,18 @@ def load_images(
     UserError
         If there are no images or labels, or a package is missing.
     """
-    data, labels = list_images(path, label, column, verbose)
+    data, labels, remarks = list_images(path, label, column, verbose)
     with step(f"encoding {len(labels):,} images", verbose):
         with refusals(f"{shown(path)} cannot be encoded"):
             files = [os.path.join(data.images.folder, name) for name in data.names]
             model, X = _encoded(files, encoder, verbose)
     about = f"{model}, {X.shape[1]} features"
-    return LoadedImages(X, labels, data.images, about, _notes(data))
+    return LoadedImages(X, labels, data.images, about, remarks + _notes(data))
 
 
 def list_images(
     path: Any, label: str | None, column: str | None, verbose: int
-) -> tuple[Any, Any]:
+) -> tuple[Any, Any, list[str]]:
     """Return the images that can be read, and their labels.
 
     Parameters
@@ -103,32 +102,32 @@ def list_images(
     data : LabelledImages
     labels : pandas Series
         By the name of the file.
+    remarks : list of str
+        What is odd about the folder.
     """
     import pandas as pd
 
     source = shown(path)
-    with warnings.catch_warnings(), step("reading the images", verbose):
-        # What they say stands in the notes.
-        warnings.simplefilter("ignore", UserWarning)
-        with refusals(f"{source} cannot be read"):
-            data = _listed(path, label, column)
+    with step("reading the images", verbose), refusals(f"{source} cannot be read"):
+        data, remarks = _listed(path, label, column)
     labels = pd.Series(data.labels, index=list(data.names), name=label or "folder")
     labels.index.name = "file"
-    return data, check_labels(source, labels)
+    return data, check_labels(source, labels), remarks
 
 
 def _listed(path: Any, label: str | None, column: str | None) -> Any:
-    from sknoisy.datasets import load_image_folder
+    from sknoisy.datasets import CenterCrop
+    from sknoisy.datasets._folder import listed_images
 
-    params: dict[str, Any] = {}
+    columns: tuple[str | None, ...] = ("path", "label", None, None)
     if column is not None:
         if label is None:
             raise label_is_needed()
-        params = {"path_column": column, "label_column": label}
+        columns = (column, label, None, None)
+    how = {"check": "full", "unreadable": "skip", "mode": "RGB", "n_jobs": None}
+    crop = CenterCrop(_THUMBNAIL, _THUMBNAIL)
     try:
-        return load_image_folder(
-            path, size=_THUMBNAIL, check="full", unreadable="skip", **params
-        )
+        return listed_images(path, columns=columns, transform=crop, **how)
     except ImportError as error:
         raise MissingPackageError(one_line(error)) from error
     except OSError as error:

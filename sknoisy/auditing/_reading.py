@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,10 +56,7 @@ def read_table(source: Source, label: str | None, *, as_strings: bool = False) -
     if source.is_parquet:
         frame = _read_parquet(source)
     else:
-        header = _read_csv(
-            source, header=None, nrows=1, dtype=str, keep_default_na=False
-        )
-        check_label(source, header.iloc[0].tolist(), label)
+        check_label(source, _first_line(source), label)
         names = _read_csv(source, nrows=0).columns
         frame = _read_csv(
             source,
@@ -203,6 +199,27 @@ def _read_csv(source: Source, **options: Any) -> Any:
         )
 
 
+def _first_line(source: Source) -> list[str]:
+    """Return the cells of the first line; refuse a second one with more.
+
+    pandas would drop them, and only warn. It refuses later lines with more cells than
+    the second.
+    """
+    pd = import_pandas()
+    options = {"header": None, "dtype": str, "keep_default_na": False}
+    try:
+        return _read_csv(source, nrows=2, **options).iloc[0].tolist()
+    except UserError as error:
+        is_of_csv = isinstance(error.__cause__, pd.errors.ParserError)
+        if is_of_csv and "Expected" in str(error.__cause__):
+            first = _read_csv(source, nrows=1, **options).iloc[0].tolist()
+            raise UserError(
+                f"{source} has lines with more cells than the first one, which has "
+                f"{len(first)}"
+            ) from error
+        raise
+
+
 def csv_blocks(source: Source, block_bytes: int) -> Iterator[Any]:
     """Yield the rows of CSV in blocks, all cells as they are written.
 
@@ -220,6 +237,7 @@ def csv_blocks(source: Source, block_bytes: int) -> Iterator[Any]:
     import_parquet()
     import pyarrow as pa
 
+    _first_line(source)
     options = {"dtype": str, "keep_default_na": False, "iterator": True}
     with _read_csv(source, **options) as reader:
         n_rows = 1000
@@ -239,20 +257,13 @@ def csv_blocks(source: Source, block_bytes: int) -> Iterator[Any]:
 def _csv_errors(source: Source) -> Iterator[None]:
     pd = import_pandas()
     try:
-        with warnings.catch_warnings():
-            # By default surplus cells at the end of a line are dropped with a warning.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            yield
+        yield
     except pd.errors.EmptyDataError as error:
         raise UserError(f"{source} is empty") from error
     except UnicodeError as error:
         raise UserError(
             f"{source} is not encoded in {source.encoding}; pass its encoding, for "
             f"example {option('encoding', 'cp1252')}"
-        ) from error
-    except pd.errors.ParserWarning as error:
-        raise UserError(
-            f"{source} has lines with more cells than the first one"
         ) from error
     except OSError as error:
         raise UserError(f"{source} cannot be read: {reason(error)}") from error

@@ -138,7 +138,7 @@ def _reviewed(
     args: argparse.Namespace,
 ) -> tuple[Any, Any]:
     """Return the names and labels of images, after a look at those with decisions."""
-    data, labels = list_images(path, label, column, not args.quiet)
+    data, labels, _ = list_images(path, label, column, not args.quiet)
     try:
         given = labels.to_numpy()
         check_rows(decisions, data.images, given, given, shown(path))

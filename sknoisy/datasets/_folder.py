@@ -125,33 +125,54 @@ def load_image_folder(
     (<LabelledImages: 6 of 3x16x16, 2 classes>, array(['cherry', 'cherry'], dtype='<U6'), (6, 3, 16, 16))
     >>> folder.cleanup()
     """  # noqa: E501
-    root = os.fspath(root)
-    transform = check_reading(check, unreadable, size, transform)
+    data, remarks = listed_images(
+        root,
+        columns=(path_column, label_column, clean_column, where),
+        check=check,
+        unreadable=unreadable,
+        duplicates=duplicates,
+        mode=mode,
+        transform=check_reading(check, unreadable, size, transform),
+        train_transform=train_transform,
+        judge_transform=judge_transform,
+        n_jobs=n_jobs,
+    )
+    for remark in remarks:
+        warn_user(remark)
+    _warn_of_conflicts(data)
+    return data
+
+
+def listed_images(root, *, columns, **how):
+    """Return the images of `load_image_folder`, without warnings.
+
+    Parameters
+    ----------
+    root : str or path-like
+    columns : tuple
+        Arguments of `read_table`.
+    **how : dict
+        Arguments of `labelled_files`.
+
+    Returns
+    -------
+    data : LabelledImages
+    remarks : list of str
+        What is odd about the folder, a sentence each.
+    """
+    root, remarks, clean = os.fspath(root), [], None
     if os.path.isdir(root):
-        names, labels, clean = _of_folders(root)
+        names, labels, remarks = _of_folders(root)
         folder = root
     elif os.path.exists(root):
-        columns = path_column, label_column, clean_column, where
         names, labels, clean = read_table(root, *columns)
         folder = os.path.dirname(root)
         if not names:
             raise ValueError(f"{printable(root)} has no rows to load.")
     else:
         raise FileNotFoundError(f"there is no folder or file {printable(root)}.")
-    return labelled_files(
-        folder,
-        names,
-        labels,
-        clean or None,
-        check=check,
-        unreadable=unreadable,
-        duplicates=duplicates,
-        mode=mode,
-        transform=transform,
-        train_transform=train_transform,
-        judge_transform=judge_transform,
-        n_jobs=n_jobs,
-    )
+    data = labelled_files(folder, names, labels, clean or None, warns=False, **how)
+    return data, remarks
 
 
 def labelled_files(
@@ -164,6 +185,7 @@ def labelled_files(
     check="header",
     unreadable="raise",
     duplicates=True,
+    warns=True,
     **how,
 ):
     """Return image files with their labels, after a look at each.
@@ -177,6 +199,8 @@ def labelled_files(
         In the order of the data set; None sorts those that occur.
     check, unreadable, duplicates
         As in `load_image_folder`.
+    warns : bool, default=True
+        Whether to warn of images under several labels.
     **how : dict
         Arguments of `ImageRows`.
 
@@ -212,7 +236,8 @@ def labelled_files(
         skipped=skipped,
         duplicates=find_duplicates(paths) if duplicates else [],
     )
-    _warn_of_conflicts(data)
+    if warns:
+        _warn_of_conflicts(data)
     return data
 
 
@@ -230,17 +255,18 @@ def _of_folders(root):
             f"the class folders of {printable(root)} have no images, files that end in "
             f"{', '.join(sorted(SUFFIXES))}."
         )
+    remarks = []
     if loose:
-        warn_user(
+        remarks.append(
             f"{len(loose)} images lie in {printable(root)} itself, in no folder of a "
             f"class, and are left out: {_some(loose)}."
         )
     if empty:
-        warn_user(
+        remarks.append(
             f"{len(empty)} class folders have no images, and are no classes: "
             f"{_some(empty)}."
         )
-    return names, labels, None
+    return names, labels, remarks
 
 
 def check_reading(check, unreadable, size, transform):

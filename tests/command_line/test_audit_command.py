@@ -308,6 +308,8 @@ CONTENTS = {
     "twice": ("kind,kind\n1,x\n2,y\n", "has 2 columns named 'kind'"),
     "ragged": ("a,kind\n1,x\n2,y,5\n", "is not valid CSV: "),
     "long": ("a,kind\n1,x,\n2,y,5\n", "has lines with more cells than the first"),
+    "numbered": ("a,kind\n0,1,x\n1,5,y\n", "cells than the first one, which has 2"),
+    "open": ('a,kind\n1,"x\n', "is not valid CSV: "),
     "useless": ("a,kind\n1,x\n1,y\n1,x\n1,y\n", "no column is left"),
     "too few": ("a,kind\n1,x\n5,y\n4,x\n7,x\n", "ConfidentLearningDetector cannot "),
 }

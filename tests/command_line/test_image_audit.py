@@ -80,7 +80,11 @@ def test_faulty_and_double_files_are_noted(photos, capsys):
     (photos / "plum" / "twice.png").write_bytes(
         (photos / "plum" / "01.png").read_bytes()
     )
+    (photos / "nobody.png").write_bytes(double)
+    (photos / "empty").mkdir()
     out = succeeds(capsys, ["audit", photos, *SMALL])
+    assert "note: 1 images lie in " in out and "nobody.png" in out
+    assert "note: 1 class folders have no images" in out
     assert "note: 1 file(s) cannot be read and are left out: plum/broken.png (" in out
     assert "note: 1 image(s) occur under different labels, of which all but one" in out
     assert "lime/double.png" in out.partition("of which all but")[2]

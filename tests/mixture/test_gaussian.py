@@ -38,12 +38,11 @@ def test_a_mixture_that_fails_is_of_its_kind_again():
         fit_mixture(BetaMixture(), POINTS[:, 0])
 
 
-def test_filters_are_for_the_command_and_its_twin_only():
-    # They read files within one call, in no other thread.
+def test_filters_are_for_the_command_only():
     root = Path(sknoisy.__file__).parent
     users = {
         path.relative_to(root).parts[0]
         for path in root.rglob("*.py")
         if "warnings.catch_warnings" in path.read_text()
     }
-    assert users == {"command_line", "auditing"}
+    assert users == {"command_line"}
