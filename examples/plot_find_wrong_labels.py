@@ -68,7 +68,9 @@ for ax, row in zip(axes.flat, suspects, strict=True):
 figure.suptitle("Given label → suggested label")
 
 if "sphinx_gallery" not in sys.modules:  # in the gallery, the figure is on the page
-    figure.savefig("wrong_labels.png", dpi=150)
+    shown = {"Rows": suspects, "Suggested": detector.suggested_labels_[suspects]}
+    kept = {name: " ".join(map(str, values)) for name, values in shown.items()}
+    figure.savefig("wrong_labels.png", dpi=150, metadata=kept)
     print("The 20 most suspicious images are in wrong_labels.png")
 
 # %%

@@ -44,11 +44,6 @@ def in_guide():
     return re.findall(r":class:`[~.\w]*?(\w+)`", text)
 
 
-def in_readme():
-    """Return the names in the README."""
-    return re.findall(r"\w+", (ROOT / "README.md").read_text(encoding="utf-8"))
-
-
 def in_image_lists():
     """Return the names in the lists of who takes images."""
     text = (ROOT / "docs/user_guide/images.rst").read_text(encoding="utf-8")
@@ -103,7 +98,6 @@ ESTIMATORS, EVERYTHING = public_estimators, lambda: public_names().values()
 PLACES = {
     "docs/api.rst": (in_api_page, EVERYTHING, "add it to the table of its kind"),
     "docs/user_guide": (in_guide, ESTIMATORS, "say in a page when to use it"),
-    "README.md": (in_readme, ESTIMATORS, "add a row to the table of its kind"),
     "docs/user_guide/images.rst": (
         in_image_lists,
         ESTIMATORS,
@@ -309,7 +303,7 @@ class TestANewEstimator:
     @pytest.mark.parametrize(
         "place",
         [
-            *("docs/api.rst", "docs/user_guide", "README.md", "CHANGELOG.md"),
+            *("docs/api.rst", "docs/user_guide", "CHANGELOG.md"),
             "docs/user_guide/images.rst",
         ],
     )

@@ -112,8 +112,8 @@ def parse(description, **defaults):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--full", action="store_true", help="three seeds")
     parser.add_argument("--data", type=Path, default=BESIDE)
-    parser.add_argument("--only", default="", help="noises whose name holds this")
-    parser.add_argument("--method", default="", help="methods whose name holds this")
+    parser.add_argument("--only", default="", help="noises: parts of names, with ;")
+    parser.add_argument("--method", default="", help="methods, likewise")
     for name, value in defaults.items():
         how = {"action": "store_true"} if value is False else {"type": type(value)}
         parser.add_argument(f"--{name}", default=value, **how)
@@ -125,6 +125,11 @@ def parse(description, **defaults):
         f"{args.seeds} seed(s), {args.jobs} process(es)"
     )
     return args
+
+
+def named(name, parts):
+    """Return whether a name holds one of the parts, which ; separates."""
+    return any(part in name for part in parts.split(";"))
 
 
 def run(noises, methods, judge, args, load=load):
@@ -142,8 +147,8 @@ def run(noises, methods, judge, args, load=load):
     load : callable, default=load
         Of features, or a function like it that loads images.
     """
-    noises = {name: n for name, n in noises.items() if args.only in name}
-    methods = {name: m for name, m in methods.items() if args.method in name}
+    noises = {name: n for name, n in noises.items() if named(name, args.only)}
+    methods = {name: m for name, m in methods.items() if named(name, args.method)}
     pairs = [(noise, method) for noise in noises for method in methods]
     jobs = [
         delayed(_job)(noises[noise], methods[method], judge, args, seed, load)

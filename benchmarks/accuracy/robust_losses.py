@@ -14,16 +14,19 @@ fits all of the labels, NAL about the share of right ones.
 
 Needs ``shared/data/cifar10_features.npz`` beside the repository, or ``--data``.
 Default: 10,000 rows, 10,000 test rows, 20 epochs, one seed, two processes. ``--full``:
-three seeds.
+three seeds. ``--results FILE`` keeps the cells, and a run goes on with the file.
 
     OMP_NUM_THREADS=1 python benchmarks/accuracy/robust_losses.py
 """
 
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from _baselines import show_tuned
-from _features import instance, pair_flip, parse, run, symmetric
+from _features import instance, named, pair_flip, parse, run, symmetric
+from _results import Results, origin
 from sklearn.metrics import roc_auc_score
 
 from sknoisy import (
@@ -50,6 +53,8 @@ NOISES = {
     "worse (human)": "y_worse",
     "aggre (human)": "y_aggre",
 }
+CELLS = ("best", "last", "fitted", "auroc", "seconds")
+TUNED_CELLS = ("last", "auroc", "seconds")
 PLAIN = {"module__dropout": 0.0, "optimizer__weight_decay": 0.0}
 METHODS = {
     "CE": partial(RobustLossClassifier, loss="ce"),
@@ -84,22 +89,80 @@ def judge(clf, accuracies, seconds, data):
     ]
 
 
+class Kept:
+    """Cells in a file of results, measured where they are not yet in it."""
+
+    def __init__(self, args):
+        self.results = Results(Path(args.results) if args.results else None)
+        self.size = {k: getattr(args, k) for k in ("rows", "test", "epochs", "seeds")}
+        given = " ".join(a if ";" not in a else f"'{a}'" for a in without_file())
+        script = "python benchmarks/accuracy/robust_losses.py"
+        self.command = f"OMP_NUM_THREADS=1 {script} {given}".strip()
+
+    def find(self, noise, row):
+        """Return the cells of all seeds, or None."""
+        record = self.results.find({"row": row, "column": noise, **self.size})
+        return None if record is None else np.array(record["cells"])
+
+    def add(self, noise, row, cells, names):
+        """Keep the cells, with their means by name."""
+        values = dict(zip(names, cells.mean(0).round(4).tolist(), strict=True))
+        record = {"row": row, "column": noise, **self.size, "values": values}
+        self.results.add(record | {"cells": cells.tolist()} | origin(self.command))
+        return cells
+
+    def tuned(self, noise, name, measure):
+        """Return the cells of a tuned baseline."""
+        found = self.find(noise, f"tuned {name}")
+        if found is not None:
+            return found
+        return self.add(noise, f"tuned {name}", measure(), TUNED_CELLS)
+
+
+def without_file():
+    """Return the arguments of the command line but the file of results."""
+    given = sys.argv[1:]
+    if "--results" in given:
+        at = given.index("--results")
+        del given[at : at + 2]
+    return given
+
+
+def rows_of(noise, args, kept):
+    """Yield the cells of each method under a noise."""
+    cells = {name: kept.find(noise, name) for name in METHODS}
+    left = {name: make for name, make in METHODS.items() if cells[name] is None}
+    fresh = run({noise: NOISES[noise]}, left, judge, args)
+    for method in (name for name in METHODS if named(name, args.method)):
+        if cells[method] is None:
+            kept.add(noise, method, next(fresh)[2], CELLS)
+        yield method, kept.find(noise, method)
+
+
 def main():
     args = parse(
-        __doc__.split("\n")[0], rows=10_000, test=10_000, epochs=20, seeds=1, jobs=2
+        __doc__.split("\n")[0],
+        rows=10_000,
+        test=10_000,
+        epochs=20,
+        seeds=1,
+        jobs=2,
+        results="",
     )
+    kept = Kept(args)
     print(f"{'':34s} best   last    fitted  AUROC  CPU s")
     table = {}
-    for noise, method, cells in run(NOISES, METHODS, judge, args):
-        mean = table[noise, method] = cells.mean(0)
-        spread = f" +-{cells[:, 1].std():.3f}" if args.seeds > 1 else ""
-        print(
-            f"{noise:16s} {method:17s} {mean[0]:.3f}  {mean[1]:.3f}{spread}  "
-            f"{mean[2]:.2f}    {mean[3]:.3f}  {mean[4]:5.1f}",
-            flush=True,
-        )
+    for noise in (name for name in NOISES if named(name, args.only)):
+        for method, cells in rows_of(noise, args, kept):
+            mean = table[noise, method] = cells.mean(0)
+            spread = f" +-{cells[:, 1].std():.3f}" if args.seeds > 1 else ""
+            print(
+                f"{noise:16s} {method:17s} {mean[0]:.3f}  {mean[1]:.3f}{spread}  "
+                f"{mean[2]:.2f}    {mean[3]:.3f}  {mean[4]:5.1f}",
+                flush=True,
+            )
     if not args.method:
-        show_tuned(NOISES, args)
+        show_tuned(NOISES, args, kept.tuned)
     if not args.only and not args.method:
         check(table)
 

@@ -1,21 +1,17 @@
 """Runs the cells of a published table, and prints them beside the published figures."""
 
 import argparse
-import json
-import platform
 import time
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-import sklearn
-import skorch
 import torch
 from _data import BESIDE, read, stand_in
 from _features import TestAccuracy
+from _results import Results, hardware, versions
 
-import sknoisy
 from sknoisy.nets import MLP, PreActResNet, PreActResNet18
 
 # Rows, test rows, epochs, batch size; None is what the paper has.
@@ -215,55 +211,6 @@ def accuracies(cell):
         "last 10": found[-10:].mean(),
     }
     return values, {"test accuracy": found.round(2).tolist()}
-
-
-def hardware(device):
-    """Return the processor in words."""
-    if torch.cuda.is_available() and device != "cpu":
-        return torch.cuda.get_device_name()
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
-
-
-def versions():
-    """Return what the figures depend on."""
-    return {
-        "python": platform.python_version(),
-        **{m.__name__: m.__version__ for m in (sknoisy, torch, skorch, sklearn, np)},
-    }
-
-
-class Results:
-    """Records in a JSON-lines file; those of a killed run are kept.
-
-    Parameters
-    ----------
-    path : Path or None
-        None keeps them in memory.
-    """
-
-    def __init__(self, path):
-        self.path = path
-        self.records = []
-        if path is None or not path.exists():
-            return
-        lines = path.read_text().splitlines(keepends=True)
-        if lines and not lines[-1].endswith("\n"):
-            # Half a line: the run was killed while it wrote.
-            path.write_text("".join(lines[:-1]))
-            lines.pop()
-        self.records = [json.loads(line) for line in lines]
-
-    def find(self, key):
-        """Return the record of a cell, or None."""
-        same = (r for r in self.records if all(r.get(k) == v for k, v in key.items()))
-        return next(same, None)
-
-    def add(self, record):
-        """Keep a record."""
-        self.records.append(record)
-        if self.path is not None:
-            with self.path.open("a") as file:
-                file.write(json.dumps(record) + "\n")
 
 
 def parse(script, tables, figures, argv=None):
