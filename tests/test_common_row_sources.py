@@ -271,16 +271,6 @@ class TestChangedRows:
         np.testing.assert_allclose(net.noise_scores_, 1 - own, atol=1e-6)
         assert np.abs(judged - net.predict_proba(source)).max() > 0.1
 
-    @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-    def test_workers_give_the_same_changes(self, workers):
-        def epoch(**params):
-            data = ArrayDataset(Shaking(TABLE), np.arange(60) % 3)
-            batches = LoaderBatches(data, 16, shuffle=True, training=True, **params)
-            torch.manual_seed(0)
-            return torch.cat([X for X, _ in batches])
-
-        assert epoch(num_workers=workers).equal(epoch())
-
     def test_their_own_changes_take_the_place_of_the_default_ones(self):
         class Images(Shaking):
             def fetch(self, index):

@@ -300,7 +300,10 @@ class LoaderBatches:
     processes : object, default=None
         As in `TensorBatches`.
     **loader_params : dict
-        Passed to `torch.utils.data.DataLoader`, for example ``num_workers=4``.
+        Passed to `torch.utils.data.DataLoader`, for example ``num_workers=4``. On Linux
+        the workers are forked. A forked copy may wait for ever for a lock that a thread
+        of joblib, dask or polars held: in a program with such threads pass
+        ``multiprocessing_context="forkserver"``, too.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from new_process import in_new_process
 from PIL import Image
 
 from sknoisy import NetClassifier
@@ -224,17 +225,18 @@ def test_a_network_learns_from_files_as_from_their_pixels(paths):
     np.testing.assert_array_equal(found, expected)
 
 
+class Flat(MLP):
+    def __init__(self, input_shape, n_classes):
+        super().__init__((int(np.prod(input_shape)),), n_classes, hidden=2)
+
+    def forward(self, X):
+        return super().forward(X.flatten(1))
+
+
 @pytest.mark.slow
+@in_new_process
 def test_workers_of_the_loader_read_the_same(paths):
     y = np.arange(6) % 2
-
-    class Flat(MLP):
-        def __init__(self, input_shape, n_classes):
-            super().__init__((int(np.prod(input_shape)),), n_classes, hidden=2)
-
-        def forward(self, X):
-            return super().forward(X.flatten(1))
-
     rows = ImageRows(paths, transform=CenterCrop(4), train_transform=RandomCrop(4))
     both = [
         NetClassifier(Flat, max_epochs=2, random_state=0, batch_size=2, **params)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from new_process import in_new_process
 from torch.utils.data import Dataset, Subset
 
 from sknoisy.nets import ArrayDataset, Batch, LoaderBatches, TensorBatches
@@ -110,6 +111,17 @@ class TestArrayDataset:
             assert X.tolist() == [[4, -4], [1, -1]] and X.dtype == torch.float32
             assert y.tolist() == [4, 1] and rows.tolist() == [4, 1]
         assert ArrayDataset(data.features).fetch([4])[1] is None
+
+
+@pytest.mark.slow
+@in_new_process
+def test_loader_workers_give_the_same_batches(data):
+    found = []
+    for params in ({}, {"num_workers": 1}):
+        torch.manual_seed(3)
+        batches = LoaderBatches(data, batch_size=8, shuffle=True, **params)
+        found.append(index_of(batches))
+    assert found[0] == found[1]
 
 
 class TestIterators:
@@ -248,14 +260,6 @@ class TestIterators:
         for batch in batches:
             assert batch[0][:, 0].long().equal(batch.index)
             assert batch[1].equal(batch.index % 5)
-
-    def test_loader_workers_give_the_same_batches(self, data):
-        given = []
-        for params in ({}, {"num_workers": 1}):
-            torch.manual_seed(3)
-            batches = LoaderBatches(data, batch_size=8, shuffle=True, **params)
-            given.append(index_of(batches))
-        assert given[0] == given[1]
 
     def test_loader_hands_its_parameters_to_torch(self, data):
         assert LoaderBatches(data, timeout=0, pin_memory=False).loader.timeout == 0

@@ -6,6 +6,7 @@ import traceback
 import numpy as np
 import pytest
 import torch
+from new_process import in_new_process
 from row_sources import Shaking, Shelf
 from skorch.callbacks import Callback
 
@@ -139,28 +140,42 @@ def test_an_interrupted_fit_leaves_no_thread(error):
 
 
 @pytest.mark.slow
-class TestWorkers:
-    def test_they_stay_for_all_passes(self):
-        batches = LoaderBatches(ArrayDataset(Processes(TABLE), CODES), 8, num_workers=1)
-        found = {int(X[0, 0]) for _ in range(2) for X, _ in batches}
-        assert len(found) == 1 and os.getpid() % 2**20 not in found
+@in_new_process
+def test_workers_stay_for_all_passes():
+    batches = LoaderBatches(ArrayDataset(Processes(TABLE), CODES), 8, num_workers=1)
+    found = {int(X[0, 0]) for _ in range(2) for X, _ in batches}
+    assert len(found) == 1 and os.getpid() % 2**20 not in found
 
-    def test_an_interrupted_fit_leaves_none(self):
-        params = {"iterator_train__num_workers": 1, "callbacks": [Stop()]}
-        net = NetClassifier(max_epochs=1, batch_size=8, **params)
-        before = {*multiprocessing.active_children()}
-        with pytest.raises(RuntimeError, match="enough"):
-            net.fit(Shelf(TABLE), CODES)
-        assert {*multiprocessing.active_children()} <= before
 
-    def test_a_fit_leaves_none_and_has_the_same_bits(self):
-        params = {"max_epochs": 2, "batch_size": 8, "random_state": 0}
-        net = NetClassifier(**params, iterator_train__num_workers=1)
-        before = {*multiprocessing.active_children()}
-        proba = net.fit(Shelf(TABLE), CODES).predict_proba(TABLE)
-        assert {*multiprocessing.active_children()} <= before
-        expected = NetClassifier(**params).fit(TABLE, CODES).predict_proba(TABLE)
-        np.testing.assert_array_equal(proba, expected)
+@pytest.mark.slow
+@in_new_process
+def test_workers_give_the_same_changes():
+    expected = batches_of(Shaking(TABLE), training=True)
+    for n in (0, 2):
+        found = batches_of(Shaking(TABLE), training=True, num_workers=n)
+        for batch, other in zip(found, expected, strict=True):
+            assert batch[0].equal(other[0]) and batch.index.equal(other.index)
+
+
+@pytest.mark.slow
+@in_new_process
+def test_an_interrupted_fit_leaves_no_worker():
+    params = {"iterator_train__num_workers": 1, "callbacks": [Stop()]}
+    net = NetClassifier(max_epochs=1, batch_size=8, **params)
+    with pytest.raises(RuntimeError, match="enough"):
+        net.fit(Shelf(TABLE), CODES)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+@in_new_process
+def test_a_fit_leaves_no_worker_and_has_the_same_bits():
+    params = {"max_epochs": 2, "batch_size": 8, "random_state": 0}
+    net = NetClassifier(**params, iterator_train__num_workers=1)
+    proba = net.fit(Shelf(TABLE), CODES).predict_proba(TABLE)
+    assert not multiprocessing.active_children()
+    expected = NetClassifier(**params).fit(TABLE, CODES).predict_proba(TABLE)
+    np.testing.assert_array_equal(proba, expected)
 
 
 def test_a_reader_has_as_many_batches_as_its_order():
