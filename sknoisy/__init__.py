@@ -83,7 +83,7 @@ if TYPE_CHECKING:
         save,
     )
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 _HOME = {
     "AUMDetector": "sknoisy.detection",

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
-from sknoisy import __version__
 from sknoisy._detector_choices import AIMS, DETECTORS
 from sknoisy._option_names import as_options
 from sknoisy._user_errors import UserError, one_line, shown
+from sknoisy._versions import version_report
 from sknoisy.command_line._image_options import add_image_column, add_image_options
 
 __all__ = ["main"]
@@ -121,12 +121,26 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_FAILED, f"{line}\n")
 
 
+class _Versions(argparse.Action):
+    """Prints versions; argparse's own action would reflow the lines."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        _say(version_report(), sys.stdout)
+        sys.exit(0)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="sknoisy",
         description="Find wrong labels in tables and images, correct or inject some.",
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument(
+        "--version",
+        action=_Versions,
+        nargs=0,
+        help="show what a bug report should state: versions of sknoisy and of what it "
+        "uses, and exit",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_audit(commands)
     _add_review(commands)
