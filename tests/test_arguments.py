@@ -35,6 +35,7 @@ CALLS = [
     ("rce_weight", lambda v: losses.NoiseAttentionLoss(**STATE, rce_weight=v)),
     ("n_samples", lambda v: losses.NoiseAttentionLoss(v, 2)),
     ("speed", lambda v: losses.VolMinLoss(2, speed=v)),
+    ("speed", lambda v: losses.ReweightingLoss(np.eye(2), speed=v)),
     ("alpha", lambda v: losses.SELCLoss(**STATE, alpha=v)),
     ("n_classes", lambda v: noise.pair_flip_matrix(v, 0.2)),
     ("noise_rate", lambda v: noise.symmetric_matrix(2, v)),

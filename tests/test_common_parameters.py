@@ -120,6 +120,8 @@ OUTSIDE = [
     (ELRPlusClassifier, "average_ramp_steps", [-1, "half"]),
     (ELRPlusClassifier, "lam_ramp_steps", [-1, "auto"]),
     (TransitionCorrectionClassifier, "anchor_percentile", [0, 101]),
+    (TransitionCorrectionClassifier, "revise", ["late", 3]),
+    (TransitionCorrectionClassifier, "revision_lr", [0, -1]),
     (VolMinNetClassifier, "lam", [-1]),
     (VolMinNetClassifier, "transition_lr", [0, -1]),
     (NALClassifier, "lam", [-1, "large"]),

@@ -97,7 +97,7 @@ def clean_learning(X, y, seed):
     return CleanLearning(model, seed=seed, verbose=False).fit(X, y)
 
 
-def show_tuned(noises, args, keep=None):
+def show_tuned(noises, args, keep=None, load=load):
     """Print what a tuned regression and a tuned network reach on image features.
 
     They belong below each table of methods on these features: what a method gains over
@@ -112,11 +112,13 @@ def show_tuned(noises, args, keep=None):
         From the name of a noise, that of a baseline and a function that measures it to
         the array of its cells, a row for each seed: accuracy, AUROC and seconds. None
         measures all.
+    load : callable, default=load
+        Of features, or a function like it.
     """
     print(f"\n{'tuned on given labels':34s} last          AUROC  CPU s")
     for noise in (name for name in noises if named(name, args.only)):
         for name, fit in {"regression": regression, "net": cross_entropy}.items():
-            measure = partial(_of_seeds, fit, noises[noise], args)
+            measure = partial(_of_seeds, fit, noises[noise], args, load)
             cells = measure() if keep is None else keep(noise, name, measure)
             last, auroc, seconds = cells.mean(0)
             spread = f"+-{cells[:, 0].std():.3f}" if args.seeds > 1 else ""
@@ -127,11 +129,12 @@ def show_tuned(noises, args, keep=None):
             )
 
 
-def _of_seeds(fit, noise, args):
-    return np.array([_tuned(fit, noise, args, seed) for seed in range(args.seeds)])
+def _of_seeds(fit, noise, args, load):
+    seeds = range(args.seeds)
+    return np.array([_tuned(fit, noise, args, seed, load) for seed in seeds])
 
 
-def _tuned(fit, noise, args, seed):
+def _tuned(fit, noise, args, seed, load):
     X, y, noisy, X_test, y_test = load(args.data, noise, args.rows, args.test, seed)
     start = time.process_time()
     model = fit(X, noisy, seed)

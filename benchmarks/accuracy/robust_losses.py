@@ -15,6 +15,7 @@ fits all of the labels, NAL about the share of right ones.
 Needs ``shared/data/cifar10_features.npz`` beside the repository, or ``--data``.
 Default: 10,000 rows, 10,000 test rows, 20 epochs, one seed, two processes. ``--full``:
 three seeds. ``--results FILE`` keeps the cells, and a run goes on with the file.
+``--digits``: 1,000 of the digits of scikit-learn, 797 test rows.
 
     OMP_NUM_THREADS=1 python benchmarks/accuracy/robust_losses.py
 """
@@ -25,8 +26,9 @@ from pathlib import Path
 
 import numpy as np
 from _baselines import show_tuned
-from _features import instance, named, pair_flip, parse, run, symmetric
+from _features import instance, load, named, pair_flip, parse, run, symmetric
 from _results import Results, origin
+from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
 from sknoisy import (
@@ -56,6 +58,7 @@ NOISES = {
 CELLS = ("best", "last", "fitted", "auroc", "seconds")
 TUNED_CELLS = ("last", "auroc", "seconds")
 PLAIN = {"module__dropout": 0.0, "optimizer__weight_decay": 0.0}
+REWEIGHT = partial(TransitionCorrectionClassifier, correction="reweight")
 METHODS = {
     "CE": partial(RobustLossClassifier, loss="ce"),
     "CE unregularised": partial(RobustLossClassifier, loss="ce", **PLAIN),
@@ -74,8 +77,19 @@ METHODS = {
     "SOP": SOPClassifier,
     "DISC": DISCClassifier,
     "forward": TransitionCorrectionClassifier,
+    "reweight": REWEIGHT,
+    "T-revision": partial(REWEIGHT, revise=True),
     "VolMinNet": VolMinNetClassifier,
 }
+
+
+def digits(folder, noise, n_rows, n_test, seed):
+    """Return rows of digits as ``load`` returns features."""
+    X, y = load_digits(return_X_y=True)
+    X = (X / X.std()).astype(np.float32)
+    y_noisy = noise(seed).fit_resample(X[:n_rows], y[:n_rows])[1]
+    test = slice(n_rows, n_rows + n_test)
+    return X[:n_rows], y[:n_rows], y_noisy, X[test], y[test]
 
 
 def judge(clf, accuracies, seconds, data):
@@ -128,11 +142,11 @@ def without_file():
     return given
 
 
-def rows_of(noise, args, kept):
+def rows_of(noise, args, kept, load):
     """Yield the cells of each method under a noise."""
     cells = {name: kept.find(noise, name) for name in METHODS}
     left = {name: make for name, make in METHODS.items() if cells[name] is None}
-    fresh = run({noise: NOISES[noise]}, left, judge, args)
+    fresh = run({noise: NOISES[noise]}, left, judge, args, load)
     for method in (name for name in METHODS if named(name, args.method)):
         if cells[method] is None:
             kept.add(noise, method, next(fresh)[2], CELLS)
@@ -148,12 +162,18 @@ def main():
         seeds=1,
         jobs=2,
         results="",
+        digits=False,
     )
+    noises, rows = NOISES, load
+    if args.digits:
+        noises = {name: n for name, n in NOISES.items() if not isinstance(n, str)}
+        args.rows, args.test, rows = 1000, 797, digits
+        print("digits: 1000 rows, 797 test rows")
     kept = Kept(args)
     print(f"{'':34s} best   last    fitted  AUROC  CPU s")
     table = {}
-    for noise in (name for name in NOISES if named(name, args.only)):
-        for method, cells in rows_of(noise, args, kept):
+    for noise in (name for name in noises if named(name, args.only)):
+        for method, cells in rows_of(noise, args, kept, rows):
             mean = table[noise, method] = cells.mean(0)
             spread = f" +-{cells[:, 1].std():.3f}" if args.seeds > 1 else ""
             print(
@@ -162,13 +182,12 @@ def main():
                 flush=True,
             )
     if not args.method:
-        show_tuned(NOISES, args, kept.tuned)
+        show_tuned(noises, args, kept.tuned, rows)
     if not args.only and not args.method:
-        check(table)
+        check(table, list(noises))
 
 
-def check(table):
-    noises = list(NOISES)
+def check(table, noises):
     last = {m: np.array([table[n, m][1] for n in noises]) for m in METHODS}
     best = {m: np.array([table[n, m][0] for n in noises]) for m in METHODS}
     print("\nclaims, in points of test accuracy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -18,8 +19,13 @@ from sknoisy.extending import (
     StrOptions,
     interruptions,
     set_random_states,
+    share_of_epochs,
 )
-from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss
+from sknoisy.losses import (
+    BackwardCorrectionLoss,
+    ForwardCorrectionLoss,
+    ReweightingLoss,
+)
 from sknoisy.noise._transition import check_transition_matrix
 
 if TYPE_CHECKING:
@@ -90,6 +96,20 @@ def anchor_transition_matrix(proba: ArrayLike, percentile: float = 97) -> FloatA
     return T / T.sum(axis=1, keepdims=True)
 
 
+_OWN_PARAMETERS = (
+    "transition_matrix",
+    "correction",
+    "revise",
+    "revision_lr",
+    "anchor_percentile",
+)
+_LOSSES = {
+    "forward": ForwardCorrectionLoss,
+    "backward": BackwardCorrectionLoss,
+    "reweight": ReweightingLoss,
+}
+
+
 class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier whose loss accounts for how labels were changed.
 
@@ -109,10 +129,21 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
         - array-like of shape (n_classes, n_classes), rows sum to 1;
         - an estimator that has ``transition_matrix_`` after ``fit(X, y)``, or else
           ``predict_proba``, from which anchors are taken. It is cloned.
-    correction : {"forward", "backward"}, default="forward"
+    correction : {"forward", "backward", "reweight"}, default="forward"
         "forward" makes predictions noisy before they are compared with the given
         labels. "backward" makes the loss unbiased by the inverse of the matrix; its
-        variance grows with the matrix's condition number.
+        variance grows with the matrix's condition number. "reweight" weights rows by
+        how much more probable the label is as the true class than as the given one
+        [2]_; on features of CIFAR-10 it is level with "forward" or behind it, and
+        behind it on digits with a known matrix.
+    revise : bool, default=False
+        Whether ``correction="reweight"`` also learns a change of the matrix, in the
+        second half of the epochs [2]_. On digits it gains up to 0.03 over reweighting,
+        and loses 0.29 with symmetric noise of 0.8; on features of CIFAR-10, which a
+        network memorises, it gains nothing.
+    revision_lr : float > 0, default=0.01
+        Learning rate of that change, multiplied by ``lr_schedule`` as ``lr`` is. Chosen
+        on digits; the larger, the further the matrix moves.
     anchor_percentile : float in (0, 100], default=97, the value of [1]_ for CIFAR-10
         Percentile of the predicted probability of a class at which its anchor is taken.
         A lower one is less sensitive to outliers.
@@ -135,7 +166,7 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
     Attributes
     ----------
     transition_matrix_ : ndarray of shape (n_classes, n_classes), dtype float64
-        Given or estimated.
+        Given or estimated; with ``revise`` as it was revised.
     noise_scores_ : ndarray of shape (n_samples,), dtype float64
         1 minus the predicted probability of the given label. Larger = more suspicious.
     scores_are_probabilities_ : bool
@@ -168,11 +199,19 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
     with the last predictions, 43.7 % without correction, and 65.7 % with the true
     matrix: give the matrix where it is known.
 
+    [2]_ starts the weighted training from the network that the anchors come from, which
+    here are new weights. It then revises the matrix in another one, by Adam with a rate
+    of 5e-7, and does not keep it to probabilities; here its entries are at least 1e-6
+    and its rows sum to 1. Weights are at most 10.
+
     References
     ----------
     .. [1] G. Patrini, A. Rozza, A. K. Menon, R. Nock, L. Qu, "Making deep neural
        networks robust to label noise: a loss correction approach", CVPR 2017.
        arXiv:1609.03683
+    .. [2] X. Xia, T. Liu, N. Wang, B. Han, C. Gong, G. Niu, M. Sugiyama, "Are anchor
+       points really indispensable in label-noise learning?", NeurIPS 2019.
+       arXiv:1906.00189
 
     Examples
     --------
@@ -192,7 +231,9 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
     _parameter_constraints = {
         **NetClassifier._parameter_constraints,
         "transition_matrix": [StrOptions({"anchor"}), "array-like", HasMethods("fit")],
-        "correction": [StrOptions({"forward", "backward"})],
+        "correction": [StrOptions(set(_LOSSES))],
+        "revise": ["boolean"],
+        "revision_lr": [Interval(Real, 0, None, closed="neither")],
         "anchor_percentile": [Interval(Real, 0, 100, closed="right")],
     }
 
@@ -201,7 +242,9 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
         module: MakerOfModules | None = None,
         *,
         transition_matrix: Any = "anchor",
-        correction: Literal["forward", "backward"] = "forward",
+        correction: Literal["forward", "backward", "reweight"] = "forward",
+        revise: bool = False,
+        revision_lr: float = 0.01,
         anchor_percentile: float = 97,
         lr: float = 0.05,
         max_epochs: int = 20,
@@ -223,11 +266,18 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
         )
         self.transition_matrix = transition_matrix
         self.correction = correction
+        self.revise = revise
+        self.revision_lr = revision_lr
         self.anchor_percentile = anchor_percentile
 
     def start_fit(self, dataset: Any) -> None:
         """Find the transition matrix, before the network is built."""
         super().start_fit(dataset)
+        if self.revise and self.correction != "reweight":
+            raise ValueError(
+                f"revise=True has no effect on correction={self.correction!r}; set "
+                "correction='reweight' or revise=False."
+            )
         T, n_classes = self.transition_matrix, len(self.classes_)
         if isinstance(T, str):
             proba = self._first_network_proba(dataset, n_classes)
@@ -270,16 +320,38 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
 
     def initialize_criterion(self) -> Self:
         """Build the corrected loss."""
-        is_forward = self.correction == "forward"
-        loss = ForwardCorrectionLoss if is_forward else BackwardCorrectionLoss
-        self.criterion_ = self.own_criterion(
-            loss, transition_matrix=self.transition_matrix_
-        )
+        params = {"transition_matrix": self.transition_matrix_}
+        if self.revise:
+            # Nothing is learnt with lr=0.
+            speed = math.sqrt(self.revision_lr / self.lr) if self.lr else 1.0
+            params |= {"revise": True, "speed": speed}
+        self.criterion_ = self.own_criterion(_LOSSES[self.correction], **params)
         return self
+
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Let the matrix be revised in the second half of the epochs."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        if self.revise:
+            is_late = len(self.history) > share_of_epochs(0.5, self.max_epochs)
+            self.criterion_.revising = is_late
+
+    def finish_fit(self, dataset: Any) -> None:
+        """Keep a revised matrix, and score the labels."""
+        if self.revise:
+            T = self.criterion_.transition_matrix().detach().cpu().numpy()
+            T = T.astype(np.float64)
+            self.transition_matrix_ = T / T.sum(axis=1, keepdims=True)
+        super().finish_fit(dataset)
 
     def _first_network_proba(self, dataset, n_classes):
         """Train a network like this one with cross-entropy; return mean predictions."""
-        own = ("transition_matrix", "correction", "anchor_percentile", "masking")
+        own = (*_OWN_PARAMETERS, "masking")
         params = self.get_params(deep=False)
         # Callbacks watch the fit that was asked for; their parameters go with them.
         params = {

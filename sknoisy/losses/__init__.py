@@ -20,6 +20,7 @@ from sknoisy.losses._cores import CORESLoss, sieve_scores
 from sknoisy.losses._correction import (
     BackwardCorrectionLoss,
     ForwardCorrectionLoss,
+    ReweightingLoss,
 )
 from sknoisy.losses._disc import DISCLoss, divide_by_confidence
 from sknoisy.losses._dividemix import (
@@ -78,6 +79,7 @@ __all__ = [
     "NoiseAttentionLoss",
     "PENCILLoss",
     "PeerLoss",
+    "ReweightingLoss",
     "SCELoss",
     "SELCLoss",
     "SOPLoss",

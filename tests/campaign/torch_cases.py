@@ -13,7 +13,7 @@ from sknoisy import losses, nets
 CRITERIA = [
     "BackwardCorrectionLoss", "BootstrapLoss", "CORESLoss", "ELRLoss",
     "ForwardCorrectionLoss", "GCELoss", "NoiseAttentionLoss", "PENCILLoss",
-    "SCELoss", "SELCLoss",
+    "ReweightingLoss", "SCELoss", "SELCLoss",
     "TruncatedGCELoss", "VolMinLoss",
 ]  # fmt: skip
 FUNCTIONS = [

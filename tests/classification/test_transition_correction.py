@@ -284,7 +284,7 @@ class TestSources:
 
 
 class TestUse:
-    @pytest.mark.parametrize("correction", ["forward", "backward"])
+    @pytest.mark.parametrize("correction", ["forward", "backward", "reweight"])
     def test_the_loss_in_numpy(self, blobs, correction):
         X, y, _ = blobs
         still = {**SMALL, "lr": 0.0, "batch_size": -1, "module__dropout": 0.0}
@@ -298,12 +298,14 @@ class TestUse:
                 p = softmax(clf.module_(torch.from_numpy(X)).numpy(), axis=1)
             if correction == "forward":
                 rows = -np.log((p @ T3)[np.arange(180), y])
+            elif correction == "reweight":
+                rows = -((p / (p @ T3)) * np.log(p))[np.arange(180), y]
             else:
                 rows = -(np.linalg.inv(T3)[y] * np.log(p)).sum(1)
             expected = np.average(rows, weights=weight)
             assert clf.history[0, "train_loss"] == pytest.approx(expected, rel=1e-4)
 
-    @pytest.mark.parametrize("correction", ["forward", "backward"])
+    @pytest.mark.parametrize("correction", ["forward", "backward", "reweight"])
     def test_the_identity_trains_as_cross_entropy_does(self, blobs, correction):
         X, y, _ = blobs
         clf = TransitionCorrectionClassifier(
@@ -347,3 +349,62 @@ class TestUse:
         gain = corrected.score(X[1000:], y[1000:]) - plain.score(X[1000:], y[1000:])
         # Seeds 0 to 9: 0.22 to 0.46, spread 0.07.
         assert gain > 0.15
+
+
+class TestRevision:
+    def fit(self, blobs, **params):
+        params = {**SMALL, "revise": True, "correction": "reweight", **params}
+        clf = TransitionCorrectionClassifier(transition_matrix=T3, **params)
+        return clf.fit(*blobs[:2])
+
+    def test_the_matrix_changes_in_the_second_half_of_the_epochs(self, blobs):
+        seen = []
+
+        class Watch(EarlyStopping):
+            def on_epoch_end(self, net, **kwargs):
+                seen.append(abs(net.criterion_.change.detach()).max().item())
+
+        clf = self.fit(blobs, callbacks=[Watch()], revision_lr=0.1, max_epochs=5)
+        assert seen[:2] == [0, 0] and min(seen[2:]) > 0
+        T = clf.transition_matrix_
+        np.testing.assert_allclose(T.sum(1), 1, rtol=1e-12)
+        found = clf.criterion_.transition_matrix().detach()
+        np.testing.assert_allclose(T, found, rtol=1e-5)
+        assert abs(T - T3).max() > 1e-3 and T.min() > 0
+
+    def test_a_step_moves_it_by_its_own_learning_rate(self, blobs):
+        moves = []
+        for lr, rate in ((0.1, 0.02), (0.1, 0.04)):
+            params = {"lr": lr, "batch_size": -1, "max_epochs": 2, "lr_schedule": None}
+            clf = self.fit(blobs, revision_lr=rate, **params)
+            assert clf.criterion_.speed == pytest.approx((rate / lr) ** 0.5)
+            moves.append(clf.criterion_.speed * clf.criterion_.change.detach().numpy())
+        assert abs(moves[0]).max() > 1e-4
+        np.testing.assert_allclose(moves[1], 2 * moves[0], rtol=1e-4, atol=1e-7)
+
+    def test_other_corrections_are_not_revised(self, blobs):
+        message = "revise=True has no effect on correction='forward'"
+        with pytest.raises(ValueError, match=message):
+            self.fit(blobs, correction="forward")
+
+    def test_nothing_is_learnt_without_a_learning_rate(self, blobs):
+        T = self.fit(blobs, lr=0.0).transition_matrix_
+        np.testing.assert_allclose(T, T3, atol=1e-5)
+
+    @pytest.mark.slow
+    def test_pair_flips_of_digits_are_found_better(self):
+        X, y = load_digits(return_X_y=True)
+        T = pair_flip_matrix(10, 0.4)
+        _, y_noisy = TransitionNoiseInjector(T, random_state=0).fit_resample(X, y)
+        X = X / X.std()
+        params = {"correction": "reweight", "random_state": 0}
+        nets = [
+            TransitionCorrectionClassifier(revise=revise, **params).fit(
+                X[:1000], y_noisy[:1000]
+            )
+            for revise in (False, True)
+        ]
+        scores = [net.score(X[1000:], y[1000:]) for net in nets]
+        off = [abs(net.transition_matrix_ - T).sum(1).mean() for net in nets]
+        assert off[1] < off[0]
+        assert scores[1] > scores[0] + 0.02

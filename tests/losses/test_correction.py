@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 from torch.nn import functional as F
 
-from sknoisy.losses import BackwardCorrectionLoss, ForwardCorrectionLoss
+from sknoisy.losses import (
+    BackwardCorrectionLoss,
+    ForwardCorrectionLoss,
+    ReweightingLoss,
+)
 from sknoisy.noise import pair_flip_matrix, symmetric_matrix
 
-BOTH = [ForwardCorrectionLoss, BackwardCorrectionLoss]
+ALL = [ForwardCorrectionLoss, BackwardCorrectionLoss, ReweightingLoss]
 
 
 @pytest.fixture
@@ -34,8 +38,8 @@ def gradient(loss, logits):
     return grad.numpy()
 
 
-@pytest.mark.parametrize("loss", BOTH)
-class TestBoth:
+@pytest.mark.parametrize("loss", ALL)
+class TestAll:
     def test_the_identity_is_cross_entropy(self, batch, loss):
         logits, y = batch
         given = loss(np.eye(4))(logits, y)
@@ -57,6 +61,9 @@ class TestBoth:
         rows = criterion(logits, torch.tensor([0, 1]))
         if loss is ForwardCorrectionLoss:
             np.testing.assert_allclose(rows.detach(), -np.log([0.8, 0.2]), rtol=1e-5)
+        elif loss is ReweightingLoss:
+            # The weights are 1 / 0.8 and 0.
+            np.testing.assert_allclose(rows.detach(), 0, atol=1e-6)
         else:
             # (T⁻¹)[ỹ, 1] times the floor log 1e-7
             expected = np.array([-1 / 3, 4 / 3]) * -np.log(1e-7)
@@ -167,3 +174,135 @@ class TestBackward:
         message = f"must have an inverse; its condition number is ({number}).*forward"
         with pytest.raises(ValueError, match=message):
             BackwardCorrectionLoss(T)
+
+
+class TestReweighting:
+    @given(st.integers(0, 1000))
+    @examples(30)
+    def test_its_mean_over_given_labels_is_that_over_true_ones(self, seed):
+        # Σ_ỹ (Tᵀp)_ỹ β(ỹ) ℓ(ỹ) = Σ_y p_y ℓ(y), at the p that is predicted.
+        T = random_matrix(seed)
+        z = np.random.default_rng(seed).normal(size=4)
+        p = softmax(z)
+        rows = ReweightingLoss(T, "none")(
+            torch.tensor(np.tile(z, (4, 1))), torch.arange(4)
+        )
+        assert (p @ T) @ rows.numpy() == pytest.approx(-p @ np.log(p), rel=1e-5)
+
+    @given(st.integers(0, 1000))
+    @examples(30)
+    def test_weights_in_numpy(self, seed):
+        rng = np.random.default_rng(seed)
+        T, z, y = random_matrix(seed), rng.normal(size=(6, 4)), rng.integers(0, 4, 6)
+        criterion = ReweightingLoss(T, "none")
+        p = softmax(z, axis=1)
+        expected = (p / (p @ T))[np.arange(6), y]
+        given = criterion.weights(torch.tensor(z), torch.tensor(y))
+        np.testing.assert_allclose(given, expected, rtol=1e-5)
+        rows = criterion(torch.tensor(z), torch.tensor(y))
+        own = -np.log(p)[np.arange(6), y]
+        np.testing.assert_allclose(rows, expected * own, rtol=1e-5)
+
+    def test_two_classes_by_hand(self):
+        # p = (3/4, 1/4): weights 0.75 / 0.725 and 0.25 / 0.275.
+        logits = torch.tensor([[3.0, 1.0]] * 2).log()
+        rows = ReweightingLoss([[0.9, 0.1], [0.2, 0.8]], "none")(
+            logits, torch.tensor([0, 1])
+        )
+        expected = [30 / 29 * np.log(4 / 3), 10 / 11 * np.log(4)]
+        np.testing.assert_allclose(rows, expected, rtol=1e-6)
+
+    def test_a_weight_is_at_most_ten(self):
+        # A class that is given its own label in one of 50 cases, predicted surely.
+        criterion = ReweightingLoss([[0.02, 0.98], [0.0, 1.0]], "none")
+        logits = torch.tensor([[20.0, 0.0], [-2.0, 2.0]])
+        weights = criterion.weights(logits, torch.tensor([0, 0]))
+        np.testing.assert_allclose(weights, [10, 10], rtol=1e-6)
+        # As if that were one of five cases: at most 5, whatever is predicted.
+        milder = ReweightingLoss([[0.2, 0.8], [0.0, 1.0]])
+        weights = milder.weights(logits, torch.tensor([0, 0]))
+        np.testing.assert_allclose(weights, [5, 5], rtol=1e-6)
+
+    def test_weights_have_no_gradient(self, batch):
+        logits, y = batch
+        criterion = ReweightingLoss(random_matrix(3))
+        weights = criterion.weights(logits, y)
+        assert not weights.requires_grad
+        fixed = (weights * F.cross_entropy(logits, y, reduction="none")).mean()
+        np.testing.assert_allclose(
+            gradient(criterion(logits, y), logits), gradient(fixed, logits), rtol=1e-9
+        )
+
+    def test_zeros_in_the_matrix(self, batch):
+        logits, y = batch
+        T = pair_flip_matrix(4, 0.3)
+        p = softmax(logits.detach().numpy(), axis=1)
+        weights = ReweightingLoss(T).weights(logits, y)
+        np.testing.assert_allclose(weights, (p / (p @ T))[np.arange(9), y], rtol=1e-5)
+
+
+class TestRevision:
+    def test_without_a_change_it_is_the_loss_without_revision(self, batch):
+        logits, y = batch
+        plain = ReweightingLoss(random_matrix(1), reduction="none")(logits, y)
+        rows = ReweightingLoss(random_matrix(1), revise=True, reduction="none")
+        torch.testing.assert_close(rows(logits, y), plain, rtol=1e-5, atol=1e-7)
+
+    def test_the_loss_and_its_gradients_in_numpy(self, batch):
+        logits, y = batch
+        T, change = random_matrix(2), 0.1 * np.random.default_rng(2).normal(size=(4, 4))
+
+        def loss_of(z, change):
+            revised = np.maximum(T + 3.0 * change, 1e-6)
+            revised /= revised.sum(1, keepdims=True)
+            p = softmax(z, axis=1)
+            own = p[np.arange(9), y]
+            return (own / (p @ revised)[np.arange(9), y] * -np.log(own)).mean()
+
+        criterion = ReweightingLoss(T, revise=True, speed=3.0).double()
+        criterion.T.copy_(torch.from_numpy(T))
+        criterion.change.data = torch.from_numpy(change)
+        z = logits.detach().numpy()
+        assert (T + 3.0 * change < 1e-6).any()
+        loss = criterion(logits, y)
+        assert loss.item() == pytest.approx(loss_of(z, change), rel=1e-10)
+        loss.backward()
+        for found, at, of in (
+            (logits.grad, z, lambda new: loss_of(new, change)),
+            (criterion.change.grad, change, lambda new: loss_of(z, new)),
+        ):
+            for place in np.ndindex(at.shape):
+                step = np.zeros(at.shape)
+                step[place] = 1e-6
+                slope = (of(at + step) - of(at - step)) / 2e-6
+                assert found[place].item() == pytest.approx(slope, rel=1e-5, abs=1e-8)
+
+    def test_before_it_begins_nothing_of_it_is_learnt(self, batch):
+        logits, y = batch
+        criterion = ReweightingLoss(random_matrix(1), revise=True)
+        criterion.revising = False
+        plain = ReweightingLoss(random_matrix(1))
+        np.testing.assert_allclose(
+            gradient(criterion(logits, y), logits),
+            gradient(plain(logits, y), logits),
+            rtol=1e-5,
+        )
+        criterion(logits, y).backward()
+        assert criterion.change.grad is None
+
+    def test_entries_of_zero_can_grow(self, batch):
+        logits, y = batch
+        criterion = ReweightingLoss(np.eye(4), revise=True)
+        criterion(logits, y).backward()
+        assert (criterion.change.grad[~torch.eye(4, dtype=bool)] != 0).any()
+
+    @pytest.mark.parametrize(
+        ("params", "error", "message"),
+        [
+            ({"revise": 1}, TypeError, "revise must be True or False; got 1"),
+            ({"speed": 0}, ValueError, "speed must be above 0; got 0"),
+        ],
+    )
+    def test_bad_parameters_are_refused(self, params, error, message):
+        with pytest.raises(error, match=message):
+            ReweightingLoss(np.eye(2), **params)
