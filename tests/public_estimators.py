@@ -202,9 +202,14 @@ SPECIAL = {
     },
     "FINEDetector": {"contract": [{}, {"estimator": NetClassifier(max_epochs=2)}]},
     "FlywheelClassifier": {
-        "contract": [{}, ABLATED],
+        "contract": [{}, ABLATED, {"auxiliary": False}],
         "blobs": [{"lr": 0.1}],
-        "going on": [{"warmup_epochs": 1}, {"warmup_epochs": 2}, {"warmup_epochs": 4}],
+        "going on": [
+            {"warmup_epochs": 1},
+            {"warmup_epochs": 2},
+            {"warmup_epochs": 4},
+            {"warmup_epochs": 2, "auxiliary": False},
+        ],
     },
     "InstanceNoiseInjector": {"contract": [{}, {"feature_scaling": "standard"}]},
     "LossMixtureDetector": {

@@ -66,6 +66,9 @@ METHODS = {
     "  no resampling": partial(FlywheelClassifier, resample=False),
     "  fixed epsilon": partial(FlywheelClassifier, epsilon="uniform"),
     "  no contrast": partial(FlywheelClassifier, contrastive_weight=0.0),
+    "  classes contrast": partial(FlywheelClassifier, contrast="classes"),
+    "  no auxiliary": partial(FlywheelClassifier, auxiliary=False),
+    "  the same, lam 0": partial(FlywheelClassifier, auxiliary=False, lam=0.0),
     "  no prior": partial(FlywheelClassifier, prior_weight=0.0),
 }
 COLUMNS = ("best", "last", "AUROC", "rate-", "labels", "T_c", "CPU s")

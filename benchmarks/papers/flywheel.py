@@ -265,11 +265,13 @@ TABLES = {
         both(["sym 80", "sym 90", "asym 40"]),
         [
             ablation("w/o CR", "92.3 87.5 88.8 65.9 46.2 64.0", lam=0.0),
-            ablation("w/o Aux", "95.6 91.5 90.3 40.6 35.7 56.6", resample=False),
+            ablation("w/o Aux", "95.6 91.5 90.3 40.6 35.7 56.6", auxiliary=False),
+            ablation("not resampled", "", resample=False),
             ablation(
                 "epsilon fixed", "95.8 92.0 94.4 72.3 55.5 72.6", epsilon="uniform"
             ),
             ablation("w/o CL", "95.7 94.6 96.3 71.4 57.4 78.6", contrastive_weight=0.0),
+            ablation("CL by classes", "", contrast="classes"),
             ablation("full", "95.9 94.4 96.2 71.9 58.8 78.6"),
         ],
         FLYWHEEL_CIFAR,

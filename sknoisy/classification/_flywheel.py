@@ -54,6 +54,11 @@ _WARMUP_SHARE = 0.2
 _COLLAPSED = 0.9
 
 
+def _same_class(targets):
+    """Return how probably two rows have the same class; 1 for the views of one row."""
+    return (targets @ targets.T).fill_diagonal_(1)
+
+
 class FlywheelClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier of two networks, one judging labels, one refurbishing them.
 
@@ -77,6 +82,10 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         or 0.3 for each class if that is less: see Notes. 0 removes it.
     contrastive_weight : float >= 0, default=0.025, the value of [1]_
         Weight of the contrastive term of f, α. 0 removes it.
+    contrast : {"views", "classes"}, default="views"
+        Which views the contrastive term pulls together: those of the same row, or also
+        those of rows that probably have the same class, as far as the targets of both
+        rows say so, Q_i · Q_j. [1]_ cites both, [4]_ and [5]_, and states no formula.
     temperature : float > 0, default=0.05
         Of the contrastive term; [1]_ does not state it; this is the value of [2]_.
     warmup_epochs : int >= 1 or "auto", default="auto"
@@ -102,6 +111,10 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     resample : bool, default=True
         Whether g learns the labels that f refurbished. False has it learn the given
         ones, weighted by how likely they are clean, Equation 7.
+    auxiliary : bool, default=True
+        Whether there is an auxiliary network f. False trains g alone, as with
+        ``resample=False`` and ``epsilon="uniform"``, and predicts by it: an ablation of
+        [1]_, see Notes. ``judge`` and what is said of f above then have no effect.
     lr : float >= 0, default=0.02, the value of [1]_
         Learning rate of both networks at the first epoch.
     max_epochs : int >= 1, default=20
@@ -148,7 +161,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         Rows whose label occurs once: they have the score 0.5 and no flag.
     classes_ : ndarray of shape (n_classes,)
     module_, judge_ : torch modules
-        f and g.
+        f and g; both are g without an auxiliary network.
     criterion_, optimizer_, history_, settings_, device_, n_features_in_
         As in `NetClassifier`; ``history_[:, "gamma"]`` is γ.
 
@@ -174,6 +187,12 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
     (λ / n_classes − 1) / (λ − 1), and λ must stay below the number of classes so
     that the label has any influence.
 
+    Without an auxiliary network, λ is at most γ. [1]_ does not say so, but with λ = 3
+    g predicts a single class after a few cycles: the labels weigh q, γ on the mean, the
+    regulariser λ. If λ is larger, the class that is predicted more often than its share
+    of the labels is predicted ever more often; the labels of the other classes then
+    have q = 0 and weigh nothing.
+
     Sample weights say how often each row counts: in the losses, and in γ, π and both
     matrices.
 
@@ -185,6 +204,11 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
        label noise through uniform selection and contrastive learning", CVPR 2022.
     .. [3] J. Li, R. Socher, S. C. H. Hoi, "DivideMix: Learning with noisy labels as
        semi-supervised learning", ICLR 2020. arXiv:2002.07394
+    .. [4] T. Chen, S. Kornblith, M. Norouzi, G. Hinton, "A simple framework for
+       contrastive learning of visual representations", ICML 2020. arXiv:2002.05709
+    .. [5] P. Khosla, P. Teterwak, C. Wang, A. Sarna, Y. Tian, P. Isola, A. Maschinot,
+       C. Liu, D. Krishnan, "Supervised contrastive learning", NeurIPS 2020.
+       arXiv:2004.11362
 
     Examples
     --------
@@ -213,6 +237,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         "judge": NetClassifier._parameter_constraints["module"],
         "lam": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "contrastive_weight": [Interval(Real, 0, None, closed="left")],
+        "contrast": [StrOptions({"views", "classes"})],
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "warmup_epochs": [
             Interval(Integral, 1, None, closed="left"),
@@ -224,6 +249,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         "strong_view": STRONG_VIEW,
         "epsilon": [StrOptions({"estimated", "uniform"})],
         "resample": ["boolean"],
+        "auxiliary": ["boolean"],
     }
 
     def __init__(
@@ -233,6 +259,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         judge: Estimator = None,
         lam: Literal["auto"] | float = "auto",
         contrastive_weight: float = 0.025,
+        contrast: Literal["views", "classes"] = "views",
         temperature: float = 0.05,
         warmup_epochs: Literal["auto"] | int = "auto",
         mixup_alpha: float = 4.0,
@@ -241,6 +268,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         strong_view: View = "auto",
         epsilon: Literal["estimated", "uniform"] = "estimated",
         resample: bool = True,
+        auxiliary: bool = True,
         lr: float = 0.02,
         max_epochs: int = 20,
         batch_size: int = 128,
@@ -262,6 +290,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.judge = judge
         self.lam = lam
         self.contrastive_weight = contrastive_weight
+        self.contrast = contrast
         self.temperature = temperature
         self.warmup_epochs = warmup_epochs
         self.mixup_alpha = mixup_alpha
@@ -270,6 +299,7 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.strong_view = strong_view
         self.epsilon = epsilon
         self.resample = resample
+        self.auxiliary = auxiliary
 
     def start_fit(self, dataset: Any) -> None:
         """Settle λ, the warm-up and the views."""
@@ -296,11 +326,14 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
             )
         # For images, a missing network is reported before missing views.
         self.component_of("module")
-        strong = ["strong_view"] * bool(self.contrastive_weight)
+        strong = ["strong_view"] * bool(self.contrastive_weight and self.auxiliary)
         self.spread_ = check_views(self, dataset, ["weak_view", *strong])
 
     def initialize_module(self) -> Self:
-        """Build both networks."""
+        """Build both networks, or the one that is both."""
+        if not self.auxiliary:
+            self.module_ = self.judge_ = self.build("module")
+            return self
         same = self.judge is None or self.judge is self.module
         if same and isinstance(self.module, nn.Module):
             raise ValueError(
@@ -322,9 +355,10 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
             lam=self.lam_,
             epsilon=self.epsilon,
             resample=self.resample,
+            auxiliary=self.auxiliary,
         )
         parts: dict[str, nn.Module] = {"cycles": cycles}
-        if self.contrastive_weight:
+        if self.contrastive_weight and self.auxiliary:
             row = torch.zeros(1, *self.input_shape_, device=self.device_)
             with torch.no_grad():
                 features, _ = embed_and_classify(self.module_.eval(), row)
@@ -347,22 +381,22 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         if self.turn_ == "auxiliary":
             return self._auxiliary_loss(X, y, index)
         weak = self._weak(X)
-        logits = self.judge_(weak).float()
+        judge = self._networks()[-1]
+        logits = judge(weak).float()
         loss = self._cycles.main_loss(logits, y, index)
         labels = self._cycles.labels[index] if self._cycles.resample else y
-        learnt = [Learnt(self.judge_, weak, labels)]
+        learnt = [Learnt(judge, weak, labels)]
         return Step(self.weighted_mean(loss, index), logits, learnt)
 
     def _weak(self, X):
         return weak_view_of(X, self.weak_view, self.spread_)
 
     def _warm_up_loss(self, X, y, index):
-        """Train both networks on the given labels; neither sees the other."""
-        logits = self.module_(X).float()
-        loss = F.cross_entropy(logits, y, reduction="none")
-        loss = loss + F.cross_entropy(self.judge_(X).float(), y, reduction="none")
-        learnt = [Learnt(network, X, y) for network in (self.module_, self.judge_)]
-        return Step(self.weighted_mean(loss, index), logits, learnt)
+        """Train the networks on the given labels; neither sees the other."""
+        logits = [network(X).float() for network in self._networks()]
+        loss = sum(F.cross_entropy(some, y, reduction="none") for some in logits)
+        learnt = [Learnt(network, X, y) for network in self._networks()]
+        return Step(self.weighted_mean(loss, index), logits[0], learnt)
 
     def _auxiliary_loss(self, X, y, index):
         """Equation 13 on mixed weak views, and the contrastive term on strong ones."""
@@ -384,7 +418,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         if self.contrastive_weight and "contrast" in self.criterion_:
             views = torch.cat([strong_view_of(X, self.strong_view) for _ in range(2)])
             features = learning_features(self, views).float()
-            contrast = self.criterion_["contrast"](*features.chunk(2))
+            alike = _same_class(own) if self.contrast == "classes" else None
+            contrast = self.criterion_["contrast"](*features.chunk(2), alike)
             contrast = self.weighted_mean(contrast, index)
             loss = loss + self.contrastive_weight * contrast
         return Step(loss, logits, [Learnt(self.module_, weak, own)])
@@ -404,8 +439,8 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         if epoch > self.n_warmup_:
             if self._cycles.gamma.isnan():
                 self._take_in(self._cycles.start, *self._predict_rows(self.rows_))
-            rows, codes, logits = self.eval_pass(self.rows_, ["judge"])
-            q = self._cycles.judge(logits.pop("judge"), codes, rows)
+            rows, codes, logits = self._judged(self.rows_)
+            q = self._cycles.judge(logits, codes, rows)
             self._take_in(self._cycles.start_cycle, q, codes, rows)
             self.label_quality_ = self._cycles.q[None]
         self.history.record("gamma", float(self._cycles.gamma))
@@ -415,17 +450,16 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         if len(self.history) <= self.n_warmup_:
             yield "warm-up", batches
             return
-        yield "auxiliary", batches
-        self._take_in(self._cycles.refurbish, *self._predict_rows(self.rows_))
+        if self._cycles.auxiliary:
+            yield "auxiliary", batches
+            self._take_in(self._cycles.refurbish, *self._predict_rows(self.rows_))
         yield "main", batches
 
     def finish_fit(self, dataset: Any) -> None:
         """Judge all labels by both networks as they are after the last epoch."""
         proba, codes, rows = self._predict_rows(dataset)
-        _, _, logits = self.eval_pass(dataset, ["judge"])
-        found = self._cycles.conclude(
-            proba, logits.pop("judge"), codes, rows, self.sample_weight_
-        )
+        _, _, logits = self._judged(dataset)
+        found = self._cycles.conclude(proba, logits, codes, rows, self.sample_weight_)
         q, wrong, T, T_c = (part.cpu().numpy() for part in found)
         self.clean_proba_, self.transition_matrix_, self.corruption_matrix_ = q, T, T_c
         # An epoch that was interrupted while the labels were judged has none.
@@ -434,6 +468,16 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         self.refurbished_labels_ = self.classes_[proba.argmax(1)]
         self.record_scores(wrong, proba, codes)
         self._warn_of_collapse(codes)
+
+    def _networks(self):
+        """Return f and g; g alone without an auxiliary network."""
+        # A loaded net has two copies of it, of which only module_ is trained further.
+        return [self.module_, self.judge_] if self._cycles.auxiliary else [self.module_]
+
+    def _judged(self, dataset):
+        """Return row numbers, codes, and what g says of the rows."""
+        rows, codes, logits = self.eval_pass(dataset, {"g": self._networks()[-1]})
+        return rows, codes, logits["g"]
 
     def _predict_rows(self, dataset):
         """Return the mean prediction of two weak views, codes and row numbers."""

@@ -129,7 +129,7 @@ def _cosines(first: Tensor, second: Tensor, temperature: float) -> Tensor:
 
 
 class ContrastiveLoss(nn.Module):
-    """`nt_xent` of features after a learnt projection head.
+    """`nt_xent` or `sup_con` of features after a learnt projection head.
 
     Parameters
     ----------
@@ -162,18 +162,24 @@ class ContrastiveLoss(nn.Module):
             nn.Linear(n_features, n_projected), nn.BatchNorm1d(n_projected)
         )
 
-    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+    def forward(
+        self, first: Tensor, second: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         """Return the loss of each row, shape (n,).
 
         Parameters
         ----------
         first, second : Tensor of shape (n, n_features)
             Encodings of two views of each row.
+        mask : Tensor of shape (n, n), default=None
+            How much two rows should be near, as in `sup_con`. None is `nt_xent`.
 
         Returns
         -------
         loss : Tensor of shape (n,)
-            As `nt_xent` returns it.
+            As `nt_xent` or `sup_con` returns it.
         """
         first, second = self.head(torch.cat([first, second])).chunk(2)
-        return nt_xent(first, second, self.temperature)
+        if mask is None:
+            return nt_xent(first, second, self.temperature)
+        return sup_con(first, second, mask=mask, temperature=self.temperature)

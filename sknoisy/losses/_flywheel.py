@@ -43,6 +43,10 @@ class FlywheelLoss(nn.Module):
     resample : bool, default=True
         Whether the main network learns refurbished labels, Equation 8, or the given
         ones as far as they are clean, Equation 7.
+    auxiliary : bool, default=True
+        Whether there is an auxiliary network. Without it a cycle is `judge`,
+        `start_cycle` and training by `main_loss`, with Equation 7 and a uniform ε, and
+        λ is at most γ, since with a larger one the predictions collapse onto a class.
 
     Attributes
     ----------
@@ -99,6 +103,7 @@ class FlywheelLoss(nn.Module):
         lam: float = 3.0,
         epsilon: str = "estimated",
         resample: bool = True,
+        auxiliary: bool = True,
     ) -> None:
         super().__init__()
         check_counts(0, n_samples=n_samples)
@@ -109,8 +114,9 @@ class FlywheelLoss(nn.Module):
                 f"epsilon must be 'estimated' or 'uniform'; got {epsilon!r}."
             )
         self.lam = lam
-        self.estimates_epsilon = epsilon == "estimated"
-        self.resample = resample
+        self.auxiliary = auxiliary
+        self.estimates_epsilon = epsilon == "estimated" and auxiliary
+        self.resample = resample and auxiliary
         uniform = 1 / n_classes
         self.register_buffer("gamma", torch.tensor(torch.nan))
         self.register_buffer("q", torch.ones(n_samples))
@@ -274,8 +280,19 @@ class FlywheelLoss(nn.Module):
         if not self.resample:
             loss = self.q[rows] * loss
         if self.lam:
-            loss = loss + self.lam * confidence_penalty(logits, self.prior)
+            loss = loss + self._weight_of_regulariser() * confidence_penalty(
+                logits, self.prior
+            )
         return loss
+
+    def _weight_of_regulariser(self):
+        """Return λ; alone, a network whose λ exceeds γ leaves the shares of the labels.
+
+        Where it predicts the same g for all rows, the mean loss has the gradient
+        (γ − λ) (g_c − π_c) by the logit of class c: above γ, the class that is ahead
+        gets further ahead, and then q of all other labels is 0.
+        """
+        return self.lam if self.auxiliary else self.gamma.clamp(max=self.lam)
 
     @torch.no_grad()
     def conclude(

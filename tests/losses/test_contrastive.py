@@ -171,6 +171,13 @@ class TestSupervised:
 
 
 class TestHead:
+    def test_a_mask_is_that_of_sup_con(self):
+        first, second = draw(13, n_rows=6, n_features=4)
+        loss, mask = ContrastiveLoss(4, 3, temperature=0.2).eval(), torch.rand(6, 6)
+        projected = loss.head(first), loss.head(second)
+        expected = sup_con(*projected, mask=mask, temperature=0.2)
+        assert_allclose(loss(first, second, mask).detach(), expected.detach(), 1e-5)
+
     def test_views_are_projected_and_normalised_together(self):
         first, second = draw(5, n_rows=6, n_features=4)
         with torch.random.fork_rng():

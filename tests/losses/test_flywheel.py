@@ -140,6 +140,32 @@ def test_gradient_of_the_regularised_loss():
     assert_allclose(logits.grad, (1 - lam) * g - labels + lam * prior, atol=1e-5)
 
 
+@pytest.mark.parametrize("gamma", [0.3, 0.8])
+def test_alone_a_network_is_not_drawn_from_the_shares_of_the_labels(gamma):
+    # The same for all rows: class 0 is predicted more often than it is given. The
+    # labels draw back by γ, the regulariser away by λ.
+    y, rows = torch.arange(400) % 4, torch.arange(400)
+    g = torch.tensor([0.4, 0.2, 0.2, 0.2])
+    for auxiliary, weight in ((True, 0.9), (False, min(0.9, gamma))):
+        state = FlywheelLoss(400, 4, 0.9, resample=False, auxiliary=auxiliary)
+        state.start(torch.eye(4)[y], y, rows)
+        state.start_cycle(torch.full((400,), gamma), y, rows)
+        logits = g.log().requires_grad_()
+        state.main_loss(logits.expand(400, 4), y, rows).mean().backward()
+        assert_allclose(logits.grad, (gamma - weight) * (g - 0.25), atol=1e-6)
+
+
+def test_without_an_auxiliary_network_epsilon_is_uniform():
+    proba, y, q = (value.float() for value in draw(13))
+    state = FlywheelLoss(60, 4, auxiliary=False)
+    rows, y = torch.arange(60), y.long()
+    state.start(proba, y, rows)
+    state.start_cycle(q, y, rows)
+    state.refurbish(proba, y, rows)
+    assert (state.epsilon == 0.25).all() and not state.resample
+    assert_allclose(state.prior, torch.bincount(y) / 60)
+
+
 def test_the_regulariser_is_bounded():
     logits = torch.tensor([[1000.0, -1000.0]])
     found = confidence_penalty(logits, torch.tensor([0.5, 0.5]))
