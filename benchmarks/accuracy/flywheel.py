@@ -52,6 +52,18 @@ NOISES = {
     "instance 0.6": instance(0.6),
     "worse (human)": "y_worse",
 }
+
+
+class Unguarded(FlywheelClassifier):
+    """Has λ outweigh the labels also where there is no auxiliary network."""
+
+    def initialize_criterion(self):
+        """Have λ stand in each cycle."""
+        super().initialize_criterion()
+        self.criterion_["cycles"]._weight_of_regulariser = lambda: self.lam_
+        return self
+
+
 METHODS = {
     "CE": NetClassifier,
     "CE plain": partial(
@@ -68,7 +80,8 @@ METHODS = {
     "  no contrast": partial(FlywheelClassifier, contrastive_weight=0.0),
     "  classes contrast": partial(FlywheelClassifier, contrast="classes"),
     "  no auxiliary": partial(FlywheelClassifier, auxiliary=False),
-    "  the same, lam 0": partial(FlywheelClassifier, auxiliary=False, lam=0.0),
+    "  alone, lam 0": partial(FlywheelClassifier, auxiliary=False, lam=0.0),
+    "  alone, lam 3": partial(Unguarded, auxiliary=False),
     "  no prior": partial(FlywheelClassifier, prior_weight=0.0),
 }
 COLUMNS = ("best", "last", "AUROC", "rate-", "labels", "T_c", "CPU s")

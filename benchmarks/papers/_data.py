@@ -2,7 +2,8 @@
 
 At the scale "full" the data are those of the paper. Below it, CIFAR-10 is 512 features
 of its images, or the images; Tiny-ImageNet with a frozen network is frozen features of
-CIFAR-10; sets with real noise are CIFAR-10 with labels that people gave.
+CIFAR-10; sets with real noise are CIFAR-10 with labels that people gave. The sets of
+`BESIDE_IT` are in no paper, and the same at each scale.
 """
 
 import sys
@@ -17,13 +18,30 @@ from sknoisy import AsymmetricNoiseInjector, datasets
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "accuracy"))
 
-from _features import BESIDE, instance, load, symmetric
+from _features import BESIDE, instance, load, pair_flip, symmetric
 from cifar10 import load_images
 
-__all__ = ["BESIDE", "asymmetric", "instance", "read", "stand_in", "symmetric"]
+__all__ = [
+    "BESIDE",
+    "BESIDE_IT",
+    "asymmetric",
+    "instance",
+    "pair_flip",
+    "read",
+    "stand_in",
+    "symmetric",
+]
 
 # Human labels of CIFAR-10 with about the noise rate of the set.
 HUMAN = {"clothing1m": "worse", "webvision": "random1", "animal10n": "aggre"}
+# Sets of the other benchmarks, at most so many rows of them.
+BESIDE_IT = {
+    "cifar10n_efficientnet": "EfficientNet features of CIFAR-10",
+    "uci_letter": "letters (UCI)",
+    "uci_drybean": "dry beans (UCI)",
+    "crowd_music": "music genres",
+}
+N_BESIDE_IT = 2_000
 LOADERS = {
     "cifar10": (datasets.load_cifar10, "train", "test"),
     "cifar100": (datasets.load_cifar100, "train", "test"),
@@ -50,6 +68,8 @@ def stand_in(column, kind):
     """Return in words what is read below "full", None if nothing is like the data."""
     if column.data == "cifar100":
         return None
+    if column.data in BESIDE_IT:
+        return BESIDE_IT[column.data]
     if column.data == "tiny-imagenet":
         return "frozen EfficientNet features of CIFAR-10"
     labels = HUMAN.get(column.data)
@@ -75,6 +95,8 @@ def read(column, kind, scale, folder, own, n_rows, n_test, seed):
     seed : int
         Draws the rows and the wrong labels.
     """
+    if column.data in BESIDE_IT:
+        return _beside_it(column, folder, n_rows or N_BESIDE_IT, n_test, seed)
     if scale == "full" and (own is not None or column.data != "cifar10"):
         if own is None:
             raise SystemExit(f"{column.data}: give its folder with --images.")
@@ -95,6 +117,19 @@ def read(column, kind, scale, folder, own, n_rows, n_test, seed):
     if scale == "tiny":
         X, X_test = _halved(X), _halved(X_test)
     return X, y, y_noisy.astype(np.int64), X_test, y_test
+
+
+def _beside_it(column, folder, n_rows, n_test, seed):
+    """Read a set of the other benchmarks, with its noisy labels or injected ones."""
+    # It needs pandas.
+    from _classification_data import LOADERS as OTHERS
+
+    make = next(make for name, make in OTHERS.items() if column.data.startswith(name))
+    parts = make(folder / column.data, column.noise, n_rows, seed)
+    X, y, y_noisy, X_test, y_test = parts
+    if y_noisy is None:
+        y_noisy = column.noise(seed).fit_resample(X, y)[1]
+    return X, y, y_noisy, X_test[:n_test], y_test[:n_test]
 
 
 def _published(column, own, n_rows, n_test, seed):

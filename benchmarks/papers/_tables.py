@@ -4,11 +4,12 @@ import argparse
 import time
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import takewhile, zip_longest
 from pathlib import Path
 
 import numpy as np
 import torch
-from _data import BESIDE, read, stand_in
+from _data import BESIDE, BESIDE_IT, read, stand_in
 from _features import TestAccuracy
 from _results import Results, hardware, versions
 
@@ -91,7 +92,9 @@ class Table:
     kind : {"features", "images"}
         Of the stand-in for images below "full".
     plot : callable or None
-        Draws (axes, records).
+        Draws (axes, record), a panel.
+    chart : callable or None
+        Draws (axes, records), all of them in one panel, in place of ``plot``.
     note : str
     """
 
@@ -103,6 +106,7 @@ class Table:
     measure: object = None
     kind: str = "features"
     plot: object = None
+    chart: object = None
     note: str = ""
 
 
@@ -130,6 +134,8 @@ class Cell:
 
     def network(self):
         """Return the network of the scale."""
+        if self.column.data in BESIDE_IT:
+            return {}
         if self.args.scale == "full":
             own = self.row.network
             network = self.preset.network if own is None else own
@@ -142,7 +148,8 @@ class Cell:
     def learning_rate(self):
         """Return the default one where that of a pretrained network is published."""
         is_pretrained = "module__weights" in self.preset.network
-        if self.args.scale == "full" or self.column.data == "tiny-imagenet":
+        is_own = self.args.scale == "full" and self.column.data not in BESIDE_IT
+        if is_own or self.column.data == "tiny-imagenet":
             return {}
         return {"lr": 0.05} if is_pretrained else {}
 
@@ -258,7 +265,7 @@ def main(file, tables, figures, argv=None):
     chosen += [("figure", n, figures[n]) for n in args.figure]
     for what, number, table in chosen:
         records = run_table(table, args, results)
-        if args.plot and table.plot and records:
+        if args.plot and (table.plot or table.chart) and records:
             draw(table, records, args.plot / f"{args.script}_{what}{number}")
 
 
@@ -334,19 +341,29 @@ def show(row, measure, cells):
 
 
 def draw(table, records, path):
-    """Write a picture of a panel for each record."""
+    """Write a picture: a panel for each record, as the table has them, or a chart."""
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    fig, axes = plt.subplots(
-        1, len(records), figsize=(4 * len(records), 3.4), squeeze=False
-    )
-    for ax, record in zip(axes[0], records, strict=True):
-        table.plot(ax, record)
-        ax.set_title(f"{record['row']}, {record['column']}", fontsize=9)
+    if table.chart is not None:
+        fig, ax = plt.subplots(figsize=(9, 3.6))
+        table.chart(ax, records)
+    else:
+        # The records of a row follow each other.
+        n_wide = len(list(takewhile(lambda r: r["row"] == records[0]["row"], records)))
+        n_wide = n_wide if n_wide > 1 else min(len(records), 4)
+        n_high = -(-len(records) // n_wide)
+        size = (4 * n_wide, 3.4 * n_high)
+        fig, axes = plt.subplots(n_high, n_wide, figsize=size, squeeze=False)
+        for ax, record in zip_longest(axes.flat, records):
+            if record is None:
+                ax.set_axis_off()
+                continue
+            table.plot(ax, record)
+            ax.set_title(f"{record['row']}, {record['column']}", fontsize=9)
     fig.tight_layout()
     fig.savefig(path.with_suffix(".png"))
     plt.close(fig)
