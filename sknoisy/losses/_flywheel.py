@@ -285,7 +285,7 @@ class FlywheelLoss(nn.Module):
             )
         return loss
 
-    def _weight_of_regulariser(self):
+    def _weight_of_regulariser(self) -> float | Tensor:
         """Return λ; alone, a network whose λ exceeds γ leaves the shares of the labels.
 
         Where it predicts the same g for all rows, the mean loss has the gradient
