@@ -44,6 +44,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "chooser",
     "paper_links",
     "site_pages",
     # With a repository "source" leads to it, else to a page with the code.
