@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral
 from typing import Any, Literal, Self, cast
 
@@ -18,6 +18,7 @@ from sknoisy.losses import (
     soft_cross_entropy,
     soften_labels,
 )
+from sknoisy.nets._decoding import make_decoder, weighted_errors
 
 __all__ = ["AdversarialMasking", "watch_maps"]
 
@@ -48,7 +49,9 @@ class AdversarialMasking(nn.Module):
     masking_weight : float >= 0, default=1.0
         Weight of the loss on masked images.
     reconstruction_weight : float >= 0, default=0.02, as the authors' code for CIFAR
-        Weight of the decoder's squared error. The authors' code has 0.3 for Clothing1M.
+        Weight of the decoder's squared error, on pixels of unit variance, in the
+        training of the network. The authors' code has 0.3 for Clothing1M. 0 trains no
+        decoder.
     keep_argmax : bool, default=False
         Whether the label stays the most probable class, whatever the hidden share.
     warmup_epochs : int >= 0 or "auto", default="auto"
@@ -60,6 +63,8 @@ class AdversarialMasking(nn.Module):
         Probability that each label is clean, for each network.
     decoders : ModuleList
         One for each network.
+    pixels : BatchNorm2d
+        Mean and variance of each channel of the images.
 
     See Also
     --------
@@ -75,6 +80,12 @@ class AdversarialMasking(nn.Module):
     Labels are scored from a mixture of two Gaussians on their losses at the start of
     each epoch, with several networks by the losses of another one; a classifier that
     scores labels itself provides its scores.
+
+    The decoder itself is trained with the weight 1: with that of the network, it
+    restores nothing in a few thousand steps. It reads maps of unit variance. Both
+    differ from the authors' code, which has images of unit variance, as here, and 300
+    epochs. Decoders from 4 x 4 to 32 x 32 and from 7 x 7 to 224 x 224 are theirs;
+    others double the size with each layer.
 
     The only sources are the supplement [1]_ and the authors' code of DivideMix; masking
     in other classifiers is our interpretation.
@@ -156,7 +167,8 @@ class AdversarialMasking(nn.Module):
             was_training = network.training
             shape = tuple(_map_of(network.eval(), row).shape[1:])
             network.train(was_training)
-            self.decoders.append(_make_decoder(shape, tuple(row.shape[1:])))
+            self.decoders.append(make_decoder(shape, tuple(row.shape[1:])))
+        self.pixels = _pixel_scale(row)
         self.register_buffer("label_quality", torch.ones(len(networks), n_samples))
         return self
 
@@ -211,6 +223,9 @@ class AdversarialMasking(nn.Module):
     ) -> torch.Tensor:
         """Return the squared errors with which a decoder restores images.
 
+        In units of the variance of each channel of the pixels of the batch, so that
+        they do not depend on the range of X.
+
         Parameters
         ----------
         turn : int
@@ -225,12 +240,53 @@ class AdversarialMasking(nn.Module):
         loss : Tensor of shape (batch,)
             The sum of both errors.
         """
-        restored = self.decoders[turn](feature_map).float()
-        if restored.shape[2:] != X.shape[2:]:
-            restored = F.interpolate(restored, X.shape[2:], mode="bilinear")
-        without_peak, without_valley = restored.chunk(2)
+        X = self._pixels_like(X)(X.float())
+        without_peak, without_valley = self._decoded(turn, feature_map, X).chunk(2)
         errors = (without_peak - X).square() + (without_valley - X).square()
         return errors.mean((1, 2, 3))
+
+    @torch.no_grad()
+    def restore(self, turn: Any, network: nn.Module, X: torch.Tensor) -> torch.Tensor:
+        """Return the images that a decoder restores from the feature maps of images.
+
+        Parameters
+        ----------
+        turn : int
+            Number of the network.
+        network : torch module
+            The network, in evaluation mode.
+        X : Tensor of shape (batch, channels, height, width)
+            Images, such as `views` returns them.
+
+        Returns
+        -------
+        restored : Tensor of shape (batch, channels, height, width), dtype float32
+            Images in the range of X.
+        """
+        pixels = self._pixels_like(X)
+        mean, variance = pixels.running_mean, pixels.running_var + pixels.eps
+        restored = self._decoded(turn, _map_of(network, X), X)
+        return torch.addcmul(_by_channel(mean), restored, _by_channel(variance.sqrt()))
+
+    def _decoded(self, turn, feature_map, X):
+        restored = self.decoders[turn](feature_map).float()
+        if restored.shape[2:] != X.shape[2:]:
+            # Of views that have another size than the rows given to fit.
+            restored = F.interpolate(restored, X.shape[2:], mode="bilinear")
+        return restored
+
+    def _pixels_like(self, X):
+        """Return what standardises pixels; files of version 0.1.0 have none."""
+        if "pixels" not in self._modules:
+            self.pixels = _pixel_scale(X)
+        return self.pixels
+
+    def _reconstruction(self, turn, feature_map, X):
+        return weighted_errors(
+            partial(self.reconstruction_loss, turn, X=X),
+            feature_map,
+            self.reconstruction_weight,
+        )
 
     def views_and_loss(
         self,
@@ -274,8 +330,7 @@ class AdversarialMasking(nn.Module):
         if not self.reconstruction_weight:
             return masked, softened, X.new_zeros(len(X))
         feature_map = _map_of(network, torch.cat(masked))
-        errors = self.reconstruction_loss(turn, feature_map, X)
-        return masked, softened, self.reconstruction_weight * errors
+        return masked, softened, self._reconstruction(turn, feature_map, X)
 
     def forward(
         self,
@@ -321,14 +376,23 @@ class AdversarialMasking(nn.Module):
         if self.reconstruction_weight:
             seen = maps[network]
             feature_map = seen[-1][1] if seen else _map_of(network, both)
-            errors = self.reconstruction_loss(turn, feature_map, X)
-            loss = loss + self.reconstruction_weight * errors
+            loss = loss + self._reconstruction(turn, feature_map, X)
         return loss
 
 
 def _map_of(network: Any, X: torch.Tensor) -> torch.Tensor:
     # torch takes what it does not know of a module for a tensor or a module.
     return network.feature_map(X)
+
+
+def _pixel_scale(X):
+    """Return a layer that standardises the pixels of each channel of a batch."""
+    layer = nn.BatchNorm2d(X.shape[1], affine=False, momentum=None)
+    return layer.to(X.device)
+
+
+def _by_channel(values):
+    return values[:, None, None]
 
 
 @contextmanager
@@ -363,32 +427,6 @@ def watch_maps(networks):
     finally:
         for network in networks:
             del network.feature_map
-
-
-def _make_decoder(map_shape, image_shape):
-    """Return transposed convolutions from a feature map to at least the image's size.
-
-    From 4 x 4 to 32 x 32 as in the authors' code; else each layer doubles the size.
-    """
-    n_in, n_out = map_shape[0], image_shape[0]
-    widths = [n_in, max(n_in // 2, 1), max(n_in // 4, 1), n_out]
-    if map_shape[1:] == (4, 4) and image_shape[1:] == (32, 32):
-        kernels = [(4, 2, 0), (6, 1, 0), (4, 2, 0)]
-    else:
-        scale = max(
-            image / side
-            for image, side in zip(image_shape[1:], map_shape[1:], strict=True)
-        )
-        n_steps = max(1, math.ceil(math.log2(scale)))
-        widths = [max(n_in // 2**step, 1) for step in range(n_steps)] + [n_out]
-        kernels = [(4, 2, 1)] * n_steps
-    layers = [
-        nn.ConvTranspose2d(before, after, kernel, stride, padding)
-        for before, after, (kernel, stride, padding) in zip(
-            widths, widths[1:], kernels, strict=False
-        )
-    ]
-    return nn.Sequential(*layers)
 
 
 def _check_parameters(masking):

@@ -93,3 +93,21 @@ def test_a_file_is_loaded_by_a_program_that_has_imported_nothing_else(monkeypatc
     _allowed._find.cache_clear()
     assert "AUMDetector" not in vars(sknoisy.detection)
     assert load_quietly(FOLDERS[0] / "aum.sknoisy").predict_noisy().any()
+
+
+def test_the_decoder_of_an_earlier_version_goes_on():
+    # Its decoder is one of pixels as they are, and makes images of twice the size.
+    net = load_quietly(FOLDERS[0] / "masking_images.sknoisy")
+    rng = np.random.default_rng(0)
+    X = rng.random((len(net.noise_scores_), *net.input_shape_), dtype=np.float32)
+    batch = torch.from_numpy(X[:4])
+    with torch.no_grad():
+        restored = net.masking_.decoders[0](net.module_.eval().feature_map(batch))
+        restored = torch.nn.functional.interpolate(restored, (8, 8), mode="bilinear")
+    found = net.masking_.restore(0, net.module_, batch)
+    torch.testing.assert_close(found, restored, rtol=1e-4, atol=1e-5)
+    # As if the first call were one of training.
+    del net.masking_.pixels
+    feature_map = net.module_.feature_map(batch).repeat(2, 1, 1, 1)
+    loss = net.masking_.train().reconstruction_loss(0, feature_map, batch)
+    assert loss.isfinite().all() and net.masking_.pixels.num_batches_tracked == 1
