@@ -185,7 +185,7 @@ SPECIAL = {
         "going on": [
             {"warmup_epochs": 2},
             {"warmup_epochs": 2, "mixture": "gaussian"},
-            {"warmup_epochs": 4, "targets": "soft", "mixup": None},
+            {"warmup_epochs": 4, "targets": "soft", "mixup": None, "prior": "labels"},
             {"warmup_epochs": 2, "mixup": "guided", "guidance": "beta"},
             {"warmup_epochs": 2, "mixup": "guided", "weights": None},
             {"warmup_epochs": 2, "weights": "static"},

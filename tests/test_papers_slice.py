@@ -68,3 +68,50 @@ def test_every_row_has_a_published_figure_for_each_column():
             for measure, texts in row.published.items():
                 assert measure in table.measures
                 assert len(texts.split()) == len(table.columns), row.name
+
+
+# Section 9.5: epochs, warm-up, and the learning rate before and after these epochs.
+SCHEDULES = {
+    "9.5.1, without mixup": (120, 30, 0.1, {30: 0.1, 80: 0.01, 110: 0.001}),
+    "9.5.1, with mixup": (300, 105, 0.1, {100: 0.1, 250: 0.01}),
+    "9.5.2": (100, 35, 0.001, {30: 0.1, 80: 0.01}),
+}
+STATIC = {"weights": "static", "mixup": None, "prior_weight": 0}
+METHODS = {
+    "CE": {"weights": None, "mixup": None},
+    "ST-H": {**STATIC, "targets": "hard"},
+    "ST-S": {**STATIC, "targets": "soft"},
+    "DY-H": {"weights": "dynamic", "mixup": None, "prior_weight": 0},
+    "DYR-S": {"mixup": None, "prior_weight": 1.0, "targets": "soft"},
+    "M": {"weights": None, "mixup": "static"},
+    "M-DYR-H (BMM)": {"mixup": "static", "targets": "hard", "mixture": "beta"},
+    "M-DYR-H (GMM)": {"mixup": "static", "targets": "hard", "mixture": "gaussian"},
+    "M-DYR-S": {"mixup": "static", "targets": "soft", "mixture": "beta"},
+    "MD-DYR-SH (Beta)": {"targets": "soft_to_hard", "guidance": "beta"},
+    "MD-DYR-SH (Binomial)": {"targets": "soft_to_hard", "guidance": "binomial"},
+}
+
+
+def test_every_row_is_one_call_with_the_published_settings():
+    seen = set()
+    for table in loss_correction.TABLES.values():
+        for row in table.rows:
+            preset = row.preset or table.preset
+            clf = preset.build(row.make)
+            (schedule,) = [s for name, s in SCHEDULES.items() if name in preset.source]
+            n_epochs, n_warmup, lr, steps = schedule
+            assert clf.max_epochs == n_epochs
+            assert clf.warmup_epochs == n_warmup
+            assert clf.lr == lr
+            for epoch, factor in steps.items():
+                before, after = (
+                    clf.lr_schedule(epoch + shift, n_epochs) for shift in (-1, 0)
+                )
+                assert after == pytest.approx(factor)
+                assert before == pytest.approx(10 * factor)
+            assert clf.batch_size == (256 if lr == 0.001 else 128)
+            assert clf.get_params()["optimizer__weight_decay"] == 1e-4
+            expected = METHODS.get(row.name, {})
+            assert {name: getattr(clf, name) for name in expected} == expected
+            seen.add(row.name)
+    assert set(METHODS) <= seen

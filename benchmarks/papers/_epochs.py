@@ -21,6 +21,24 @@ class TrainingLosses(Callback):
         self.fitted_.append(100 * float((logits.argmax(1) == y).float().mean()))
 
 
+class Attention(Callback):
+    """Keeps the attention τ of each training row of noise attention learning."""
+
+    def initialize(self):
+        """Forget earlier epochs."""
+        self.tau_ = []
+        return self
+
+    def on_epoch_end(self, net, dataset_train=None, **kwargs):
+        """Attend to the training rows, in evaluation mode."""
+
+        def attention(X):
+            return net.module_.attend(X)[1][:, None]
+
+        _, _, found = net.eval_pass(dataset_train, {"attention": attention})
+        self.tau_.append(found["attention"].sigmoid().squeeze(1).cpu().numpy())
+
+
 def quartiles(losses, rows):
     """Return the quartiles of the losses of some rows, by epoch."""
     found = np.quantile([epoch[rows] for epoch in losses], (0.25, 0.5, 0.75), axis=1)

@@ -3,7 +3,7 @@
 import argparse
 import time
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import takewhile, zip_longest
 from pathlib import Path
 
@@ -91,8 +91,10 @@ class Table:
         From a `Cell` to a dict of figures, and a dict of lists to draw.
     kind : {"features", "images"}
         Of the stand-in for images below "full".
-    plot : callable or None
-        Draws (axes, record), a panel.
+    plot : callable, dict of str to callable, or None
+        Draws (axes, record), a panel; of several, by title, each has a line of panels.
+    panel : {"record", "column"}
+        What has a panel of its own.
     chart : callable or None
         Draws (axes, records), all of them in one panel, in place of ``plot``.
     note : str
@@ -106,6 +108,7 @@ class Table:
     measure: object = None
     kind: str = "features"
     plot: object = None
+    panel: str = "record"
     chart: object = None
     note: str = ""
 
@@ -146,32 +149,31 @@ class Cell:
         return SMALL_NETWORKS.get((self.table.kind, self.args.scale), {})
 
     def learning_rate(self):
-        """Return the default one where that of a pretrained network is published."""
+        """Return that of the stand-in where the published one does not suit it."""
         is_pretrained = "module__weights" in self.preset.network
         is_own = self.args.scale == "full" and self.column.data not in BESIDE_IT
         if is_own or self.column.data == "tiny-imagenet":
             return {}
+        of_features = self.preset.lr_on_features
+        if of_features is not None and self.table.kind == "features":
+            return {"lr": of_features}
         return {"lr": 0.05} if is_pretrained else {}
 
     def fit(self, make, rows=slice(None), callbacks=()):
         """Return a fitted classifier and its test accuracies by epoch, in percent."""
         X, _, y, X_test, y_test = self.data
-        base, own = (
-            (make.func, make.keywords) if isinstance(make, partial) else (make, {})
-        )
-        params = {
-            **self.network(),
-            **self.preset.params(make, self.epochs),
-            **self.learning_rate(),
-            "batch_size": self.batch_size,
-            "random_state": self.seed,
-            "device": self.args.device,
-            **own,
-        }
+        is_full = self.args.scale == "full"
         watching = [("test", TestAccuracy(X_test, y_test)), *callbacks]
-        if self.args.scale == "full":
-            watching += self.preset.callbacks
-        clf = base(**params, callbacks=watching)
+        clf = self.preset.build(
+            make,
+            self.network(),
+            self.epochs,
+            **self.learning_rate(),
+            batch_size=self.batch_size,
+            random_state=self.seed,
+            device=self.args.device,
+            callbacks=[*watching, *(self.preset.callbacks if is_full else ())],
+        )
         clf.fit(X[rows], y[rows])
         found = dict(clf.callbacks_)["test"].accuracies_
         return clf, 100 * np.array(found)
@@ -340,8 +342,27 @@ def show(row, measure, cells):
     print(f"{name:26s}{measure[-9:]:>10s}{texts}", flush=True)
 
 
+def panels_of(table, records):
+    """Return title, plot and records of each panel, and the panels of a line."""
+    groups = {}
+    for record in records:
+        row = "" if table.panel == "column" else f"{record['row']}, "
+        groups.setdefault(row + record["column"], []).append(record)
+    plots = table.plot if isinstance(table.plot, dict) else {"": table.plot}
+    panels = [
+        (title + (name and f": {name}"), plot, own)
+        for name, plot in plots.items()
+        for title, own in groups.items()
+    ]
+    if table.panel == "column" or len(plots) > 1:
+        return panels, len(groups)
+    # The records of a row follow each other.
+    n_wide = len(list(takewhile(lambda r: r["row"] == records[0]["row"], records)))
+    return panels, n_wide if n_wide > 1 else min(len(records), 4)
+
+
 def draw(table, records, path):
-    """Write a picture: a panel for each record, as the table has them, or a chart."""
+    """Write a picture: panels as the table has records, or a chart of them all."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -349,33 +370,42 @@ def draw(table, records, path):
 
     path.parent.mkdir(parents=True, exist_ok=True)
     if table.chart is not None:
-        fig, ax = plt.subplots(figsize=(9, 3.6))
+        fig, ax = plt.subplots(figsize=(9, 3.6), layout="constrained")
         table.chart(ax, records)
     else:
-        # The records of a row follow each other.
-        n_wide = len(list(takewhile(lambda r: r["row"] == records[0]["row"], records)))
-        n_wide = n_wide if n_wide > 1 else min(len(records), 4)
-        n_high = -(-len(records) // n_wide)
+        panels, n_wide = panels_of(table, records)
+        n_high = -(-len(panels) // n_wide)
         size = (4 * n_wide, 3.4 * n_high)
-        fig, axes = plt.subplots(n_high, n_wide, figsize=size, squeeze=False)
-        for ax, record in zip_longest(axes.flat, records):
-            if record is None:
+        fig, axes = plt.subplots(
+            n_high, n_wide, figsize=size, squeeze=False, layout="constrained"
+        )
+        for ax, panel in zip_longest(axes.flat, panels):
+            if panel is None:
                 ax.set_axis_off()
                 continue
-            table.plot(ax, record)
-            ax.set_title(f"{record['row']}, {record['column']}", fontsize=9)
-    fig.tight_layout()
+            title, plot, own = panel
+            for record in own:
+                plot(ax, record)
+            ax.set_title(title, fontsize=9)
+            if ax.get_legend_handles_labels()[1]:
+                ax.legend(fontsize=7)
     fig.savefig(path.with_suffix(".png"))
     plt.close(fig)
     print(f"  drawn: {path.with_suffix('.png')}")
+
+
+def by_epoch(ax, record):
+    """Draw the test accuracy of a row by epoch."""
+    values = record["drawn"]["test accuracy"]
+    ax.plot(range(1, len(values) + 1), values, label=record["row"])
+    ax.set(xlabel="epoch", ylabel="test accuracy, %")
 
 
 def lines(ax, record):
     """Draw what is drawn by epoch."""
     for name, values in record["drawn"].items():
         ax.plot(range(1, len(values) + 1), values, label=name)
-    ax.set_xlabel("epoch")
-    ax.legend(fontsize=7)
+    ax.set(xlabel="epoch", ylabel="accuracy, %")
 
 
 def histograms(ax, record):
@@ -384,7 +414,7 @@ def histograms(ax, record):
     edges = np.linspace(low, high, 21)
     for name in ("clean", "wrong"):
         ax.stairs(record["drawn"][name], edges, fill=True, alpha=0.5, label=name)
-    ax.legend(fontsize=7)
+    ax.set_ylabel("share of the rows")
 
 
 def binned(values, is_wrong, low=None, high=None):

@@ -11,9 +11,9 @@ from functools import partial
 
 import numpy as np
 from _data import asymmetric, symmetric
-from _epochs import TrainingLosses
+from _epochs import Attention, TrainingLosses
 from _presets import NAL_CIFAR, NAL_CLOTHING, PRETRAINED50
-from _tables import Column, Row, Table, binned, histograms, lines, main
+from _tables import Column, Row, Table, binned, by_epoch, histograms, lines, main
 from sklearn.metrics import roc_auc_score
 
 from sknoisy import (
@@ -34,6 +34,8 @@ NAL_100 = partial(NALClassifier, lam=10.0, alpha=0.9)
 NAL_1M = partial(NALClassifier, lam=50.0, alpha=0.9)
 SCE = partial(RobustLossClassifier, loss="sce")
 DIVIDEMIX = partial(DivideMixClassifier, batch_size=32)
+# Of the training, in figures 11 to 13.
+STAGES = "first epoch", "half-way", "last epoch"
 
 
 def pretrained(name, figure, make):
@@ -50,12 +52,15 @@ def corrected_labels(cell):
         "given": 100 * (given == y).mean(),
         "corrected": 100 * (corrected == y).mean(),
     }
-    return values, {"matrix": estimate_transition_matrix(y, corrected).tolist()}
+    labels = {"given": given, "corrected": corrected}
+    drawn = {k: estimate_transition_matrix(y, v).tolist() for k, v in labels.items()}
+    return values, drawn
 
 
-def draw_matrix(ax, record):
-    matrix = np.array(record["drawn"]["matrix"])
+def draw_matrix(ax, record, of):
+    matrix = np.array(record["drawn"][of])
     TransitionMatrixDisplay(matrix).plot(ax=ax, include_values=False, colorbar=False)
+    ax.set(xlabel=f"{of} label", ylabel="true label")
 
 
 def accuracy_curves(cell):
@@ -69,15 +74,22 @@ def accuracy_curves(cell):
 
 
 def weights(cell):
-    """Compare the weights of clean and of wrong labels after the last epoch."""
-    clf, _ = cell.fit(cell.row.make)
+    """Follow the weights of clean and of wrong labels."""
+    clf, _ = cell.fit(cell.row.make, callbacks=[("attention", Attention())])
+    epochs = dict(clf.callbacks_)["attention"].tau_
     tau, is_wrong = clf.sample_weights_, cell.is_wrong
     values = {
         "clean": np.median(tau[~is_wrong]),
         "wrong": np.median(tau[is_wrong]),
         "AUROC": roc_auc_score(is_wrong, -tau),
     }
-    return values, binned(tau, is_wrong, 0.0, 1.0)
+    stages = dict(zip(STAGES, (epochs[0], epochs[len(epochs) // 2], tau), strict=True))
+    return values, {k: binned(v, is_wrong, 0.0, 1.0) for k, v in stages.items()}
+
+
+def draw_weights(ax, record, stage):
+    histograms(ax, {"drawn": record["drawn"][stage]})
+    ax.set(xlabel="weight τ", xlim=(0, 1))
 
 
 def curves(title, data, nal, **published):
@@ -114,6 +126,8 @@ TABLES = {
             Row("NAL++", {"best": "73.58"}, NAL_1M),
         ],
         NAL_CLOTHING,
+        plot=by_epoch,
+        panel="column",
         note="published: the epoch that is best on clean validation rows",
     ),
 }
@@ -129,7 +143,7 @@ FIGURES = {
         NAL_CIFAR,
         measures=("given", "corrected"),
         measure=corrected_labels,
-        plot=draw_matrix,
+        plot={k: partial(draw_matrix, of=k) for k in ("given", "corrected")},
     ),
     "7-8": curves("Figures 7 and 8: CIFAR-100", "cifar100", NAL_100, fitted="60"),
     "9-10": curves("Figures 9 and 10: CIFAR-10", "cifar10", NAL_10),
@@ -140,7 +154,7 @@ FIGURES = {
         NAL_CIFAR,
         measures=("clean", "wrong", "AUROC"),
         measure=weights,
-        plot=histograms,
+        plot={k: partial(draw_weights, stage=k) for k in STAGES},
     ),
 }
 

@@ -10,6 +10,7 @@ import torch
 from sklearn.base import clone
 from torch.nn import functional as F
 
+from sknoisy.classification._posterior_table import PosteriorTable
 from sknoisy.extending import (
     Interval,
     Learnt,
@@ -31,13 +32,16 @@ from sknoisy.losses._bootstrap import STATIC_WEIGHTS
 from sknoisy.mixture import BMMLossSplitter
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from sknoisy.extending import Device, MakerOfModules, RandomState
 
 __all__ = ["DynamicBootstrapClassifier", "guided_shares"]
 
-# Shares of the published 300 epochs: plain training lasts 105, plain labels on guided
-# mixtures 5, the temperature falls over 89 of the other 190.
-_WARMUP_SHARE = 105 / 300
+# Shares of the published epochs, of which there are 300 with mixup and 120 without:
+# plain training lasts 105 or 30, plain labels on guided mixtures 5, the temperature
+# falls over 89 of the other 190.
+_WARMUP_SHARE, _WARMUP_SHARE_UNMIXED = 105 / 300, 30 / 120
 _GUIDED_SHARE = 5 / 300
 _COOLING_SHARE = 89 / 190
 # Temperatures of soft-to-hard beliefs at both ends.
@@ -46,8 +50,6 @@ _TEMPERATURES = 1.0, 1e-3
 _POSTERIOR_FLOOR = 1e-4
 # Draws of binomial guidance.
 _N_DRAWS = 10_000
-# Steps of the table between the losses that are scaled to 0 and to 1.
-_TABLE_SIZE = 2**14
 
 
 def guided_shares(p_clean, partner, guidance="deterministic"):
@@ -83,6 +85,23 @@ def guided_shares(p_clean, partner, guidance="deterministic"):
     return share
 
 
+def _checked_prior(prior, classes):
+    """Return given shares of the classes with the sum 1."""
+    try:
+        shares = np.asarray(prior, dtype=np.float64)
+    except (TypeError, ValueError):
+        # Not numbers, or a ragged list.
+        shares = np.empty(0)
+    is_fine = shares.shape == (len(classes),) and np.isfinite(shares).all()
+    # Sums of single precision are off by less than this.
+    if not is_fine or (shares < 0).any() or abs(shares.sum() - 1) > 1e-5:
+        raise ValueError(
+            f"prior must hold a share of each of the {len(classes)} classes, "
+            f"{classes.tolist()}, at least 0 and with the sum 1; got {prior!r}."
+        )
+    return shares / shares.sum()
+
+
 class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier that replaces doubtful labels by its own predictions.
 
@@ -114,15 +133,24 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
     prior_weight : float >= 0, default=1.0, the value of [1]_
         Weight of the regulariser R that keeps predictions spread over the classes, η.
         It applies where labels are being replaced.
+    prior : "uniform", "labels" or array-like of shape (n_classes,), default="uniform"
+        Shares of the classes from which R is the divergence of the mean prediction:
+        equal ones, as published; those of the given labels, by sample weight, which
+        wrong labels make more alike; or your own, in the order of ``classes_``, at
+        least 0 and with the sum 1.
     warmup_epochs : int >= 0 or "auto", default="auto"
         Epochs with plain labels before any are replaced. "auto" is 35 % of
-        ``max_epochs``, as the 105 of 300 in [1]_ with mixup (30 of 120 without).
+        ``max_epochs``, as the 105 of 300 in [1]_, and 25 % without mixup, as the 30 of
+        120 there.
     static_weight : float in [0, 1] or None, default=None
         Weight of static bootstrapping. None takes 0.2 for hard and 0.05 for other
         targets, the values of [3]_.
     mixup_alpha : float > 0, default=32, the value of [1]_
         Both parameters of the beta distribution of a batch's share. As it grows,
         shares gather at one half.
+    augment_losses : bool, default=False
+        Whether the losses that mixtures are fitted to in training are those of rows
+        changed by ``augment``, as in the authors' code. Labels are scored without it.
     detach_targets : bool, default=False
         Without mixup, soft targets carry a gradient. True holds it back; the loss is
         then cross-entropy with rows weighted by 1 − w.
@@ -164,6 +192,8 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         Fitted after each epoch; after the last only where losses decide nothing.
     splitter_ : BMMLossSplitter
         The last of them.
+    prior_ : ndarray of shape (n_classes,), dtype float64
+        Shares of the classes in R.
     classes_ : ndarray of shape (n_classes,)
     module_, optimizer_, history_, settings_, device_, n_features_in_, feature_names_in_
         As in `NetClassifier`.
@@ -177,27 +207,32 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
     -----
     The methods of [1]_ and [2]_ and the parameters that give them:
 
-    ============ ====================================================================
-    CE           ``weights=None, mixup=None``
-    M            ``weights=None, mixup="static"``
-    static       ``weights="static", mixup=None, prior_weight=0, warmup_epochs=0``
-    DYR-H, DYR-S ``mixup=None, warmup_epochs=30, max_epochs=120``, hard or soft
-    M-DYR-H      the default, with ``warmup_epochs=105, max_epochs=300``
-    M-DYR-S      the same with ``targets="soft"``
-    MD-DYR-SH    ``targets="soft_to_hard", mixup="guided"``, with any ``guidance``
-    ============ ====================================================================
+    ============= ===================================================================
+    CE            ``weights=None, mixup=None``
+    M             ``weights=None``
+    static        ``weights="static", mixup=None, prior_weight=0``; in [3]_ with
+                  ``warmup_epochs=0``
+    DY-H, DY-S    ``mixup=None, prior_weight=0``, hard or soft
+    DYR-H, DYR-S  ``mixup=None``, hard or soft
+    M-DYR-H       the default
+    M-DYR-S       ``targets="soft"``
+    MD-DYR-H      ``mixup="guided"``, with any ``guidance``
+    MD-DYR-SH     the same with ``targets="soft_to_hard"``
+    ============= ===================================================================
 
     They train for 300 epochs with SGD at a learning rate of 0.1, divided by 10 after
-    epochs 100 and 250. The defaults here are those of `NetClassifier`, and the phases
-    keep their shares of ``max_epochs``.
+    epochs 100 and 250, with a warm-up of 105; without mixup for 120 epochs, divided
+    after 30, 80 and 110, with a warm-up of 30. The defaults here are those of
+    `NetClassifier`, and the phases keep their shares of ``max_epochs``.
 
     With guided mixup, a sixtieth of the epochs after the warm-up, at least one, train
     on guided mixtures with plain labels; a label then counts half, whatever the share
     of its row, as in the authors' code.
 
-    Losses are taken without augmentation and with dropout off. The posterior of a row
-    is that of its loss under the current weights and the last epoch's mixture, and
-    costs a forward pass, as do the predictions with mixup. Without mixup predictions
+    Losses are taken with dropout off, and without augmentation unless
+    ``augment_losses`` is true. The posterior of a row is that of its loss, augmented as
+    in training, under the current weights and the last epoch's mixture. It costs a
+    forward pass, as do the predictions with mixup. Without mixup predictions
     are those of the training pass itself.
 
     Sample weights multiply both labels of a mixture, each with the weight of its row,
@@ -238,6 +273,8 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         ],
         "static_weight": [Interval(Real, 0, 1, closed="both"), None],
         "mixup_alpha": [Interval(Real, 0, None, closed="neither")],
+        "prior": [StrOptions({"uniform", "labels"}), "array-like"],
+        "augment_losses": ["boolean"],
         "detach_targets": ["boolean"],
     }
 
@@ -257,9 +294,11 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         guidance: Literal["deterministic", "beta", "binomial"] = "deterministic",
         mixture: Any = "beta",
         prior_weight: float = 1.0,
+        prior: Literal["uniform", "labels"] | ArrayLike = "uniform",
         warmup_epochs: Literal["auto"] | int = "auto",
         static_weight: float | None = None,
         mixup_alpha: float = 32.0,
+        augment_losses: bool = False,
         detach_targets: bool = False,
         lr: float = 0.05,
         max_epochs: int = 20,
@@ -285,14 +324,17 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         self.guidance = guidance
         self.mixture = mixture
         self.prior_weight = prior_weight
+        self.prior = prior
         self.warmup_epochs = warmup_epochs
         self.static_weight = static_weight
         self.mixup_alpha = mixup_alpha
+        self.augment_losses = augment_losses
         self.detach_targets = detach_targets
 
     def start_fit(self, dataset: Any) -> None:
-        """Set the phases."""
+        """Set the phases and the prior."""
         super().start_fit(dataset)
+        self.prior_ = self._prior(dataset.codes)
         self.mixtures_: list[Any] = []
         self.n_warmup_ = self._n_warmup()
 
@@ -322,7 +364,8 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         if self.phase_ == "bootstrap" and self.prior_weight:
             # Targets of a row add up to its sample weight.
             weight = None if self.sample_weight_ is None else targets.detach().sum(1)
-            loss = loss + self.prior_weight * prior_penalty(mixed, weight)
+            penalty = prior_penalty(mixed, weight, self.uneven_prior_)
+            loss = loss + self.prior_weight * penalty
         # The labels; the rest of the targets is the network's prediction.
         return Step(loss, logits, [Learnt(self.module_, X, y)])
 
@@ -341,8 +384,13 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         if self.phase_ == "bootstrap":
             steps = np.linspace(*_TEMPERATURES, share_of_epochs(_COOLING_SHARE, n_left))
             self.temperature_ = float(steps[min(n_done, len(steps) - 1)])
+        # A net that 0.1.0 has saved has no prior.
+        prior, self.uneven_prior_ = getattr(self, "prior_", np.zeros(1)), None
+        if self.phase_ == "bootstrap" and np.ptp(prior):
+            prior = torch.from_numpy(prior.astype(np.float32))
+            self.uneven_prior_ = prior.to(self.device_)
         doubts = self.phase_ != "plain" and self._follows_losses()
-        self.table_ = _PosteriorTable(self.splitter_, self.device_) if doubts else None
+        self.table_ = PosteriorTable(self.splitter_, self.device_) if doubts else None
 
     def on_epoch_end(
         self,
@@ -355,11 +403,12 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)
         is_last = len(self.history) == self.epochs_before_ + self.max_epochs
         if self._follows_losses() and not is_last:
-            self._fit_splitter(self._losses(dataset_train)[0])
+            module = self._module_on_changed_rows if self.augment_losses else None
+            self._fit_splitter(self._losses(dataset_train, module)[0])
 
     def finish_fit(self, dataset: Any) -> None:
         """Score the given labels by their losses after the last epoch."""
-        self.table_ = None
+        self.table_ = self.uneven_prior_ = None
         self.losses_, logits, codes = self._losses(dataset)
         self._fit_splitter(self.losses_)
         p_noisy = self.splitter_.predict_proba(self.losses_)[:, 1]
@@ -376,9 +425,25 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
             f"{n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
         )
 
-    def _losses(self, dataset):
+    def _prior(self, codes):
+        """Return the shares of the classes that the regulariser pulls towards."""
+        n_classes = len(self.classes_)
+        if not isinstance(self.prior, str):
+            return _checked_prior(self.prior, self.classes_)
+        if self.prior == "uniform":
+            return np.full(n_classes, 1 / n_classes)
+        weight = self.sample_weight_
+        weight = None if weight is None else weight.cpu().numpy().astype(np.float64)
+        counts = np.bincount(codes, weight, minlength=n_classes)
+        return counts / counts.sum()
+
+    def _module_on_changed_rows(self, X, **fit_params):
+        return self.module_(self.augmented(X), **fit_params)
+
+    def _losses(self, dataset, module=None):
         """Return losses, logits and codes of all rows, in evaluation mode."""
-        _, codes, logits = self.eval_pass(dataset, ["module"])
+        module = module or self.module_
+        _, codes, logits = self.eval_pass(dataset, {"module": module})
         losses = F.cross_entropy(logits["module"], codes, reduction="none")
         return tuple(t.cpu().numpy() for t in (losses, logits["module"], codes))
 
@@ -399,7 +464,8 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
                 f"about the next one, as with weights={self.weights!r} and mixup="
                 f"{self.mixup!r}; got 0."
             )
-        return resolve_epochs(self.warmup_epochs, _WARMUP_SHARE, self.max_epochs)
+        share = _WARMUP_SHARE_UNMIXED if self.mixup is None else _WARMUP_SHARE
+        return resolve_epochs(self.warmup_epochs, share, self.max_epochs)
 
     def _find_phase(self, epoch):
         """Return the phase of an epoch, the epochs of it done, and its length."""
@@ -470,25 +536,3 @@ class DynamicBootstrapClassifier(RobustNetMixin, NetClassifier):
         if self.sample_weight_ is None:
             return len(index)
         return self.sample_weight_[index].sum().clamp_min(1e-12)
-
-
-class _PosteriorTable:
-    """A splitter's posterior as a table on the device, to avoid transfers."""
-
-    def __init__(self, splitter, device):
-        width = splitter.hi_ - splitter.lo_
-        # With a fallback, every entry is the same.
-        self.low, self.width = splitter.lo_, width if width > 0 else 1.0
-        # The posterior may jump at both ends: values beyond have separate entries.
-        inside = np.linspace(1e-9, 1, _TABLE_SIZE + 1)
-        losses = self.low + self.width * np.concatenate([[0.0], inside, [1.001]])
-        table = splitter.predict_proba(losses)[:, 1].astype(np.float32)
-        self.table = torch.from_numpy(table).to(device)
-
-    def __call__(self, losses):
-        place = (losses - self.low) * (_TABLE_SIZE / self.width) + 1
-        place = place.clamp(0, _TABLE_SIZE + 2)
-        # The place of a NaN is NaN, and so will be the loss, which ends the training.
-        left = place.long().clamp(0, _TABLE_SIZE + 1)
-        # A narrow Gaussian rises by a tenth within a few entries.
-        return torch.lerp(self.table[left], self.table[left + 1], place - left)

@@ -11,7 +11,8 @@ from scipy.special import log_softmax, softmax
 from torch import nn
 
 from sknoisy import BMMLossSplitter, DynamicBootstrapClassifier, NetClassifier
-from sknoisy.classification._dynamic_bootstrap import _PosteriorTable, guided_shares
+from sknoisy.classification._dynamic_bootstrap import guided_shares
+from sknoisy.classification._posterior_table import PosteriorTable
 from sknoisy.losses import BootstrapLoss
 
 PLAIN = {
@@ -47,8 +48,10 @@ def temperature_of(clf, step):
     return ladder[min(n_done, len(ladder) - 1)]
 
 
-def loss_by_hand(clf, step, w, label_share):
+def loss_by_hand(clf, step, w, label_share, prior=None):
     """Equation 8 of the reproduction and R, row by row; and the gradient by z̄'s bias.
+
+    R is the divergence of the mean prediction from the prior, by default uniform.
 
     With mixup the beliefs are constants, and hard ones always are. Else they are the
     softmax v of z/T, whose part of the gradient is -v (log h - Σ v log h) / T.
@@ -76,8 +79,10 @@ def loss_by_hand(clf, step, w, label_share):
                 v = beliefs[q]
                 grad -= share * w[q] * v * (log_h[p] - v @ log_h[p]) / temperature
     mean = h.mean(axis=0)
-    penalty = np.log(1 / n_classes / mean).mean()
-    slope = ((h / mean).sum(1, keepdims=True) * h - h / mean).sum(0) / n_classes
+    prior = np.full(n_classes, 1 / n_classes) if prior is None else prior
+    penalty = sum(p * np.log(p / m) for p, m in zip(prior, mean, strict=True) if p)
+    pull = prior * h / mean
+    slope = (pull.sum(1, keepdims=True) * h - pull).sum(0)
     grad += clf.prior_weight * slope
     return loss / n_rows + clf.prior_weight * penalty, grad / n_rows
 
@@ -318,6 +323,67 @@ class TestLimits:
             np.testing.assert_array_equal(ours.predict_proba(X), net.predict_proba(X))
 
 
+class TestPrior:
+    @pytest.mark.fast_cases(2)
+    @pytest.mark.parametrize("mixup", [None, "static", "guided"])
+    @pytest.mark.parametrize("prior", [[0.2, 0.5, 0.3], (0.0, 0.25, 0.75), "labels"])
+    def test_the_regulariser_pulls_towards_it(self, watch, blobs, prior, mixup):
+        X, y, _ = blobs
+        rows = np.concatenate([np.flatnonzero(y == 0)[:20], np.flatnonzero(y)])
+        X, y = X[rows], y[rows]
+        shares = [np.mean(y == k) for k in range(3)] if prior == "labels" else prior
+        clf = watch(X, y, prior=prior, mixup=mixup, prior_weight=2.0, lr=0.02)
+        np.testing.assert_allclose(clf.prior_, shares, rtol=1e-12)
+        for step in steps_of(clf, "bootstrap"):
+            w, n_rows = step.p_noisy.astype(np.float64), len(step.y)
+            share = np.full(n_rows, 0.5)
+            if mixup == "static":
+                share = np.full(n_rows, np.nanmedian(shares_of(step)))
+            loss, grad = loss_by_hand(clf, step, w, share, np.array(shares))
+            np.testing.assert_allclose(step.loss, loss, rtol=2e-5)
+            np.testing.assert_allclose(step.grad, grad, rtol=1e-3, atol=3e-6)
+
+    def test_labels_count_by_sample_weight(self, blobs):
+        X, y, _ = blobs
+        w = np.random.default_rng(0).random(180)
+        clf = DynamicBootstrapClassifier(prior="labels", **PLAIN)
+        shares = clf.fit(X, y, sample_weight=w).prior_
+        expected = [w[y == k].sum() / w.sum() for k in range(3)]
+        np.testing.assert_allclose(shares, expected, rtol=1e-6)
+
+    def test_equal_shares_are_the_default(self, blobs):
+        X, y, _ = blobs
+        params = {**PLAIN, "max_epochs": 8}
+        default = DynamicBootstrapClassifier(**params).fit(X, y)
+        assert default.prior_.tolist() == [1 / 3] * 3
+        expected = default.predict_proba(X)
+        thirds = np.full(3, 1 / 3, dtype=np.float32)
+        given = DynamicBootstrapClassifier(prior=thirds, **params).fit(X, y)
+        np.testing.assert_array_equal(given.predict_proba(X), expected)
+        other = DynamicBootstrapClassifier(prior=[0.8, 0.1, 0.1], **params).fit(X, y)
+        mean = other.predict_proba(X).mean(0)
+        assert mean[0] > expected.mean(0)[0] + 0.02
+
+    @pytest.mark.parametrize(
+        "prior",
+        [
+            *([0.5, 0.5], [[0.2, 0.3, 0.5]], [0.2, 0.3, 0.4], [-0.1, 0.6, 0.5]),
+            *([np.nan, 0.5, 0.5], ["a", "b", "c"], [0.5, [0.2, 0.3], 0.5]),
+        ],
+        ids=str,
+    )
+    def test_what_is_none_is_refused(self, blobs, prior):
+        X, y, _ = blobs
+        message = r"prior must hold a share of each of the 3 classes, \[0, 1, 2\]"
+        with pytest.raises(ValueError, match=message):
+            DynamicBootstrapClassifier(prior=prior, **PLAIN).fit(X, y)
+
+    def test_another_word_is_refused(self, blobs):
+        X, y, _ = blobs
+        with pytest.raises(ValueError, match=r"'prior' parameter .*'uniform'"):
+            DynamicBootstrapClassifier(prior="flat", **PLAIN).fit(X, y)
+
+
 class TestPosterior:
     """In evaluation mode, under the mixture of the epoch before."""
 
@@ -351,7 +417,7 @@ class TestPosterior:
         losses = np.concatenate([rng.gamma(2, 0.2, 700), rng.normal(4, 0.5, 300)])
         splitter = BMMLossSplitter(mixture, posterior=lookup, random_state=0)
         splitter.fit(losses)
-        table = _PosteriorTable(splitter, "cpu")
+        table = PosteriorTable(splitter, "cpu")
         grid = np.concatenate([[0.0, 1e-7, 30.0, 1e6], losses, rng.uniform(0, 6, 9999)])
         given = table(torch.tensor(grid, dtype=torch.float32)).numpy()
         gap = np.abs(given - splitter.transform(grid)[:, 0])
@@ -362,7 +428,7 @@ class TestPosterior:
     def test_of_losses_that_cannot_be_split(self):
         with pytest.warns(UserWarning, match="all but equal"):
             splitter = BMMLossSplitter().fit(np.full(100, 0.7))
-        table = _PosteriorTable(splitter, "cpu")
+        table = PosteriorTable(splitter, "cpu")
         given = table(torch.tensor([0.0, 0.7, 0.70001, 9.0]))
         assert given.tolist() == [0.5] * 4
 
@@ -372,7 +438,7 @@ class TestPosterior:
         with pytest.warns(UserWarning, match="40 losses are too few"):
             splitter = BMMLossSplitter().fit(losses)
         grid = np.linspace(splitter.lo_ + 1e-3, splitter.hi_, 500)
-        table = _PosteriorTable(splitter, "cpu")
+        table = PosteriorTable(splitter, "cpu")
         given = table(torch.tensor(grid, dtype=torch.float32))
         gap = np.abs(given.numpy() - splitter.transform(grid)[:, 0])
         # Ranks are steps, and a loss next to one may be on the other side of it.
@@ -396,6 +462,6 @@ class TestPosterior:
 
 def test_the_posterior_of_a_loss_that_is_nan_is_nan():
     losses = np.random.default_rng(0).gamma(2, 0.2, 100)
-    table = _PosteriorTable(BMMLossSplitter(random_state=0).fit(losses), "cpu")
+    table = PosteriorTable(BMMLossSplitter(random_state=0).fit(losses), "cpu")
     found = table(torch.tensor([float("nan"), 0.2]))
     assert found.isnan().tolist() == [True, False]

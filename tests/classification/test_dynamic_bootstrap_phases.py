@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from fitted_state import assert_same_weights
 from scipy.special import log_softmax
 from sklearn.base import clone
@@ -49,6 +50,26 @@ class CountingSplitter(BMMLossSplitter):
         return super().fit(X, y)
 
 
+class KeepingSplitter(BMMLossSplitter):
+    """Keeps the losses that it was fitted to."""
+
+    def fit(self, X, y=None):
+        self.losses_ = np.array(X)
+        return super().fit(X, y)
+
+
+def halved(X):
+    return X / 2
+
+
+def noised(X):
+    return X + 0.3 * torch.randn_like(X)
+
+
+def losses_of(clf, X, y):
+    return -log_softmax(clf.forward(X).numpy().astype(float), axis=1)[range(len(y)), y]
+
+
 class TestPhases:
     @pytest.mark.fast_cases(2)
     @pytest.mark.parametrize(
@@ -79,6 +100,20 @@ class TestPhases:
         phases = [name for name, n in expected.items() for _ in range(n)]
         assert clf.phases_ == phases
         assert [step.phase for step in clf.steps_] == phases
+
+    def test_the_warm_up_is_shorter_without_mixup(self, watch, blobs):
+        X, y, _ = blobs
+        params = {"max_epochs": 12, "warmup_epochs": "auto", "batch_size": -1}
+        for mixup, n_plain in (("static", 4), (None, 3)):
+            assert watch(X, y, mixup=mixup, **params).phases_.count("plain") == n_plain
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore:40 losses are too few")
+    def test_the_published_120_epochs_without_mixup(self, watch, blobs):
+        X, y, _ = blobs
+        params = {"max_epochs": 120, "warmup_epochs": "auto", "batch_size": -1}
+        clf = watch(X[:40], y[:40], mixup=None, lr=0.0, **params)
+        assert clf.phases_ == ["plain"] * 30 + ["bootstrap"] * 90
 
     @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:40 losses are too few")
@@ -216,6 +251,34 @@ class TestMixtures:
         other = make().fit(X, y)
         assert (other.noise_scores_ != clf.noise_scores_).any()
 
+    @pytest.mark.parametrize("augment_losses", [True, False])
+    def test_of_rows_as_they_are_or_changed(self, blobs, augment_losses):
+        X, y, _ = blobs
+        # Halved rows, so that the losses are known; the weights stay as they are.
+        params = {"augment": halved, "augment_losses": augment_losses, "lr": 0.0}
+        clf = make(mixture=KeepingSplitter(), **params).fit(X, y)
+        plain, changed = (losses_of(clf, rows, y) for rows in (X, X / 2))
+        assert np.abs(plain - changed).max() > 0.01
+        fitted = [np.sort(mixture.losses_) for mixture in clf.mixtures_]
+        for losses in fitted[:-1]:
+            expected = np.sort(changed if augment_losses else plain)
+            np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-6)
+        # In the end the rows themselves are judged.
+        np.testing.assert_allclose(fitted[-1], np.sort(plain), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(clf.losses_, plain, rtol=1e-4, atol=1e-6)
+
+    @pytest.mark.parametrize("augment_losses", [True, False])
+    def test_they_change_what_is_learnt_only_where_rows_are_changed(
+        self, blobs, augment_losses
+    ):
+        X, y, _ = blobs
+        for augment, are_equal in ((None, True), (noised, not augment_losses)):
+            params = {"augment": augment, "weights": "dynamic"}
+            clf = make(augment_losses=augment_losses, **params).fit(X, y)
+            expected = make(**params).fit(X, y).predict_proba(X)
+            gap = np.abs(clf.predict_proba(X) - expected).max()
+            assert (gap == 0) == are_equal
+
     def test_of_the_training_rows_then_of_all(self, blobs):
         X, y, _ = blobs
         split = ValidSplit(5, stratified=True)
@@ -269,6 +332,13 @@ class TestGoingOn:
         assert len(clf.history) == len(clf.mixtures_) < 60
         losses = -np.log(clf.predict_proba(X)[np.arange(180), y])
         np.testing.assert_allclose(clf.losses_, losses, rtol=1e-3, atol=1e-5)
+
+    def test_a_net_from_before_there_was_a_prior(self, blobs):
+        X, y, _ = blobs
+        old, new = make().fit(X, y), make().fit(X, y)
+        del old.prior_
+        old.partial_fit(X, y), new.partial_fit(X, y)
+        assert_same_weights(old, new)
 
     def test_mixtures_need_no_callback(self, blobs):
         X, y, _ = blobs
