@@ -354,7 +354,9 @@ def panels_of(table, records):
         for name, plot in plots.items()
         for title, own in groups.items()
     ]
-    if table.panel == "column" or len(plots) > 1:
+    if len(plots) > 1:
+        return panels, len(groups) if len(groups) > 1 else len(plots)
+    if table.panel == "column":
         return panels, len(groups)
     # The records of a row follow each other.
     n_wide = len(list(takewhile(lambda r: r["row"] == records[0]["row"], records)))

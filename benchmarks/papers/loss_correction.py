@@ -79,23 +79,23 @@ def densities(splitter, losses, is_wrong):
     grid = (np.arange(10 * N_BINS) + 0.5)[:, None] / (10 * N_BINS)
     mixture, noisy = splitter.mixture_, splitter.noisy_component_
     joint = np.exp(mixture.score_samples(grid))[:, None] * mixture.predict_proba(grid)
-    found["right component"] = joint[:, 1 - noisy].round(4).tolist()
+    found["clean component"] = joint[:, 1 - noisy].round(4).tolist()
     found["wrong component"] = joint[:, noisy].round(4).tolist()
     return found
 
 
 def draw_densities(ax, record):
-    drawn, top = record["drawn"], 0
+    drawn = record["drawn"]
     for name, color in (("clean", "C0"), ("wrong", "C1")):
         heights, edges = drawn[name], np.linspace(0, 1, N_BINS + 1)
         ax.stairs(heights, edges, fill=True, alpha=0.4, color=color, label=name)
-        top = max(top, *heights)
-    for name, color in (("right component", "C0"), ("wrong component", "C1")):
-        values = drawn[name]
+        values = drawn[f"{name} component"]
         x = (np.arange(len(values)) + 0.5) / len(values)
-        ax.plot(x, values, color=color, label=name)
+        ax.plot(x, values, color=color, label=f"{name} component")
     # A beta density may have no upper bound.
-    ax.set(xlabel="scaled loss", ylabel="density", xlim=(0, 1), ylim=(0, 1.2 * top))
+    top, peak = max(drawn["clean"] + drawn["wrong"]), max(drawn["clean component"])
+    ylim = 0, 1.05 * min(max(top, peak), 2 * top)
+    ax.set(xlabel="scaled loss", ylabel="density", xlim=(0, 1), ylim=ylim)
 
 
 TABLES = {
