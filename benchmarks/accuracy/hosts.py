@@ -2,8 +2,10 @@
 
 The first table has 512 features of CIFAR-10 images, the second the images themselves,
 at half of their size, on a small residual network: each host with and without masking,
-SANM(host). They are neither moved nor mirrored, so that 20 epochs are enough to learn
-wrong labels by heart, as the 300 of the source are; ``--augment`` does both.
+SANM(host), and masking with other options of two hosts: ELR+ that mixes masked copies
+with the others, DivideMix with two strong views beside them. They are neither moved
+nor mirrored, so that 20 epochs are enough to learn wrong labels by heart, as the 300 of
+the source are; ``--augment`` does both.
 
 Columns are test accuracies after the best and after the last epoch, the AUROC with
 which ``noise_scores_`` (of cross-entropy: 1 - the probability of the given label) find
@@ -67,6 +69,11 @@ TUNED = {
     "co-teaching 0.02": partial(CoTeachingClassifier, lr=0.02),
     "co-teaching+ 0.02": partial(CoTeachingPlusClassifier, lr=0.02),
 }
+# Masked with the options that are not the defaults.
+MIXED = {
+    "SANM(ELR+) mixed": ("ELR+", {"mix_masked": True}),
+    "SANM(DivideMix) 4+2": ("DivideMix", {"strong_view": "auto"}),
+}
 SMALL = {
     "module": PreActResNet,
     "module__blocks": (1, 1, 1),
@@ -104,12 +111,12 @@ def judge(clf, accuracies, seconds, data):
 def table(noises, methods, args, **options):
     """Print a table; return the mean cells by noise and method."""
     found = {}
-    print(" " * 34 + "    best    last   AUROC   rate-   CPU s")
+    print(" " * 37 + "    best    last   AUROC   rate-   CPU s")
     for noise, method, cells in run(noises, methods, judge, args, **options):
         found[noise, method] = mean = cells.mean(0)
         spread = f" +-{cells[:, 1].std():.3f}" if args.seeds > 1 else ""
         values = "".join(f"{value:8.3f}" for value in mean[:4])
-        print(f"{noise:16s} {method:17s}{values}{mean[4]:8.1f}{spread}", flush=True)
+        print(f"{noise:16s} {method:20s}{values}{mean[4]:8.1f}{spread}", flush=True)
     return found
 
 
@@ -155,6 +162,8 @@ def main():
     for name, host in HOSTS.items():
         methods[name] = partial(host, **SMALL)
         methods[f"SANM({name})"] = partial(host, **SMALL, **masks)
+    for name, (host, option) in MIXED.items():
+        methods[name] = partial(HOSTS[host], **option, **SMALL, **masks)
     load = partial(load_small_images, halves=not args.full)
     found = table(IMAGE_NOISES, methods, args, load=load)
     if not args.only and not args.method:

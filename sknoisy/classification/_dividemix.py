@@ -18,9 +18,11 @@ from sknoisy.classification._row_groups import (
     endless,
     joined,
     on_unit_range,
+    with_other_views,
     with_views,
 )
 from sknoisy.extending import (
+    STRONG_VIEW,
     WEAK_VIEW,
     Interval,
     Learnt,
@@ -35,6 +37,7 @@ from sknoisy.extending import (
     mixup,
     refuse_instance,
     resolve_epochs,
+    strong_view_of,
     warn_user,
     weak_pair_of,
 )
@@ -106,6 +109,11 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         A callable maps a batch of X to a batch that is slightly changed. For tables, a
         float sets the standard deviation of noise on each feature, as a share of its
         own; "auto" is 0.3. For images "auto" is `nets.crop_and_flip`.
+    strong_view : "auto", float, callable or None, default=None
+        With strong views, two weak and two strong ones of each row are mixed, none of
+        them those of which the labels are guessed. "auto" is `nets.rand_augment` of
+        moved images; for tables a float is the share of entries that are swapped with
+        other rows, "auto" 0.6. None mixes the two weak views, as [1]_.
     lr : float >= 0, default=0.05
         Learning rate of both networks at the first epoch. [1]_ has 0.02 for 300 epochs,
         which is better for weak features with half of the labels wrong, here too.
@@ -179,10 +187,17 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
 
     Recorders see the mean logits of a row's two views, before they are mixed.
 
+    With ``strong_view="auto"`` and ``masking`` six views of each row are mixed, as in
+    the authors' code of `nets.AdversarialMasking` [2]_: two weak, two strong, two
+    masked. Their weak views also have the colours changed: pass such a ``weak_view``.
+
     References
     ----------
     .. [1] J. Li, R. Socher, S. C. H. Hoi, "DivideMix: Learning with noisy labels as
        semi-supervised learning", ICLR 2020. arXiv:2002.07394
+    .. [2] Y. Tu, B. Zhang, Y. Li, L. Liu, J. Li, Y. Wang, C. Wang, C. R. Zhao,
+       "Learning with noisy labels via self-supervised adversarial noisy masking",
+       CVPR 2023.
 
     Examples
     --------
@@ -226,6 +241,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         "confidence_penalty": ["boolean"],
         "loss_memory": [Interval(Integral, 1, None, closed="left")],
         "weak_view": WEAK_VIEW,
+        "strong_view": [*STRONG_VIEW, None],
     }
 
     def __init__(
@@ -242,6 +258,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         confidence_penalty: bool = False,
         loss_memory: int = 1,
         weak_view: View = "auto",
+        strong_view: View | None = None,
         lr: float = 0.05,
         max_epochs: int = 20,
         batch_size: int = 128,
@@ -270,6 +287,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         self.confidence_penalty = confidence_penalty
         self.loss_memory = loss_memory
         self.weak_view = weak_view
+        self.strong_view = strong_view
 
     def start_fit(self, dataset: Any) -> None:
         """Set the phases and the views."""
@@ -282,7 +300,10 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
             self.n_ramp_ = _RAMP_SHARE * self.max_epochs
         # For images, a missing network is reported before missing views.
         self.component_of("module")
-        self.spread_ = check_views(self, dataset, ["weak_view"])
+        names = (
+            ["weak_view"] if self.strong_view is None else ["weak_view", "strong_view"]
+        )
+        self.spread_ = check_views(self, dataset, names)
 
     def initialize_module(self) -> Self:
         """Build two networks."""
@@ -313,6 +334,8 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         targets = torch.cat([labelled.targets[0], unlabelled.targets[0]])
         groups = self.before_mixing(labelled, unlabelled, index)
         labelled, unlabelled, more = groups
+        if self.strong_view is not None:
+            labelled, unlabelled = self._learnt_views(X, labelled, unlabelled)
         loss = self.mixed_loss(labelled, unlabelled, index) + more
         return Step(loss, logits, [Learnt(own, X, targets)])
 
@@ -382,6 +405,19 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
             with_views(unlabelled, masked, softened, slice(n, None)),
         ]
         return *groups, loss
+
+    def _learnt_views(self, X, labelled, unlabelled):
+        """Return both groups with new views for those of which labels are guessed."""
+        views = [
+            *weak_pair_of(X, self.weak_view, self.spread_),
+            strong_view_of(X, self.strong_view),
+            strong_view_of(X, self.strong_view),
+        ]
+        n = self.n_labelled_
+        return (
+            with_other_views(labelled, views, slice(None, n)),
+            with_other_views(unlabelled, views, slice(n, None)),
+        )
 
     def mixed_loss(
         self, labelled: Any, unlabelled: Any, index: torch.Tensor

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from sknoisy.extending import (
 )
 from sknoisy.losses import ELRLoss, early_learning_penalty
 from sknoisy.nets._many_tensors import lerp_each_
+from sknoisy.nets._masked_training import is_masked, masked_views
 
 if TYPE_CHECKING:
     from sknoisy.extending import Array, Device, IntArray, MakerOfModules, RandomState
@@ -69,6 +70,10 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         40,000 of 78,200 in [1]_.
     lam_ramp_steps : int >= 0, default=0, the value of [1]_ for CIFAR-10
         Steps over which ``lam`` is reached; 40,000 for CIFAR-100.
+    mix_masked : bool, default=False
+        Whether the masked copies of ``masking`` are mixed with the rows of the batch
+        and with each other, and learn the mixed labels. By default they are learnt
+        beside the batch, with the given labels.
     label_target_product : bool, default=False
         Whether labels are multiplied by the targets and scaled to a sum of 1. The
         authors' code does that for 100 classes only.
@@ -121,6 +126,11 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
     logits are averaged for a prediction. The weight averages start as copies of their
     networks; in the authors' code they are initialised independently.
 
+    With ``mix_masked``, the loss of [1]_ is that of the rows as they are mixed, with
+    the regulariser; to it comes that of the masked copies as they are mixed, half of
+    ``masking__masking_weight`` each, with the softened labels of `AdversarialMasking`
+    and without the regulariser. A row may be mixed with a masked copy.
+
     References
     ----------
     .. [1] S. Liu, J. Niles-Weed, N. Razavian, C. Fernandez-Granda, "Early-learning
@@ -151,6 +161,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         ],
         "lam_ramp_steps": [Interval(Integral, 0, None, closed="left")],
         "label_target_product": ["boolean"],
+        "mix_masked": ["boolean"],
     }
 
     def __init__(
@@ -164,6 +175,7 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         average_ramp_steps: Literal["auto"] | int = "auto",
         lam_ramp_steps: int = 0,
         label_target_product: bool = False,
+        mix_masked: bool = False,
         lr: float = 0.05,
         max_epochs: int = 20,
         batch_size: int = 128,
@@ -189,10 +201,16 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         self.average_ramp_steps = average_ramp_steps
         self.lam_ramp_steps = lam_ramp_steps
         self.label_target_product = label_target_product
+        self.mix_masked = mix_masked
 
     def start_fit(self, dataset: Any) -> None:
         """Count the steps of this training."""
         super().start_fit(dataset)
+        if self.mix_masked and self.masking is None:
+            raise ValueError(
+                "mix_masked=True would have no effect: masking is None. Set "
+                "masking=AdversarialMasking."
+            )
         self.steps_ = [0, 0]
         self.ramp_steps_ = self.average_ramp_steps
         if self.ramp_steps_ == "auto":
@@ -218,22 +236,41 @@ class ELRPlusClassifier(RobustNetMixin, NetClassifier):
         """Return the loss of a batch for the network whose turn it is, and logits."""
         own, table = self.module_.peers[self.turn_], self.criterion_[self.turn_]
         teacher = self.module_.averages[1 - self.turn_]
-        partner, share = draw_mixing(self, X)
+        n, rows, labels = len(X), X, F.one_hot(y, len(self.classes_)).float()
+        weight, more = 1.0, 0.0
+        if self.mix_masked and is_masked(self):
+            rows, labels, more = self._with_masked(own, X, labels, index)
+            weight = cast("Any", self.masking_).masking_weight / 2
+        partner, share = draw_mixing(self, rows)
         with torch.no_grad():
-            targets = mixup(table.update(teacher(X).float(), index), partner, share)
-        logits = own(mixup(X, partner, share)).float()
-        labels = mixup(F.one_hot(y, logits.shape[1]).float(), partner, share)
+            targets = table.update(teacher(X).float(), index)
+            targets = mixup(targets.repeat(len(rows) // n, 1), partner, share)
+        logits = own(mixup(rows, partner, share)).float()
+        labels = mixup(labels, partner, share)
         if self.label_target_product:
             labels = F.normalize(labels * targets, p=1, dim=1)
+        losses = soft_cross_entropy(logits, labels)
         ramp = _ramp(self.steps_[self.turn_] + 1, self.lam_ramp_steps)
-        penalty = early_learning_penalty(logits, targets)
-        loss = soft_cross_entropy(logits, labels) + ramp * self.lam * penalty
-        learnt = [Learnt(own, X, y)]
+        penalty = early_learning_penalty(logits[:n], targets[:n])
+        first = losses[:n] + ramp * self.lam * penalty
+        losses = torch.cat([first, weight * losses[n:]])
+        loss = self._mean(losses, index, partner, share) + more
+        return Step(loss, logits[:n], [Learnt(own, X, y)])
+
+    def _with_masked(self, own, X, labels, index):
+        """Return the rows and their masked copies, the labels of all, and a loss."""
+        quality = self.masking_.label_quality[self.turn_, index]
+        masked, softened, loss = masked_views(self, own, X, labels, quality, index)
+        return torch.cat([X, *masked]), torch.cat([labels, softened, softened]), loss
+
+    def _mean(self, losses, index, partner, share):
+        """Return the mean over the batch of the summed losses of a row's views."""
+        n_views = len(losses) // len(index)
         if self.sample_weight_ is None:
-            return Step(loss.mean(), logits, learnt)
+            return losses.mean() * n_views
         weight = self.sample_weight_[index]
-        loss = mixup(weight, partner, share) * loss
-        return Step(loss.sum() / weight.sum().clamp_min(1e-12), logits, learnt)
+        losses = mixup(weight.repeat(n_views), partner, share) * losses
+        return losses.sum() / weight.sum().clamp_min(1e-12)
 
     def passes(self, batches: Iterable[Any]) -> Iterable[tuple[Any, Iterable[Any]]]:
         """Train each network on all rows, one after the other."""

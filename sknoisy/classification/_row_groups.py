@@ -6,7 +6,14 @@ import torch
 
 from sknoisy.extending import Batch
 
-__all__ = ["RowGroup", "endless", "joined", "on_unit_range", "with_views"]
+__all__ = [
+    "RowGroup",
+    "endless",
+    "joined",
+    "on_unit_range",
+    "with_other_views",
+    "with_views",
+]
 
 
 class RowGroup(NamedTuple):
@@ -43,6 +50,27 @@ def with_views(group, views, targets, rows):
     return RowGroup(
         [*group.views, *(view[rows] for view in views)],
         [*group.targets, *[targets[rows]] * len(views)],
+    )
+
+
+def with_other_views(group, views, rows):
+    """Return a group with other views for its first two, of the same targets.
+
+    Parameters
+    ----------
+    group : RowGroup
+    views : sequence of Tensors of shape (batch, ...)
+        Of all rows of the batch.
+    rows : slice
+        Which rows of the batch the group has.
+
+    Returns
+    -------
+    group : RowGroup
+    """
+    return RowGroup(
+        [*(view[rows] for view in views), *group.views[2:]],
+        [group.targets[0]] * len(views) + group.targets[2:],
     )
 
 

@@ -75,7 +75,7 @@ class AdversarialMasking(nn.Module):
     The loss is L_host(x, y) + w/2 [CE(x⁺, ỹ) + CE(x⁻, ỹ)] + v [MSE(x⁺) + MSE(x⁻)].
     The classifier defines y: the given label or its own target. `DivideMixClassifier`
     and `SSRClassifier` mix masked images with the others; ``masking_weight`` has no
-    effect there.
+    effect there. `ELRPlusClassifier` does so with ``mix_masked=True``.
 
     Labels are scored from a mixture of two Gaussians on their losses at the start of
     each epoch, with several networks by the losses of another one; a classifier that

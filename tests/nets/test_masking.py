@@ -415,6 +415,135 @@ class TestHost:
         ).fit(X, y)
         assert len(seen) > 8
 
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_elr_plus_mixes_masked_copies_by_hand(self, images, weighted):
+        X, y, _ = images
+        seen = []
+
+        class Watched(ELRPlusClassifier):
+            def training_loss(self, X, y, index):
+                state, rng = torch.get_rng_state(), copy.deepcopy(self.rng_)
+                step = super().training_loss(X, y, index)
+                after = torch.get_rng_state()
+                torch.set_rng_state(state)
+                seen.append((float(step.loss.detach()), self.by_hand(X, y, index, rng)))
+                torch.set_rng_state(after)
+                assert step.logits.shape == (len(X), 3)
+                return step
+
+            @torch.no_grad()
+            def by_hand(self, X, y, index, rng):
+                own, n = self.module_.peers[self.turn_], len(X)
+                given = torch.eye(3)[y]
+                masked, softened, restoring = self.masking_.views_and_loss(
+                    self.turn_,
+                    own,
+                    X,
+                    given,
+                    self.masking_.label_quality[self.turn_, index],
+                )
+                rows, labels = torch.cat([X, *masked]), [given, softened, softened]
+                partner = torch.randperm(3 * n)
+                share = rng.beta(1.0, 1.0)
+                share = max(share, 1 - share)
+
+                def mix(values):
+                    return share * values + (1 - share) * values[partner]
+
+                proba = own(mix(rows)).softmax(1)
+                entropy = -(mix(torch.cat(labels)) * proba.log()).sum(1)
+                # Those of the step, which has moved them.
+                t = self.criterion_[self.turn_].targets[index].repeat(3, 1)
+                agreement = (mix(t)[:n] * proba[:n].clamp(1e-4, 1 - 1e-4)).sum(1)
+                losses = torch.cat(
+                    [entropy[:n] + 2.0 * (1 - agreement).log(), 0.35 * entropy[n:]]
+                )
+                weight = torch.ones(n) if weights is None else weights[index]
+                total = (mix(weight.repeat(3)) * losses).sum()
+                total += (weight * restoring).sum()
+                return float(total / weight.sum())
+
+        weights = torch.arange(1.0, 61.0) if weighted else None
+        Watched(
+            Plain,
+            lam=2.0,
+            mix_masked=True,
+            masking=AdversarialMasking,
+            masking__mask_ratio=(0.1, 0.3),
+            masking__masking_weight=0.7,
+            masking__warmup_epochs=0,
+            **{**FAST, "max_epochs": 2, "batch_size": 20},
+        ).fit(X, y, sample_weight=None if weights is None else weights.numpy())
+        found, expected = np.array(seen).T
+        assert len(seen) == 12
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+    def test_mixing_of_no_masks_is_refused(self, images):
+        with pytest.raises(ValueError, match="mix_masked=True would have no effect"):
+            ELRPlusClassifier(Plain, mix_masked=True, **FAST).fit(*images[:2])
+
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_divide_mix_learns_two_strong_views_too(self, images, masked):
+        X, y, _ = images
+        made, steps = {"weak": [], "strong": []}, []
+
+        def weak(X):
+            made["weak"].append(X + 0.01 * len(made["weak"]))
+            return made["weak"][-1]
+
+        def strong(X):
+            made["strong"].append(2 - X - 0.01 * len(made["strong"]))
+            return made["strong"][-1]
+
+        class Watched(DivideMixClassifier):
+            def row_groups(self, X, y, index):
+                found = super().row_groups(X, y, index)
+                # What the labels were guessed of.
+                self.guessed_of_ = made["weak"][-2:]
+                return found
+
+            def mixed_loss(self, labelled, unlabelled, index):
+                n = self.n_labelled_
+                learnt = [*made["weak"][-2:], *made["strong"][-2:]]
+                # None is one of those of which the labels were guessed.
+                assert made["weak"][-4] is self.guessed_of_[0]
+                for group, rows in (
+                    (labelled, slice(None, n)),
+                    (unlabelled, slice(n, None)),
+                ):
+                    assert len(group.views) == len(group.targets) == 4 + 2 * masked
+                    for view, expected in zip(group.views[:4], learnt, strict=True):
+                        assert torch.equal(view, expected[rows])
+                    for targets in group.targets[:4]:
+                        assert torch.equal(targets, group.targets[0])
+                    for view, targets in zip(
+                        group.views[4:], group.targets[4:], strict=True
+                    ):
+                        # What is not hidden is that of the first view of the guess.
+                        changed = view != self.guessed_of_[0][rows]
+                        assert 0 < changed.float().mean() < 0.5
+                        lost = (group.targets[0] - targets).amax(1)
+                        assert (lost > 0.1 - 1e-5).all() and (lost < 0.3).all()
+                steps.append(len(index))
+                return super().mixed_loss(labelled, unlabelled, index)
+
+        masks = {
+            "masking": AdversarialMasking,
+            "masking__mask_ratio": (0.1, 0.2),
+            "masking__quality_ratio": 0.05,
+            "masking__warmup_epochs": 1,
+        }
+        clf = Watched(
+            Plain,
+            weak_view=weak,
+            strong_view=strong,
+            warmup_epochs=1,
+            **(masks if masked else {}),
+            **{**FAST, "max_epochs": 3},
+        ).fit(X, y)
+        assert len(steps) > 3
+        assert clf.predict_proba(X).shape == (60, 3)
+
     @pytest.mark.slow
     @pytest.mark.parametrize("weighted", [False, True])
     def test_ssr_mixes_masked_views_of_selected_rows(self, images, weighted):
