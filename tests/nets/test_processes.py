@@ -3,11 +3,13 @@
 import multiprocessing
 import os
 import pickle
+import random
 import re
 import shutil
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import joblib
@@ -27,11 +29,20 @@ from sknoisy.nets._processes import Processes, joined
 SECONDS = 240
 
 
+def free_port():
+    """Return a port that the system gives to no connection before it is used."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first = int(file.read().split()[0])
+    for port in random.SystemRandom().sample(range(first // 2, first), 100):
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("localhost", port))
+            return port
+    raise OSError("no port is free")
+
+
 def launch(job, folder):
     """Run a job in two processes; return exit codes and what was printed."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     script = Path(one_of_two.__file__)
     path = os.pathsep.join([str(script.parents[1]), *sys.path])
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
