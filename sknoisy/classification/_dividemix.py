@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -10,60 +9,27 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import Subset
 
+from sknoisy.classification._divided_peers import OF_DIVIDED_PEERS, DividedPeersMixin
 from sknoisy.classification._loss_memory import LossMemory
-from sknoisy.classification._row_groups import (
-    RowGroup,
-    endless,
-    joined,
-    on_unit_range,
-    with_other_views,
-    with_views,
-)
+from sknoisy.classification._row_groups import on_unit_range, with_other_views
 from sknoisy.extending import (
     STRONG_VIEW,
-    WEAK_VIEW,
     Interval,
-    Learnt,
     NetClassifier,
-    Peers,
     RobustNetMixin,
-    Step,
-    StrOptions,
-    check_views,
-    draw_mixing,
-    epoch_generator,
-    mixup,
-    refuse_instance,
-    resolve_epochs,
     strong_view_of,
-    warn_user,
     weak_pair_of,
 )
-from sknoisy.losses import (
-    guessed_targets,
-    negative_entropy,
-    prior_penalty,
-    refined_targets,
-    semi_supervised_loss,
-)
 from sknoisy.mixture._small_loss import small_loss_splitter
-from sknoisy.nets._masked_training import is_masked, masked_views
 
 if TYPE_CHECKING:
     from sknoisy.extending import Device, IntArray, MakerOfModules, RandomState, View
 
-__all__ = ["DivideMixClassifier", "RowGroup"]
-
-_WARMUP_SHARE = 0.1
-# 16 of 300 epochs in the paper.
-_RAMP_SHARE = 16 / 300
-# Batch normalisation fails on one row.
-_MIN_ROWS = 2
+__all__ = ["DivideMixClassifier"]
 
 
-class DivideMixClassifier(RobustNetMixin, NetClassifier):
+class DivideMixClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
     """Robust classifier of two networks that divide the labels for each other.
 
     After a warm-up, the losses of each network are split into small and large ones. The
@@ -220,27 +186,14 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         *NetClassifier.fit_only_attributes_,
         *("rows_", "clean_", "splits_", "n_labelled_", "progress_"),
     ]
-    # Of a batch, the rows whose labels are kept; None takes all labels as given.
-    n_labelled_: int | None = None
-    # What is known of the labels after the warm-up, and the rows of each network.
-    clean_: torch.Tensor | None
+    # The rows of each network after the warm-up.
     splits_: list[tuple[IntArray, IntArray]] | None
 
     _parameter_constraints = {
         **NetClassifier._parameter_constraints,
-        "warmup_epochs": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "unlabeled_weight": [Interval(Real, 0, None, closed="left")],
-        "ramp_epochs": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
+        **OF_DIVIDED_PEERS,
         "clean_threshold": [Interval(Real, 0, 1, closed="left")],
-        "mixup_alpha": [Interval(Real, 0, None, closed="neither")],
-        "prior_weight": [Interval(Real, 0, None, closed="left")],
-        "confidence_penalty": ["boolean"],
         "loss_memory": [Interval(Integral, 1, None, closed="left")],
-        "weak_view": WEAK_VIEW,
         "strong_view": [*STRONG_VIEW, None],
     }
 
@@ -289,28 +242,6 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         self.weak_view = weak_view
         self.strong_view = strong_view
 
-    def start_fit(self, dataset: Any) -> None:
-        """Set the phases and the views."""
-        super().start_fit(dataset)
-        self.n_warmup_ = resolve_epochs(
-            self.warmup_epochs, _WARMUP_SHARE, self.max_epochs
-        )
-        self.n_ramp_ = self.ramp_epochs
-        if self.ramp_epochs == "auto":
-            self.n_ramp_ = _RAMP_SHARE * self.max_epochs
-        # For images, a missing network is reported before missing views.
-        self.component_of("module")
-        names = (
-            ["weak_view"] if self.strong_view is None else ["weak_view", "strong_view"]
-        )
-        self.spread_ = check_views(self, dataset, names)
-
-    def initialize_module(self) -> Self:
-        """Build two networks."""
-        refuse_instance(self.module)
-        self.module_ = Peers(lambda: self.build("module"), mean_of="logits")
-        return self
-
     def initialize_criterion(self) -> Self:
         """Allocate the losses of earlier epochs, if they are averaged."""
         self.criterion_ = nn.Identity()
@@ -319,92 +250,25 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
             self.criterion_ = memory.to(self.device_)
         return self
 
-    def augmented(self, X: torch.Tensor) -> torch.Tensor:
-        """Return the rows unchanged: groups make their own views."""
-        return super().augmented(X) if self.n_labelled_ is None else X
-
-    def training_loss(
-        self, X: torch.Tensor, y: torch.Tensor, index: torch.Tensor
-    ) -> Step:
-        """Return the loss of a batch for the network whose turn it is, and logits."""
-        if self.n_labelled_ is None:
-            return self._given_label_loss(X, y, index)
-        labelled, unlabelled, logits = self.row_groups(X, y, index)
-        own, _ = self._networks()
-        targets = torch.cat([labelled.targets[0], unlabelled.targets[0]])
-        groups = self.before_mixing(labelled, unlabelled, index)
-        labelled, unlabelled, more = groups
-        if self.strong_view is not None:
-            labelled, unlabelled = self._learnt_views(X, labelled, unlabelled)
-        loss = self.mixed_loss(labelled, unlabelled, index) + more
-        return Step(loss, logits, [Learnt(own, X, targets)])
-
-    def row_groups(self, X: torch.Tensor, y: torch.Tensor, index: torch.Tensor) -> Any:
-        """Return the rows whose labels are kept and the others, before they are mixed.
+    def group_loss(
+        self, X: torch.Tensor, labelled: Any, unlabelled: Any, index: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the loss of both groups, with ``strong_view`` in four new views.
 
         Parameters
         ----------
         X : Tensor of shape (batch, ...)
-            The first ``n_labelled_`` rows are those whose labels are kept.
-        y, index : Tensors of shape (batch,), dtype int64
-            Codes of the given labels, and row numbers.
+            The rows of the batch, unchanged.
+        labelled, unlabelled, index
+            As in `mixed_loss`.
 
         Returns
         -------
-        labelled, unlabelled : RowGroup
-            With two views.
-        logits : Tensor of shape (batch, n_classes)
-            Mean of both views.
+        loss : Tensor of shape ()
         """
-        n = cast("int", self.n_labelled_)
-        own, partner = self._networks()
-        views = weak_pair_of(X, self.weak_view, self.spread_)
-        w = cast("torch.Tensor", self.clean_)[1 - self.turn_, index[:n]]
-        with torch.no_grad():
-            logits = own(torch.cat(views)).float().chunk(2)
-            refined = refined_targets(
-                y[:n], [out[:n] for out in logits], w, self.temperature
-            )
-            guessed = refined[:0]
-            if n < len(X):
-                others = partner(torch.cat([view[n:] for view in views])).float()
-                guesses = [out[n:] for out in logits] + list(others.chunk(2))
-                guessed = guessed_targets(guesses, self.temperature)
-        labelled = RowGroup([view[:n] for view in views], [refined] * 2)
-        unlabelled = RowGroup([view[n:] for view in views], [guessed] * 2)
-        return labelled, unlabelled, (logits[0] + logits[1]) / 2
-
-    def before_mixing(self, labelled: Any, unlabelled: Any, index: torch.Tensor) -> Any:
-        """Return both groups as they are mixed: in a masked step with masked views.
-
-        Parameters
-        ----------
-        labelled, unlabelled : RowGroup
-            With two views.
-        index : Tensor of shape (batch,), dtype int64
-            Row numbers in the X given to ``fit``.
-
-        Returns
-        -------
-        labelled, unlabelled : RowGroup
-            With two or four views.
-        loss : Tensor of shape () or float
-            What is to be added to the loss.
-        """
-        if not is_masked(self):
-            return labelled, unlabelled, 0.0
-        own, _ = self._networks()
-        n = self.n_labelled_
-        # The guesses were made of all first views, then of all second ones.
-        X = torch.cat([labelled.views[0], unlabelled.views[0]])
-        targets = torch.cat([labelled.targets[0], unlabelled.targets[0]])
-        quality = cast("torch.Tensor", self.clean_)[1 - self.turn_, index]
-        masked, softened, loss = masked_views(self, own, X, targets, quality, index)
-        groups = [
-            with_views(labelled, masked, softened, slice(None, n)),
-            with_views(unlabelled, masked, softened, slice(n, None)),
-        ]
-        return *groups, loss
+        if self.strong_view is not None:
+            labelled, unlabelled = self._learnt_views(X, labelled, unlabelled)
+        return self.mixed_loss(labelled, unlabelled, index)
 
     def _learnt_views(self, X, labelled, unlabelled):
         """Return both groups with new views for those of which labels are guessed."""
@@ -419,73 +283,6 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
             with_other_views(unlabelled, views, slice(n, None)),
         )
 
-    def mixed_loss(
-        self, labelled: Any, unlabelled: Any, index: torch.Tensor
-    ) -> torch.Tensor:
-        """Mix all views of both groups, and return L_x + λ_u L_u + R.
-
-        Parameters
-        ----------
-        labelled, unlabelled : RowGroup
-            With any number of views, of the rows of the batch in their order.
-        index : Tensor of shape (batch,), dtype int64
-            Row numbers in the X given to ``fit``.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Mean over the batch.
-        """
-        own, _ = self._networks()
-        X = torch.cat([*labelled.views, *unlabelled.views])
-        targets = torch.cat([*labelled.targets, *unlabelled.targets])
-        partner, share = draw_mixing(self, X)
-        targets = mixup(targets, partner, share)
-        logits = own(mixup(X, partner, share)).float()
-        weight = self._weights(labelled, unlabelled, index)
-        weight = None if weight is None else mixup(weight, partner, share)
-        n = sum(len(view) for view in labelled.views)
-        lam = self.unlabeled_weight * self._ramp()
-        loss = semi_supervised_loss(logits, targets, n, lam, weight)
-        if self.prior_weight:
-            loss = loss + self.prior_weight * prior_penalty(logits, weight)
-        return loss
-
-    def _given_label_loss(self, X, y, index):
-        """Train a network on the given labels."""
-        own, _ = self._networks()
-        logits = own(X).float()
-        loss = F.cross_entropy(logits, y, reduction="none")
-        if self.confidence_penalty:
-            loss = loss + negative_entropy(logits)
-        loss = self.weighted_mean(loss, index)
-        return Step(loss, logits, [Learnt(own, X, y)])
-
-    def _networks(self):
-        """Return the network whose turn it is, training, and its partner, scoring."""
-        own, partner = (
-            self.module_.peers[self.turn_],
-            self.module_.peers[1 - self.turn_],
-        )
-        for network, training in ((own, True), (partner, False)):
-            if network.training != training:
-                network.train(training)
-        return own, partner
-
-    def _weights(self, labelled, unlabelled, index):
-        """Return the sample weights of all views."""
-        if self.sample_weight_ is None:
-            return None
-        weight = self.sample_weight_[index]
-        n = self.n_labelled_
-        kept, others = [weight[:n]] * len(labelled.views), [weight[n:]]
-        return torch.cat([*kept, *others * len(unlabelled.views)])
-
-    def _ramp(self):
-        """Return the share of λ_u that has been reached, step by step."""
-        n_done = len(self.history) - 1 - self.n_warmup_ + self.progress_
-        return min(n_done / self.n_ramp_, 1.0) if self.n_ramp_ else 1.0
-
     def on_epoch_begin(
         self,
         net: Any,
@@ -495,40 +292,40 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
     ) -> None:
         """Let both networks sort the labels, once the warm-up is over."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        epoch = len(self.history)
-        self.rng_ = epoch_generator(self)
-        self.rows_, self.clean_, self.splits_ = dataset_train, None, None
-        if epoch > self.n_warmup_:
+        self.splits_ = None
+        if len(self.history) > self.n_warmup_:
             self._split(dataset_train)
-        # Groups have what is known of their labels; other steps take labels as given.
-        n_samples = self.rows_fitted_[0]
-        self.label_quality_ = torch.ones(2, n_samples, device=self.device_)
-        splits: Any = self.splits_
-        kept = [len(rows) for rows, _ in splits or ()]
-        share = np.mean(kept) / len(dataset_train) if kept else np.nan
-        self.history.record("kept", float(share))
+            kept = [len(rows) for rows, _ in cast("Any", self.splits_)]
+            self.history.record("kept", float(np.mean(kept) / len(dataset_train)))
 
-    def passes(self, batches: Iterable[Any]) -> Iterable[tuple[Any, Iterable[Any]]]:
-        """Train each network on its rows, one after the other."""
-        for turn in (0, 1):
-            self.n_labelled_ = None
-            splits: Any = self.splits_
-            labelled, unlabelled = ((), ()) if splits is None else splits[1 - turn]
-            if len(labelled) >= _MIN_ROWS:
-                yield turn, self._pairs(labelled, unlabelled)
-            else:
-                yield turn, batches
+    def division(self, turn: int) -> tuple[IntArray, IntArray]:
+        """Return the rows by the partner of a network: both sorted them beforehand.
 
-    def _pairs(self, labelled, unlabelled):
-        """Yield batches of rows whose labels are kept, followed by other rows."""
-        kept = self.get_iterator(Subset(self.rows_, labelled), training=True)
-        others = None
-        if len(unlabelled) >= _MIN_ROWS:
-            subset = Subset(self.rows_, unlabelled)
-            others = endless(self.get_iterator(subset, training=True))
-        for step, batch in enumerate(kept):
-            self.n_labelled_, self.progress_ = len(batch.index), step / len(kept)
-            yield batch if others is None else joined(batch, next(others))
+        Parameters
+        ----------
+        turn : int
+            Number of the network that learns.
+
+        Returns
+        -------
+        kept, others : ndarray of shape (n_rows,), dtype int64
+            Positions among the rows of the training.
+        """
+        return cast("Any", self.splits_)[1 - turn]
+
+    def label_weight(self, index: torch.Tensor) -> torch.Tensor:
+        """Return how likely labels are clean, by the partner.
+
+        Parameters
+        ----------
+        index : Tensor of shape (n_rows,), dtype int64
+            Row numbers in the X given to ``fit``.
+
+        Returns
+        -------
+        weight : Tensor of shape (n_rows,)
+        """
+        return cast("torch.Tensor", self.clean_)[1 - self.turn_, index]
 
     def _split(self, dataset):
         """Find which labels each network takes for clean, and remember the losses."""
@@ -578,12 +375,3 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
             1 - clean, logits.softmax(1).cpu().numpy(), codes.cpu().numpy()
         )
         self._warn_of_late_start()
-
-    def _warn_of_late_start(self):
-        n_epochs = len(self.history)
-        if self.warmup_epochs == "auto" or n_epochs > self.n_warmup_:
-            return
-        warn_user(
-            f"no label was replaced: the warm-up takes {self.n_warmup_} epochs, of "
-            f"which {n_epochs} were run. Lower warmup_epochs or raise max_epochs.",
-        )
