@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         SOPClassifier,
         SSRClassifier,
         TransitionCorrectionClassifier,
+        UNICONClassifier,
         VolMinNetClassifier,
     )
     from sknoisy.cleaning import (
@@ -131,6 +132,7 @@ _HOME = {
     "SymmetricNoiseInjector": "sknoisy.noise",
     "TextEncoder": "sknoisy.encoders",
     "TransitionCorrectionClassifier": "sknoisy.classification",
+    "UNICONClassifier": "sknoisy.classification",
     "VolMinNetClassifier": "sknoisy.classification",
     "TransitionMatrixDisplay": "sknoisy.inspection",
     "TransitionNoiseInjector": "sknoisy.noise",
@@ -193,6 +195,7 @@ __all__ = [
     "TransitionCorrectionClassifier",
     "TransitionMatrixDisplay",
     "TransitionNoiseInjector",
+    "UNICONClassifier",
     "VolMinNetClassifier",
     "audit",
     "estimate_transition_matrix",

@@ -243,6 +243,9 @@ SPECIAL = {
     "TransitionCorrectionClassifier": {
         "going on": [{"transition_matrix": 0.1 + 0.7 * np.eye(3)}]
     },
+    "UNICONClassifier": {
+        "going on": [{"warmup_epochs": 1}, {"warmup_epochs": 2, "log_base": "e"}],
+    },
     "SymmetricNoiseInjector": {
         "blobs": [
             {},

@@ -58,6 +58,7 @@ OF_AN_EPOCH = {
     "RobustLossClassifier": PASS + 2,  # the pruning of truncated_gce
     "SSRClassifier": PASS + 12,  # selection and relabelling
     "SmallLossDetector": PASS + RECORD,
+    "UNICONClassifier": 2 * (PASS + 12),  # two judgements and groups of rows
     "TransitionCorrectionClassifier": 2 * PASS + RECORD,  # a first network
     "dynacor_of_a_net": 2 * (PASS + RECORD),
 }

@@ -36,6 +36,7 @@ from sknoisy import (
     SmallLossDetector,
     SOPClassifier,
     TransitionCorrectionClassifier,
+    UNICONClassifier,
     VolMinNetClassifier,
 )
 from sknoisy._parameters import MakerOf, check_parameters
@@ -122,6 +123,13 @@ OUTSIDE = [
     (TransitionCorrectionClassifier, "anchor_percentile", [0, 101]),
     (TransitionCorrectionClassifier, "revise", ["late", 3]),
     (TransitionCorrectionClassifier, "revision_lr", [0, -1]),
+    (UNICONClassifier, "log_base", [10, "2", 1]),
+    (UNICONClassifier, "adjustment_threshold", [-0.1]),
+    (UNICONClassifier, "filter_coefficient", [0.9, "5"]),
+    (UNICONClassifier, "contrastive_weight", [-0.1]),
+    (UNICONClassifier, "contrastive_temperature", [0]),
+    (UNICONClassifier, "unlabeled_weight", [-1]),
+    (UNICONClassifier, "strong_view", [1.1]),
     (VolMinNetClassifier, "lam", [-1]),
     (VolMinNetClassifier, "transition_lr", [0, -1]),
     (NALClassifier, "lam", [-1, "large"]),

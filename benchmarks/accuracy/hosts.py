@@ -1,4 +1,4 @@
-"""Hosts of masking, co-teaching(+), JoCoR, CDR, ELR+, DivideMix, SSR, and its gain.
+"""Hosts of masking: two-network methods, JoCoR, CDR, SSR and others, and its gain.
 
 The first table has 512 features of CIFAR-10 images, the second the images themselves,
 at half of their size, on a small residual network: each host with and without masking,
@@ -41,6 +41,7 @@ from sknoisy import (
     JoCoRClassifier,
     NetClassifier,
     SSRClassifier,
+    UNICONClassifier,
 )
 from sknoisy.nets import AdversarialMasking, PreActResNet
 
@@ -62,6 +63,7 @@ HOSTS = {
     # Its published learning rate.
     "DivideMix": partial(DivideMixClassifier, lr=0.02),
     "SSR": SSRClassifier,
+    "UNICON": UNICONClassifier,
 }
 # On features: JoCoR's learning rate, which is better than the default for both.
 TUNED = {

@@ -34,6 +34,7 @@ from sklearn.metrics import roc_auc_score
 from sknoisy import (
     CORESClassifier,
     DISCClassifier,
+    DivideMixClassifier,
     ELRClassifier,
     ELRPlusClassifier,
     NALClassifier,
@@ -41,7 +42,9 @@ from sknoisy import (
     RobustLossClassifier,
     SELCClassifier,
     SOPClassifier,
+    SSRClassifier,
     TransitionCorrectionClassifier,
+    UNICONClassifier,
     VolMinNetClassifier,
 )
 
@@ -76,6 +79,9 @@ METHODS = {
     "PENCIL": PENCILClassifier,
     "SOP": SOPClassifier,
     "DISC": DISCClassifier,
+    "DivideMix": DivideMixClassifier,
+    "SSR": SSRClassifier,
+    "UNICON": UNICONClassifier,
     "forward": TransitionCorrectionClassifier,
     "reweight": REWEIGHT,
     "T-revision": partial(REWEIGHT, revise=True),

@@ -1,4 +1,4 @@
-"""SSR, SSR+ and DISC beside tuned baselines, and what its parameters change.
+"""SSR, SSR+, DISC and UNICON beside tuned baselines, and what its parameters change.
 
 Rows of the table are digits, 512 features of CIFAR-10 images and 256 features of an
 ImageNet network, with planted and human noise; of each a few are clean. Columns are
@@ -34,6 +34,7 @@ from sknoisy import (
     DynamicBootstrapClassifier,
     NetClassifier,
     SSRClassifier,
+    UNICONClassifier,
 )
 
 EXCLUDE = {"convention": "exclude"}
@@ -57,6 +58,7 @@ METHODS = {
     "bootstrapping": DynamicBootstrapClassifier,
     "DivideMix": DivideMixClassifier,
     "DISC": DISCClassifier,
+    "UNICON": UNICONClassifier,
     "SSR": SSRClassifier,
     "SSR+": partial(SSRClassifier, consistency_weight=1.0),
     "SSR, strong_view=.3": partial(SSRClassifier, strong_view=0.3),

@@ -40,6 +40,7 @@ from sknoisy import (
     RobustLossClassifier,
     TransitionCorrectionClassifier,
     TransitionMatrixDisplay,
+    UNICONClassifier,
     estimate_transition_matrix,
 )
 
@@ -56,6 +57,7 @@ CORES = partial(CORESClassifier, **OWN)
 REWEIGHT_R = partial(TransitionCorrectionClassifier, correction="reweight", revise=True)
 PENCIL = partial(PENCILClassifier, **OWN)
 CO_TEACHING_PLUS = partial(CoTeachingPlusClassifier, **OWN)
+UNICON = partial(UNICONClassifier, unlabeled_weight=30.0, **OWN)
 KINDS = [f"sym {n}" for n in (20, 50, 80, 90)] + [f"asym {n}" for n in (10, 30, 40)]
 
 
@@ -207,6 +209,7 @@ TABLES = {
             last(
                 "UNICON",
                 "96.0 95.6 93.9 90.8 95.3 94.8 94.1 78.9 77.6 63.9 44.8 78.2 75.6 74.8",
+                UNICON,
             ),
             last(
                 "LNL-flywheel",
@@ -261,7 +264,7 @@ TABLES = {
                 ),
                 ("M-correction", "57.7 57.2 51.6", "57.2 56.6 51.3", M_CORRECTION),
                 ("NCT", "62.4 58.0 47.8", "61.5 57.2 47.4", None),
-                ("UNICON", "63.1 59.2 52.7", "62.7 58.4 52.4", None),
+                ("UNICON", "63.1 59.2 52.7", "62.7 58.4 52.4", UNICON),
                 ("LNL-flywheel", "63.1 60.3 53.4", "62.7 60.0 53.0", FLYWHEEL),
             )
         ],
@@ -277,7 +280,7 @@ TABLES = {
             last("InstanceGM", "74.40"),
             last("DivideMix", "74.76", DivideMixClassifier),
             last("ELR", "74.81", ELRPlusClassifier),
-            last("UNICON", "74.98"),
+            last("UNICON", "74.98", UNICON),
             last("SFT", "75.08"),
             last("LNL-flywheel", "75.04", FLYWHEEL),
         ],
@@ -291,7 +294,7 @@ TABLES = {
             webvision("DivideMix", "77.32", "91.64", DivideMixClassifier),
             webvision("ELR", "77.78", "91.68", ELRPlusClassifier),
             webvision("MOIT", "78.76", "-"),
-            webvision("UNICON", "77.60", "93.44"),
+            webvision("UNICON", "77.60", "93.44", UNICON),
             webvision("NGC", "79.16", "91.84"),
             webvision("Sel-CL+", "79.96", "92.64"),
             webvision("LNL-flywheel", "80.96", "93.56", FLYWHEEL),
@@ -321,7 +324,7 @@ TABLES = {
         [noisy("sym 50", "cifar10")],
         [
             Row("DivideMix", {"train": "59.93", "test": "1.7423"}, DivideMixClassifier),
-            Row("UNICON", {"train": "74.39", "test": "1.6947"}),
+            Row("UNICON", {"train": "74.39", "test": "1.6947"}, UNICON),
             Row("LNL-flywheel", {"train": "57.11", "test": "0.9720"}, FLYWHEEL),
         ],
         FLYWHEEL_CIFAR,

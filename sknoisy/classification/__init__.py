@@ -22,6 +22,7 @@ from sknoisy.classification._transition_correction import (
     TransitionCorrectionClassifier,
     anchor_transition_matrix,
 )
+from sknoisy.classification._unicon import UNICONClassifier
 from sknoisy.classification._volminnet import VolMinNetClassifier
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "SOPClassifier",
     "SSRClassifier",
     "TransitionCorrectionClassifier",
+    "UNICONClassifier",
     "VolMinNetClassifier",
     "anchor_transition_matrix",
 ]

@@ -163,6 +163,7 @@ class DividedPeersMixin(MixedGroupsMixin):
 
     # What is known of the labels after the warm-up.
     clean_: torch.Tensor | None
+    label_quality_: torch.Tensor | None
     # 16 of 300 epochs in the paper of DivideMix.
     _ramp_share = 16 / 300
 

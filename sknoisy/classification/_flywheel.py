@@ -327,7 +327,9 @@ class FlywheelClassifier(RobustNetMixin, NetClassifier):
         # For images, a missing network is reported before missing views.
         self.component_of("module")
         strong = ["strong_view"] * bool(self.contrastive_weight and self.auxiliary)
-        self.spread_ = check_views(self, dataset, ["weak_view", *strong])
+        self.spread_ = check_views(
+            self, dataset, ["weak_view", *strong], without="contrastive_weight=0"
+        )
 
     def initialize_module(self) -> Self:
         """Build both networks, or the one that is both."""

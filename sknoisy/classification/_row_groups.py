@@ -7,6 +7,7 @@ import torch
 from sknoisy.extending import Batch
 
 __all__ = [
+    "Reserve",
     "RowGroup",
     "endless",
     "joined",
@@ -91,3 +92,39 @@ def joined(first, second):
     """Return the rows of two batches as one."""
     X, y = (torch.cat(parts) for parts in zip(first, second, strict=True))
     return Batch(X, y, torch.cat([first.index, second.index]))
+
+
+class Reserve:
+    """Rows of endless passes, taken in numbers other than those of the batches.
+
+    Parameters
+    ----------
+    batches : iterable of Batch
+        All rows, in a new order each time.
+    """
+
+    def __init__(self, batches):
+        self.batches = endless(batches)
+        self.rest = next(self.batches)
+
+    def take(self, n_rows):
+        """Return the next rows.
+
+        Parameters
+        ----------
+        n_rows : int
+
+        Returns
+        -------
+        batch : Batch
+        """
+        rows = self.rest
+        while len(rows.index) < n_rows:
+            rows = joined(rows, next(self.batches))
+        self.rest = _part(rows, slice(n_rows, None))
+        return _part(rows, slice(n_rows))
+
+
+def _part(batch, rows):
+    X, y = batch
+    return Batch(X[rows], y[rows], batch.index[rows])

@@ -130,7 +130,9 @@ def embed(module: nn.Module, X: torch.Tensor) -> torch.Tensor:
         return embed_and_classify(plain, X)[0]
 
 
-def learning_features(net: Any, X: torch.Tensor) -> torch.Tensor:
+def learning_features(
+    net: Any, X: torch.Tensor, module: nn.Module | None = None
+) -> torch.Tensor:
     """Return the penultimate features of a net's module, for a step of its training.
 
     Parameters
@@ -140,15 +142,18 @@ def learning_features(net: Any, X: torch.Tensor) -> torch.Tensor:
         features are seen by a hook, which a compiler does not see.
     X : Tensor of shape (batch, ...)
         Rows of the batch.
+    module : torch module, default=None
+        One of several networks; None is the module of the net.
 
     Returns
     -------
     features : Tensor of shape (batch, n_features_out)
         What enters the last linear layer.
     """
-    plain = getattr(net.module_, "_orig_mod", net.module_)
+    module = net.module_ if module is None else module
+    plain = getattr(module, "_orig_mod", module)
     if not net.compile or not hasattr(plain, "embed"):
-        return embed_and_classify(net.module_, X)[0]
+        return embed_and_classify(module, X)[0]
     # torch keeps what it has compiled by the code of the function: this is cheap.
     return torch.compile(_embed, **net.get_params_for("compile"))(plain, X)
 

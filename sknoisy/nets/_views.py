@@ -114,7 +114,9 @@ def strong_view_of(X: torch.Tensor, view: View = "auto") -> torch.Tensor:
     return swap_features(X, _SWAP_RATE if view == "auto" else view)
 
 
-def check_views(net: Any, dataset: Any, names: list[str]) -> torch.Tensor | None:
+def check_views(
+    net: Any, dataset: Any, names: list[str], without: str = ""
+) -> torch.Tensor | None:
     """Check the views of a method, and return the spread of a table's features.
 
     A method calls it in ``start_fit``, stores the result as ``spread_``, and lists that
@@ -128,6 +130,8 @@ def check_views(net: Any, dataset: Any, names: list[str]) -> torch.Tensor | None
         All rows given to ``fit``.
     names : list of str
         The views that the method uses: "weak_view", "strong_view".
+    without : str, default=""
+        What to set to do without the strong view, for an error message.
 
     Returns
     -------
@@ -159,12 +163,7 @@ def check_views(net: Any, dataset: Any, names: list[str]) -> torch.Tensor | None
             raise ValueError(
                 "strong_view='auto' changes the colours of images in [0, 1], but X "
                 f"has values from {low:.3g} to {high:.3g}: scale them, or set "
-                "strong_view to a callable" + _without_views(net)
+                "strong_view to a callable"
+                + (f"; or set {without}." if without else ".")
             )
     return spread
-
-
-def _without_views(net):
-    """Return the end of a sentence, with the way to do without strong views."""
-    is_optional = hasattr(net, "contrastive_weight")
-    return "; or set contrastive_weight=0." if is_optional else "."
