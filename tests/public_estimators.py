@@ -42,6 +42,7 @@ PAPER = {
 }
 GUIDED = {"targets": "soft_to_hard", "mixup": "guided", "guidance": "binomial"}
 STATIC = {"targets": "soft", "weights": "static", "mixup": None, "warmup_epochs": 0}
+TWO_PHASES = {"consistency_weight": 0.5, "sieve_epochs": 1, "warmup_epochs": 0}
 REMEMBERING = {"loss_memory": 3, "unlabeled_weight": 25.0}
 ABLATED = {"epsilon": "uniform", "resample": False, "contrastive_weight": 0}
 
@@ -136,7 +137,13 @@ SPECIAL = {
         ]
     },
     "CORESClassifier": {
-        "going on": [{"sieve_delay": 0}, {"ramp_epochs": 0, "warmup_epochs": 3}]
+        "contract": [{}, TWO_PHASES],
+        "images": [{}, TWO_PHASES],
+        "going on": [
+            {"sieve_delay": 0},
+            {"ramp_epochs": 0, "warmup_epochs": 3},
+            TWO_PHASES,
+        ],
     },
     "CORESDetector": {
         "contract": [{"max_epochs": 3}],
@@ -241,7 +248,8 @@ SPECIAL = {
         "blobs": [{"noise_rate": 0.2}],
     },
     "TransitionCorrectionClassifier": {
-        "going on": [{"transition_matrix": 0.1 + 0.7 * np.eye(3)}]
+        "contract": [{}, {"correction": "reweight", "revise": True}],
+        "going on": [{"transition_matrix": 0.1 + 0.7 * np.eye(3)}],
     },
     "UNICONClassifier": {
         "going on": [{"warmup_epochs": 1}, {"warmup_epochs": 2, "log_base": "e"}],

@@ -97,6 +97,8 @@ OUTSIDE = [
     (CORESClassifier, "beta", [-0.1, "2"]),
     (CORESClassifier, "warmup_epochs", [-1, 1.5, "late"]),
     (CORESClassifier, "sieve_delay", [-1, 0.5]),
+    (CORESClassifier, "consistency_weight", [-0.1, "some"]),
+    (CORESClassifier, "sieve_epochs", [0, 1.5, "late"]),
     (RobustLossClassifier, "warmup_epochs", [-1, 1.5, "late"]),
     (RobustLossClassifier, "ramp_epochs", [-1, 1.5]),
     (CoTeachingClassifier, "ramp_epochs", [0, 2.5, "half"]),

@@ -15,7 +15,8 @@ fits all of the labels, NAL about the share of right ones.
 Needs ``shared/data/cifar10_features.npz`` beside the repository, or ``--data``.
 Default: 10,000 rows, 10,000 test rows, 20 epochs, one seed, two processes. ``--full``:
 three seeds. ``--results FILE`` keeps the cells, and a run goes on with the file.
-``--digits``: 1,000 of the digits of scikit-learn, 797 test rows.
+``--digits``: 1,000 of the digits of scikit-learn, 797 test rows; with ``--images`` as
+images of 8 x 8 pixels for a small residual network.
 
     OMP_NUM_THREADS=1 python benchmarks/accuracy/robust_losses.py
 """
@@ -47,6 +48,7 @@ from sknoisy import (
     UNICONClassifier,
     VolMinNetClassifier,
 )
+from sknoisy.nets import ResNet
 
 NOISES = {
     "symmetric 0.2": symmetric(0.2),
@@ -61,6 +63,7 @@ NOISES = {
 CELLS = ("best", "last", "fitted", "auroc", "seconds")
 TUNED_CELLS = ("last", "auroc", "seconds")
 PLAIN = {"module__dropout": 0.0, "optimizer__weight_decay": 0.0}
+SMALL_RESNET = {"module__width": 8, "module__blocks": (1, 1)}
 REWEIGHT = partial(TransitionCorrectionClassifier, correction="reweight")
 METHODS = {
     "CE": partial(RobustLossClassifier, loss="ce"),
@@ -72,6 +75,7 @@ METHODS = {
     "f-divergence": partial(RobustLossClassifier, loss="f_divergence"),
     "DMI": partial(RobustLossClassifier, loss="dmi"),
     "CORES": CORESClassifier,
+    "CORES, 2 phases": partial(CORESClassifier, consistency_weight=0.2),
     "ELR": ELRClassifier,
     "ELR+": ELRPlusClassifier,
     "NAL": NALClassifier,
@@ -87,6 +91,13 @@ METHODS = {
     "T-revision": partial(REWEIGHT, revise=True),
     "VolMinNet": VolMinNetClassifier,
 }
+
+
+def digit_images(folder, noise, n_rows, n_test, seed):
+    """Return rows of digits as images in [0, 1]."""
+    X, y, y_noisy, X_test, y_test = digits(folder, noise, n_rows, n_test, seed)
+    X, X_test = (rows.reshape(-1, 1, 8, 8) / X.max() for rows in (X, X_test))
+    return X, y, y_noisy, X_test, y_test
 
 
 def digits(folder, noise, n_rows, n_test, seed):
@@ -115,6 +126,8 @@ class Kept:
     def __init__(self, args):
         self.results = Results(Path(args.results) if args.results else None)
         self.size = {k: getattr(args, k) for k in ("rows", "test", "epochs", "seeds")}
+        of_digits = {k: True for k in ("digits", "images") if getattr(args, k)}
+        self.size |= of_digits
         given = " ".join(a if ";" not in a else f"'{a}'" for a in without_file())
         script = "python benchmarks/accuracy/robust_losses.py"
         self.command = f"OMP_NUM_THREADS=1 {script} {given}".strip()
@@ -169,12 +182,20 @@ def main():
         jobs=2,
         results="",
         digits=False,
+        images=False,
     )
-    noises, rows = NOISES, load
-    if args.digits:
+    noises, rows, flat = NOISES, load, load
+    if args.digits or args.images:
         noises = {name: n for name, n in NOISES.items() if not isinstance(n, str)}
-        args.rows, args.test, rows = 1000, 797, digits
+        args.rows, args.test = 1000, 797
+        rows, flat = digits, digits
         print("digits: 1000 rows, 797 test rows")
+    if args.images:
+        rows = digit_images
+        # This network has no dropout.
+        del METHODS["CE unregularised"]
+        for name, make in METHODS.items():
+            METHODS[name] = partial(make, module=ResNet, **SMALL_RESNET)
     kept = Kept(args)
     print(f"{'':34s} best   last    fitted  AUROC  CPU s")
     table = {}
@@ -188,8 +209,8 @@ def main():
                 flush=True,
             )
     if not args.method:
-        show_tuned(noises, args, kept.tuned, rows)
-    if not args.only and not args.method:
+        show_tuned(noises, args, kept.tuned, flat)
+    if not (args.only or args.method or args.images):
         check(table, list(noises))
 
 

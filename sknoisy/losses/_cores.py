@@ -10,7 +10,12 @@ from sknoisy._arguments import check_counts, check_reals
 from sknoisy.losses._flywheel_steps import confidence_penalty
 from sknoisy.losses._reduction import check_reduction
 
-__all__ = ["CORESLoss", "sieve_scores", "sieve_tolerance"]
+__all__ = [
+    "CORESLoss",
+    "consistency_divergences",
+    "sieve_scores",
+    "sieve_tolerance",
+]
 
 # log(1e-8), which bounds the mean loss.
 _LOG_OFFSET = math.log(1e-8)
@@ -75,6 +80,24 @@ def sieve_scores(logits: Tensor, y: Tensor) -> Tensor:
     return ratio.mean(1)
 
 
+def consistency_divergences(weak: Tensor, strong: Tensor) -> Tensor:
+    """Return KL(p‖q) of what is predicted for weak views, p, and strong ones, q.
+
+    Parameters
+    ----------
+    weak, strong : Tensors of shape (n, n_classes)
+        Outputs of the network for two views of each row. The first is a target, and has
+        no gradient.
+
+    Returns
+    -------
+    divergences : Tensor of shape (n,)
+        One for each row, at least 0.
+    """
+    log_p = weak.detach().log_softmax(1)
+    return (log_p.exp() * (log_p - strong.log_softmax(1))).sum(1)
+
+
 class CORESLoss(nn.Module):
     """Cross-entropy of the rows that pass a sieve, with a reward for confidence.
 
@@ -103,6 +126,8 @@ class CORESLoss(nn.Module):
     beta : float
     sieving : bool
         Both may be set between epochs.
+    frozen : bool
+        False; while True, rows pass as they did when last seen, and nothing is stored.
     kept : Tensor of shape (n_samples,), dtype bool
         Which rows passed when last seen, v, a buffer; initially all.
     prior : Tensor of shape (n_classes,)
@@ -166,6 +191,7 @@ class CORESLoss(nn.Module):
             )
         self.beta = beta
         self.sieving = sieving
+        self.frozen = False
         self.reduction = check_reduction(reduction)
         self.register_buffer("kept", torch.ones(n_samples, dtype=torch.bool))
         self.register_buffer("prior", (prior / prior.sum()).float())
@@ -214,8 +240,10 @@ class CORESLoss(nn.Module):
         Returns
         -------
         kept : Tensor of shape (batch,), dtype bool
-            All true unless ``sieving``.
+            As stored if ``frozen``, else all true unless ``sieving``.
         """
+        if self.frozen:
+            return self.kept[index]
         scores = sieve_scores(logits, y)
         kept = torch.ones_like(y, dtype=torch.bool)
         if self.sieving:

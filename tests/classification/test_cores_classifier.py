@@ -5,6 +5,7 @@ The schedule is tested with `CORESDetector`, which trains this network.
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit, log_softmax, softmax
 from sklearn.datasets import load_digits
 from skorch.dataset import ValidSplit
@@ -15,6 +16,7 @@ from sknoisy import (
     NetClassifier,
     SymmetricNoiseInjector,
 )
+from sknoisy.nets import ResNet
 
 SMALL = {"module__hidden": 8, "max_epochs": 4, "batch_size": 32, "random_state": 0}
 AT_ONCE = {"warmup_epochs": 0, "ramp_epochs": 0, "sieve_delay": 0}
@@ -92,6 +94,72 @@ def test_rows_of_a_validation_split_have_no_score_of_their_own(blobs):
     assert unseen.sum() == 60
     assert (clf.sieve_scores_[unseen] == 0).all() and clf.kept_[unseen].all()
     assert (clf.noise_scores_[unseen] == 0.5).all()
+
+
+class TestSecondPhase:
+    TWO = {**SMALL, **AT_ONCE, "sieve_epochs": 2, "consistency_weight": 1.0}
+
+    def test_the_sieve_stays_as_the_first_phase_left_it(self, blobs):
+        X, y, _ = blobs
+        params = {**self.TWO, "lr_schedule": None}
+        clf = CORESClassifier(**params).fit(X, y)
+        first = {**params, "consistency_weight": None, "max_epochs": 2}
+        first = CORESClassifier(**first).fit(X, y)
+        assert 20 < (~first.kept_).sum() < 160
+        np.testing.assert_array_equal(clf.kept_, first.kept_)
+        np.testing.assert_array_equal(clf.sieve_scores_, first.sieve_scores_)
+        np.testing.assert_array_equal(clf.noise_scores_, first.noise_scores_)
+        assert (clf.predict_proba(X) != first.predict_proba(X)).any()
+
+    @pytest.mark.parametrize("weight", [0.0, 0.7])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_its_loss_in_numpy(self, blobs, weight, weighted):
+        X, y, _ = blobs
+        w = np.random.default_rng(0).random(180) if weighted else np.ones(180)
+        params = {**self.TWO, "max_epochs": 3, "module__dropout": 0.0}
+        # A learning rate of 0 in the last epoch leaves the network as its step saw it.
+        clf = CORESClassifier(
+            weak_view=lambda X: X + 0.1,
+            strong_view=lambda X: 0.5 * X,
+            lr_schedule=lambda n_done, _: float(n_done < 2),
+            **{**params, "batch_size": -1, "consistency_weight": weight},
+        ).fit(X, y, sample_weight=w if weighted else None)
+        with torch.no_grad():
+            views = [torch.from_numpy(X) + 0.1, 0.5 * torch.from_numpy(X)]
+            weak, strong = (
+                log_softmax(clf.module_(view).numpy().astype(float), axis=1)
+                for view in views
+            )
+        kept, rows = clf.kept_, np.arange(180)
+        assert 5 < (~kept).sum() < 170
+        own = np.average(-weak[rows, y][kept], weights=w[kept])
+        apart = (np.exp(weak) * (weak - strong)).sum(1)
+        apart = np.average(apart[~kept], weights=w[~kept])
+        expected = own + weight * apart
+        assert clf.history[-1, "train_loss"] == pytest.approx(expected, rel=1e-4)
+
+    def test_same_views_leave_the_loss_of_what_passed(self, blobs):
+        X, y, _ = blobs
+        same = {"weak_view": lambda X: X, "strong_view": lambda X: X}
+        params = {**self.TWO, **same, "module__dropout": 0.0}
+        nets = [
+            CORESClassifier(**{**params, "consistency_weight": weight}).fit(X, y)
+            for weight in (0.0, 5.0)
+        ]
+        probas = [net.predict_proba(X) for net in nets]
+        np.testing.assert_allclose(*probas, rtol=1e-3, atol=1e-5)
+
+    def test_no_epoch_for_it_is_refused(self, blobs):
+        message = "sieve_epochs=4 leaves no epoch for the second phase"
+        with pytest.raises(ValueError, match=message):
+            CORESClassifier(**{**self.TWO, "sieve_epochs": 4}).fit(*blobs[:2])
+
+    def test_images_are_seen_in_two_views(self):
+        X = np.random.default_rng(0).random((24, 1, 8, 8), dtype=np.float32)
+        params = {**self.TWO, "max_epochs": 3, "module__width": 2}
+        del params["module__hidden"]
+        clf = CORESClassifier(ResNet, module__blocks=(1,), **params)
+        assert clf.fit(X, np.arange(24) % 2).predict(X).shape == (24,)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from scipy.special import log_softmax, softmax
 from torch.nn import functional as F
 
 from sknoisy.losses import CORESLoss, sieve_scores
-from sknoisy.losses._cores import sieve_tolerance
+from sknoisy.losses._cores import consistency_divergences, sieve_tolerance
 
 LOGITS = arrays(np.float32, (5, 4), elements=st.floats(-60, 60, width=32))
 
@@ -240,3 +240,48 @@ def test_each_fault_of_a_prior_is_named(prior):
     )
     with pytest.raises(ValueError, match=message):
         CORESLoss(4, 3, prior=torch.tensor(prior))
+
+
+def test_a_frozen_sieve_stores_nothing():
+    rng = np.random.default_rng(0)
+    logits, y = torch.tensor(3 * rng.normal(size=(20, 4))), torch.arange(20) % 4
+    rows = torch.arange(20)
+    criterion = CORESLoss(20, 4, beta=0.0)
+    criterion(logits, y, rows)
+    before = {name: b.clone() for name, b in criterion.named_buffers()}
+    assert 0 < before["kept"].sum() < 20
+    criterion.frozen = True
+    # Other logits, by which other rows would pass.
+    loss = criterion(-logits, y, rows)
+    for name, buffer in criterion.named_buffers():
+        assert torch.equal(buffer, before[name])
+    own = torch.nn.functional.cross_entropy(-logits, y, reduction="none")
+    torch.testing.assert_close(
+        loss, own[before["kept"]].mean().float(), check_dtype=False
+    )
+
+
+class TestConsistency:
+    def views(self):
+        rng = np.random.default_rng(1)
+        return [torch.tensor(rng.normal(size=(7, 3)), requires_grad=True) for _ in "ab"]
+
+    def test_divergences_in_numpy(self):
+        weak, strong = self.views()
+        p, q = (softmax(z.detach().numpy(), axis=1) for z in (weak, strong))
+        expected = (p * np.log(p / q)).sum(1)
+        given = consistency_divergences(weak, strong).detach()
+        np.testing.assert_allclose(given, expected, rtol=1e-9)
+        assert (given > 0).all()
+
+    def test_same_views_do_not_diverge(self):
+        weak, _ = self.views()
+        given = consistency_divergences(weak, weak.detach() + 3.0)
+        np.testing.assert_allclose(given.detach(), 0, atol=1e-12)
+
+    def test_only_the_strong_view_is_taught(self):
+        weak, strong = self.views()
+        consistency_divergences(weak, strong).sum().backward()
+        assert weak.grad is None
+        p, q = (softmax(z.detach().numpy(), axis=1) for z in (weak, strong))
+        np.testing.assert_allclose(strong.grad, q - p, rtol=1e-9, atol=1e-12)
