@@ -229,7 +229,10 @@ SPECIAL = {
     "MarginNoiseInjector": {
         "contract": [{}, {"noise_type": "II", "factor": 1.4, "estimator": LINES}]
     },
-    "NALClassifier": {"contract": [{}, {"attention": "mlp"}]},
+    "NALClassifier": {
+        "contract": [{}, {"attention": "mlp"}],
+        "images": [{}, {"attention": "mlp", "attention_input": "maps"}],
+    },
     "NetClassifier": {"contract": [{}, {"settings": "auto"}]},
     "NeighborVoteDetector": {"contract": [{}, {"method": "rank", "n_rounds": 1}]},
     "NoisyLabelFilter": {"contract": [{}, {"keep": 0.9}]},

@@ -178,6 +178,19 @@ NAL_CLOTHING = Preset(
     lengths={"target_start_epoch": 60, "target_update_every": 10},
     at_full=balanced(2000),
 )
+# Of ANIMAL-10N the appendix has the data and λ; the rest is that of the code, where the
+# branch is a network of its own on the pooled maps, and targets move in every epoch.
+NAL_ANIMAL = Preset(
+    "NAL code, ANIMAL-10N",
+    network={"module": TorchvisionNet, "module__model": "vgg19_bn"},
+    epochs=100,
+    batch_size=128,
+    lr=0.1,
+    weight_decay=1e-3,
+    lr_schedule=partial(multi_step, milestones=(0.5, 0.75), factor=0.2),
+    lengths={"target_start_epoch": 41},
+    more={"optimizer__momentum": 0.0},
+)
 # Document 002, section 9.5. The authors' code tracks the losses of augmented images. On
 # features a rate of 0.1 makes cross-entropy diverge; of 0.05 and 0.02 the lower is the
 # better one for CE and for M-DYR-H.

@@ -1,8 +1,9 @@
 """Document 001, the appendix of "Noise attention learning" (NAL, NeurIPS 2022).
 
-Table 2 is Clothing1M. Figures 1 to 6 show the corrected labels, 7 to 10 the accuracies
-over the epochs, 11 to 13 the weights; they have no figures but those that are quoted.
-(Table 1 of the document describes the data.)
+Table 2 is Clothing1M, "animal" a data set whose settings alone are there. Figures 1 to
+6 show the corrected labels, 7 to 10 the accuracies over the epochs, 11 to 13 the
+weights; they have no figures but those that are quoted. (Table 1 of the document
+describes the data.)
 
     OMP_NUM_THREADS=1 python benchmarks/papers/noise_attention.py --figure 9-10
 """
@@ -12,7 +13,7 @@ from functools import partial
 import numpy as np
 from _data import asymmetric, symmetric
 from _epochs import Attention, TrainingLosses
-from _presets import NAL_CIFAR, NAL_CLOTHING, PRETRAINED50
+from _presets import NAL_ANIMAL, NAL_CIFAR, NAL_CLOTHING, PRETRAINED50
 from _tables import Column, Row, Table, binned, by_epoch, histograms, lines, main
 from sklearn.metrics import roc_auc_score
 
@@ -32,6 +33,7 @@ from sknoisy import (
 NAL_10 = partial(NALClassifier, lam=0.5, alpha=0.9)
 NAL_100 = partial(NALClassifier, lam=10.0, alpha=0.9)
 NAL_1M = partial(NALClassifier, lam=50.0, alpha=0.9)
+NAL_ON_MAPS = partial(NAL_10, attention="mlp", attention_input="maps")
 SCE = partial(RobustLossClassifier, loss="sce")
 DIVIDEMIX = partial(DivideMixClassifier, batch_size=32)
 # Of the training, in figures 11 to 13.
@@ -129,6 +131,15 @@ TABLES = {
         plot=by_epoch,
         panel="column",
         note="published: the epoch that is best on clean validation rows",
+    ),
+    "animal": Table(
+        "ANIMAL-10N, whose settings are in the document, and its figures elsewhere",
+        [Column("ANIMAL-10N", data="animal10n")],
+        [Row("NAL, branch on maps", {}, NAL_ON_MAPS), Row("NAL", {}, NAL_10)],
+        NAL_ANIMAL,
+        kind="images",
+        plot=by_epoch,
+        panel="column",
     ),
 }
 FIGURES = {

@@ -60,7 +60,7 @@ def default_lam(n_classes, n_updates, of_images=False):
 class NALClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier that learns how far to attend to each row.
 
-    A branch on the penultimate features gives each row an attention τ, which scales its
+    A branch of the network gives each row an attention τ, which scales its
     gradient; the boost term λ keeps τ from vanishing. Later, labels are replaced by
     targets that follow the predictions [1]_. For scaled features with wrong labels at
     random. Not for pair flips, nor many classes with few rows of each. Under symmetric
@@ -72,7 +72,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     Parameters
     ----------
     module : torch module class or instance, default=None
-        As in `NetClassifier`. The branch is put on what enters its last linear layer.
+        As in `NetClassifier`.
     lam : float >= 0 or "auto", default="auto"
         Weight of the boost term, λ: the larger, the more rows are fitted, wrong ones
         at last. "auto" is (n_classes − 1) / 18 from 3,000 updates on, up to three times
@@ -91,8 +91,14 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         Epochs from one move of the targets to the next. [1]_ moves them in each 10th,
         the last of its learning-rate cycles.
     attention : {"linear", "mlp"}, default="linear"
-        The branch: one linear unit, or two hidden layers before it, as [1]_ has for
-        ANIMAL-10N.
+        The branch: one linear unit, or two hidden layers before it, as the authors'
+        code has for ANIMAL-10N.
+    attention_input : {"features", "maps"}, default="features"
+        What the branch reads: the input of the last linear layer, or the pooled feature
+        maps, the flattened input of the first linear layer after the convolutions, as
+        the authors' code has for the VGG-19 of ANIMAL-10N. In networks with a single
+        linear layer, such as residual networks, both are the same. "maps" needs
+        convolutions.
     attention_threshold : float in [0, 1), default=0.0
         Only rows with a larger τ have their target moved.
     label_floor : float in [0, 1), default=0.0
@@ -200,6 +206,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         ],
         "target_update_every": [Interval(Integral, 1, None, closed="left")],
         "attention": [StrOptions({"linear", "mlp"})],
+        "attention_input": [StrOptions({"features", "maps"})],
         "attention_threshold": [Interval(Real, 0, 1, closed="left")],
         "label_floor": [Interval(Real, 0, 1, closed="left")],
         "rce_weight": [Interval(Real, 0, None, closed="left")],
@@ -217,6 +224,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         target_start_epoch: Literal["auto"] | int = "auto",
         target_update_every: int = 1,
         attention: Literal["linear", "mlp"] = "linear",
+        attention_input: Literal["features", "maps"] = "features",
         attention_threshold: float = 0.0,
         label_floor: float = 0.0,
         rce_weight: float = 0.0,
@@ -243,6 +251,7 @@ class NALClassifier(RobustNetMixin, NetClassifier):
         self.target_start_epoch = target_start_epoch
         self.target_update_every = target_update_every
         self.attention = attention
+        self.attention_input = attention_input
         self.attention_threshold = attention_threshold
         self.label_floor = label_floor
         self.rce_weight = rce_weight
@@ -253,7 +262,8 @@ class NALClassifier(RobustNetMixin, NetClassifier):
     def initialize_module(self) -> Self:
         """Build the network, and the branch on its features."""
         row = torch.zeros(1, *self.input_shape_, device=self.device_)
-        network = AttentiveNetwork(self.build("module"), row, self.attention)
+        branch = self.attention, self.attention_input
+        network = AttentiveNetwork(self.build("module"), row, *branch)
         self.module_ = network.to(self.device_)
         return self
 

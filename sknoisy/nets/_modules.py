@@ -12,7 +12,14 @@ from torch import nn
 
 from sknoisy._arguments import check_counts, check_reals, check_shape
 
-__all__ = ["MLP", "embed", "embed_and_classify", "learning_features", "row_refused"]
+__all__ = [
+    "MLP",
+    "embed",
+    "embed_and_classify",
+    "input_and_output",
+    "learning_features",
+    "row_refused",
+]
 
 
 class MLP(nn.Module):
@@ -222,18 +229,44 @@ def embed_and_classify(
     if hasattr(plain, "embed") and hasattr(plain, "head"):
         features = plain.embed(X)
         return features, plain.head(features)
-    linear = [layer for layer in plain.modules() if isinstance(layer, nn.Linear)]
+    linear = [n for n, layer in plain.named_modules() if isinstance(layer, nn.Linear)]
     if not linear:
         lacks = "`head`" if hasattr(plain, "embed") else "method `embed`"
         raise TypeError(
             f"{type(plain).__name__} has no {lacks} and no Linear layer; give it "
             "`embed(X)`, the features before the last layer, and `head`, that layer."
         )
-    seen = []
-    hook = linear[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    return input_and_output(plain, linear[-1], X)
+
+
+def input_and_output(
+    module: nn.Module, name: str, X: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what enters a layer, and what a network returns, from a single pass.
+
+    Parameters
+    ----------
+    module : torch module
+        The network.
+    name : str
+        Name of the layer in it.
+    X : Tensor of shape (batch, ...)
+        Rows of the batch.
+
+    Returns
+    -------
+    features : Tensor of shape (batch, n_features)
+        The input of the layer, flattened; the last one if it is called repeatedly.
+    output : Tensor of shape (batch, n_classes)
+        What the network returns.
+    """
+    # A compiled module would ignore the hook.
+    plain: Any = getattr(module, "_orig_mod", module)
+    layer, seen = plain.get_submodule(name), []
+    hook = layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
         compiled = getattr(plain, "_compiled_call_impl", None) is not None
-        logits = plain.forward(X) if compiled else plain(X)
+        output = plain.forward(X) if compiled else plain(X)
     finally:
         hook.remove()
-    return seen[-1].flatten(1), logits
+    return seen[-1].flatten(1), output

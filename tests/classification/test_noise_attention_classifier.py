@@ -231,6 +231,22 @@ class Plain(nn.Module):
         return self.layers(X)
 
 
+class VGG(nn.Module):
+    """Two linear layers on flattened maps."""
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2)
+        )
+        self.classifier = nn.Sequential(
+            nn.Flatten(), nn.Linear(20, 9), nn.ReLU(), nn.Linear(9, n_classes)
+        )
+
+    def forward(self, X):
+        return self.classifier(self.features(X))
+
+
 class Conv(nn.Module):
     def __init__(self, n_classes):
         super().__init__()
@@ -279,6 +295,28 @@ class TestModules:
         assert clf.estimated_targets_.shape == (40, 2)
         assert clf.transform(X).shape == (40, 6)
         assert set(clf.predict(X)) <= {"no", "yes"}
+
+    def test_a_branch_on_the_maps_weighs_the_rows(self):
+        rng = np.random.default_rng(0)
+        X = rng.random((40, 3, 6, 6)).astype(np.float32)
+        y = rng.integers(0, 2, 40)
+        params = {"batch_size": 16, "augment": None, **self.RUN}
+        clf = NALClassifier(VGG, attention_input="maps", **params).fit(X, y)
+        (unit,) = clf.module_.attention
+        with torch.no_grad():
+            maps = clf.module_.network.features(torch.from_numpy(X)).flatten(1)
+            expected = (maps @ unit.weight[0] + unit.bias).sigmoid()
+        assert maps.shape == (40, 20)
+        np.testing.assert_allclose(clf.sample_weights_, expected, rtol=1e-5)
+        on_features = NALClassifier(VGG, **params).fit(X, y)
+        assert on_features.module_.attention[0].in_features == 9
+        gap = on_features.predict_proba(X) - clf.predict_proba(X)
+        assert np.abs(gap).max() > 1e-4
+
+    def test_tables_have_no_maps(self, blobs):
+        message = "attention_input='maps' needs convolutions .*; MLP has none on rows"
+        with pytest.raises(ValueError, match=message):
+            NALClassifier(attention_input="maps", **self.RUN).fit(*blobs[:2])
 
     def test_the_branch_in_evaluation_mode(self, blobs):
         X, y, _ = blobs

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sknoisy import NetClassifier
-from sknoisy.nets import MLP, Step, embed
+from sknoisy.nets import MLP, PreActResNet, Step, embed
 from sknoisy.nets._attention import AttentiveNetwork
 from sknoisy.nets._modules import embed_and_classify
 from sknoisy.nets._peers import Peers
@@ -180,6 +180,84 @@ class TestAttentiveNetwork:
         network = AttentiveNetwork(small_conv(), torch.zeros(1, 3, 8, 8))
         logits, attention = network.attend(torch.rand(5, 3, 8, 8))
         assert logits.shape == (5, 2) and attention.shape == (5,)
+
+
+class TwoHeads(nn.Module):
+    """As VGG: two linear layers on pooled maps; another stands before the maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(8, 8)
+        self.conv, self.pool = nn.Conv2d(3, 6, 3), nn.AdaptiveAvgPool2d(2)
+        self.classifier = nn.Sequential(nn.Linear(24, 7), nn.ReLU(), nn.Linear(7, 2))
+
+    def maps(self, X):
+        return self.pool(self.conv(self.first(X)).relu()).flatten(1)
+
+    def forward(self, X):
+        return self.classifier(self.maps(X))
+
+
+class TestBranchOnMaps:
+    IMAGES = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def make(self, network, kind="linear"):
+        network = AttentiveNetwork(network, self.IMAGES[:1], kind, "maps")
+        return network.eval()
+
+    def test_a_linear_branch_by_hand(self):
+        attentive = self.make(TwoHeads())
+        (unit,) = attentive.attention
+        assert unit.weight.shape == (1, 24) and unit.bias.item() == 0
+        logits, attention = attentive.attend(self.IMAGES)
+        maps = attentive.network.maps(self.IMAGES)
+        torch.testing.assert_close(attention, maps @ unit.weight[0] + unit.bias)
+        torch.testing.assert_close(logits, attentive.network(self.IMAGES))
+        assert attentive.embed(self.IMAGES).shape == (5, 7)
+        assert not attentive.network.classifier[0]._forward_pre_hooks
+
+    def test_hidden_layers_are_as_wide_as_the_features(self):
+        attentive = self.make(TwoHeads(), "mlp")
+        linear = [m for m in attentive.attention if isinstance(m, nn.Linear)]
+        assert [tuple(m.weight.shape) for m in linear] == [(7, 24), (7, 7), (1, 7)]
+        values = attentive.network.maps(self.IMAGES)
+        for layer in linear[:-1]:
+            values = layer(values).relu()
+        expected = linear[-1](values).squeeze(1)
+        torch.testing.assert_close(attentive.attend(self.IMAGES)[1], expected)
+
+    @pytest.mark.parametrize("kind", ["linear", "mlp"])
+    def test_with_one_linear_layer_it_is_that_on_features(self, kind):
+        network = PreActResNet((3, 8, 8), 4, blocks=(1, 1), width=4).eval()
+        on_maps = self.make(network, kind)
+        on_features = AttentiveNetwork(network, self.IMAGES[:1], kind).eval()
+        on_features.attention.load_state_dict(on_maps.attention.state_dict())
+        pairs = zip(
+            on_maps.attend(self.IMAGES), on_features.attend(self.IMAGES), strict=True
+        )
+        for ours, expected in pairs:
+            torch.testing.assert_close(ours, expected)
+
+    def test_its_gradient_reaches_the_convolution_past_the_classifier(self):
+        attentive = self.make(TwoHeads())
+        attentive.attend(self.IMAGES)[1].sum().backward()
+        assert attentive.network.conv.weight.grad.any()
+        assert attentive.network.classifier[0].weight.grad is None
+
+    @pytest.mark.parametrize(
+        ("network", "row"),
+        [
+            (MLP((4,), 3), torch.zeros(1, 4)),
+            (nn.Sequential(nn.Linear(4, 4), nn.Conv1d(1, 3, 4)), torch.zeros(1, 1, 4)),
+        ],
+        ids=["no convolution", "nothing after it"],
+    )
+    def test_networks_without_maps_are_refused(self, network, row):
+        message = "attention_input='maps' needs convolutions .*; (MLP|Sequential) has "
+        with pytest.raises(ValueError, match=message):
+            AttentiveNetwork(network, row, "linear", "maps")
+        hooks = [layer._forward_hooks for layer in network.modules()]
+        assert not any(hooks)
 
 
 class TestPeers:
