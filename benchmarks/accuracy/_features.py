@@ -52,7 +52,7 @@ def _instance(rate, seed):
     return InstanceNoiseInjector(rate, feature_scaling="unit", random_state=seed)
 
 
-def load(folder, noise, n_rows, n_test, seed):
+def load(folder, noise, n_rows, n_test, seed, file="cifar10_features", unit=False):
     """Return X, y, noisy y, and the X and y of the test.
 
     Parameters
@@ -61,13 +61,20 @@ def load(folder, noise, n_rows, n_test, seed):
     noise : str or callable
         Name of the human labels, or what makes an injector from a seed.
     n_rows, n_test, seed : int
+    file : str, default="cifar10_features"
+        Its name without ``.npz``.
+    unit : bool, default=False
+        Whether all numbers together get a standard deviation of 1.
     """
-    data = np.load(folder / "cifar10_features.npz")
-    rows = np.random.default_rng(seed).choice(50_000, n_rows, replace=False)
+    data = np.load(folder / f"{file}.npz")
+    n_all = len(data["y_train"])
+    rows = np.random.default_rng(seed).choice(n_all, n_rows, replace=False)
     X, y = data["X_train"][rows].astype(np.float32), data["y_train"][rows]
     X_test = data["X_test"][:n_test].astype(np.float32)
     # Full standardising blows up columns that hold little; this keeps their order.
     scale = np.sqrt(X.std(0))
+    if unit:
+        scale *= (X / scale).std()
     X /= scale
     X_test /= scale
     if isinstance(noise, str):

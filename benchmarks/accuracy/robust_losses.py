@@ -16,7 +16,8 @@ Needs ``shared/data/cifar10_features.npz`` beside the repository, or ``--data``.
 Default: 10,000 rows, 10,000 test rows, 20 epochs, one seed, two processes. ``--full``:
 three seeds. ``--results FILE`` keeps the cells, and a run goes on with the file.
 ``--digits``: 1,000 of the digits of scikit-learn, 797 test rows; with ``--images`` as
-images of 8 x 8 pixels for a small residual network.
+images of 8 x 8 pixels for a small residual network. ``--strong``: features of a
+pretrained network, ``cifar10n_efficientnet.npz``.
 
     OMP_NUM_THREADS=1 python benchmarks/accuracy/robust_losses.py
 """
@@ -126,8 +127,8 @@ class Kept:
     def __init__(self, args):
         self.results = Results(Path(args.results) if args.results else None)
         self.size = {k: getattr(args, k) for k in ("rows", "test", "epochs", "seeds")}
-        of_digits = {k: True for k in ("digits", "images") if getattr(args, k)}
-        self.size |= of_digits
+        of_data = ("digits", "images", "strong")
+        self.size |= {k: True for k in of_data if getattr(args, k)}
         given = " ".join(a if ";" not in a else f"'{a}'" for a in without_file())
         script = "python benchmarks/accuracy/robust_losses.py"
         self.command = f"OMP_NUM_THREADS=1 {script} {given}".strip()
@@ -183,6 +184,7 @@ def main():
         results="",
         digits=False,
         images=False,
+        strong=False,
     )
     noises, rows, flat = NOISES, load, load
     if args.digits or args.images:
@@ -196,6 +198,8 @@ def main():
         del METHODS["CE unregularised"]
         for name, make in METHODS.items():
             METHODS[name] = partial(make, module=ResNet, **SMALL_RESNET)
+    if args.strong:
+        rows = flat = partial(load, file="cifar10n_efficientnet", unit=True)
     kept = Kept(args)
     print(f"{'':34s} best   last    fitted  AUROC  CPU s")
     table = {}
