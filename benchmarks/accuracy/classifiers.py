@@ -54,6 +54,9 @@ NAMES = (
     *("SSRClassifier", "DivideMixClassifier", "CoTeachingClassifier"),
     *("NALClassifier", "FlywheelClassifier", "DynamicBootstrapClassifier"),
     *("ELRPlusClassifier", "JoCoRClassifier", "ELRClassifier", "CDRClassifier"),
+    *("CORESClassifier", "SELCClassifier", "PENCILClassifier", "SOPClassifier"),
+    *("DISCClassifier", "CoTeachingPlusClassifier", "VolMinNetClassifier"),
+    "UNICONClassifier",
 )
 METHODS = {"net, default": NetClassifier}
 METHODS |= {name.removesuffix("Classifier"): getattr(sknoisy, name) for name in NAMES}
