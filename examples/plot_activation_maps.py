@@ -84,3 +84,9 @@ for name, clf in (("plain", plain), ("masked", masked)):
     ink = X_train[:200, 0] > 0.5
     weight = maps.activation_maps / maps.activation_maps.sum((1, 2), keepdims=True)
     print(f"{name:6s} {(weight * ink).sum((1, 2)).mean():.2f}")
+
+# %%
+# Where next
+# ----------
+# - :doc:`/user_guide/masking`: settings, and which classifiers can be masked.
+# - :doc:`/user_guide/images`: networks for images.

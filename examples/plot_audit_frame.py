@@ -10,6 +10,7 @@ so that findings can be traced back to their source.
 
 import tempfile
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
@@ -73,14 +74,22 @@ print(report.by_class.round(2).to_string())
 # The rows are those of the frame, under their names: a join shows labels and columns
 # side by side. The last column is what a real table does not tell: the true outcome.
 
-suspects = report.frame.sort_values("suspicion", ascending=False).head(5)
-shown = suspects[["given_label", "suggested_label"]].join([X, y_true])
-print(shown.to_string())
+suspects = report.frame.nlargest(5, "suspicion")[["given_label", "suggested_label"]]
+print(suspects.join([X, y_true]).to_string())
 
 # %%
-# Ask the table where the mistakes come from: one shop types worse than the other.
+# Ask the table where the mistakes come from: one shop types worse than the other, the
+# kind of the goods hardly matters. The grey lines are the true shares.
 
-print(report.frame["is_label_issue"].groupby(X["shop"]).mean().round(2).to_string())
+flagged, wrong = report.frame["is_label_issue"], y != y_true
+figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), sharex=True, layout="constrained")
+for ax, column in zip(axes, ("shop", "kind"), strict=True):
+    shares = flagged.groupby(X[column]).mean()
+    ax.barh(shares.index, shares, height=0.6)
+    for place, share in enumerate(wrong.groupby(X[column]).mean()):
+        ax.plot([share, share], [place - 0.4, place + 0.4], color="0.3", linewidth=3)
+    ax.set(title=f"by {column}", xlabel="share of flagged labels")
+plt.show()
 
 # %%
 # Fit in spite of them
@@ -101,3 +110,10 @@ with tempfile.TemporaryDirectory() as folder:
 print(f"best action: {search.best_params_['action']}")
 print(f"test accuracy, labels as given:  {booster.fit(X, y).score(X_test, y_test):.3f}")
 print(f"test accuracy, cleaned:          {search.score(X_test, y_test):.3f}")
+
+# %%
+# Where next
+# ----------
+# - :doc:`/user_guide/frames`: which columns are read in which way, without a pipeline.
+# - :doc:`/user_guide/command_line`: the same for a file, from the shell.
+# - :doc:`plot_review_loop`: let people decide, and learn from them.

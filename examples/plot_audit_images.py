@@ -102,3 +102,10 @@ scores = {"all rows": network.fit(X, y).score(X_test, y_test)}
 X_kept, y_kept = X[~flagged], y[~flagged]
 scores["without flags"] = network.fit(X_kept, y_kept).score(X_test, y_test)
 print({name: round(score, 3) for name, score in scores.items()})
+
+# %%
+# Where next
+# ----------
+# - :doc:`plot_image_folder`: images in files, without a network to train.
+# - :doc:`/user_guide/images`: networks, augmentation, and who takes images.
+# - :doc:`/user_guide/review`: a page on which people decide.

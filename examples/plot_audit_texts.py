@@ -8,9 +8,6 @@ team. Which ones, and how much better is a classifier once they are corrected? A
 scikit-learn pipeline can be used: here TF-IDF and a logistic regression.
 """
 
-import tempfile
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -89,16 +86,10 @@ for row, found in worst.iterrows():
     print(f"{found.given_label:>8} → {found.suggested_label:8}  {X.text[row]}")
 
 # %%
-# The counts tell a story: most suspects had been sent to billing.
+# The counts tell a story: most suspects had been sent to billing. ``report.to_html``
+# writes all of this, with the texts, as a page for a colleague.
 
 print(report.confusion.to_string())
-
-# %%
-# The page for a colleague holds the same and the texts.
-
-with tempfile.TemporaryDirectory() as folder:
-    page = report.to_html(Path(folder) / "messages.html", max_rows=50)
-    print(f"{page.name}: {page.stat().st_size / 1000:.0f} kB")
 
 # %%
 # Fix and fit again
@@ -116,3 +107,10 @@ figure, ax = plt.subplots(figsize=(6, 2.4), layout="constrained")
 ax.bar_label(ax.barh(list(scores), list(scores.values())), fmt="%.3f", padding=4)
 ax.set(xlabel="test accuracy", xlim=(0, 1.1))
 ax.invert_yaxis()
+
+# %%
+# Where next
+# ----------
+# - :doc:`/user_guide/text_encoders`: texts as rows by a pretrained model.
+# - :doc:`/user_guide/confident_learning`: what this detector computes.
+# - :doc:`plot_review_loop`: let people decide, and learn from them.

@@ -104,3 +104,10 @@ for ax, (row, found) in zip(axes, worst.iterrows(), strict=True):
     ax.imshow(images[row], cmap="gray_r")
     ax.set_title(f"{found.given_label} → {found.suggested_label}")
     ax.axis("off")
+
+# %%
+# Where next
+# ----------
+# - :doc:`/user_guide/cleaning`: dropping, relabelling, weights, soft labels, measured.
+# - :doc:`plot_robust_or_tuned`: a classifier that withstands wrong labels instead.
+# - :doc:`plot_review_loop`: let people decide, and learn from them.

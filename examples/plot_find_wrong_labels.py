@@ -82,3 +82,10 @@ if "sphinx_gallery" not in sys.modules:  # in the gallery, the figure is on the 
 # Almost all of those found here it still contradicts after the last epoch.
 
 DynamicsDisplay.from_estimator(detector)
+
+# %%
+# Where next
+# ----------
+# - :doc:`/user_guide/find_wrong_labels`: the detector, its parameters and its limits.
+# - :doc:`plot_planted_benchmark`: which detector suits which mistakes.
+# - :doc:`plot_review_loop`: let people decide, and learn from them.

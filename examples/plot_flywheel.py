@@ -4,8 +4,7 @@ Two networks and their turns
 ============================
 
 In :class:`~sknoisy.FlywheelClassifier` one network judges which labels are clean, and
-another one predicts what the others should be. Each learns from the other in every
-epoch. Here we watch them, and compare with the usual way: small losses.
+another predicts what the others should be. Here we watch them, beside small losses.
 """
 
 import matplotlib.pyplot as plt
@@ -36,10 +35,9 @@ is_wrong = injector.noise_mask_
 # %%
 # Watch the cycles
 # ----------------
-# A callback looks, and changes nothing. ``net.criterion_["cycles"]`` holds what is
-# known of every row: ``q``, how likely its label is clean, and ``labels``, what the
-# second network says it should be. In the first epochs, the warm-up, both networks just
-# learn the given labels. Of the other net we keep losses and predictions.
+# A callback looks, and changes nothing. ``net.criterion_["cycles"]`` holds ``q``, how
+# likely each label is clean, and ``labels``, what the second network says it should be.
+# In the warm-up both just learn the given labels. Of the other net we keep losses.
 
 
 class Watch(Callback):
@@ -59,7 +57,7 @@ class Watch(Callback):
             log_proba = logits["module"].log_softmax(1).numpy()
             clean = log_proba[range(len(given)), given]  # minus the loss
             labels = log_proba.argmax(1)
-        if not np.isnan(net.history[-1].get("gamma", 0)):  # not in the warm-up
+        if not np.isnan(net.history[-1].get("gamma", 0)):  # after the warm-up
             self.epochs.append(len(net.history))
             self.clean.append(clean)
             self.labels.append(labels)
@@ -74,9 +72,8 @@ for name, net in nets.items():
 # %%
 # Clean labels, and right ones
 # ----------------------------
-# On the left the AUROC: how probable it is that a right label looks cleaner than a
-# wrong one. On the right the share of right labels among the refurbished ones, and for
-# cross-entropy among the predicted ones, which means memorising wrong labels.
+# AUROC: how probable it is that a right label looks cleaner than a wrong one. Right
+# labels: among the refurbished or, for cross-entropy, the predicted ones.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for name, net in nets.items():
@@ -86,9 +83,9 @@ for name, net in nets.items():
     axes[0].plot(watch.epochs, aurocs, marker=".")
     axes[1].plot(watch.epochs, shares, marker=".", label=name)
 axes[1].axhline(np.mean(~is_wrong), color="0.4", linestyle=":", label="given labels")
-n_warmup = np.isnan(nets["flywheel"].gamma_).sum()
+end = np.isnan(nets["flywheel"].gamma_).sum() + 0.5
 for ax in axes:
-    ax.axvspan(0.5, n_warmup + 0.5, color="0.92", label="warm-up of flywheel")
+    ax.axvspan(0.5, end, color="0.92", label="warm-up of flywheel")
     ax.set(xlabel="epoch", xlim=(0.5, 30.5), ylim=(None, 1))
 axes[0].set(title="Which labels are clean", ylabel="AUROC")
 axes[1].set(title="What the labels should be", ylabel="share of right labels")
@@ -97,9 +94,7 @@ figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", 
 # %%
 # Who is taken for whom
 # ---------------------
-# The corruption matrix says how corrupt labels are spread. Corrupt labels that are
-# right by chance cannot be told from clean ones, so only what is off the diagonal can
-# be compared with the truth: of the wrong labels of a class, how many are which?
+# What can be compared with the truth: of the wrong labels of a class, which are which?
 
 
 def spread_of_wrong(matrix):
@@ -116,3 +111,9 @@ for ax, title, matrix in zip(axes, ("True", "Estimated"), matrices, strict=True)
     ax.set_title(title)
 figure.colorbar(display.im_, ax=axes, label="share of the wrong labels of a class")
 plt.show()
+
+# %%
+# Where next
+# ----------
+# - :doc:`/user_guide/flywheel`: the two cycles, settings, and what reproduces.
+# - :doc:`plot_robust_or_tuned`: robust methods beside tuned baselines.

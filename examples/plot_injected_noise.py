@@ -48,3 +48,9 @@ for ax, (name, injector) in zip(axes.flat, injectors.items(), strict=True):
 # Margin noise takes a digit for one that looks like it: a 2 for a 3, a 9 for a 3.
 
 display = TransitionMatrixDisplay.from_estimator(injectors["margin"])
+
+# %%
+# Where next
+# ----------
+# - :doc:`/user_guide/noise_injection`: rates and conventions of papers, and pipelines.
+# - :doc:`plot_planted_benchmark`: detectors compared under such mistakes.

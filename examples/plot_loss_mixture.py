@@ -88,3 +88,10 @@ for low in (0.0, 0.2, 0.4, 0.6, 0.8):
     rows = (p_noisy >= low) & (p_noisy <= low + 0.2)
     share = is_wrong[rows].mean()
     print(f"{low:.1f} to {low + 0.2:.1f}: {rows.sum():4} labels, {share:.2f} wrong")
+
+# %%
+# Where next
+# ----------
+# - :doc:`/user_guide/loss_mixture`: the mixtures, and a detector around any classifier.
+# - :doc:`/user_guide/small_loss`: a fixed share of large losses instead.
+# - :doc:`plot_find_wrong_labels`: what a network does while it learns.

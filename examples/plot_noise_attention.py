@@ -74,3 +74,10 @@ for name, net in (("cross-entropy", ce), ("noise attention", clf)):
 corrected = clf.estimated_targets_.argmax(axis=1)
 print(f"right labels as given: {(y == y_train).mean():.3f}")
 print(f"right targets:         {(corrected == y_train).mean():.3f}")
+
+# %%
+# Where next
+# ----------
+# - :doc:`/user_guide/robust_losses`: this loss beside all others.
+# - :doc:`plot_flywheel`: two networks instead of one.
+# - :doc:`plot_robust_or_tuned`: robust methods beside tuned baselines.

@@ -101,3 +101,9 @@ for ax, (noise, rows) in zip(axes, found.items(), strict=True):
 axes[0].set_yticks(places, list(scores))
 axes[0].set_ylim(len(places) - 0.5, -0.5)
 plt.show()
+
+# %%
+# Where next
+# ----------
+# - :doc:`/user_guide/robust_losses`: SELC beside all other losses.
+# - :doc:`plot_robust_or_tuned`: robust methods beside tuned baselines.

@@ -6,6 +6,8 @@ The page "Benchmarks" of the user guide is made from such files by
 
 import json
 import platform
+import shlex
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -16,7 +18,7 @@ import torch
 
 import sknoisy
 
-__all__ = ["Results", "hardware", "origin", "versions"]
+__all__ = ["Results", "command_of", "hardware", "origin", "versions"]
 
 
 def hardware(device=None):
@@ -36,6 +38,21 @@ def versions(*peers):
             # Not installed, or imported from a folder that says no version.
             continue
     return {"python": platform.python_version(), **found}
+
+
+def command_of(script):
+    """Return the command line of this run, but for the file of results.
+
+    Parameters
+    ----------
+    script : str
+        Its path in the repository.
+    """
+    given = sys.argv[1:]
+    if "--results" in given:
+        at = given.index("--results")
+        del given[at : at + 2]
+    return " ".join(["OMP_NUM_THREADS=1 python", script, *map(shlex.quote, given)])
 
 
 def origin(command, *peers):

@@ -22,10 +22,10 @@ from pathlib import Path
 import torch
 from _detection_data import BESIDE, DATA
 from _peers import PEERS
-from _results import Results, origin
+from _results import Results, command_of, origin
 from detection import CELLS, METHODS, judge
 
-COMMAND = "OMP_NUM_THREADS=1 python benchmarks/accuracy/peers.py"
+SCRIPT = "benchmarks/accuracy/peers.py"
 SETS = (
     *("digits symmetric .2", "adult symmetric .2", "strong aggre"),
     *("music, one worker", "youtube text"),
@@ -67,7 +67,7 @@ def cells(name, methods, args, results):
                 "n_rows": len(y),
                 "wrong": float((y != noisy).mean()),
                 "values": {k: round(values[k], 4) for k in ("auroc", "f1", "seconds")},
-                **origin(COMMAND, "cleanlab", "mislabeled"),
+                **origin(command_of(SCRIPT), "cleanlab", "mislabeled"),
             }
             results.add(record)
         yield record

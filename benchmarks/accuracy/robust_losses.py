@@ -22,14 +22,13 @@ pretrained network, ``cifar10n_efficientnet.npz``.
     OMP_NUM_THREADS=1 python benchmarks/accuracy/robust_losses.py
 """
 
-import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from _baselines import show_tuned
 from _features import instance, load, named, pair_flip, parse, run, symmetric
-from _results import Results, origin
+from _results import Results, command_of, origin
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
@@ -129,9 +128,7 @@ class Kept:
         self.size = {k: getattr(args, k) for k in ("rows", "test", "epochs", "seeds")}
         of_data = ("digits", "images", "strong")
         self.size |= {k: True for k in of_data if getattr(args, k)}
-        given = " ".join(a if ";" not in a else f"'{a}'" for a in without_file())
-        script = "python benchmarks/accuracy/robust_losses.py"
-        self.command = f"OMP_NUM_THREADS=1 {script} {given}".strip()
+        self.command = command_of("benchmarks/accuracy/robust_losses.py")
 
     def find(self, noise, row):
         """Return the cells of all seeds, or None."""
@@ -151,15 +148,6 @@ class Kept:
         if found is not None:
             return found
         return self.add(noise, f"tuned {name}", measure(), TUNED_CELLS)
-
-
-def without_file():
-    """Return the arguments of the command line but the file of results."""
-    given = sys.argv[1:]
-    if "--results" in given:
-        at = given.index("--results")
-        del given[at : at + 2]
-    return given
 
 
 def rows_of(noise, args, kept, load):

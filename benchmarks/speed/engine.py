@@ -1,13 +1,17 @@
 """Cost of the training engine: NetClassifier, a raw torch loop and stock skorch.
 
 One process, one thread, in turns; each figure is the median of paired ratios of CPU
-time. Default: 20,000 rows, 11 rounds of 4 epochs; ``--full``: 50,000 rows, 11 rounds.
+time. Default: 20,000 rows, 11 rounds of 4 epochs; ``--full``: 50,000 rows, 11 rounds;
+``--rows`` and ``--rounds`` set them. ``--results FILE`` keeps the ratios, and a run
+goes on with the file.
 
     python benchmarks/speed/engine.py
 """
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +20,10 @@ from torch import nn
 
 from sknoisy import NetClassifier
 from sknoisy.nets import MLP, DynamicsRecorder
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "accuracy"))
+
+from _results import Results, command_of, origin
 
 SHAPES = {
     "512-512-512-10": (512, (512, 512)),
@@ -96,25 +104,42 @@ COLUMNS = (
 )
 
 
+def measured(width, hidden, n_rows, rounds, epochs):
+    """Return the ratios of a network, as in COLUMNS."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n_rows, width), dtype=np.float32)
+    y = rng.integers(0, 10, n_rows)
+    few = X[:1000], y[:1000], hidden, 1
+    fitted = ours(*few), stock(*few)
+    raw_loop(*few)
+    times = [one_round(X, y, hidden, epochs, fitted) for _ in range(rounds)]
+    return [float(np.median([t[a] / t[b] for t in times])) for a, b in COLUMNS]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--full", action="store_true", help="50,000 rows")
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--results", type=Path, help="JSON-lines file, gone on with")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    n_rows, rounds, epochs = (50_000, 11, 4) if args.full else (20_000, 11, 4)
-    print(f"{n_rows} rows, {rounds} rounds of {epochs} epochs, one thread")
+    results, command = Results(args.results), command_of("benchmarks/speed/engine.py")
+    n_rows, epochs = args.rows or (50_000 if args.full else 20_000), 4
+    print(f"{n_rows} rows, {args.rounds} rounds of {epochs} epochs, one thread")
     titles = [f"{top}/{bottom}" for top, bottom in COLUMNS]
     print(f"{'net':15s}" + "".join(f"{title:>23s}" for title in titles))
-    rng = np.random.default_rng(0)
     for name, (width, hidden) in SHAPES.items():
-        X = rng.standard_normal((n_rows, width), dtype=np.float32)
-        y = rng.integers(0, 10, n_rows)
-        few = X[:1000], y[:1000], hidden, 1
-        fitted = ours(*few), stock(*few)
-        raw_loop(*few)
-        times = [one_round(X, y, hidden, epochs, fitted) for _ in range(rounds)]
-        ratios = [np.median([t[a] / t[b] for t in times]) for a, b in COLUMNS]
-        print(f"{name:15s}" + "".join(f"{ratio:23.2f}" for ratio in ratios))
+        size = {"row": name, "rows": n_rows, "rounds": args.rounds}
+        found = [results.find(size | {"column": title}) for title in titles]
+        if all(found):
+            ratios = [record["values"]["ratio"] for record in found]
+        else:
+            ratios = measured(width, hidden, n_rows, args.rounds, epochs)
+            for title, ratio in zip(titles, ratios, strict=True):
+                record = size | {"column": title, "values": {"ratio": round(ratio, 3)}}
+                results.add(record | origin(command))
+        print(f"{name:15s}" + "".join(f"{ratio:23.2f}" for ratio in ratios), flush=True)
 
 
 if __name__ == "__main__":
