@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,18 @@ def test_every_row_is_one_call_with_the_published_settings():
             assert {name: getattr(clf, name) for name in expected} == expected
             seen.add(row.name)
     assert set(METHODS) <= seen
+
+
+def test_a_table_may_be_smaller_at_the_smallest_scale_only():
+    table = replace(loss_correction.TABLES["1"], tiny=(30, 20, 2, 8))
+    small = loss_correction.TABLES["1"]
+
+    def sizes(table, *argv):
+        args = _tables.parse("table", {"1": table}, {}, ["--table", "1", *argv])
+        found = _tables.sized(args, table)
+        return found.rows, found.test, found.epochs, found.batch
+
+    assert sizes(table) == (30, 20, 2, 8)
+    assert sizes(small) == _tables.SCALES["tiny"]
+    assert sizes(table, "--scale", "small") == _tables.SCALES["small"]
+    assert sizes(table, "--rows", "60", "--batch", "4") == (60, 20, 2, 4)

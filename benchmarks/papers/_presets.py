@@ -284,6 +284,16 @@ SANM_ANIMAL = Preset(
     weight_decay=5e-4,
     lr_schedule=partial(multi_step, milestones=(50 / 150, 100 / 150)),
 )
+SANM_CLOTHING = Preset(
+    "SANM supplement, Clothing1M (whether the network is pretrained is not printed)",
+    network=PRETRAINED50,
+    epochs=80,
+    batch_size=64,
+    lr=0.002,
+    weight_decay=1e-3,
+    lr_schedule=partial(multi_step, milestones=(0.5,)),
+    more={"optimizer": torch.optim.Adam},
+)
 # Document 004, section 4.2.
 FLYWHEEL_CIFAR = Preset(
     "LNL-flywheel, 4.2, CIFAR",

@@ -98,6 +98,8 @@ class Table:
     chart : callable or None
         Draws (axes, records), all of them in one panel, in place of ``plot``.
     note : str
+    tiny : tuple of int or None
+        Sizes at "tiny", for methods that take long. None is those of the scale.
     """
 
     title: str
@@ -111,6 +113,7 @@ class Table:
     panel: str = "record"
     chart: object = None
     note: str = ""
+    tiny: tuple | None = None
 
 
 class Cell:
@@ -159,9 +162,13 @@ class Cell:
             return {"lr": of_features}
         return {"lr": 0.05} if is_pretrained else {}
 
-    def fit(self, make, rows=slice(None), callbacks=()):
-        """Return a fitted classifier and its test accuracies by epoch, in percent."""
+    def fit(self, make, rows=slice(None), callbacks=(), given=None):
+        """Return a fitted classifier and its test accuracies by epoch, in percent.
+
+        Of ``given``, X and y, in place of the training rows.
+        """
         X, _, y, X_test, y_test = self.data
+        X, y = given or (X, y)
         is_full = self.args.scale == "full"
         watching = [("test", TestAccuracy(X_test, y_test)), *callbacks]
         clf = self.preset.build(
@@ -239,13 +246,21 @@ def parse(script, tables, figures, argv=None):
     for name in ("rows", "test", "epochs", "batch", "seeds"):
         parser.add_argument(f"--{name}", type=int, help="instead of that of the scale")
     args = parser.parse_args(argv)
-    sizes = zip(("rows", "test", "epochs", "batch"), SCALES[args.scale], strict=True)
-    for name, value in sizes:
-        if getattr(args, name) is None:
-            setattr(args, name, value)
     if not args.table and not args.figure:
         args.table, args.figure = list(tables), list(figures)
     return args
+
+
+def sized(args, table):
+    """Return the arguments with the sizes that the command line does not state."""
+    sizes = SCALES[args.scale]
+    if args.scale == "tiny" and table.tiny is not None:
+        sizes = table.tiny
+    found = argparse.Namespace(**vars(args))
+    for name, value in zip(("rows", "test", "epochs", "batch"), sizes, strict=True):
+        if getattr(found, name) is None:
+            setattr(found, name, value)
+    return found
 
 
 def main(file, tables, figures, argv=None):
@@ -266,7 +281,7 @@ def main(file, tables, figures, argv=None):
     chosen = [("table", n, tables[n]) for n in args.table]
     chosen += [("figure", n, figures[n]) for n in args.figure]
     for what, number, table in chosen:
-        records = run_table(table, args, results)
+        records = run_table(table, sized(args, table), results)
         if args.plot and (table.plot or table.chart) and records:
             draw(table, records, args.plot / f"{args.script}_{what}{number}")
 

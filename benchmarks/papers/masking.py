@@ -1,23 +1,31 @@
 """Document 003, the supplement of "Self-supervised adversarial noisy masking" (SANM).
 
 Tables 1 and 2 are the aspect ratio of the masks, 3 is Animal-10N, 4 several hosts with
-and without masking, 5 the spread over seeds. Figures 1 and 3 are activation maps. All
-on images; below "full" a small residual network on those of CIFAR-10. Symmetric noise
-keeps a label by chance. The host of tables 1 and 2 is not named; DivideMix has their
-figures in table 5.
+and without masking, 5 the spread over seeds. Figures 1, 3 and 4 are activation maps,
+2 restored images. All on images; below "full" a small residual network on those of
+CIFAR-10. Symmetric noise keeps a label by chance. The host of tables 1 and 2 is not
+named; DivideMix has their figures in table 5. SANM(DivideMix) is that of the authors'
+code, with two weak, two strong and two masked views, which table 5 has without the
+strong ones too. SANM(ELR+) mixes masked copies with the others.
 
     OMP_NUM_THREADS=1 python benchmarks/papers/masking.py --table 4 --column "C10 50"
 """
 
 from functools import partial
 
-import numpy as np
 from _data import symmetric
-from _presets import SANM_ANIMAL, SANM_CIFAR
+from _maps import (
+    by_label,
+    by_prediction,
+    draw_images,
+    draw_maps,
+    moved_maps,
+    restored,
+)
+from _presets import SANM_ANIMAL, SANM_CIFAR, SANM_CLOTHING
 from _tables import Column, Row, Table, main
 
 from sknoisy import (
-    ActivationMapDisplay,
     CDRClassifier,
     CoTeachingClassifier,
     DivideMixClassifier,
@@ -30,11 +38,16 @@ from sknoisy.nets import CNN9, AdversarialMasking
 RATES = (20, 50, 80, 90)
 # The weight of the unlabelled rows is that of the authors' code.
 DIVIDEMIX = partial(DivideMixClassifier, unlabeled_weight=25.0)
+# Each of their rows trains two networks on six views.
+TINY = (200, 200, 3, 32)
 
 
 def masked(make, **params):
     """Return the host with masks."""
     return partial(make, masking=AdversarialMasking, **params)
+
+
+SANM_DIVIDEMIX = masked(DIVIDEMIX, strong_view="auto")
 
 
 def columns(*datasets):
@@ -51,17 +64,18 @@ def aspect(data, figures):
     for name, texts in figures.items():
         how, ratio = name.split()
         params = {"masking__aspect": how, "masking__aspect_ratio": float(ratio)}
-        rows.append(Row(name, {"best": texts}, masked(DIVIDEMIX, **params)))
+        rows.append(Row(name, {"best": texts}, partial(SANM_DIVIDEMIX, **params)))
     return Table(
         f"Table {1 if data == 'cifar10' else 2}: aspect ratio of the masks, {data}",
         columns(data),
         rows,
         SANM_CIFAR,
         kind="images",
+        tiny=TINY,
     )
 
 
-def pair(name, make, network, plain, with_masks):
+def pair(name, make, network, plain, with_masks, **options):
     """Return the rows of a host and of SANM(host), each (best, last)."""
     best_last = ("best", "last")
     return [
@@ -69,38 +83,10 @@ def pair(name, make, network, plain, with_masks):
         Row(
             f"SANM({name})",
             dict(zip(best_last, with_masks, strict=True)),
-            masked(make),
+            masked(make, **options),
             network=network,
         ),
     ]
-
-
-def activation_energy(cell):
-    """Compare how much of the activation is in the middle half of the images."""
-    clf, _ = cell.fit(cell.row.make)
-    images = cell.data[3][:64]
-    maps = ActivationMapDisplay.from_estimator(clf, images).activation_maps
-    maps = maps - maps.min((1, 2), keepdims=True)
-    _, height, width = maps.shape
-    middle = maps[:, height // 4 : -(height // 4), width // 4 : -(width // 4)]
-    share = middle.sum((1, 2)) / np.maximum(maps.sum((1, 2)), 1e-12)
-    return {"middle": 100 * share.mean()}, {
-        "images": images[:4].transpose(0, 2, 3, 1).tolist(),
-        "maps": maps[:4].round(4).tolist(),
-    }
-
-
-def draw_maps(ax, record):
-    images = np.concatenate(np.array(record["drawn"]["images"], np.uint8), axis=1)
-    maps = np.concatenate(np.array(record["drawn"]["maps"]), axis=1)
-    ax.imshow(images)
-    ax.imshow(
-        maps,
-        alpha=0.45,
-        cmap="jet",
-        extent=(-0.5, images.shape[1] - 0.5, images.shape[0] - 0.5, -0.5),
-    )
-    ax.set_axis_off()
 
 
 TABLES = {
@@ -197,6 +183,7 @@ TABLES = {
                     "96.3 95.7 94.1 82.9 79.8 77.3 65.0 38.7",
                     "96.2 95.4 94.0 81.7 79.2 77.1 64.1 37.9",
                 ),
+                mix_masked=True,
             ),
         ],
         SANM_CIFAR,
@@ -213,28 +200,71 @@ TABLES = {
                     "best": "94.41±0.11 95.79±0.09 94.62±0.16 92.28±0.13 "
                     "81.21±0.10 78.22±0.14 68.71±0.11 43.49±0.18"
                 },
-                masked(DIVIDEMIX),
-            )
+                SANM_DIVIDEMIX,
+            ),
+            Row("without strong views", {}, masked(DIVIDEMIX)),
         ],
         SANM_CIFAR,
         kind="images",
+        tiny=TINY,
         note="spread over the seeds of --seeds",
     ),
 }
+MIDDLE = "% of the activation in the middle quarter; the figure shows maps only"
 FIGURES = {
     "1": Table(
-        "Figure 1: activation in the middle half of the test images, %",
+        "Figure 1: maps of training images with right and with wrong labels",
         [columns("cifar10")[1]],
         [
             Row("DivideMix", {}, DIVIDEMIX),
-            Row("SANM(DivideMix)", {}, masked(DIVIDEMIX)),
+            Row("SANM(DivideMix)", {}, SANM_DIVIDEMIX),
         ],
         SANM_CIFAR,
-        measures=("middle",),
-        measure=activation_energy,
+        measures=("right", "wrong"),
+        measure=by_label,
         kind="images",
-        plot=draw_maps,
-        note="the middle is a quarter of the area; the figure shows maps only",
+        tiny=TINY,
+        plot=partial(draw_maps, lines=("right", "wrong")),
+        note=MIDDLE,
+    ),
+    "2": Table(
+        "Figure 2: test images, masked and restored",
+        [columns("cifar10")[1]],
+        [
+            Row("SANM(DivideMix)", {}, SANM_DIVIDEMIX),
+            Row("SANM(CE)", {}, masked(NetClassifier)),
+        ],
+        SANM_CIFAR,
+        measures=("pixels", "hidden"),
+        measure=restored,
+        kind="images",
+        plot=partial(draw_images, lines=("image", "masked", "restored")),
+        note="R² in % of all and of hidden pixels; the figure shows images only",
+    ),
+    "3": Table(
+        "Figure 3: maps of images whose object is not in the middle",
+        [columns("cifar10")[1]],
+        [Row("SANM(DivideMix)", {}, SANM_DIVIDEMIX)],
+        SANM_CIFAR,
+        measures=("follows",),
+        measure=moved_maps,
+        kind="images",
+        plot=partial(draw_maps, lines=("as it is", "moved")),
+        note="images are moved by a quarter; by how much of that the map is, in %",
+    ),
+    "4": Table(
+        "Figure 4: maps of test images that are predicted right and wrong, Clothing1M",
+        [Column("real noise", data="clothing1m")],
+        [
+            Row("learnt clean labels", {}, NetClassifier, options={"labels": "clean"}),
+            Row("learnt noisy labels", {}, NetClassifier, options={"labels": "noisy"}),
+        ],
+        SANM_CLOTHING,
+        measures=("right", "wrong"),
+        measure=by_prediction,
+        kind="images",
+        plot=partial(draw_maps, lines=("right", "wrong")),
+        note=MIDDLE,
     ),
 }
 
