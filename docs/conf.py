@@ -44,8 +44,10 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "accessible",
     "chooser",
     "paper_links",
+    "short_names",
     "site_pages",
     # With a repository "source" leads to it, else to a page with the code.
     "source_links" if repository else "sphinx.ext.viewcode",
@@ -55,6 +57,14 @@ exclude_patterns = ["_build"]
 default_role = "py:obj"
 # Methods that come from scikit-learn name terms of its glossary.
 suppress_warnings = ["ref.term"]
+# A name that leads nowhere is a mistake, unless it belongs to another package (its list
+# of names may not be there), or stands in a docstring that we inherit.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:.*", r"(sklearn|skorch|torch|numpy|pandas|joblib|tempfile)(\..*)?"),
+    ("py:obj", r"X|y|fit_params|refit=True|set_(partial_)?fit_request"),
+    ("py:obj", r"(LogisticRegression|StandardScaler)"),
+]
 
 # Docstrings describe the types in words, with shapes and ranges.
 autodoc_typehints = "none"

@@ -1,4 +1,4 @@
-"""Make arXiv numbers and DOIs in pages and docstrings links to the papers."""
+"""References to papers: arXiv numbers and DOIs as links, citations as numbers."""
 
 import re
 
@@ -42,7 +42,22 @@ class PaperLinks(SphinxTransform):
                 text.parent.replace(text, linked(str(text)))
 
 
+def number_citations(app, doctree, docname):
+    """Show the citations of a page of the guide as [1], [2], ... in their order."""
+    if not docname.startswith("user_guide/"):
+        return
+    numbers = {}
+    for citation in doctree.findall(nodes.citation):
+        numbers[citation["ids"][0]] = number = str(len(numbers) + 1)
+        citation[0][:] = [nodes.Text(number)]
+    for reference in doctree.findall(nodes.reference):
+        number = numbers.get(reference.get("refid"))
+        if number and reference.astext().startswith("["):
+            reference[:] = [nodes.inline(text=f"[{number}]")]
+
+
 def setup(app):
-    """Register the transform."""
+    """Register the transform, and number citations when all pages are read."""
     app.add_transform(PaperLinks)
+    app.connect("doctree-resolved", number_citations)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

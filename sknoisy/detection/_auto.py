@@ -148,7 +148,7 @@ class AutoNoiseDetector(NoiseDetectorMixin, NamedParts):
     See Also
     --------
     DynaCorDetector : The best single detector on most data; it chooses its own
-    settings.
+        settings.
     NoisyLabelFilter : Another number of rows to drop.
 
     Notes

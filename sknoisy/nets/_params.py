@@ -33,7 +33,7 @@ class NetParamsMixin(_Host):
 
     The estimator has a parameter ``estimator``, has the net's most common parameters
     in its signature, ends it with ``**net_params`` and passes these to
-    `_store_net_params`. They are parameters like any other: ``clone``,
+    ``_store_net_params``. They are parameters like any other: ``clone``,
     ``get_params``, ``set_params`` and a grid search see them.
     """
 
