@@ -1,20 +1,18 @@
 """What single pages of the site need: the page 404, and names in docstrings."""
 
+import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
-def from_any_folder(app, pagename, templatename, context, doctree):
+def from_any_folder(app, exception):
     """Let the links of the page 404, shown at any address, begin at the root."""
     root = urlsplit(app.config.html_baseurl).path
-    if pagename != "404" or not root:
-        return
-    relative = context["pathto"]
-
-    def pathto(target, resource=False, **options):
-        address = relative(target, resource, **options)
-        return address if address.startswith(("#", "http")) else root + address
-
-    context["pathto"] = pathto
+    page = Path(app.outdir, "404.html")
+    if exception is None and root and page.exists():
+        text = page.read_text(encoding="utf-8")
+        relative = r'\b(href|src)="(?![a-z]+:|[#/])'
+        page.write_text(re.sub(relative, rf'\1="{root}', text), encoding="utf-8")
 
 
 def quote_fitted_names(app, what, name, obj, options, lines):
@@ -26,7 +24,7 @@ def quote_fitted_names(app, what, name, obj, options, lines):
 
 def setup(app):
     """Connect both to the events of Sphinx."""
-    app.connect("html-page-context", from_any_folder)
+    app.connect("build-finished", from_any_folder)
     # Before numpydoc, which listens at 500.
     app.connect("autodoc-process-docstring", quote_fitted_names, priority=400)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
