@@ -140,7 +140,7 @@ class TransitionCorrectionClassifier(RobustNetMixin, NetClassifier):
         Whether ``correction="reweight"`` also learns a change of the matrix, in the
         second half of the epochs [2]_. On digits it gains up to 0.03 over reweighting,
         and loses 0.29 with symmetric noise of 0.8; on features of CIFAR-10, which a
-        network memorises, it gains nothing.
+        network memorises, it gains 0.002 on the mean of eight kinds of noise.
     revision_lr : float > 0, default=0.01
         Learning rate of that change, multiplied by ``lr_schedule`` as ``lr`` is. Chosen
         on digits; the larger, the further the matrix moves.
