@@ -12,7 +12,10 @@ REASON = "the benchmarks are not here"
 before = list(sys.path)
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks" / "papers"))
 _tables = pytest.importorskip("_tables", reason=REASON)
-loss_correction = pytest.importorskip("loss_correction", reason=REASON)
+loss_correction, flywheel, dynacor = (
+    pytest.importorskip(name, reason=REASON)
+    for name in ("loss_correction", "flywheel", "dynacor")
+)
 sys.path[:] = before
 BESIDE = _tables.BESIDE
 
@@ -63,12 +66,30 @@ def test_rows_stand_beside_the_published_ones_and_are_not_run_again(run, monkeyp
     ]
 
 
-def test_every_row_has_a_published_figure_for_each_column():
-    for table in loss_correction.TABLES.values():
+@pytest.mark.parametrize("script", [loss_correction, flywheel, dynacor])
+def test_every_row_has_a_published_figure_for_each_column(script):
+    for table in script.TABLES.values():
         for row in table.rows:
             for measure, texts in row.published.items():
                 assert measure in table.measures
                 assert len(texts.split()) == len(table.columns), row.name
+
+
+def test_panels_stand_as_the_cells_of_the_table(tmp_path, monkeypatch):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    shapes, subplots = [], plt.subplots
+
+    def noted(*shape, **params):
+        shapes.append(shape)
+        return subplots(*shape, **params)
+
+    monkeypatch.setattr(plt, "subplots", noted)
+    table = _tables.Table("", [], [], None, plot=lambda ax, record: None)
+    for rows, columns in ("abc", "xy"), ("abc", "x"), ("a", "xy"):
+        cells = [{"row": row, "column": column} for row in rows for column in columns]
+        _tables.draw(table, cells, tmp_path / "panels")
+    assert shapes == [(3, 2), (1, 3), (1, 2)]
+    assert (tmp_path / "panels.png").exists()
 
 
 # Section 9.5: epochs, warm-up, and the learning rate before and after these epochs.

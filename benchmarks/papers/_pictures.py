@@ -7,9 +7,14 @@ __all__ = ["bars", "points"]
 
 def bars(ax, records, measure="F1"):
     """Draw a group of bars for each column, one for each row; a seed's mean."""
+    from matplotlib import colormaps
+
     rows = list(dict.fromkeys(r["row"] for r in records))
     columns = list(dict.fromkeys(r["column"] for r in records))
     width = 0.8 / len(rows)
+    if len(rows) > 10:
+        # The usual colours would come twice.
+        ax.set_prop_cycle(color=colormaps["tab20"].colors)
     for number, row in enumerate(rows):
         heights = [
             np.mean(

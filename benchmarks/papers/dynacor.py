@@ -185,13 +185,15 @@ def cleaning(is_published):
     """Return the rows of the losses, each before and after cleaning."""
     rows = []
     for name, (make, original, clean) in LOSSES.items():
-        texts = (original, clean) if is_published else ("", "")
+        published = [
+            {"best": text} if is_published else {} for text in (original, clean)
+        ]
         by_paper, by_default = (
             {"clean": how} for how in (kept_by_paper, kept_by_default)
         )
         rows += [
-            Row(f"{name}, original", {"best": texts[0]}, make),
-            Row(f"{name}, cleansed", {"best": texts[1]}, make, options=by_paper),
+            Row(f"{name}, original", published[0], make),
+            Row(f"{name}, cleansed", published[1], make, options=by_paper),
         ]
         if not is_published:
             rows.append(Row(f"{name}, default", {}, make, options=by_default))

@@ -76,7 +76,7 @@ def both(kinds):
 
 def last(name, text, make=None, **more):
     """Return a row of a table with one figure a column."""
-    return Row(name, {"best": text}, make, **more)
+    return Row(name, {"best": text} if text else {}, make, **more)
 
 
 def ablation(name, text, **params):
@@ -349,6 +349,7 @@ FIGURES = {
         [
             Row("CE", {}, NetClassifier),
             Row("DivideMix", {}, DivideMixClassifier),
+            Row("UNICON", {}, UNICON),
             Row("LNL-flywheel", {}, FLYWHEEL),
         ],
         FLYWHEEL_CIFAR,
