@@ -47,6 +47,7 @@ extensions = [
     "accessible",
     "chooser",
     "paper_links",
+    "short_cells",
     "short_names",
     "site_pages",
     # With a repository "source" leads to it, else to a page with the code.
@@ -84,6 +85,8 @@ sphinx_gallery_conf = {
     "capture_repr": (),
     "show_memory": False,
     "download_all_examples": False,
+    # Of examples without a figure.
+    "default_thumb_file": str(HERE / "_static/found.svg"),
 }
 
 OTHER_PACKAGES = {
