@@ -236,6 +236,14 @@ SPECIAL = {
     "NetClassifier": {"contract": [{}, {"settings": "auto"}]},
     "NeighborVoteDetector": {"contract": [{}, {"method": "rank", "n_rounds": 1}]},
     "NoisyLabelFilter": {"contract": [{}, {"keep": 0.9}]},
+    "PESClassifier": {
+        "contract": [{}, {"semi": True, "refine_lr": 0.1}],
+        "images": [{}, {"semi": True}],
+        "going on": [
+            {"warmup_epochs": 1, "refine_epochs": 1},
+            {"warmup_epochs": 1, "refine_epochs": 2, "refit_head": False},
+        ],
+    },
     "PENCILClassifier": {"going on": [{"label_epochs": 2}]},
     "RobustLossClassifier": {
         "contract": [{}, {"loss": "truncated_gce"}],

@@ -55,6 +55,7 @@ OF_AN_EPOCH = {
     "ELRPlusClassifier": 2 * PASS,
     "FlywheelClassifier": 2 * PASS + 7,  # the E-steps
     "LossMixtureDetector": PASS + RECORD,
+    "PESClassifier": 2 * PASS + 4,  # the judgement, two groups of rows
     "RobustLossClassifier": PASS + 2,  # the pruning of truncated_gce
     "SSRClassifier": PASS + 12,  # selection and relabelling
     "SmallLossDetector": PASS + RECORD,

@@ -56,7 +56,7 @@ NAMES = (
     *("ELRPlusClassifier", "JoCoRClassifier", "ELRClassifier", "CDRClassifier"),
     *("CORESClassifier", "SELCClassifier", "PENCILClassifier", "SOPClassifier"),
     *("DISCClassifier", "CoTeachingPlusClassifier", "VolMinNetClassifier"),
-    "UNICONClassifier",
+    *("UNICONClassifier", "PESClassifier"),
 )
 METHODS = {"net, default": NetClassifier}
 METHODS |= {name.removesuffix("Classifier"): getattr(sknoisy, name) for name in NAMES}

@@ -40,6 +40,7 @@ from sknoisy import (
     ELRPlusClassifier,
     JoCoRClassifier,
     NetClassifier,
+    PESClassifier,
     SSRClassifier,
     UNICONClassifier,
 )
@@ -63,6 +64,7 @@ HOSTS = {
     # Its published learning rate.
     "DivideMix": partial(DivideMixClassifier, lr=0.02),
     "SSR": SSRClassifier,
+    "PES": PESClassifier,
     "UNICON": UNICONClassifier,
 }
 # On features: JoCoR's learning rate, which is better than the default for both.

@@ -1,4 +1,4 @@
-"""SSR, SSR+, DISC and UNICON beside tuned baselines, and what its parameters change.
+"""SSR, SSR+, DISC, UNICON, PES beside tuned baselines, and what parameters change.
 
 Rows of the table are digits, 512 features of CIFAR-10 images and 256 features of an
 ImageNet network, with planted and human noise; of each a few are clean. Columns are
@@ -33,6 +33,7 @@ from sknoisy import (
     DivideMixClassifier,
     DynamicBootstrapClassifier,
     NetClassifier,
+    PESClassifier,
     SSRClassifier,
     UNICONClassifier,
 )
@@ -59,6 +60,7 @@ METHODS = {
     "DivideMix": DivideMixClassifier,
     "DISC": DISCClassifier,
     "UNICON": UNICONClassifier,
+    "PES": PESClassifier,
     "SSR": SSRClassifier,
     "SSR+": partial(SSRClassifier, consistency_weight=1.0),
     "SSR, strong_view=.3": partial(SSRClassifier, strong_view=0.3),

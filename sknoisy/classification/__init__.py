@@ -14,6 +14,7 @@ from sknoisy.classification._flywheel import FlywheelClassifier
 from sknoisy.classification._jocor import JoCoRClassifier
 from sknoisy.classification._noise_attention import NALClassifier
 from sknoisy.classification._pencil import PENCILClassifier
+from sknoisy.classification._pes import PESClassifier
 from sknoisy.classification._robust_loss import RobustLossClassifier
 from sknoisy.classification._selc import SELCClassifier
 from sknoisy.classification._sop import SOPClassifier
@@ -40,6 +41,7 @@ __all__ = [
     "JoCoRClassifier",
     "NALClassifier",
     "PENCILClassifier",
+    "PESClassifier",
     "RobustLossClassifier",
     "SELCClassifier",
     "SOPClassifier",

@@ -142,7 +142,7 @@ class UNICONClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
     from what both networks predict, of each class as many; inputs are strong views; and
     two views of the same row are pulled together [1]_. For weak features: on those of
     CIFAR-10 it is 0.015 ahead of a tuned network on the mean of eight kinds of noise,
-    most with pair flips, and `SSRClassifier` is 0.005 behind it in less than half of
+    most with pair flips; without those `PESClassifier` is level with it in a sixth of
     the time. On digits `DivideMixClassifier` is better and faster.
 
     Parameters

@@ -19,6 +19,7 @@ from sknoisy import (
     FlywheelClassifier,
     NALClassifier,
     NetClassifier,
+    PESClassifier,
     RobustLossClassifier,
     TransitionCorrectionClassifier,
 )
@@ -26,6 +27,7 @@ from sknoisy.nets import PreActResNet
 
 GUIDED = {"targets": "soft_to_hard", "mixup": "guided", "guidance": "binomial"}
 PRUNED = {"loss": "truncated_gce", "prune_start_epoch": 2, "prune_every": 1}
+REFINED = {"warmup_epochs": 1, "refine_epochs": 2, "refine_lr": 0.1}
 # Each is in the middle of something after each of four epochs.
 CLASSIFIERS = {
     "NetClassifier": NetClassifier,
@@ -37,6 +39,8 @@ CLASSIFIERS = {
     "flywheel": partial(FlywheelClassifier, warmup_epochs=2, lr=0.05),
     "pruned": partial(RobustLossClassifier, **PRUNED),
     "anchor": partial(TransitionCorrectionClassifier, anchor_percentile=100),
+    "PES": partial(PESClassifier, **REFINED),
+    "PES (semi)": partial(PESClassifier, semi=True, **REFINED),
     "DivideMix": partial(DivideMixClassifier, warmup_epochs=2, loss_memory=3),
 }
 BEGUN = {"warmup_epochs": 2, "ramp_epochs": 3, "forget_rate": 0.3}
