@@ -112,7 +112,12 @@ def unique(values):
     return list(dict.fromkeys(values))
 
 
-TABLES = {"peers": peer_rows}
+TABLES = {
+    "peers": peer_rows,
+    "robust": robust_rows,
+    "confident_learning": ratio_rows,
+    "engine": ratio_rows,
+}
 
 
 def fragment(records, table):

@@ -44,6 +44,12 @@ def in_guide():
     return re.findall(r":class:`[~.\w]*?(\w+)`", text)
 
 
+def in_chooser():
+    """Return the names in the tables of all methods."""
+    text = (ROOT / "docs/user_guide/which_one.rst").read_text(encoding="utf-8")
+    return re.findall(r":class:`[~.\w]*?(\w+)`", text)
+
+
 def in_image_lists():
     """Return the names in the lists of who takes images."""
     text = (ROOT / "docs/user_guide/images.rst").read_text(encoding="utf-8")
@@ -98,6 +104,11 @@ ESTIMATORS, EVERYTHING = public_estimators, lambda: public_names().values()
 PLACES = {
     "docs/api.rst": (in_api_page, EVERYTHING, "add it to the table of its kind"),
     "docs/user_guide": (in_guide, ESTIMATORS, "say in a page when to use it"),
+    "docs/user_guide/which_one.rst": (
+        in_chooser,
+        lambda: public_estimators("detector", "robust classifier", "competition"),
+        "add a row to the table of its kind",
+    ),
     "docs/user_guide/images.rst": (
         in_image_lists,
         ESTIMATORS,
@@ -309,7 +320,7 @@ class TestANewEstimator:
         "place",
         [
             *("docs/api.rst", "docs/user_guide", "CHANGELOG.md"),
-            "docs/user_guide/images.rst",
+            *("docs/user_guide/images.rst", "docs/user_guide/which_one.rst"),
         ],
     )
     def test_is_missed_in_the_pages(self, publish, place):
