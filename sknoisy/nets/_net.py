@@ -595,8 +595,9 @@ class NetClassifier(
         **fit_params : dict
             Passed unchanged, as in skorch, to ``train_split`` and to the module's
             ``forward`` in each step, if these have a parameter of that name. With
-            metadata routing, request those of the module with `set_fit_request`.
-            Methods that override ``training_loss`` pass only rows to the module.
+            metadata routing, request those of the module with `set_fit_request`,
+            which scikit-learn before 1.9 refuses. Methods that override
+            ``training_loss`` pass only rows to the module.
 
         Returns
         -------

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from sklearn import config_context
 from sklearn.model_selection import GroupKFold
@@ -177,6 +178,10 @@ class TestRouting:
         X, y = table
         with config_context(enable_metadata_routing=True):
             asks = net(train_split=ValidSplit(GroupKFold(3)))
+            if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9):
+                with pytest.raises(TypeError, match="Unexpected args"):
+                    asks.set_fit_request(scale=True)
+                return
             asks.set_fit_request(scale=True).set_partial_fit_request(scale=True)
             fitted = make_pipeline(asks).fit(X, y, groups=y, scale=2)[-1]
             assert {seen["scale"] for _, seen in fitted.module_.seen[:2]} == {2}
