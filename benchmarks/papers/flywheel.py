@@ -119,6 +119,12 @@ def draw_matrix(ax, record):
     TransitionMatrixDisplay(matrix).plot(ax=ax, include_values=False, colorbar=False)
 
 
+def draw_shares(ax, record):
+    """Draw them on one scale."""
+    lines(ax, record)
+    ax.set(ylim=(0, 1), ylabel="AUROC, share of rows")
+
+
 def selection(cell):
     """Follow the AUROC of clean samples, and the share of right labels."""
     clf, _ = cell.fit(cell.row.make, callbacks=[("selection", Selection())])
@@ -368,7 +374,7 @@ FIGURES = {
         FLYWHEEL_CIFAR,
         measures=("AUROC", "right"),
         measure=selection,
-        plot=lines,
+        plot=draw_shares,
         note="AUROC of the wrong labels; right: % of the refurbished labels",
     ),
 }
