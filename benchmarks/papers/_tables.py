@@ -406,7 +406,8 @@ def draw(table, records, path):
             ax.set_title(title, fontsize=9)
             if ax.get_legend_handles_labels()[1]:
                 ax.legend(fontsize=7)
-    fig.savefig(path.with_suffix(".png"))
+    # Panels of images are wider than high.
+    fig.savefig(path.with_suffix(".png"), bbox_inches="tight")
     plt.close(fig)
     print(f"  drawn: {path.with_suffix('.png')}")
 
