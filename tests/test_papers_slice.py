@@ -116,7 +116,8 @@ METHODS = {
 
 def test_every_row_is_one_call_with_the_published_settings():
     seen = set()
-    for table in loss_correction.TABLES.values():
+    published = (t for k, t in loss_correction.TABLES.items() if k != "tuned")
+    for table in published:
         for row in table.rows:
             preset = row.preset or table.preset
             clf = preset.build(row.make)
