@@ -143,7 +143,7 @@ class UNICONClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
     two views of the same row are pulled together [1]_. For weak features: on those of
     CIFAR-10 it is 0.015 ahead of a tuned network on the mean of eight kinds of noise,
     most with pair flips; without those `PESClassifier` is level with it in a sixth of
-    the time. On digits `DivideMixClassifier` is better and faster.
+    the time. On features of ImageNet it is a little ahead of both.
 
     Parameters
     ----------
