@@ -185,7 +185,9 @@ def scores_alone(criterion):
         Whether it may score a validation batch.
     """
     forward = getattr(criterion, "forward", criterion)
-    if takes_index(criterion) or keeps_rows(criterion):
+    # Torch's containers have a `forward` that only raises an error.
+    is_container = isinstance(criterion, nn.ModuleList | nn.ModuleDict)
+    if is_container or takes_index(criterion) or keeps_rows(criterion):
         return False
     try:
         inspect.signature(forward).bind(None, None)

@@ -476,7 +476,7 @@ class TestFile:
         rng = np.random.default_rng(0)
         X, y = rng.normal(size=(300, 400)).astype(np.float32), np.arange(300) % 3
         params = {"max_epochs": 3, "train_split": ValidSplit(3)}
-        if name == "guided":
+        if name in ("guided", "PES", "PES (semi)"):
             params["max_epochs"] = 4
         recorder = DynamicsRecorder()
         net = make(name, checkpoint=path, callbacks=[recorder], **params)

@@ -268,6 +268,7 @@ class TestValidLoss:
         for other in (Three(), Remembers(3), nn.Identity()):
             assert not scores_alone(other)
         assert not scores_alone(nn.ModuleDict({"cycles": Remembers(3)}))
+        assert not scores_alone(nn.ModuleList([nn.CrossEntropyLoss()]))
 
 
 @pytest.mark.parametrize("returned", [tuple, list, dict])
