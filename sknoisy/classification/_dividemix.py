@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sknoisy.classification._divided_peers import OF_DIVIDED_PEERS, DividedPeersMixin
+from sknoisy.classification import _divided_peers
+from sknoisy.classification._divided_peers import OF_DIVIDED_PEERS
 from sknoisy.classification._loss_memory import LossMemory
 from sknoisy.classification._row_groups import on_unit_range, with_other_views
 from sknoisy.extending import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["DivideMixClassifier"]
 
 
-class DivideMixClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
+class DivideMixClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier of two networks that divide the labels for each other.
 
     After a warm-up, the losses of each network are split into small and large ones. The
@@ -197,6 +198,26 @@ class DivideMixClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
         "strong_view": [*STRONG_VIEW, None],
     }
 
+    # Of a batch, the rows whose labels are kept; None takes all labels as given.
+    n_labelled_: int | None = None
+    # What is known of the labels after the warm-up.
+    clean_: torch.Tensor | None
+    label_quality_: torch.Tensor | None
+
+    initialize_module = _divided_peers.build_peers
+    passes = _divided_peers.divided_passes
+    training_loss = _divided_peers.divided_step
+    row_groups = _divided_peers.row_groups
+    before_mixing = _divided_peers.before_mixing
+    mixed_loss = _divided_peers.mixed_loss
+    _pairs = _divided_peers.pairs
+    _weights = _divided_peers.weights_of_views
+    _ramp = _divided_peers.ramp
+    _networks = _divided_peers.networks_of_turn
+    _given_label_loss = _divided_peers.given_label_step
+    _warn_of_late_start = _divided_peers.warn_of_late_start
+    others = _divided_peers.others_endlessly
+
     def __init__(
         self,
         module: MakerOfModules | None = None,
@@ -242,6 +263,11 @@ class DivideMixClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
         self.weak_view = weak_view
         self.strong_view = strong_view
 
+    def start_fit(self, dataset: Any) -> None:
+        """Set the phases and the views."""
+        super().start_fit(dataset)
+        _divided_peers.settle_phases(self, dataset)
+
     def initialize_criterion(self) -> Self:
         """Allocate the losses of earlier epochs, if they are averaged."""
         self.criterion_ = nn.Identity()
@@ -249,6 +275,10 @@ class DivideMixClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
             memory = LossMemory(self.rows_fitted_[0], self.loss_memory)
             self.criterion_ = memory.to(self.device_)
         return self
+
+    def augmented(self, X: torch.Tensor) -> torch.Tensor:
+        """Return the rows unchanged: groups make their own views."""
+        return super().augmented(X) if self.n_labelled_ is None else X
 
     def group_loss(
         self, X: torch.Tensor, labelled: Any, unlabelled: Any, index: torch.Tensor
@@ -292,6 +322,7 @@ class DivideMixClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
     ) -> None:
         """Let both networks sort the labels, once the warm-up is over."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        _divided_peers.forget_labels(self, dataset_train)
         self.splits_ = None
         if len(self.history) > self.n_warmup_:
             self._split(dataset_train)
@@ -324,6 +355,7 @@ class DivideMixClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
         Returns
         -------
         weight : Tensor of shape (n_rows,)
+            In [0, 1].
         """
         return cast("torch.Tensor", self.clean_)[1 - self.turn_, index]
 

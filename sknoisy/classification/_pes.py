@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import Subset
 
-from sknoisy.classification._divided_peers import MixedGroupsMixin
+from sknoisy.classification import _divided_peers
 from sknoisy.classification._progressive import class_weights, parts_of, stage_of
 from sknoisy.classification._row_groups import Reserve, RowGroup, joined
 from sknoisy.extending import (
@@ -48,7 +48,7 @@ _MOST_WEIGHT = 3.0
 _FEWEST = 2
 
 
-class PESClassifier(MixedGroupsMixin, RobustNetMixin, NetClassifier):
+class PESClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier that stops training early, part by part.
 
     The last layers of a network learn wrong labels first. After a few epochs its last
@@ -181,7 +181,7 @@ class PESClassifier(MixedGroupsMixin, RobustNetMixin, NetClassifier):
     ]
     fit_only_attributes_ = [
         *NetClassifier.fit_only_attributes_,
-        *("rows_", "split_", "weight_", "n_labelled_", "progress_"),
+        *("rows_", "split_", "weight_", "stage_", "n_labelled_", "progress_"),
     ]
     # The optimizer of a refinement, and the other one while it rests.
     refiner_: Any = None
@@ -211,6 +211,12 @@ class PESClassifier(MixedGroupsMixin, RobustNetMixin, NetClassifier):
         "mixup_alpha": [Interval(Real, 0, None, closed="neither")],
         "weak_view": WEAK_VIEW,
     }
+
+    # Of a batch, the rows whose labels are kept; None takes all labels as given.
+    n_labelled_: int | None = None
+
+    mixed_loss = _divided_peers.mixed_loss
+    _ramp = _divided_peers.ramp
 
     def __init__(
         self,

@@ -11,7 +11,8 @@ import torch
 from scipy.special import xlogy
 from torch import nn
 
-from sknoisy.classification._divided_peers import OF_DIVIDED_PEERS, DividedPeersMixin
+from sknoisy.classification import _divided_peers
+from sknoisy.classification._divided_peers import OF_DIVIDED_PEERS
 from sknoisy.classification._row_groups import Reserve, with_other_views
 from sknoisy.extending import (
     STRONG_VIEW,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UNICONClassifier"]
 
+# Of the epochs, over which λ_u rises.
+_RAMP_SHARE = 16 / 350
 # A step guesses the labels of at most so many times the rows whose labels are kept.
 _MOST_GUESSED = 4
 # Labels of a smaller divergence have weight 1.
@@ -134,7 +137,7 @@ def uniform_selection(
     return is_kept
 
 
-class UNICONClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
+class UNICONClassifier(RobustNetMixin, NetClassifier):
     """Robust classifier that keeps equally many labels of each class.
 
     As `DivideMixClassifier`, two networks learn from kept labels and guessed ones, in
@@ -294,7 +297,6 @@ class UNICONClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
     ]
     # Share of the labels that count as clean, at the last judgement.
     clean_rate_: float
-    _ramp_share = 16 / 350
 
     _parameter_constraints = {
         **NetClassifier._parameter_constraints,
@@ -306,6 +308,25 @@ class UNICONClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
         "filter_coefficient": [Interval(Real, 1, None, closed="left")],
         "strong_view": STRONG_VIEW,
     }
+
+    # Of a batch, the rows whose labels are kept; None takes all labels as given.
+    n_labelled_: int | None = None
+    # What is known of the labels after the warm-up.
+    clean_: torch.Tensor | None
+    label_quality_: torch.Tensor | None
+
+    initialize_module = _divided_peers.build_peers
+    passes = _divided_peers.divided_passes
+    training_loss = _divided_peers.divided_step
+    row_groups = _divided_peers.row_groups
+    before_mixing = _divided_peers.before_mixing
+    mixed_loss = _divided_peers.mixed_loss
+    _pairs = _divided_peers.pairs
+    _weights = _divided_peers.weights_of_views
+    _ramp = _divided_peers.ramp
+    _networks = _divided_peers.networks_of_turn
+    _given_label_loss = _divided_peers.given_label_step
+    _warn_of_late_start = _divided_peers.warn_of_late_start
 
     def __init__(
         self,
@@ -358,6 +379,11 @@ class UNICONClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
         self.weak_view = weak_view
         self.strong_view = strong_view
 
+    def start_fit(self, dataset: Any) -> None:
+        """Set the phases and the views."""
+        super().start_fit(dataset)
+        _divided_peers.settle_phases(self, dataset, _RAMP_SHARE)
+
     def initialize_criterion(self) -> Self:
         """Build the head of the contrastive term for each network, if there is one."""
         self.criterion_ = nn.Identity()
@@ -373,6 +399,10 @@ class UNICONClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
             ]
             self.criterion_ = nn.ModuleList(heads).to(self.device_)
         return self
+
+    def augmented(self, X: torch.Tensor) -> torch.Tensor:
+        """Return the rows unchanged: groups make their own views."""
+        return super().augmented(X) if self.n_labelled_ is None else X
 
     def group_loss(
         self, X: torch.Tensor, labelled: Any, unlabelled: Any, index: torch.Tensor
@@ -414,6 +444,17 @@ class UNICONClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
         if isinstance(view, str) and X.ndim == 2:
             view = _SWAP_RATE_OF_FEW if X.shape[1] < _FEW else _SWAP_RATE
         return strong_view_of(X, view)
+
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Forget what the last epoch knew of the labels."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        _divided_peers.forget_labels(self, dataset_train)
 
     def division(self, turn: int) -> tuple[IntArray, IntArray]:
         """Judge the labels as the networks are now, and return the rows of a pass.
@@ -458,6 +499,7 @@ class UNICONClassifier(DividedPeersMixin, RobustNetMixin, NetClassifier):
         Returns
         -------
         weight : Tensor of shape (n_rows,)
+            In [0, 1].
         """
         return cast("torch.Tensor", self.clean_)[index]
 
