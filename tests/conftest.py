@@ -3,6 +3,7 @@
 import ast
 import gc
 import signal
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -93,6 +94,14 @@ def keyboard():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Leave no figure open."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(params=[name for name, at in REFERENCES.items() if at.exists()])

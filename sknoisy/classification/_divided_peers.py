@@ -323,6 +323,7 @@ def loss_of_groups(
     Returns
     -------
     loss : Tensor of shape ()
+        Mean over the batch.
     """
     return net.mixed_loss(labelled, unlabelled, index)
 

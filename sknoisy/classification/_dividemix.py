@@ -295,6 +295,7 @@ class DivideMixClassifier(RobustNetMixin, NetClassifier):
         Returns
         -------
         loss : Tensor of shape ()
+            Mean over the batch.
         """
         if self.strong_view is not None:
             labelled, unlabelled = self._learnt_views(X, labelled, unlabelled)

@@ -421,6 +421,7 @@ class UNICONClassifier(RobustNetMixin, NetClassifier):
         Returns
         -------
         loss : Tensor of shape ()
+            Mean over the batch.
         """
         n = cast("int", self.n_labelled_)
         strong = [self._strong(X) for _ in range(2)]
