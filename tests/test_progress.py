@@ -594,7 +594,8 @@ def test_one_bar_counts_the_epochs_of_all_trainings(blobs, clock, log):
             clock.now += 15
             return super().fit(X, y)
 
-    CleanedClassifier(LossMixtureDetector(Late()), Late(), verbose=1).fit(X, y)
+    detector = LossMixtureDetector(Late(), random_state=0)
+    CleanedClassifier(detector, Late(), verbose=1).fit(X, y)
     first, *_, last = log.getvalue().splitlines()
     assert first == (
         "CleanedClassifier: 17%, fold 1/5, now detecting by LossMixtureDetector, "
